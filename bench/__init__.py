@@ -1,0 +1,1 @@
+"""Is it fast: one command per question, one report format."""

@@ -1,0 +1,37 @@
+"""``python -m bench NAME``: one module per bench, each with ``add_arguments(parser)`` and ``run(args) -> int``."""
+
+import argparse
+import importlib
+import sys
+
+from station.errors import StationError
+
+BENCHES = {
+    "tracking": "follow sperm in a video and score it; time per frame and per sperm",
+    "engine": "time from a window to its grades",
+    "transport": "time of frames through the sockets",
+    "end_to_end": "time from exposure to grade through the whole station",
+}
+
+
+def main(argv: list[str]) -> int:
+    """Run the bench that is named first; return the exit code (2: a mistake in what was given)."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Is it fast? The last line is one JSON document.")
+    parser.add_argument("name", choices=sorted(BENCHES), help="; ".join(f"{k}: {v}" for k, v in BENCHES.items()))
+    if not argv or argv[0] in ("-h", "--help") or argv[0] not in BENCHES:
+        parser.parse_args(argv[:1])
+        return 2
+    bench = importlib.import_module(f"bench.{argv[0]}")
+    own = argparse.ArgumentParser(
+        prog=f"python -m bench {argv[0]}", description=bench.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    bench.add_arguments(own)
+    try:
+        return int(bench.run(own.parse_args(argv[1:])))
+    except StationError as error:
+        print(f"bench {argv[0]}: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Where frames come from: the simulated microscope, video files, folders of pictures."""

@@ -1,0 +1,81 @@
+"""The capture process: reads the source, paces it, stamps each frame, and sends it on without waiting for anyone.
+
+It knows the clock and the link; what a frame shows is not its business.
+"""
+
+import math
+import time
+
+from capture.opening import open_source
+from capture.source import Frame
+from station.bus import Publisher
+from station.clock import NS_PER_S, now_ns
+from station.messages import CommandName, FrameHeader, StageState
+from station.stage import StageContext
+
+LONGEST_NAP_S = 0.05
+
+
+def run(context: StageContext) -> None:
+    """Send every frame of the configured source, then say that it has ended until the supervisor says stop."""
+    control, config = context.control, context.config
+    with (
+        open_source(config) as source,
+        Publisher(context.zmq, context.endpoints.frames, lossless=context.lossless) as frames,
+    ):
+        control.account.source = source.info
+        counters = control.account.counters = {"captured": 0, "lost_by_source": 0, "late": 0}
+        control.report(StageState.READY)
+        if not context.wait_for(CommandName.START) or not frames.wait_for_reader(context.carry_on):
+            return
+        control.report(StageState.RUNNING)
+        pace = Pace(live=not context.lossless, interval_ns=round(NS_PER_S / source.info.fps))
+        end_ns = math.inf if config.duration_s is None else config.duration_s * NS_PER_S
+        while context.carry_on():
+            frame = source.read()
+            if frame is None or frame.t_source_ns >= end_ns:
+                break
+            late = pace.wait(frame, context)
+            if not frames.send(_header(frame, frames.next_seq), frame.pixels, context.carry_on):
+                break
+            counters["captured"] += 1
+            counters["lost_by_source"] += frame.lost_before
+            counters["late"] += late
+        context.finish(frames)
+
+
+def _header(frame: Frame, seq: int) -> FrameHeader:
+    height, width = frame.pixels.shape
+    sent_ns = now_ns()
+    return FrameHeader(
+        seq=seq,
+        t_exposure_ns=sent_ns if frame.t_exposure_ns is None else frame.t_exposure_ns,
+        t_source_ns=frame.t_source_ns,
+        t_sent_ns=sent_ns,
+        height=height,
+        width=width,
+        lost_before=frame.lost_before,
+        exposure_id=frame.exposure_id,
+    )
+
+
+class Pace:
+    """Lets the frames of a file or a simulation appear when a camera would have delivered them."""
+
+    def __init__(self, *, live: bool, interval_ns: int) -> None:
+        self._live = live
+        self._interval_ns = interval_ns
+        self._zero_ns: int | None = None
+
+    def wait(self, frame: Frame, context: StageContext) -> bool:
+        """Wait until the frame is due; True: it is late by more than a frame interval. A camera's are due at once."""
+        if not self._live or frame.t_exposure_ns is not None:
+            return False
+        if self._zero_ns is None:
+            self._zero_ns = now_ns() - frame.t_source_ns
+        due_ns = self._zero_ns + frame.t_source_ns
+        while (left_s := (due_ns - now_ns()) / NS_PER_S) > 0 and not context.control.stopped:
+            if left_s > LONGEST_NAP_S:
+                context.carry_on()
+            time.sleep(min(left_s, LONGEST_NAP_S))
+        return now_ns() - due_ns > self._interval_ns

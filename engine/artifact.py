@@ -1,0 +1,302 @@
+"""The model artifact: a folder that holds the network, what it was made for, and proof that both are whole.
+
+``model.onnx`` (weights and all preprocessing), ``manifest.json`` (``Manifest``), ``golden.npz`` (clips and the answers
+of the network that was exported) and ``MODEL_CARD.md``; once compiled, plans under ``compiled/``. This module checks
+and describes; it runs nothing and knows no runtime.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from engine import onnx_file
+from station.errors import ArtifactError
+
+GRADES = 5
+HEADS = 3
+MAX_BATCH = 8
+OPSET = 20
+SCHEMA: Literal[1] = 1
+LICENCE: Literal["For research use only. Not for use in diagnostic procedures."] = (
+    "For research use only. Not for use in diagnostic procedures."
+)
+FILES = ("MODEL_CARD.md", "golden.npz", "model.onnx")
+EXPORT_HINT = "take the folder again from where it came, or export it again with `python -m trainer export`"
+
+Precision = Literal["float32", "float16"]
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    """The shape of a RoSTFine network; the defaults are the paper's best (K = 3, L = 6, H = 8) on TimeSformer-base."""
+
+    branch: Literal["paper", "reference", "prenorm"] = "paper"
+    frames: int = 16
+    """T, frames of a clip."""
+    clip_px: int = 150
+    """Edge of the clips that come in."""
+    image_px: int = 224
+    """Edge they are resized to, bilinear."""
+    patch_px: int = 16
+    width: int = 768
+    """D, width of the tokens."""
+    depth: int = 12
+    """Blocks of the encoder."""
+    heads: int = 12
+    """Attention heads of the encoder."""
+    mlp_ratio: int = 4
+    """Hidden width of the encoder's MLPs over ``width``."""
+    score_blocks: int = 2
+    """How many of the last blocks give the selection scores (Eq. 4: two; the authors' code: one)."""
+    selected: int = 3
+    """K, patches selected in each frame."""
+    branch_depth: int = 6
+    """L, attention blocks of each fine-grained branch."""
+    branch_heads: int = 8
+    """H, attention heads of the branches."""
+    branch_mlp_ratio: int = 1
+    """Hidden width of the branches' MLPs over ``width``."""
+    features: tuple[Literal["g", "s", "t"], ...] = ("g", "s", "t")
+    """Which of v^g, v^s, v^t are graded."""
+    aggregation: Literal["mean", "concat", "sum"] = "mean"
+    """Mean of one head per feature, or one head on the features concatenated or summed."""
+
+    def __post_init__(self) -> None:
+        """Refuse shapes that cannot be built. Raises ValueError."""
+        if self.clip_px < 1 or self.frames < 1 or self.width < 1 or self.patch_px < 1:
+            raise ValueError("frames, clip_px, patch_px and width must be at least 1")
+        if self.image_px < self.patch_px or self.image_px % self.patch_px:
+            raise ValueError(f"image_px {self.image_px} is no multiple of patch_px {self.patch_px}")
+        for name, heads in (("heads", self.heads), ("branch_heads", self.branch_heads)):
+            if heads < 1 or self.width % heads:
+                raise ValueError(f"width {self.width} is no multiple of {name} {heads}")
+        if not 1 <= self.score_blocks <= self.depth:
+            raise ValueError(f"score_blocks {self.score_blocks} must be from 1 to depth {self.depth}")
+        if not 1 <= self.selected <= self.patches:
+            raise ValueError(f"selected {self.selected} must be from 1 to the {self.patches} patches of a frame")
+        if self.branch_depth < 1 or self.mlp_ratio < 1 or self.branch_mlp_ratio < 1:
+            raise ValueError("branch_depth, mlp_ratio and branch_mlp_ratio must be at least 1")
+        ordered = tuple(name for name in ("g", "s", "t") if name in self.features)
+        if not self.features or ordered != self.features:
+            raise ValueError(f"features {self.features} must be some of 'g', 's', 't', in this order")
+
+    @property
+    def grid(self) -> int:
+        """Patches along one edge."""
+        return self.image_px // self.patch_px
+
+    @property
+    def patches(self) -> int:
+        """P, patches of a frame."""
+        return self.grid**2
+
+
+class Part(BaseModel):
+    """Base of the manifest's models: nothing unknown, nothing coerced, nothing changed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class TensorSpec(Part):
+    """One input or output of the graph. ``shape[0]`` is the batch: -1, from 1 to ``MAX_BATCH``."""
+
+    name: str
+    dtype: Literal["uint8", "float32"]
+    shape: tuple[int, ...]
+
+
+class TrainingData(Part):
+    """What the weights were made from, in words and numbers."""
+
+    description: str
+    clips: Annotated[int, Field(ge=0)] = 0
+    seed: int | None = None
+
+
+class Manifest(Part):
+    """What an artifact is. Written by the trainer, checked by the engine."""
+
+    schema_version: Literal[1] = SCHEMA
+    name: str
+    licence: Literal["For research use only. Not for use in diagnostic procedures."] = LICENCE
+    demonstration: bool
+    """True for a model made from simulated clips or random weights: its grades mean nothing about real sperm."""
+    preset: str
+    """Name of the preset the network began from."""
+    network: NetworkConfig
+    weights: Precision
+    """Type the weights are stored in."""
+    opset: int = OPSET
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    um_per_px: float | None
+    """Scale of the clips it was trained on; None: any."""
+    fps: float | None
+    """Frame rate of the clips it was trained on, 1/s; None: any."""
+    training: TrainingData
+    metrics: dict[str, float]
+    """Figures on held-out clips, by name."""
+    git_commit: str
+    files: dict[str, str]
+    """sha256 of each file of the folder but this one."""
+    sha256: str = ""
+    """Of this document with this field empty."""
+
+    def digest(self) -> str:
+        """Return the sha256 of the document with ``sha256`` empty."""
+        return hashlib.sha256(self.model_copy(update={"sha256": ""}).to_json().encode()).hexdigest()
+
+    def to_json(self) -> str:
+        """Return the document as it is written: sorted, indented, with a last newline."""
+        return json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
+
+
+def tensor_specs(network: NetworkConfig) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """Return inputs and outputs of the graph of a network."""
+    clip = TensorSpec(name="clip", dtype="uint8", shape=(-1, network.frames, network.clip_px, network.clip_px))
+    outputs = (
+        TensorSpec(name="grade", dtype="float32", shape=(-1, GRADES)),
+        TensorSpec(name="heads", dtype="float32", shape=(-1, HEADS, GRADES)),
+        TensorSpec(name="attention", dtype="float32", shape=(-1, network.frames, network.patches)),
+    )
+    return (clip,), outputs
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """Clips and the answers that the exported network gave to them, in float32."""
+
+    clips: NDArray[np.uint8]
+    """(N, T, H, W)"""
+    grade: NDArray[np.float32]
+    heads: NDArray[np.float32]
+    attention: NDArray[np.float32]
+
+    def first(self, count: int) -> Self:
+        """Return the first ``count`` clips with their answers."""
+        return type(self)(self.clips[:count], self.grade[:count], self.heads[:count], self.attention[:count])
+
+
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """An artifact folder that was found whole."""
+
+    folder: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Self:
+        """Check a folder: manifest, hashes, opset and I/O. Raises ArtifactError, one line, for whatever is wrong."""
+        folder = Path(folder)
+        if not folder.is_dir():
+            raise ArtifactError(f"model {folder}: expected a folder with a manifest.json, found none; give its path")
+        manifest = _read_manifest(folder)
+        _check_files(folder, manifest)
+        _check_graph(folder, manifest)
+        return cls(folder, manifest)
+
+    @property
+    def model_path(self) -> Path:
+        """The ONNX file."""
+        return self.folder / "model.onnx"
+
+    @property
+    def model_sha256(self) -> str:
+        """The hash of the ONNX file."""
+        return self.manifest.files["model.onnx"]
+
+    def golden(self) -> Golden:
+        """Read the golden clips. Raises ArtifactError where they do not fit the manifest."""
+        try:
+            with np.load(self.folder / "golden.npz", allow_pickle=False) as data:
+                golden = Golden(data["clips"], data["grade"], data["heads"], data["attention"])
+        except (OSError, ValueError, KeyError) as error:
+            raise ArtifactError(f"model {self.folder}: golden.npz cannot be read ({error}); {EXPORT_HINT}") from error
+        specs = (*self.manifest.inputs, *self.manifest.outputs)
+        arrays: tuple[NDArray[Any], ...] = (golden.clips, golden.grade, golden.heads, golden.attention)
+        for spec, array in zip(specs, arrays, strict=True):
+            if array.shape[1:] != spec.shape[1:] or array.dtype != spec.dtype or len(array) != len(golden.clips):
+                raise ArtifactError(
+                    f"model {self.folder}: golden.npz holds {spec.name} {array.dtype} {array.shape}, "
+                    f"expected {spec.dtype} {spec.shape}; {EXPORT_HINT}"
+                )
+        return golden
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_manifest(folder: Path) -> Manifest:
+    """Read and validate ``manifest.json``."""
+    try:
+        text = (folder / "manifest.json").read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ArtifactError(f"model {folder}: manifest.json is missing; {EXPORT_HINT}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ArtifactError(f"model {folder}: manifest.json cannot be read ({error}); {EXPORT_HINT}") from error
+    try:
+        manifest = Manifest.model_validate_json(text)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"]) or "the document"
+        raise ArtifactError(
+            f"model {folder}: manifest.json is not valid at {place!r} ({first['msg']}); {EXPORT_HINT}"
+        ) from error
+    if manifest.digest() != manifest.sha256:
+        raise ArtifactError(f"model {folder}: manifest.json was edited (its sha256 does not fit); {EXPORT_HINT}")
+    return manifest
+
+
+def _check_files(folder: Path, manifest: Manifest) -> None:
+    """Compare the files with the manifest's hashes."""
+    for name in FILES:
+        if name not in manifest.files:
+            raise ArtifactError(f"model {folder}: manifest.json lists no {name}; {EXPORT_HINT}")
+        if not (folder / name).is_file():
+            raise ArtifactError(f"model {folder}: {name} is missing; {EXPORT_HINT}")
+        found = sha256_of(folder / name)
+        if found != manifest.files[name]:
+            raise ArtifactError(
+                f"model {folder}: {name} has sha256 {found[:12]}..., the manifest says {manifest.files[name][:12]}...: "
+                f"the file is damaged or was replaced; {EXPORT_HINT}"
+            )
+
+
+def _check_graph(folder: Path, manifest: Manifest) -> None:
+    """Compare the graph's own opset and I/O with the manifest's, and both with the network's."""
+    try:
+        header = onnx_file.read_header((folder / "model.onnx").read_bytes())
+    except ValueError as error:
+        raise ArtifactError(f"model {folder}: model.onnx is no whole ONNX file ({error}); {EXPORT_HINT}") from error
+    if header.opset != OPSET or manifest.opset != OPSET:
+        raise ArtifactError(
+            f"model {folder}: expected ONNX opset {OPSET}, model.onnx has {header.opset} and the manifest says "
+            f"{manifest.opset}; {EXPORT_HINT}"
+        )
+    inputs, outputs = tensor_specs(manifest.network)
+    for kind, expected, told, found in (
+        ("input", inputs, manifest.inputs, header.inputs),
+        ("output", outputs, manifest.outputs, header.outputs),
+    ):
+        wanted = tuple((spec.name, spec.dtype, spec.shape) for spec in expected)
+        if told != expected or found != wanted:
+            raise ArtifactError(
+                f"model {folder}: expected {kind} {_in_words(wanted)}, model.onnx has {_in_words(found)}; {EXPORT_HINT}"
+            )
+
+
+def _in_words(specs: tuple[tuple[str, str, tuple[int, ...]], ...]) -> str:
+    """Return tensors as "clip uint8 (N, 16, 150, 150), ..."."""
+    shapes = (
+        (name, dtype, ", ".join("N" if size < 0 else str(size) for size in shape)) for name, dtype, shape in specs
+    )
+    return ", ".join(f"{name} {dtype} ({shape})" for name, dtype, shape in shapes)

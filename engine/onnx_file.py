@@ -1,0 +1,139 @@
+"""An ONNX file read as the protobuf it is: what it says about itself, and the one change that compilers need.
+
+Enough to refuse a wrong or broken file in a few milliseconds before any runtime is started, and to set the type the
+network computes in, without the ``onnx`` package, which a station does not install. It follows field numbers of
+onnx.proto (ModelProto -> GraphProto -> NodeProto, ValueInfoProto) and does not know operators or weights.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+Spec = tuple[str, str, tuple[int, ...]]
+"""Name, dtype, shape of a tensor; -1 for a dynamic size."""
+
+ELEMENT_TYPES = {1: "float32", 2: "uint8", 7: "int64", 10: "float16"}
+VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+COMPUTE_CAST = b"compute/"
+"""How the names of the casts begin that bring weights and pictures into the compute type (``trainer.graph``)."""
+
+
+@dataclass(frozen=True, slots=True)
+class OnnxHeader:
+    """Opset of the default domain, and the graph's inputs and outputs."""
+
+    opset: int
+    inputs: tuple[Spec, ...]
+    outputs: tuple[Spec, ...]
+
+
+def read_header(model: bytes) -> OnnxHeader:
+    """Read a model's header. Raises ValueError where the bytes are no whole ModelProto."""
+    opset = 0
+    for field, value, _ in _fields(memoryview(model)):
+        if field == 8:  # opset_import
+            parts = _message(_view(value))
+            if not _view(parts.get(1, b"")):  # no name: the default domain
+                opset = _whole(parts.get(2, 0))
+    sides: dict[int, list[Spec]] = {11: [], 12: []}
+    for field, value, _ in _fields(_graph(memoryview(model))):
+        if field in sides:
+            sides[field].append(_spec(_view(value)))
+    return OnnxHeader(opset, tuple(sides[11]), tuple(sides[12]))
+
+
+def in_compute_type(model: bytes, precision: Literal["float32", "float16"]) -> tuple[bytes, int]:
+    """Return the model with all its ``compute/`` casts set to a type, and how many there are.
+
+    Everything between such casts follows them: graphs are strongly typed. Raises ValueError for a broken model.
+    """
+    element = next(number for number, name in ELEMENT_TYPES.items() if name == precision)
+    changed = bytearray(model)
+    count = 0
+    for field, node, _ in _fields(_graph(memoryview(changed))):
+        if field != 1:
+            continue
+        parts = [(number, value) for number, value, _ in _fields(_view(node))]
+        name = next((bytes(_view(value)) for number, value in parts if number == 3), b"")
+        if not name.startswith(COMPUTE_CAST):
+            continue
+        for number, value in parts:
+            attribute = _view(value) if number == 5 else memoryview(b"")
+            for inner, _, end in _fields(attribute):
+                if inner == 3:  # AttributeProto.i; element types fit one byte
+                    attribute[end - 1] = element
+                    count += 1
+    return bytes(changed), count
+
+
+def _graph(model: memoryview) -> memoryview:
+    for field, value, _ in _fields(model):
+        if field == 7:
+            return _view(value)
+    raise ValueError("it holds no graph")
+
+
+def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview, int]]:
+    """Yield (field number, value, position after it) of a message; messages and strings as views of their bytes."""
+    at = 0
+    while at < len(message):
+        key, at = _varint(message, at)
+        field, kind = key >> 3, key & 7
+        if kind == VARINT:
+            value, at = _varint(message, at)
+            yield field, value, at
+            continue
+        if kind == BYTES:
+            size, at = _varint(message, at)
+        elif kind in (FIXED32, FIXED64):
+            size = 4 if kind == FIXED32 else 8
+        else:
+            raise ValueError(f"field type {kind} at byte {at}")
+        if at + size > len(message):
+            raise ValueError(f"it ends {at + size - len(message)} bytes too early")
+        at += size
+        yield field, message[at - size : at], at
+
+
+def _varint(message: memoryview, at: int) -> tuple[int, int]:
+    """Return the variable-length integer at a position, and the position after it."""
+    value = shift = 0
+    while True:
+        if at >= len(message) or shift > 63:
+            raise ValueError("it ends within a number")
+        byte = message[at]
+        value |= (byte & 0x7F) << shift
+        at += 1
+        shift += 7
+        if byte < 0x80:
+            return value, at
+
+
+def _message(message: memoryview) -> dict[int, int | memoryview]:
+    """Return the last value of each field."""
+    return {field: value for field, value, _ in _fields(message)}
+
+
+def _spec(info: memoryview) -> Spec:
+    """Read a ValueInfoProto: name, and the tensor type inside its type."""
+    parts = _message(info)
+    tensor = _message(_view(_message(_view(parts.get(2, b""))).get(1, b"")))
+    shape = []
+    for field, dimension, _ in _fields(_view(tensor.get(2, b""))):
+        if field == 1:
+            size = _message(_view(dimension))
+            shape.append(_whole(size[1]) if 1 in size else -1)
+    element = _whole(tensor.get(1, 0))
+    return bytes(_view(parts.get(1, b""))).decode(), ELEMENT_TYPES.get(element, f"type {element}"), tuple(shape)
+
+
+def _view(value: int | memoryview | bytes) -> memoryview:
+    if isinstance(value, int):
+        raise ValueError("a number stands where a message is expected")
+    return memoryview(value)
+
+
+def _whole(value: int | memoryview) -> int:
+    if not isinstance(value, int):
+        raise ValueError("a message stands where a number is expected")
+    return value

@@ -1,0 +1,91 @@
+"""The network on ONNX Runtime: a CPU by default, CUDA or OpenVINO where their packages are installed.
+
+It bounds its threads and lets them sleep while idle, so that the tracker beside it keeps a core. It knows no windows
+and no schedule.
+"""
+
+import os
+from typing import Self, cast
+
+import numpy as np
+import onnxruntime as ort  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from engine.artifact import Artifact, Precision
+from engine.runtime import Grades, in_batches
+from station.errors import ArtifactError
+
+PROVIDERS = {
+    "CUDAExecutionProvider": "CUDA",
+    "OpenVINOExecutionProvider": "OpenVINO",
+    "CPUExecutionProvider": "CPU",
+}
+"""Preferred order, and how people call them."""
+OUTPUTS = ("grade", "heads", "attention")
+
+
+def available_providers() -> list[str]:
+    """Return the providers of the installed package that are of use here, best first."""
+    installed = ort.get_available_providers()
+    return [name for name in PROVIDERS if name in installed]
+
+
+def default_threads() -> int:
+    """Return all cores that this process may use but one, at least one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, cores - 1)
+
+
+class OnnxSession:
+    """A Runtime on ONNX Runtime. Raises ArtifactError where the graph cannot be loaded.
+
+    Args:
+        artifact: Whose model is run.
+        threads: CPU threads; 0: all cores but one.
+        providers: Providers in order of preference; None: ``available_providers()``.
+    """
+
+    def __init__(self, artifact: Artifact, threads: int = 0, providers: list[str] | None = None) -> None:
+        threads = threads or default_threads()
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        # A pool that spins between batches takes the core that the tracker needs.
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Graph and weights are read once more from the file, unchanged; results do not depend on earlier runs.
+        options.enable_mem_pattern = False
+        try:
+            self._session = ort.InferenceSession(
+                artifact.model_path, options, providers=providers or available_providers()
+            )
+        except Exception as error:  # the package raises a dozen pybind types that share no public base
+            first_line = str(error).strip().splitlines()[0]
+            raise ArtifactError(f"model {artifact.folder}: ONNX Runtime refuses model.onnx ({first_line})") from error
+        device = PROVIDERS[self._session.get_providers()[0]]
+        detail = f"{device}, {threads} thread{'s' * (threads > 1)}" if device == "CPU" else device
+        self.name = f"onnxruntime ({detail})"
+        self.precision: Precision = artifact.manifest.weights
+        self._shape = artifact.manifest.inputs[0].shape[1:]
+
+    def infer(self, clips: NDArray[np.uint8]) -> Grades:
+        """Grade clips (N, T, H, W) uint8; more than 8 go in several batches. Raises ValueError for another shape."""
+        return in_batches(clips, self._shape, self._run)
+
+    def _run(self, clips: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+        grade, heads, attention = self._session.run(OUTPUTS, {"clip": clips})
+        return (
+            cast(NDArray[np.float32], grade),
+            cast(NDArray[np.float32], heads),
+            cast(NDArray[np.float32], attention),
+        )
+
+    def close(self) -> None:
+        """Release the session."""
+        self.__dict__.pop("_session", None)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

@@ -1,0 +1,65 @@
+"""Does this runtime give the exported network's answers? The golden clips decide.
+
+The tolerances are largest absolute differences, per output and precision. ``grade`` and ``heads`` are probabilities;
+``attention`` sums softmax rows over heads and blocks, so its differences are that much larger. This module knows
+runtimes only by their protocol.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from engine.artifact import Artifact, Precision
+from engine.runtime import Runtime
+from station.errors import ArtifactError
+
+TOLERANCE: dict[Precision, dict[str, float]] = {
+    "float32": {"grade": 1e-4, "heads": 1e-4, "attention": 1e-3},
+    "float16": {"grade": 2e-2, "heads": 5e-2, "attention": 1e-1},
+}
+SUM_TOLERANCE = 1e-5
+START_CLIPS = 1
+"""Golden clips that a station runs at its start: enough for a wrong or broken plan, and quick."""
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How far one output lies from the golden one."""
+
+    output: str
+    largest: float
+    tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        """True where the difference is allowed; False also for NaN."""
+        return self.largest <= self.tolerance
+
+
+def compare(artifact: Artifact, runtime: Runtime, clips: int | None = None) -> list[Difference]:
+    """Run the first ``clips`` golden clips (None: all) and return the largest difference of each output."""
+    golden = artifact.golden().first(clips) if clips else artifact.golden()
+    found = runtime.infer(golden.clips)
+    tolerance = TOLERANCE[runtime.precision]
+    differences = [
+        Difference(name, float(np.abs(ours - theirs).max()), tolerance[name])
+        for name, ours, theirs in (
+            ("grade", found.grade, golden.grade),
+            ("heads", found.heads, golden.heads),
+            ("attention", found.attention, golden.attention),
+        )
+    ]
+    off_one = float(np.abs(found.grade.sum(axis=1, dtype=np.float64) - 1).max())
+    return [*differences, Difference("sum of grade - 1", off_one, SUM_TOLERANCE)]
+
+
+def require_match(artifact: Artifact, runtime: Runtime, clips: int | None = START_CLIPS) -> None:
+    """Raise ArtifactError where the runtime does not give the golden answers."""
+    for difference in compare(artifact, runtime, clips):
+        if not difference.passed:
+            raise ArtifactError(
+                f"model {artifact.folder}: on {runtime.name} the golden clips give {difference.output} "
+                f"{difference.largest:.2g} off, allowed {difference.tolerance:.2g}; nothing is graded with it: "
+                f"see `python -m engine verify {artifact.folder}`, rebuild its plans with `python -m engine compile`, "
+                "or export it again with `python -m trainer export`"
+            )

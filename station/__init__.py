@@ -1,0 +1,1 @@
+"""What the processes share: configuration, messages, sockets, clock, supervisor, dashboard."""

@@ -1,0 +1,135 @@
+"""The command line of the station: options to a Config and a few choices about this run.
+
+Options win over the configuration file. Anything unusable is an InputError; argparse's own complaints come out the
+same way, so that every mistake is one line and exit code 2.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from station.config import Config, build_config, load_config
+from station.errors import InputError
+
+DESCRIPTION = """\
+Follows the selected sperm in a live picture and shows, for each, how the RoSTFine network expects experts to grade it:
+a distribution over five grades, A best to E worst. For research use only. Not for use in diagnostic procedures.
+"""
+
+EXAMPLES = """\
+examples:
+  python run_station.py                                        the simulated microscope, four sperm, on this terminal
+  python run_station.py --source clip.mp4 --select 320,240     a video file, the sperm nearest to x 320, y 240 px
+  python run_station.py --source clip.mp4 --speed max --headless --summary s.json
+                                                               every frame of a file, as fast as the machine can
+
+while it runs:  q quits; so do Ctrl-C and SIGTERM
+exit code:      0 ended as asked   1 a stage died or hung   2 something that was given cannot be used
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What the command line asks for."""
+
+    config: Config
+    headless: bool
+    summary: Path | None
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; `python run_station.py --help` lists the options")
+
+
+def parse_options(argv: Sequence[str]) -> Options:
+    """Return the options of a command line (without the program's name). Raises InputError."""
+    arguments = _parser().parse_args(_join_values(argv))
+    config = load_config(arguments.config) if arguments.config else Config()
+    data = config.model_dump()
+    if arguments.source is not None:
+        data["source"]["kind"] = arguments.source
+    if arguments.model is not None:
+        data["engine"]["model"] = arguments.model
+    if arguments.runtime is not None:
+        data["engine"]["runtime"] = arguments.runtime
+    if arguments.speed is not None:
+        data["speed"] = arguments.speed
+    if arguments.duration is not None:
+        data["duration_s"] = arguments.duration
+    if arguments.select:
+        data.update(parse_selection(arguments.select))
+    return Options(build_config(data, "command line"), arguments.headless, arguments.summary)
+
+
+def parse_selection(values: Sequence[str]) -> dict[str, Any]:
+    """Return the configuration keys for the --select values: one auto[:N], or points X,Y."""
+    automatic = [value for value in values if value.split(":")[0] == "auto"]
+    if automatic:
+        if len(values) > 1:
+            raise InputError(f"--select: auto stands alone, got {' and '.join(values)}; give auto[:N] or points X,Y")
+        _, colon, count = automatic[0].partition(":")
+        if colon and not (count.isdecimal() and 1 <= int(count) <= 64):
+            raise InputError(f"--select {automatic[0]}: expected auto:N with N from 1 to 64")
+        return {"select": ()} | ({"select_auto": int(count)} if colon else {})
+    return {"select": tuple(_point(value) for value in values)}
+
+
+def _point(text: str) -> tuple[float, float]:
+    try:
+        x, y = (float(part) for part in text.split(","))
+    except ValueError:
+        raise InputError(f"--select {text}: expected auto, auto:N or a point X,Y in px, such as 320,240") from None
+    return x, y
+
+
+def _join_values(argv: Sequence[str]) -> list[str]:
+    """Join ``--select -5,10`` to one word: argparse takes a value that begins with a minus for an option."""
+    joined: list[str] = []
+    for word in argv:
+        if joined and joined[-1] == "--select":
+            joined[-1] = f"--select={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        prog="run_station.py",
+        description=DESCRIPTION,
+        epilog=EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--config", type=Path, metavar="FILE", help="TOML file with the settings (docs/configuration.md lists them)")
+    add(
+        "--source",
+        metavar="simulated|PATH",
+        help="where frames come from: the simulated microscope (default), a video file, or a folder of pictures",
+    )
+    add(
+        "--select",
+        action="append",
+        metavar="auto[:N]|X,Y",
+        help="sperm to follow: the N best candidates (default auto:4), or the one nearest to a point in px of the "
+        "first frame, x right, y down; a point may be given several times",
+    )
+    add("--model", metavar="DIR", help="folder of the model artifact (default models/demo)")
+    add("--runtime", metavar="auto|onnxruntime", help="what runs the network (default auto: the best there is)")
+    add(
+        "--speed",
+        metavar="live|max",
+        help="live (default): at the source's own pace, late data is dropped and counted; max: offline, as fast as "
+        "the machine can and nothing dropped",
+    )
+    add("--duration", type=float, metavar="S", help="end after S seconds of the source's time")
+    add("--headless", action="store_true", help="no dashboard; a few lines on standard output instead")
+    add("--summary", type=Path, metavar="FILE", help="write one JSON document about the run to FILE at its end")
+    if sys.version_info >= (3, 14):
+        parser.color = False  # type: ignore[attr-defined]
+    return parser

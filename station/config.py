@@ -1,0 +1,143 @@
+"""The configuration of a station: one typed model, from a TOML file and the command line.
+
+Every section is a frozen model that forbids unknown keys; a misspelt key fails with its path and the nearest valid
+name. Units stand in the names. This module knows values and their bounds, not what the stages do with them.
+"""
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from station.errors import InputError
+
+PositiveFloat = Annotated[float, Field(gt=0)]
+
+
+class Section(BaseModel):
+    """Base of all sections."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class SourceSettings(Section):
+    """[source] Where frames come from."""
+
+    kind: str = "simulated"
+    """"simulated", or the path of a video file or of a folder of pictures."""
+    fps: PositiveFloat | None = None
+    """Frame rate to go by instead of the source's own, 1/s; None: what the source says, 15 for a folder of pictures."""
+    um_per_px: PositiveFloat | None = None
+    """Micrometres per px of the source, where it is known."""
+
+
+class SimulatedSettings(Section):
+    """[simulated] The simulated microscope."""
+
+    width: Annotated[int, Field(ge=64, le=8192)] = 1392
+    height: Annotated[int, Field(ge=64, le=8192)] = 976
+    fps: Annotated[float, Field(gt=0, le=500)] = 15.0
+    sperm: Annotated[int, Field(ge=0, le=500)] = 20
+    """In the field at the start; as many on average later, as some leave and others come in."""
+    debris: Annotated[int, Field(ge=0, le=2000)] = 60
+    """Pieces of debris in the field, about one in six of them adrift."""
+    seed: Annotated[int, Field(ge=0)] = 1
+    um_per_px: PositiveFloat = 0.25
+    noise: Annotated[float, Field(ge=0, le=50)] = 2.5
+    """Standard deviation of the camera noise in grey levels."""
+    stage_speed_px_s: Annotated[float, Field(ge=0, le=2000)] = 0.0
+    """Speed at which the stage moves for 1 s after every 3 s of rest; 0: it stands still."""
+
+
+class TrackerSettings(Section):
+    """[tracker] How selected sperm are followed."""
+
+    matcher: Literal["auto", "opencv", "torch"] = "auto"
+
+
+class WindowSettings(Section):
+    """[window] What is cut for the network. Must be what the model was made for."""
+
+    frames: Annotated[int, Field(ge=1, le=256)] = 16
+    size: Annotated[int, Field(ge=8, le=1024)] = 150
+    """Edge of the square crop in px."""
+    stride: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = "auto"
+    """Take every stride-th frame; "auto": the whole number that brings the source nearest to the model's rate."""
+
+
+class EngineSettings(Section):
+    """[engine] Which network, on what."""
+
+    model: str = "models/demo"
+    runtime: Literal["auto", "onnxruntime"] = "auto"
+    threads: Annotated[int, Field(ge=0, le=256)] = 0
+    """Threads of the network on a CPU; 0: all cores but one, at least one, so that the tracker keeps a core."""
+
+
+class DashboardSettings(Section):
+    """[dashboard] The terminal."""
+
+    hz: Annotated[float, Field(ge=1, le=30)] = 10.0
+
+
+class Config(Section):
+    """Everything a run depends on."""
+
+    source: SourceSettings = SourceSettings()
+    simulated: SimulatedSettings = SimulatedSettings()
+    tracker: TrackerSettings = TrackerSettings()
+    window: WindowSettings = WindowSettings()
+    engine: EngineSettings = EngineSettings()
+    dashboard: DashboardSettings = DashboardSettings()
+    select: tuple[tuple[float, float], ...] = ()
+    """Points (x, y) in px of the first frame at which sperm are selected."""
+    select_auto: Annotated[int, Field(ge=0, le=64)] = 4
+    """How many sperm are selected automatically where no point is given."""
+    speed: Literal["live", "max"] = "live"
+    """"max": as fast as the machine allows, nothing dropped (files and simulation only)."""
+    duration_s: PositiveFloat | None = None
+    """Ends the run after this much source time."""
+
+
+def load_config(path: Path) -> Config:
+    """Read a TOML file. Raises InputError with the key's path and the nearest valid name."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(
+            f"configuration {path}: cannot be read ({error.strerror}); give the path of a TOML file"
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"configuration {path}: not valid TOML ({error}); mend that place") from error
+    return build_config(data, f"configuration {path}")
+
+
+def build_config(data: dict[str, Any], origin: str) -> Config:
+    """Validate nested plain values. ``origin`` opens the error message."""
+    try:
+        return Config.model_validate(data)
+    except ValidationError as error:
+        raise InputError(f"{origin}: {explain(error, Config)}") from error
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """Return one line for the first problem of a validation error: path, what is wrong, the nearest valid name."""
+    first = error.errors(include_url=False)[0]
+    path = ".".join(str(part) for part in first["loc"])
+    if first["type"] == "extra_forbidden":
+        names = _field_names(model, first["loc"][:-1])
+        near = difflib.get_close_matches(str(first["loc"][-1]), names, n=1, cutoff=0.0)
+        return f"unknown key {path!r}; did you mean {near[0]!r}? (valid here: {', '.join(names)})"
+    return f"{path!r}: {first['msg'][0].lower()}{first['msg'][1:]}, got {first['input']!r}"
+
+
+def _field_names(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
+    """Return the valid keys of the (sub)model that a location leads to."""
+    for part in loc:
+        inner = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            break
+        model = inner
+    return list(model.model_fields)

@@ -1,0 +1,250 @@
+"""What follows from a snapshot: how each stage fares, what a grade is worth now, what is wrong.
+
+Pure functions of :class:`station.snapshot.Snapshot`; rows and sentences, but nothing about where and how they are
+drawn.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from enum import StrEnum
+
+from station.clock import NS_PER_MS, NS_PER_S
+from station.messages import GradeInfo, Percentiles, StageName, StageState, TrackInfo, TrackState
+from station.snapshot import RATE_WINDOW_S, Snapshot
+
+NO_PROGRESS_S = 0.5
+"""A running stage that stands still for longer than this is shown as such."""
+STALE_S = 1.0
+"""A grade older than this is stale in a live run: the sperm it speaks of has swum on."""
+SLOW_SHARE = 0.9
+"""A live source below this share of its nominal frame rate is called slow."""
+SCALE_TOLERANCE = 0.2
+"""Relative difference of um/px between source and model above which the grades are called in doubt."""
+LATENCY_TOTAL = "exposure_to_grade"
+LATENCY_PARTS = {
+    "capture": "capture",
+    "transport": "transport",
+    "tracker": "tracker_to_window",
+    "waiting": "waiting",
+    "engine": "engine",
+}
+"""What a grade's time from exposure on is made of: word on screen, name in ``StageStatus.recent_ms``."""
+
+
+class StageCondition(StrEnum):
+    """How a stage fares, as the screen says it."""
+
+    STARTING = "starting"
+    READY = "ready"
+    RUNNING = "running"
+    WAITING = "waiting"
+    """The engine, while no sperm has a full window: nothing to do is no fault."""
+    ENDED = "ended"
+    NO_PROGRESS = "no progress"
+    FAILED = "failed"
+
+
+def condition(snapshot: Snapshot, name: StageName) -> StageCondition:
+    """Return how a stage fares."""
+    view = snapshot.stage(name)
+    if view.died or (view.status and view.status.state is StageState.FAILED):
+        return StageCondition.FAILED
+    if view.status is None:
+        return StageCondition.STARTING
+    state = view.status.state
+    if state in (StageState.STARTING, StageState.ENDED):  # loading a model takes long and says nothing meanwhile
+        return StageCondition(state.value)
+    if (progress_age_s(snapshot, name) or 0.0) > _patience_s(snapshot, name):
+        return StageCondition.NO_PROGRESS
+    if name is StageName.ENGINE and state is StageState.RUNNING and not _any_full_window(snapshot):
+        return StageCondition.WAITING
+    return StageCondition(state.value)
+
+
+def progress_age_s(snapshot: Snapshot, name: StageName) -> float | None:
+    """Return the seconds since the stage last made progress; None before it was heard of."""
+    since_ns = snapshot.stage(name).progress_ns
+    return None if since_ns is None else _seconds(snapshot, since_ns)
+
+
+def failure(snapshot: Snapshot, name: StageName) -> str:
+    """Return why a stage failed, in one line."""
+    view = snapshot.stage(name)
+    return (view.status.error if view.status else "") or view.died or "it gave no reason"
+
+
+def latency(snapshot: Snapshot, name: str) -> Percentiles | None:
+    """Return a duration in ms over the latest values, else since the start; None where no stage has measured it."""
+    for stage in reversed(StageName):
+        status = snapshot.stage(stage).status
+        for table in (status.recent_ms, status.latency_ms) if status else ():
+            found = table.get(name)
+            if found is not None and found.count > 0:
+                return found
+    return None
+
+
+def source_slow(snapshot: Snapshot) -> bool:
+    """Return whether a live source falls short of its nominal frame rate."""
+    source, rate_hz = snapshot.source, snapshot.stage(StageName.CAPTURE).rate_hz
+    running = condition(snapshot, StageName.CAPTURE) is StageCondition.RUNNING
+    long_enough = snapshot.elapsed_s > 2 * RATE_WINDOW_S
+    if snapshot.speed != "live" or not running or not long_enough or source is None or rate_hz is None:
+        return False
+    return rate_hz < SLOW_SHARE * source.fps
+
+
+class Standing(StrEnum):
+    """What a grade on screen is worth at this moment."""
+
+    NONE = "none"
+    CURRENT = "current"
+    STALE = "stale"
+    BEFORE_GAP = "last before gap"
+    """The sperm is followed again, but its window broke since; it is refilling."""
+    BEFORE_DOUBT = "last before doubt"
+    BEFORE_LOSS = "last before loss"
+
+
+@dataclass(frozen=True, slots=True)
+class SpermView:
+    """One followed sperm with its newest grade."""
+
+    track: TrackInfo
+    grade: GradeInfo | None
+    age_ms: float | None
+    """Of the grade: since the exposure of its newest frame."""
+    standing: Standing
+
+
+def sperm_views(snapshot: Snapshot) -> list[SpermView]:
+    """Return the followed sperm, by id: never by grade, for that would be a recommendation."""
+    if snapshot.tracks is None:
+        return []
+    views = []
+    for track in sorted(snapshot.tracks.tracks, key=lambda track: track.sperm_id):
+        grade = snapshot.grades.get(track.sperm_id)
+        age_ms = None if grade is None else max(0.0, (snapshot.now_ns - grade.trace.t_exposure_ns) / NS_PER_MS)
+        views.append(SpermView(track, grade, age_ms, _standing(snapshot, track, age_ms)))
+    return views
+
+
+def positions_current(snapshot: Snapshot) -> bool:
+    """Return whether positions and states are of now: a tracker that hangs would leave a green "locked" behind."""
+    running = condition(snapshot, StageName.TRACKER) is StageCondition.RUNNING
+    if snapshot.tracks is None or not running or snapshot.speed == "max":  # offline, ages are only queue lengths
+        return running and snapshot.tracks is not None
+    # A source slower than the limit brings its next frame after it.
+    interval_s = 1 / snapshot.source.fps if snapshot.source and snapshot.source.fps > 0 else 0.0
+    return _seconds(snapshot, snapshot.tracks.trace.t_exposure_ns) <= max(NO_PROGRESS_S, 3 * interval_s)
+
+
+def scale_doubt(snapshot: Snapshot) -> str:
+    """Return why the source's scale does not fit the model's, in a few words; empty where it does."""
+    source, model = snapshot.source, snapshot.model
+    if source is None or model is None or model.um_per_px is None:
+        return ""
+    if source.um_per_px is None:
+        return "scale not known"
+    differs = abs(source.um_per_px / model.um_per_px - 1.0) > SCALE_TOLERANCE
+    return "scale differs" if differs else ""
+
+
+class Overall(StrEnum):
+    """The whole station in one word."""
+
+    STARTING = "STARTING"
+    RUNNING = "RUNNING"
+    ENDED = "ENDED"
+    ATTENTION = "ATTENTION"
+    FAILED = "FAILED"
+
+
+def overall(snapshot: Snapshot) -> Overall:
+    """Return the worst that holds for any stage."""
+    found = {condition(snapshot, name) for name in StageName}
+    if StageCondition.FAILED in found:
+        return Overall.FAILED
+    if alarms(snapshot):
+        return Overall.ATTENTION
+    if found == {StageCondition.ENDED}:
+        return Overall.ENDED
+    if found & {StageCondition.STARTING, StageCondition.READY}:
+        return Overall.STARTING
+    return Overall.RUNNING
+
+
+def alarms(snapshot: Snapshot) -> list[str]:
+    """Return what is wrong now, one sentence each, worst first."""
+    conditions = {name: condition(snapshot, name) for name in StageName}
+    lines = [
+        f"{name.value} FAILED: {failure(snapshot, name)}"
+        for name, found in conditions.items()
+        if found is StageCondition.FAILED
+    ]
+    lines += [
+        f"{name.value} makes NO PROGRESS: none for {progress_age_s(snapshot, name) or 0.0:.1f} s"
+        for name, found in conditions.items()
+        if found is StageCondition.NO_PROGRESS
+    ]
+    return lines
+
+
+def disturbance(snapshot: Snapshot) -> str:
+    """Return what disturbs the whole field now; empty where nothing does. No alarm: moving the stage is work."""
+    tracks = snapshot.tracks
+    return tracks.disturbance if tracks is not None and positions_current(snapshot) else ""
+
+
+def cautions(snapshot: Snapshot) -> list[str]:
+    """Return what people should know while it runs, without repeats."""
+    lines: list[str] = []
+    doubt = scale_doubt(snapshot)
+    if doubt and snapshot.model is not None and snapshot.source is not None:
+        scale = snapshot.source.um_per_px
+        given = "source scale not known" if scale is None else f"source has {scale:.3g} um/px"
+        lines.append(f"{given}, model made for {snapshot.model.um_per_px:.3g} um/px: grades may not apply")
+    lines += snapshot.notices
+    for name in StageName:
+        status = snapshot.stage(name).status
+        if status is not None:
+            lines += status.notices
+            bad = status.counters.get("bad_messages", 0)
+            lines += [f"{name.value} dropped {bad} messages that it could not read"] if bad else []
+    return list(dict.fromkeys(lines))
+
+
+def state_counts(snapshot: Snapshot) -> Counter[TrackState]:
+    """Return how many followed sperm are in each state."""
+    return Counter(track.state for track in snapshot.tracks.tracks) if snapshot.tracks else Counter()
+
+
+def _standing(snapshot: Snapshot, track: TrackInfo, age_ms: float | None) -> Standing:
+    if age_ms is None or snapshot.tracks is None:
+        return Standing.NONE
+    if track.state is TrackState.LOST:
+        return Standing.BEFORE_LOSS
+    if track.state is TrackState.UNCERTAIN:
+        return Standing.BEFORE_DOUBT
+    if track.filled < snapshot.tracks.window_frames:
+        return Standing.BEFORE_GAP
+    too_old = snapshot.speed == "live" and age_ms > STALE_S * 1000
+    return Standing.STALE if too_old or not positions_current(snapshot) else Standing.CURRENT
+
+
+def _patience_s(snapshot: Snapshot, name: StageName) -> float:
+    """Return how long a stage may stand still: a large network on a CPU takes longer for one batch than the rest do."""
+    status = snapshot.stage(name).status
+    usual = status.recent_ms.get("engine") if status and name is StageName.ENGINE else None
+    return max(NO_PROGRESS_S, 2 * usual.p95 / 1000) if usual else NO_PROGRESS_S
+
+
+def _any_full_window(snapshot: Snapshot) -> bool:
+    tracks = snapshot.tracks
+    return tracks is not None and any(
+        track.state is TrackState.LOCKED and track.filled >= tracks.window_frames for track in tracks.tracks
+    )
+
+
+def _seconds(snapshot: Snapshot, since_ns: int) -> float:
+    return max(0.0, (snapshot.now_ns - since_ns) / NS_PER_S)

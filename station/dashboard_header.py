@@ -1,0 +1,141 @@
+"""The upper part of the screen: source, model, processes, losses, latency.
+
+It words what ``station.dashboard_facts`` found; the sperm are drawn by ``station.dashboard_sperm``.
+"""
+
+from rich.cells import cell_len
+from rich.text import Text
+
+from station.dashboard_facts import (
+    LATENCY_PARTS,
+    LATENCY_TOTAL,
+    Overall,
+    StageCondition,
+    condition,
+    latency,
+    overall,
+    progress_age_s,
+    source_slow,
+)
+from station.dashboard_text import NOT_AVAILABLE, Glyphs, clock, fit, flow, shorten
+from station.messages import Percentiles, StageName
+from station.snapshot import Snapshot
+
+DEMONSTRATION = "DEMONSTRATION trained on simulated clips: grades mean nothing about real sperm"
+"""As wide as the narrowest full screen allows, so that it is always one whole line."""
+OVERALL_STYLE = {Overall.FAILED: "bold red reverse", Overall.ATTENTION: "bold magenta reverse"}
+LABEL = 8
+
+
+def title_line(snapshot: Snapshot, width: int) -> Text:
+    """Return the bar at the top: what this is, how it is, how it runs."""
+    found = overall(snapshot)
+    pace = "live" if snapshot.speed == "live" else "as fast as possible, not live"
+    left, right = " RoSTFine station  ", f"{pace}  {clock(snapshot.elapsed_s)} "
+    gap = " " * max(1, width - len(left) - len(found.value) - 2 - len(right))
+    return Text.assemble(
+        (left, "bold reverse"),
+        (f" {found.value} ", OVERALL_STYLE.get(found, "bold reverse")),
+        (gap + right, "reverse"),
+    )
+
+
+def source_line(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Text:
+    """Return the source with its size, frame rate and scale."""
+    source = snapshot.source
+    if source is None:
+        return _labelled("Source", "N/A, not open yet", "", 20, width, glyphs)
+    rate_hz = snapshot.stage(StageName.CAPTURE).rate_hz
+    rate = NOT_AVAILABLE if rate_hz is None else f"{rate_hz:.1f}"
+    slow = ", SLOW" if source_slow(snapshot) else ""
+    scale = "scale not known" if source.um_per_px is None else f"{source.um_per_px:.3g} um/px"
+    facts = f"  {source.width} x {source.height} px  {rate} fps (nominal {source.fps:.1f}{slow})  {scale}"
+    return _labelled("Source", source.name, facts, 12, width, glyphs)
+
+
+def model_line(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Text:
+    """Return the model with its hash, runtime and what it was made for."""
+    model = snapshot.model
+    if model is None:
+        return _labelled("Model", "N/A, not loaded yet", "", 20, width, glyphs)
+    scale = "any scale" if model.um_per_px is None else f"{model.um_per_px:.3g} um/px"
+    rate = "" if model.fps is None else f", {model.fps:.3g} fps"
+    facts = f" {model.sha256[:8]}  made for {scale}{rate}  {glyphs.clean(model.runtime)}"
+    return _labelled("Model", model.name, facts, 20, width, glyphs)
+
+
+def stage_lines(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:
+    """Return the row of processes: two lines, one column for each."""
+    cell = width // len(StageName)
+    upper, lower = Text(), Text()
+    for name in StageName:
+        found = condition(snapshot, name)
+        sign, style = _sign(found, glyphs)
+        word = found.value.upper() if found in (StageCondition.FAILED, StageCondition.NO_PROGRESS) else found.value
+        upper.append(f"{name.value:{LABEL}}", "bold")
+        upper.append(fit(f"{sign} {word}", cell - LABEL, glyphs), style)
+        lower.append(fit(_pace(snapshot, name, found, cell), cell, glyphs))
+    return [upper, lower]
+
+
+def drop_lines(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:
+    """Return what each link has lost so far."""
+    items = [f"{glyphs.clean(name)} {count}" for name, count in snapshot.drops.items()]
+    return flow(f"{'Dropped':{LABEL}}", items or [NOT_AVAILABLE], width, glyphs)
+
+
+def latency_lines(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:
+    """Return the time from exposure to grade, and where it went: always two lines, so that nothing below moves."""
+    total = latency(snapshot, LATENCY_TOTAL)
+    if total is None:
+        first, second = "N/A, no grade yet", ""
+    else:
+        first = f"exposure to grade, p50/p95: {_milliseconds(total)} ms (latest {total.count} grades)"
+        parts = [f"{word} {_milliseconds(latency(snapshot, name))}" for word, name in LATENCY_PARTS.items()]
+        second = f"{', '.join(parts)} ms"
+        if cell_len(second) > width - LABEL:  # the first is the one that matters least
+            second = f"{glyphs.ellipsis} {', '.join(parts[1:])} ms"
+    return [
+        Text.assemble((f"{label:{LABEL}}", "bold"), fit(text, width - LABEL, glyphs))
+        for label, text in (("Latency", first), ("", second))
+    ]
+
+
+def _labelled(label: str, name: str, facts: str, at_least: int, width: int, glyphs: Glyphs) -> Text:
+    """Return a line that fits: first the name gives way, down to ``at_least`` cells, then the facts' end."""
+    shown = shorten(glyphs.clean(name), max(at_least, width - LABEL - cell_len(facts)), glyphs)
+    return Text.assemble(
+        (f"{label:{LABEL}}", "bold"), (shown, "bold"), fit(facts, width - LABEL - cell_len(shown), glyphs)
+    )
+
+
+def _sign(found: StageCondition, glyphs: Glyphs) -> tuple[str, str]:
+    if found in (StageCondition.FAILED, StageCondition.NO_PROGRESS):
+        return glyphs.alarm, "bold red"
+    if found is StageCondition.RUNNING:
+        return glyphs.running, "green"
+    return (glyphs.ended if found is StageCondition.ENDED else glyphs.idle), ""
+
+
+def _pace(snapshot: Snapshot, name: StageName, found: StageCondition, width: int) -> str:
+    """Return how fast a stage goes and how long it has been without progress."""
+    age_s = progress_age_s(snapshot, name)
+    if found is StageCondition.FAILED:
+        return "see below"
+    if found in (StageCondition.ENDED, StageCondition.READY) or age_s is None:
+        return ""
+    if found in (StageCondition.NO_PROGRESS, StageCondition.STARTING):
+        return f"for {age_s:.1f} s"
+    if found is StageCondition.WAITING:
+        return "no sperm has a full window"
+    rate_hz, unit = snapshot.stage(name).rate_hz, "grades/s" if name is StageName.ENGINE else "frames/s"
+    rate = NOT_AVAILABLE if rate_hz is None else f"{rate_hz:.1f}" if rate_hz < 999.95 else f"{rate_hz:.0f}"
+    return f"{rate} {unit}, {'last progress ' if width >= 40 else ''}{age_s:.1f} s ago"
+
+
+def _milliseconds(found: Percentiles | None) -> str:
+    """Return p50/p95, in ms."""
+    if found is None:
+        return NOT_AVAILABLE
+    digits = 1 if found.p95 < 9.95 else 0
+    return f"{found.p50:.{digits}f}/{found.p95:.{digits}f}"

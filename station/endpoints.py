@@ -1,0 +1,55 @@
+"""The addresses of one session's sockets, private to the user who started it.
+
+Unix sockets in a folder that only the user can enter, where the platform has them and the path is short enough for
+the kernel; else TCP on the loopback interface.
+"""
+
+import shutil
+import socket
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import zmq
+
+LINKS = ("frames", "windows", "tracks", "grades", "control")
+MAX_IPC_PATH = 90
+"""Linux allows 107 bytes for a Unix socket's path, macOS 103."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """One ZeroMQ address per link, and the folder for this session's logs."""
+
+    frames: str
+    windows: str
+    tracks: str
+    grades: str
+    control: str
+    folder: Path
+
+
+@contextmanager
+def private_endpoints() -> Iterator[Endpoints]:
+    """Make the addresses of a session; its folder is gone when the block is left."""
+    folder = Path(tempfile.mkdtemp(prefix="rostfine-"))  # mode 0700
+    try:
+        if zmq.has("ipc") and len(str(folder)) + len("/windows") <= MAX_IPC_PATH:
+            addresses = {link: f"ipc://{folder}/{link}" for link in LINKS}
+        else:
+            ports = _free_ports(len(LINKS))
+            addresses = {link: f"tcp://127.0.0.1:{port}" for link, port in zip(LINKS, ports, strict=True)}
+        yield Endpoints(folder=folder, **addresses)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _free_ports(count: int) -> list[int]:
+    """Ports that are free now, all different."""
+    with ExitStack() as stack:
+        listeners = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for listener in listeners:
+            listener.bind(("127.0.0.1", 0))
+        return [listener.getsockname()[1] for listener in listeners]

@@ -1,0 +1,39 @@
+"""The few kinds of error the program raises on purpose; each docstring says what to do about it.
+
+Every message says what was expected, what came and what to do, on one line: the command line prints it as it is.
+"""
+
+
+class StationError(Exception):
+    """Base of all errors below. Catch this one to report any mistake that is not a defect of the program."""
+
+
+class InputError(StationError):
+    """Something the user gave cannot be used: a file, a folder, an option, a configuration key, a point.
+
+    The program ends with exit code 2. Mend the input that the message names and start again.
+    """
+
+
+class ArtifactError(InputError):
+    """A model folder is incomplete, altered or made for something else.
+
+    Nothing is graded with a model that cannot be vouched for. Take the folder again from where it came, or export it
+    again with ``python -m trainer export``.
+    """
+
+
+class MessageError(StationError):
+    """Bytes that arrived on a socket are not a valid message of this program's wire format (``docs/wire.md``).
+
+    The receiver counts and drops it. A steady count means that two versions of the program talk to each other, or
+    that a foreign client writes to the endpoint.
+    """
+
+
+class MissingExtraError(InputError):
+    """An optional package is needed and not installed. The message names the extra: ``pip install ".[EXTRA]"``."""
+
+
+class StageError(StationError):
+    """A stage process died or stopped making progress. The message names the stage; its log follows."""

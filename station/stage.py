@@ -1,0 +1,113 @@
+"""What every stage process has in common: its start, its control link, its signals, its last word.
+
+``run_stage`` is what the supervisor spawns. It knows nothing of what the stages do: it imports the module it is named
+and calls its ``run(context)``.
+"""
+
+import faulthandler
+import importlib
+import os
+import shutil
+import signal
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import zmq
+
+from station.bus import Publisher
+from station.config import Config
+from station.control import StageControl, orphaned
+from station.endpoints import Endpoints
+from station.errors import InputError
+from station.messages import Command, CommandName, EndHeader, StageName, StageState
+
+IDLE_S = 0.005
+END_REPEAT_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class StageContext:
+    """What a stage gets to work with."""
+
+    config: Config
+    endpoints: Endpoints
+    control: StageControl
+    zmq: zmq.Context[zmq.Socket[bytes]]
+
+    @property
+    def lossless(self) -> bool:
+        """True where nothing may be dropped and senders wait (``speed = "max"``)."""
+        return self.config.speed == "max"
+
+    def finish(self, link: Publisher | None = None) -> None:
+        """Report the end, and repeat it on the stage's link until told to stop.
+
+        Repeated, because a live link may lose any single message.
+        """
+        self.control.report(StageState.ENDED)
+        while not self.control.stopped:
+            if link is not None:
+                link.send(EndHeader(seq=link.next_seq))
+            self.nap(END_REPEAT_S)
+
+    def carry_on(self) -> bool:
+        """Beat, and say whether to go on; for loops that wait."""
+        self.control.beat()
+        return not self.control.stopped
+
+    def nap(self, seconds: float) -> None:
+        """Beat and sleep a little."""
+        self.control.beat()
+        time.sleep(seconds)
+
+    def wait_for(self, name: CommandName) -> Command | None:
+        """Wait for a command, beating; None where the stage is told to stop instead."""
+        while not self.control.stopped:
+            self.nap(IDLE_S)
+            while self.control.commands:
+                command = self.control.commands.popleft()
+                if command.name is name:
+                    return command
+        return None
+
+
+def log_path(folder: Path, stage: StageName) -> Path:
+    """Return where a stage's standard output and error go: they would tear the dashboard."""
+    return folder / f"{stage.value}.log"
+
+
+def run_stage(stage: StageName, module: str, config: Config, endpoints: Endpoints) -> None:
+    """Run one stage to its end, in the process that the supervisor spawned for it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
+    _redirect_output(log_path(endpoints.folder, stage))
+    with zmq.Context() as context, StageControl(context, endpoints.control, stage) as control:
+
+        def on_sigterm(_signum: int, _frame: FrameType | None) -> None:
+            control.stop()
+
+        signal.signal(signal.SIGTERM, on_sigterm)
+        try:
+            control.report(StageState.STARTING)
+            importlib.import_module(module).run(StageContext(config, endpoints, control, context))
+        except InputError as error:
+            control.report(StageState.FAILED, error=str(error), user_error=True)
+            sys.exit(2)
+        except Exception as error:
+            summary = f"{type(error).__name__}: {error}".splitlines()[0]
+            control.report(StageState.FAILED, error=summary, details=traceback.format_exc())
+            sys.exit(1)
+        finally:
+            if orphaned():
+                shutil.rmtree(endpoints.folder, ignore_errors=True)
+
+
+def _redirect_output(path: Path) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    faulthandler.enable()

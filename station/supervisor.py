@@ -1,0 +1,172 @@
+"""Starts the stages, watches that they progress, and ends them: nothing is left running, whatever happens.
+
+Stages start downstream first: frames flow only once everything behind is ready for them, so that a file loses none.
+This module knows processes and heartbeats; what the stages do and what is shown is not its business.
+"""
+
+import multiprocessing
+import time
+from multiprocessing.process import BaseProcess
+from typing import Self
+
+import zmq
+
+from station.clock import NS_PER_S, now_ns
+from station.config import Config
+from station.control import ControlCentre
+from station.endpoints import Endpoints
+from station.errors import InputError, StageError
+from station.messages import CommandName, StageName, StageState, StageStatus
+from station.stage import log_path, run_stage
+from station.stride import window_stride
+
+UPSTREAM_OF = {StageName.ENGINE: StageName.TRACKER, StageName.TRACKER: StageName.CAPTURE}
+START_TIMEOUT_S = 60.0
+GRACE_S = 1.2
+"""Between asking the stages to stop and terminating them; together with KILL_S within the 2 s that ending may take."""
+KILL_S = 0.4
+
+
+class Supervisor:
+    """The stage processes of one run. Entering starts them, leaving ends them."""
+
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        config: Config,
+        endpoints: Endpoints,
+        modules: dict[StageName, str],
+    ) -> None:
+        """Prepare one process per entry of ``modules``: the stage's name and the module with its ``run``."""
+        spawn = multiprocessing.get_context("spawn")
+        self.statuses: dict[StageName, StageStatus] = {}
+        """The latest word of each stage."""
+        self.progressed_ns: dict[StageName, int] = {}
+        """When each stage last made progress, station clock."""
+        self._config = config
+        self._endpoints = endpoints
+        self._centre = ControlCentre(context, endpoints.control)
+        self._started: set[StageName] = set()
+        self._processes: dict[StageName, BaseProcess] = {
+            stage: spawn.Process(target=run_stage, args=(stage, module, config, endpoints), name=stage.value)
+            for stage, module in modules.items()
+        }
+
+    @property
+    def finished(self) -> bool:
+        """True once the last stage of the chain has dealt with everything that came and said so."""
+        engine = self.statuses.get(StageName.ENGINE)
+        return engine is not None and engine.state is StageState.ENDED
+
+    def poll(self, timeout_s: float) -> None:
+        """Take in heartbeats for at most ``timeout_s``, start stages that are due, and check on all of them.
+
+        Raises InputError where a stage found the user's input unusable, StageError where one died or hangs.
+        """
+        for status in self._centre.poll(timeout_s):
+            before = self.statuses.get(status.stage)
+            if before is None or status.progress > before.progress or status.state != before.state:
+                self.progressed_ns[status.stage] = now_ns()
+            self.statuses[status.stage] = status
+        self._start_due_stages()
+        for stage, process in self._processes.items():
+            self._check(stage, process)
+
+    def stop(self) -> None:
+        """End all stages: ask, then terminate, then kill. May be called more than once."""
+        alive = [process for process in self._processes.values() if process.is_alive()]
+        for stage, process in self._processes.items():
+            if process.is_alive():
+                self._centre.send(stage, CommandName.STOP)
+        deadline = time.monotonic() + GRACE_S
+        while any(process.is_alive() for process in alive) and time.monotonic() < deadline:
+            for status in self._centre.poll(0.01):
+                self.statuses[status.stage] = status
+        for process in alive:
+            if process.is_alive():
+                process.terminate()
+        for process in alive:
+            process.join(KILL_S / len(alive))
+            if process.is_alive():
+                process.kill()
+                process.join()
+        for status in self._centre.poll(0):
+            self.statuses[status.stage] = status
+
+    def __enter__(self) -> Self:
+        try:
+            for stage, process in self._processes.items():
+                process.start()
+                self.progressed_ns[stage] = now_ns()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        started = {stage: process for stage, process in self._processes.items() if process.pid is not None}
+        self._processes = started
+        self.stop()
+        for process in started.values():
+            process.join()
+            process.close()
+        self._processes = {}
+        self._centre.close()
+
+    def _start_due_stages(self) -> None:
+        """Send START to a stage that is ready and whose downstream neighbour runs; the engine goes first."""
+        if set(self.statuses) != set(self._processes):
+            return
+        if not self._started and any(status.state is StageState.STARTING for status in self.statuses.values()):
+            return
+        self._start(StageName.ENGINE)
+        for downstream, upstream in UPSTREAM_OF.items():
+            if self.statuses[downstream].state is StageState.RUNNING:
+                self._start(upstream)
+
+    def _start(self, stage: StageName) -> None:
+        if stage in self._started or self.statuses[stage].state is not StageState.READY:
+            return
+        self._started.add(stage)
+        source, model = self.statuses[StageName.CAPTURE].source, self.statuses[StageName.ENGINE].model
+        if source is None or model is None:
+            raise StageError(f"the {stage} stage cannot start: capture or engine did not say what it has opened")
+        stride = window_stride(self._config.window.stride, source.fps, model.fps)
+        self._centre.send(stage, CommandName.START, stride=stride)
+
+    def _check(self, stage: StageName, process: BaseProcess) -> None:
+        status = self.statuses.get(stage)
+        if status is not None and status.state is StageState.FAILED:
+            if status.user_error:
+                raise InputError(status.error)
+            raise StageError(f"the {stage} stage failed: {status.error}\n{status.details}")
+        if status is not None and status.state is StageState.ENDED:
+            return
+        if not process.is_alive():
+            # Its last words may still be on their way through the socket.
+            for late in self._centre.poll(0.1):
+                self.statuses[late.stage] = late
+            late_status = self.statuses.get(stage)
+            if late_status is not None and late_status is not status:
+                self._check(stage, process)
+                return
+            raise StageError(f"the {stage} stage died ({_how(process.exitcode)}){self._log_tail(stage)}")
+        silent_s = (now_ns() - self.progressed_ns[stage]) / NS_PER_S
+        starting = status is None or status.state is StageState.STARTING
+        limit_s = START_TIMEOUT_S if starting or status is None else status.patience_s
+        if silent_s > limit_s:
+            raise StageError(f"the {stage} stage hangs: no progress for {silent_s:.1f} s{self._log_tail(stage)}")
+
+    def _log_tail(self, stage: StageName) -> str:
+        """Return the end of what the stage printed, on lines of its own."""
+        try:
+            lines = log_path(self._endpoints.folder, stage).read_text(errors="replace").splitlines()
+        except OSError:
+            return ""
+        return "".join(f"\n  {stage}: {line}" for line in lines[-20:])
+
+
+def _how(exitcode: int | None) -> str:
+    if exitcode is not None and exitcode < 0:
+        return f"signal {-exitcode}"
+    return f"exit code {exitcode}"

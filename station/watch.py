@@ -1,0 +1,118 @@
+"""What the main process knows of a run: the newest tracks and grades, and the snapshot made of them.
+
+It only listens: tracker and engine publish whether or not anybody reads, and nothing here can slow them.
+"""
+
+import time
+from typing import Self
+
+import zmq
+
+from station.bus import Fifo, Receiver
+from station.clock import now_ns
+from station.config import Config
+from station.endpoints import Endpoints
+from station.messages import GradeInfo, GradesHeader, StageName, StageState, TrackInfo, TracksHeader
+from station.snapshot import RateMeter, Snapshot, StageView
+from station.stride import mismatch, window_stride
+from station.supervisor import Supervisor
+
+OVERTIME_S = 1.0
+"""How much longer than the duration a live source may take before the clock on the wall ends the run."""
+KEEP_MESSAGES = 1000
+"""Between two looks of the main process; older ones than that are of no use to a person."""
+
+
+class Watch:
+    """Listens to tracker and engine of one run."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], config: Config, endpoints: Endpoints) -> None:
+        self._config = config
+        self._start = time.monotonic()
+        self._tracks_link = Receiver(context, endpoints.tracks, Fifo(KEEP_MESSAGES))
+        self._grades_link = Receiver(context, endpoints.grades, Fifo(KEEP_MESSAGES))
+        self._running_since: float | None = None
+        self._rates = {stage: RateMeter() for stage in StageName}
+        self._tracks: TracksHeader | None = None
+        self._newest_tracks: dict[int, TrackInfo] = {}
+        self._grades: dict[int, GradeInfo] = {}
+
+    @property
+    def tracks(self) -> list[TrackInfo]:
+        """The newest word on each sperm that was ever followed."""
+        return list(self._newest_tracks.values())
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the watch began."""
+        return time.monotonic() - self._start
+
+    def listen(self) -> None:
+        """Take in what has arrived; never waits."""
+        while message := self._tracks_link.receive(0):
+            if isinstance(message.header, TracksHeader):
+                self._tracks = message.header
+                self._newest_tracks.update({track.sperm_id: track for track in message.header.tracks})
+        while message := self._grades_link.receive(0):
+            if isinstance(message.header, GradesHeader):
+                self._grades.update({grade.sperm_id: grade for grade in message.header.grades})
+
+    def snapshot(self, supervisor: Supervisor) -> Snapshot:
+        """Return what the screen should show now."""
+        statuses = supervisor.statuses
+        return Snapshot(
+            now_ns=now_ns(),
+            elapsed_s=self.elapsed_s,
+            speed=self._config.speed,
+            stages={
+                stage: StageView(
+                    status=statuses.get(stage),
+                    progress_ns=supervisor.progressed_ns.get(stage),
+                    rate_hz=self._rates[stage].update(statuses[stage]) if stage in statuses else None,
+                )
+                for stage in StageName
+            },
+            tracks=self._tracks,
+            grades=dict(self._grades),
+            drops=self._drops(supervisor),
+            notices=tuple(filter(None, [self._rate_notice(supervisor)])),
+        )
+
+    def overtime(self, supervisor: Supervisor) -> bool:
+        """Return whether a live run with a duration goes on well past it (a source that stands still never ends)."""
+        capture = supervisor.statuses.get(StageName.CAPTURE)
+        if self._config.duration_s is None or self._config.speed != "live" or capture is None:
+            return False
+        if self._running_since is None and capture.state is StageState.RUNNING:
+            self._running_since = time.monotonic()
+        return (
+            self._running_since is not None
+            and time.monotonic() - self._running_since > self._config.duration_s + OVERTIME_S
+        )
+
+    def close(self) -> None:
+        """Close both links; may be called more than once."""
+        self._tracks_link.close()
+        self._grades_link.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _drops(self, supervisor: Supervisor) -> dict[str, int]:
+        counts = {stage: status.counters for stage, status in supervisor.statuses.items()}
+        capture, tracker, engine = (counts.get(stage, {}) for stage in StageName)
+        return {
+            "camera": capture.get("lost_by_source", 0),
+            "capture to tracker": tracker.get("dropped", 0),
+            "tracker to engine": engine.get("lost", 0),
+        }
+
+    def _rate_notice(self, supervisor: Supervisor) -> str:
+        capture, engine = (supervisor.statuses.get(stage) for stage in (StageName.CAPTURE, StageName.ENGINE))
+        if capture is None or engine is None or capture.source is None or engine.model is None:
+            return ""
+        stride = window_stride(self._config.window.stride, capture.source.fps, engine.model.fps)
+        return mismatch(capture.source.fps, stride, engine.model.fps)

@@ -1,0 +1,18 @@
+"""A stage that reports ready, runs when told, and ends when told."""
+
+from station.messages import CommandName, ModelInfo, SourceInfo, StageState
+from station.stage import StageContext
+
+
+def run(context: StageContext) -> None:
+    account = context.control.account
+    account.source = SourceInfo(name="test", height=10, width=10, fps=30.0)
+    account.model = ModelInfo(name="test", sha256="", runtime="none", demonstration=True, fps=15.0)
+    context.control.report(StageState.READY)
+    start = context.wait_for(CommandName.START)
+    if start is not None:
+        account.counters["stride"] = start.stride or 0
+        context.control.report(StageState.RUNNING)
+    while context.carry_on():
+        context.nap(0.005)
+    context.finish()

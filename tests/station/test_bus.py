@@ -1,0 +1,190 @@
+"""Links over real sockets: order, policy, what is counted, and that nobody waits who must not."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zmq
+
+from station.bus import QUEUE_LIVE, Fifo, Publisher, Received, Receiver
+from station.endpoints import private_endpoints
+from station.messages import EndHeader, FrameHeader
+
+Context = zmq.Context[zmq.Socket[bytes]]
+
+
+def frame(seq: int) -> FrameHeader:
+    return FrameHeader(seq=seq, t_exposure_ns=seq, t_source_ns=seq, t_sent_ns=seq, height=2, width=3)
+
+
+def until(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.002)
+
+
+def forever() -> bool:
+    return True
+
+
+def test_fifo_drops_the_oldest_and_counts() -> None:
+    fifo = Fifo(2)
+    messages = [Received(frame(seq), None, 0) for seq in range(4)]
+    assert [fifo.put(message) for message in messages] == [0, 0, 1, 1]
+    assert [fifo.take(), fifo.take(), fifo.take()] == [messages[2], messages[3], None]
+
+
+@pytest.mark.parametrize("lossless", [False, True], ids=["live", "lossless"])
+def test_frames_arrive_whole_and_in_order(context: Context, tmp_path: Path, lossless: bool) -> None:
+    endpoint = f"ipc://{tmp_path}/link"
+    with (
+        Receiver(context, endpoint, Fifo(None), lossless=lossless) as receiver,
+        Publisher(context, endpoint, lossless=lossless) as publisher,
+    ):
+        assert publisher.wait_for_reader(forever)
+        got: list[Received | None] = []
+        for seq in range(50):
+            pixels = np.full((2, 3), seq, np.uint8)
+            while not publisher.send(frame(publisher.next_seq), pixels):
+                got.append(receiver.receive(0.01))
+            if not lossless:
+                got.append(receiver.receive(1.0))
+        publisher.send(EndHeader(seq=publisher.next_seq), keep_waiting=forever)
+        while message := receiver.receive(1.0):
+            got.append(message)
+        assert receiver.ended
+        messages = [message for message in got if message]
+        assert [message.header.seq for message in messages] == list(range(50))
+        assert all(np.array_equal(message.pixels, np.full((2, 3), i)) for i, message in enumerate(messages))
+        assert (receiver.received, receiver.replaced, receiver.lost, receiver.bad) == (50, 0, 0, 0)
+
+
+def test_live_sender_never_waits_and_every_loss_is_counted(context: Context, tmp_path: Path) -> None:
+    """A reader that stalls: far more than all queues hold is sent without waiting; the reader sees what is missing."""
+    endpoint = f"ipc://{tmp_path}/link"
+    sent = 4000
+    with Publisher(context, endpoint) as publisher:
+        slow = context.socket(zmq.SUB)
+        slow.rcvhwm = 1
+        slow.linger = 0
+        slow.subscribe(b"")
+        slow.connect(endpoint)
+        assert publisher.wait_for_reader(forever)
+        pixels = np.zeros((256, 256), np.uint8)
+        header = frame(0).model_copy(update={"height": 256, "width": 256})
+        start = time.monotonic()
+        for _ in range(sent):
+            assert publisher.send(header.model_copy(update={"seq": publisher.next_seq}), pixels)
+        assert time.monotonic() - start < 5.0
+        slow.close()
+        assert publisher.next_seq == sent
+
+
+def test_policy_and_holes_are_counted_apart(context: Context, tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/link"
+    with Receiver(context, endpoint, Fifo(4)) as receiver, Publisher(context, endpoint) as publisher:
+        assert publisher.wait_for_reader(forever)
+        pixels = np.zeros((2, 3), np.uint8)
+        for seq in [0, 1, 2, 3, 4, 5, 9]:
+            publisher.send(frame(seq), pixels)
+        until(lambda: receiver.received == 7)
+        assert (receiver.replaced, receiver.lost) == (3, 3)
+        newest = [message.header.seq for message in iter(lambda: receiver.receive(0), None) if message]
+        assert newest == [3, 4, 5, 9]
+
+
+def test_first_message_lost_counts_too(context: Context, tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/link"
+    with Receiver(context, endpoint, Fifo(4)) as receiver, Publisher(context, endpoint) as publisher:
+        assert publisher.wait_for_reader(forever)
+        publisher.send(frame(2), np.zeros((2, 3), np.uint8))
+        assert receiver.receive(2.0) is not None
+        assert receiver.lost == 2
+
+
+def test_noise_is_counted_and_dropped(context: Context, tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/link"
+    with Receiver(context, endpoint, Fifo(4)) as receiver:
+        raw = context.socket(zmq.XPUB)
+        raw.linger = 0
+        raw.bind(endpoint)
+        raw.recv()
+        for parts in ([b""], [b"frame", b"\xc1"], [b"frame", b"{}", b"x" * 100]):
+            raw.send_multipart(parts)
+        until(lambda: receiver.bad == 3)
+        assert receiver.receive(0) is None
+        raw.close()
+
+
+def test_lossless_sender_waits_for_the_reader(context: Context, tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/link"
+    count = 40
+    pixels = np.zeros((1000, 1000), np.uint8)  # larger than what the kernel buffers for a socket
+    header = frame(0).model_copy(update={"height": 1000, "width": 1000})
+    with (
+        Receiver(context, endpoint, Fifo(None), lossless=True) as receiver,
+        Publisher(context, endpoint, lossless=True) as publisher,
+    ):
+        assert publisher.wait_for_reader(forever)
+
+        def send_all() -> None:
+            for seq in range(count):
+                publisher.send(header.model_copy(update={"seq": seq}), pixels, forever)
+
+        sender = threading.Thread(target=send_all)
+        sender.start()
+        time.sleep(0.3)
+        assert publisher.next_seq < QUEUE_LIVE // 2, "the sender ran ahead of a reader that reads nothing"
+        seqs = [message.header.seq for message in iter(lambda: receiver.receive(1.0), None) if message]
+        sender.join()
+        assert seqs == list(range(count))
+
+
+def test_lossless_sender_gives_up_when_told(context: Context, tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/link"
+    with (
+        Receiver(context, endpoint, Fifo(None), lossless=True),
+        Publisher(context, endpoint, lossless=True) as publisher,
+    ):
+        assert publisher.wait_for_reader(forever)
+        pixels = np.zeros((1000, 1000), np.uint8)
+        header = frame(0).model_copy(update={"height": 1000, "width": 1000})
+        asked = 0
+
+        def for_a_while() -> bool:
+            nonlocal asked
+            asked += 1
+            return asked % 50 != 0
+
+        accepted = [publisher.send(header, pixels, for_a_while) for _ in range(20)]
+        assert not accepted[-1], "a link that nobody reads took everything"
+
+
+def test_endpoints_are_private_and_go_away() -> None:
+    with private_endpoints() as endpoints:
+        folder = endpoints.folder
+        assert folder.stat().st_mode & 0o077 == 0
+        assert len({endpoints.frames, endpoints.windows, endpoints.tracks, endpoints.grades, endpoints.control}) == 5
+        (folder / "capture.log").write_text("x")
+    assert not folder.exists()
+
+
+def test_long_temporary_paths_fall_back_to_tcp(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, context: Context
+) -> None:
+    deep = tmp_path / ("d" * 100)
+    deep.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(deep))
+    with private_endpoints() as endpoints:
+        assert endpoints.frames.startswith("tcp://127.0.0.1:")
+        with (
+            Receiver(context, endpoints.frames, Fifo(4)) as receiver,
+            Publisher(context, endpoints.frames) as publisher,
+        ):
+            assert publisher.wait_for_reader(forever)
+            publisher.send(frame(0), np.zeros((2, 3), np.uint8))
+            assert receiver.receive(2.0) is not None

@@ -1,0 +1,108 @@
+"""Real stage processes under the real supervisor: start order, every way to fail, and that all of them end."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+import zmq
+
+from station.config import Config
+from station.endpoints import private_endpoints
+from station.errors import InputError, StageError
+from station.messages import StageName, StageState
+from station.supervisor import Supervisor
+
+STAGES = "tests.station.stages"
+PATIENT = dict.fromkeys(StageName, f"{STAGES}.patient")
+Context = zmq.Context[zmq.Socket[bytes]]
+
+
+def attend(supervisor: Supervisor, done: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not done():
+        supervisor.poll(0.02)
+        assert time.monotonic() < deadline, f"waited in vain, {supervisor.statuses}"
+
+
+def test_stages_start_downstream_first_with_the_stride_and_end_in_time(context: Context) -> None:
+    order: list[StageName] = []
+    with private_endpoints() as endpoints, Supervisor(context, Config(), endpoints, PATIENT) as supervisor:
+
+        def all_run() -> bool:
+            for stage, status in supervisor.statuses.items():
+                if status.state is StageState.RUNNING and stage not in order:
+                    order.append(stage)
+            return len(order) == 3
+
+        attend(supervisor, all_run)
+        pids = [status.pid for status in supervisor.statuses.values()]
+        start = time.monotonic()
+        supervisor.stop()
+        assert time.monotonic() - start < 2.0
+        assert {status.state for status in supervisor.statuses.values()} == {StageState.ENDED}
+        assert supervisor.finished
+        assert supervisor.statuses[StageName.TRACKER].counters["stride"] == 2, "30 frames/s for a model of 15"
+    assert order == [StageName.ENGINE, StageName.TRACKER, StageName.CAPTURE]
+    assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+FAULTS = {
+    "defect": ("failing", StageError, "tracker stage failed: KeyError.*(?s:.*)Traceback"),
+    "user's mistake": ("refusing", InputError, "^clip.mp4: expected a video"),
+    "killed": ("dying", StageError, r"tracker stage died \(signal 9\)(?s:.*)the last thing it printed"),
+    "hangs": ("hanging", StageError, "tracker stage hangs: no progress for 0"),
+    "no such module": ("absent", StageError, "tracker stage failed: ModuleNotFoundError"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_named_and_everything_ends(context: Context, name: str) -> None:
+    module, error, message = FAULTS[name]
+    modules = PATIENT | {StageName.TRACKER: f"{STAGES}.{module}"}
+    with (
+        private_endpoints() as endpoints,
+        pytest.raises(error, match=message),
+        Supervisor(context, Config(), endpoints, modules) as supervisor,
+    ):
+        attend(supervisor, lambda: False)
+
+
+def test_a_killed_supervisor_leaves_nothing_running(tmp_path: Path) -> None:
+    program = f"""
+import time, zmq
+from station.config import Config
+from station.endpoints import private_endpoints
+from station.messages import StageName
+from station.supervisor import Supervisor
+if __name__ == "__main__":
+    with private_endpoints() as endpoints, zmq.Context() as context:
+        modules = {{stage: "{STAGES}.patient" for stage in StageName}}
+        with Supervisor(context, Config(), endpoints, modules) as supervisor:
+            while len([s for s in supervisor.statuses.values() if s.state == "running"]) < 3:
+                supervisor.poll(0.02)
+            print(endpoints.folder, *(s.pid for s in supervisor.statuses.values()), flush=True)
+            time.sleep(60)
+"""
+    script = tmp_path / "station_under_test.py"
+    script.write_text(program)
+    root = Path(__file__).resolve().parents[2]
+    with subprocess.Popen(
+        [sys.executable, script],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=root,
+        env=os.environ | {"PYTHONPATH": str(root)},
+    ) as process:
+        assert process.stdout is not None
+        folder, *pids = process.stdout.readline().split()
+        process.send_signal(signal.SIGKILL)
+    deadline = time.monotonic() + 5.0
+    while any(psutil.pid_exists(int(pid)) for pid in pids) or Path(folder).exists():
+        assert time.monotonic() < deadline, "stages or their folder outlived the supervisor"
+        time.sleep(0.05)

@@ -1,0 +1,186 @@
+"""Training: it learns, resumes bit for bit, stops at a loss that is no number, refuses what does not fit."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="training needs torch")
+
+from trainer import fit, losses  # noqa: E402
+from trainer.__main__ import main  # noqa: E402
+from trainer.batches import Augmentation, middle_frames, split_by_source  # noqa: E402
+from trainer.data import ClipRow, open_clips, write_clip, write_table  # noqa: E402
+from trainer.recipe import Recipe  # noqa: E402
+from trainer.whiten import whiten_patch_embedding  # noqa: E402
+
+TINY = ("frames=2", "clip_px=20", "image_px=20", "patch_px=10", "width=16", "depth=2", "heads=2", "selected=2",
+        "branch_depth=1", "branch_heads=2")  # fmt: skip
+SHAPE = (4, 20, 20)
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty clips whose brightness tells their grade."""
+    root = tmp_path_factory.mktemp("data")
+    (root / "clips").mkdir()
+    rng = np.random.default_rng(0)
+    rows, hashes = [], {}
+    for index in range(40):
+        grade = index % 5
+        clip = np.clip(rng.normal(50 + 35 * grade, 5, SHAPE), 0, 255).astype(np.uint8)
+        file = f"clips/{index}.npz"
+        hashes[file] = write_clip(root / file, clip)
+        votes = tuple(30 if grade == k else 2 for k in range(5))
+        rows.append(ClipRow(f"c{index}", file, f"video{index // 4}", 0.25, 15.0, votes))
+    write_table(root, rows, hashes, SHAPE, {})
+    return root
+
+
+def command(data: Path, run: Path, *options: str) -> list[str]:
+    """Return a short training run of the tiny network."""
+    network = [word for change in TINY for word in ("--network", change)]
+    fixed = ["--optimizer", "adamw", "--schedule", "cosine", "--warmup", "0.1", "--accumulate", "2", "--threads", "1"]
+    return ["train", "--data", str(data), "--out", str(run), "--batch", "6", *fixed, *network, *options]
+
+
+def weights(run: Path) -> dict[str, "torch.Tensor"]:
+    return fit.read_checkpoint(run / fit.LAST, torch.device("cpu"))["model"]
+
+
+@pytest.fixture(autouse=True)
+def threads() -> "object":
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
+def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(data: Path, tmp_path: Path) -> None:
+    assert main(command(data, tmp_path / "whole", "--epochs", "4")) == 0
+    assert main(command(data, tmp_path / "parts", "--epochs", "4", "--stop-after", "2")) == 0
+    half = weights(tmp_path / "parts")
+    resume = ["train", "--data", str(data), "--out", str(tmp_path / "parts"), "--resume", "--threads", "1"]
+    assert main(resume) == 0
+    whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
+    assert any(not torch.equal(whole[name], half[name]) for name in whole)
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+    assert (tmp_path / "whole/log.jsonl").read_text() == (tmp_path / "parts/log.jsonl").read_text()
+
+
+def test_it_learns_what_can_be_seen(data: Path, tmp_path: Path) -> None:
+    options = ("--epochs", "25", "--lr", "3e-3", "--brightness", "0", "--loss", "ce")
+    assert main(command(data, tmp_path / "run", *options)) == 0
+    log = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
+    assert len(log) == 25
+    # The mean distribution scores 5 * (mean of (.75 - .2)^2 and four (.05 - .2)^2) / 5, times 100.
+    assert min(entry["mse_x100"] for entry in log) < 0.3 * 100 * (0.55**2 + 4 * 0.15**2) / 5
+
+
+def test_the_best_checkpoint_is_that_of_the_least_validation_error(data: Path, tmp_path: Path) -> None:
+    main(command(data, tmp_path / "run", "--epochs", "3", "--lr", "0.3"))
+    best = fit.read_checkpoint(tmp_path / "run" / fit.BEST, torch.device("cpu"))
+    log = fit.read_checkpoint(tmp_path / "run" / fit.LAST, torch.device("cpu"))["log"]
+    assert best["log"][-1]["mse_x100"] == min(entry["mse_x100"] for entry in log)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_names_the_batch(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(data, tmp_path / "run", "--epochs", "1", "--lr", "1e30")) == 2
+    error = capsys.readouterr().err
+    assert "the loss became nan in epoch 1, batch" in error
+    assert "(clips c" in error
+
+
+def test_weights_of_a_run_can_be_grown_to_more_frames(data: Path, tmp_path: Path) -> None:
+    main(command(data, tmp_path / "few", "--epochs", "1"))
+    grown = ["--network", "frames=4", "--init", str(tmp_path / "few" / fit.LAST), "--epochs", "1", "--lr", "1e-9"]
+    assert main(command(data, tmp_path / "more", *grown)) == 0
+    few, more = weights(tmp_path / "few")[fit.TIME_EMBED], weights(tmp_path / "more")[fit.TIME_EMBED]
+    torch.testing.assert_close(more, few.repeat_interleave(2, dim=1), atol=1e-6, rtol=1e-4)
+
+
+BAD = {
+    "unknown network field": (("--network", "widht=3"), "network"),
+    "no assignment": (("--network", "width"), "FIELD=VALUE"),
+    "not a number": (("--lr", "fast"), "'lr'"),
+    "out of range": (("--warmup", "2"), "'warmup'"),
+    "frames that do not divide": (("--network", "frames=3"), "frames"),
+    "weights of no run": (("--init", "absent.pt"), "absent.pt"),
+    "resume with a recipe": (("--resume", "--lr", "1"), "--resume"),
+    "no clips": (("--data", "absent"), "absent"),
+}
+
+
+@pytest.mark.parametrize(("options", "named"), BAD.values(), ids=BAD)
+def test_bad_options_end_with_one_line_and_code_2(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], named: str
+) -> None:
+    assert main(command(data, tmp_path / "run", *options)) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert named in error
+
+
+def test_a_run_is_not_overwritten_and_not_resumed_on_other_clips(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(command(data, tmp_path / "run", "--epochs", "2", "--stop-after", "1"))
+    assert main(command(data, tmp_path / "run")) == 2
+    assert "--resume" in capsys.readouterr().err
+    other = ["train", "--data", str(data), "--val", str(data), "--out", str(tmp_path / "run"), "--resume"]
+    assert main(other) == 2
+    assert "other clips" in capsys.readouterr().err
+
+
+def test_rate_rises_then_falls_to_nothing() -> None:
+    recipe = Recipe(data="", schedule="cosine", warmup=0.1)
+    shares = [fit.rate_share(recipe, step, 1000) for step in (0, 50, 99, 100, 550, 1000)]
+    assert shares == pytest.approx([1 / 101, 51 / 101, 100 / 101, 1.0, 0.5, 0.0])
+    assert fit.rate_share(Recipe(data=""), 999, 1000) == 1.0
+
+
+def test_losses_are_the_measures_on_worked_values() -> None:
+    predicted, target = torch.tensor([[1.0, 0, 0, 0, 0]]), torch.tensor([[0.5, 0.5, 0, 0, 0]])
+    assert losses.mse(predicted, target).item() == pytest.approx(0.1)
+    assert losses.js(predicted, target).item() == pytest.approx(0.75 * np.log(4 / 3), rel=1e-5)
+    assert losses.emd(predicted, target).item() == pytest.approx(0.25)
+    assert losses.ce(target, target).item() == pytest.approx(np.log(2), rel=1e-5)
+    across, along = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 2.0]])
+    assert losses.likeness([across, across, -along]).item() == pytest.approx(1 / 3)
+
+
+def test_augmentation_keeps_the_pixels_and_takes_one_of_every_few_frames() -> None:
+    clip = np.arange(4 * 6 * 6, dtype=np.uint8).reshape(4, 6, 6)
+    seen = set()
+    for seed in range(40):
+        varied = Augmentation(2, turns=True, brightness=0.0).apply(clip, np.random.default_rng(seed))
+        first, second = (int(frame.min()) // 36 for frame in varied)
+        assert second == first + 2
+        np.testing.assert_array_equal(np.sort(varied[0].ravel()), clip[first].ravel())
+        seen.add((first, *varied[0, 0, :2].astype(int).tolist()))
+    assert {first for first, *_ in seen} == {0, 1}
+    assert len(seen) > 8  # the eight turns and mirrorings
+    assert middle_frames(clip, 2)[:, 0, 0].tolist() == [36, 108]
+
+
+def test_a_split_keeps_sources_whole() -> None:
+    sources = [f"v{index % 7}" for index in range(70)]
+    kept, held = split_by_source(sources, 0.3, seed=1)
+    assert sorted(kept + held) == list(range(70))
+    assert len({sources[index] for index in held}) == 2
+    assert not {sources[index] for index in held} & {sources[index] for index in kept}
+    assert split_by_source(sources, 0.3, seed=1) == (kept, held)
+    assert split_by_source(sources, 0.0, seed=1) == (list(range(70)), [])
+
+
+def test_whitening_spreads_the_tokens_of_nearly_uniform_clips(data: Path) -> None:
+    clips = open_clips(data)
+    config = {name: int(value) for name, value in (change.split("=") for change in TINY)}
+    network = fit.Training(Recipe(data="", network=config), torch.device("cpu")).network
+    whiten_patch_embedding(network, clips, range(len(clips)), seed=1)
+    pixels = torch.from_numpy(np.stack([clips.pixels(index) for index in range(len(clips))]))
+    tokens = network.encoder.embed(pixels).flatten(0, 2)
+    assert tokens.mean(0).abs().max() < 0.1
+    assert 0.2 < tokens.std(0)[0] < 0.6

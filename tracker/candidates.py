@@ -1,0 +1,107 @@
+"""Everything in the field that may be a head, moving or not, and how large heads are.
+
+A head stands out from its surroundings by more than the camera's noise, over about its own size, whether it is brighter
+or darker. Contrast is that difference, smoothed; a candidate is a local maximum of it. What moves is told from what
+does not by the energy (``tracker.field``). Measured only when somebody selects; nothing here follows anything.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.field import FieldFrame
+from tracker.matching import Floats
+
+SCALES = tuple(1.5 * 1.15**k for k in range(20))
+"""Standard deviations in px at which the head size is sought."""
+HEAD_PER_SCALE = 8.2
+"""Edge of the box round a head, in standard deviations of its best scale (from hand-made boxes)."""
+SURROUND = 1.2
+"""Radius of the surroundings that a head is compared with, in head sizes (standard deviation)."""
+APART = 0.4
+"""Two maxima nearer than this (in head sizes) are one candidate."""
+LEAST_CONTRAST = 4.0
+"""A candidate's contrast is at least this many times the field's median contrast."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """Something that may be a head."""
+
+    x: float
+    y: float
+    contrast: float
+    """How much it stands out, in grey levels."""
+    energy: float
+    """How much of that is not background, in grey levels: large for what moves."""
+
+
+def contrast_map(pixels: NDArray[np.uint8], head_px: float) -> Floats:
+    """Return the contrast (H, W) at the scale of a head, in grey levels."""
+    image = pixels.astype(np.float32)
+    small = cv2.resize(image, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
+    small = cv2.GaussianBlur(cv2.medianBlur(small, 5), (0, 0), max(0.5, SURROUND * head_px / 4))
+    surround = cv2.resize(small, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
+    return cv2.GaussianBlur(cv2.absdiff(image, surround), (0, 0), head_px / HEAD_PER_SCALE)  # type: ignore[return-value]
+
+
+def find_candidates(field: FieldFrame) -> list[Candidate]:
+    """Return all candidates of a frame, the highest contrast first."""
+    contrast = contrast_map(field.pixels, field.head_px)
+    least = max(1.0, LEAST_CONTRAST * float(np.median(contrast[::4, ::4])))
+    edge = 2 * round(APART * field.head_px) + 1
+    highest = cv2.dilate(contrast, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (edge, edge)))
+    rows, columns = np.nonzero((contrast >= highest) & (contrast > least))
+    order = np.argsort(-contrast[rows, columns], kind="stable")
+    return [
+        Candidate(float(c), float(r), float(contrast[r, c]), float(field.energy[r, c]))
+        for r, c in zip(rows[order], columns[order], strict=True)
+    ]
+
+
+def nearest(candidates: list[Candidate], x: float, y: float, reach_px: float) -> Candidate | None:
+    """Return the candidate nearest to a point, None where none lies within ``reach_px``."""
+    if not candidates:
+        return None
+    best = min(candidates, key=lambda c: (c.x - x) ** 2 + (c.y - y) ** 2)
+    return best if np.hypot(best.x - x, best.y - y) <= reach_px else None
+
+
+def best(candidates: list[Candidate], count: int, head_px: float, height: int, width: int) -> list[Candidate]:
+    """Return the ``count`` candidates that promise most: the rule of automatic selection.
+
+    Only those over two head sizes from the frame's edge count. They rank by energy (a moving head first), each less
+    half the energy of the strongest other candidate within two head sizes (a lonely head first). None is taken within
+    two head sizes of one already taken.
+    """
+    margin = 2 * head_px
+    inside = [c for c in candidates if margin <= c.x < width - margin and margin <= c.y < height - margin]
+
+    def rank(one: Candidate) -> float:
+        others = [c.energy for c in candidates if c is not one and np.hypot(c.x - one.x, c.y - one.y) < margin]
+        return one.energy - 0.5 * max(others, default=0.0)
+
+    taken: list[Candidate] = []
+    for one in sorted(inside, key=rank, reverse=True):
+        if len(taken) == count:
+            break
+        if all(np.hypot(one.x - t.x, one.y - t.y) >= margin for t in taken):
+            taken.append(one)
+    return taken
+
+
+def measure_head(pixels: NDArray[np.uint8], points: list[tuple[float, float]]) -> float:
+    """Return the head size in px: the median over ``points`` of the scale at which each stands out most."""
+    image = pixels.astype(np.float32)
+    deviation = np.abs(image - np.median(image[::4, ::4]))
+    sizes = []
+    for x, y in points:
+        left, top = max(0, int(x) - 100), max(0, int(y) - 100)
+        area = np.ascontiguousarray(deviation[top : int(y) + 101, left : int(x) + 101])
+        stack = [-(s**2) * cv2.Laplacian(cv2.GaussianBlur(area, (0, 0), s), cv2.CV_32F) for s in SCALES]
+        px, py = int(x) - left, int(y) - top
+        near = np.stack(stack)[:, max(0, py - 8) : py + 9, max(0, px - 8) : px + 9]
+        sizes.append(SCALES[int(near.reshape(len(SCALES), -1).max(axis=1).argmax())])
+    return HEAD_PER_SCALE * float(np.median(sizes))

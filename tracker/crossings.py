@@ -1,0 +1,152 @@
+"""Heads that come close: who takes which peak, and who is who once they are apart again.
+
+While predictions lie close the peaks are dealt out jointly, with a penalty for two heads on one peak. When two heads
+met and parted, kept and swapped identities are compared by how well each continues its own motion and looks, and
+swapped only with a clear margin. This module knows heads and peaks, not how the maps were made.
+"""
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.heads import Head
+from tracker.matching import Floats, Peak
+
+CLOSE = 1.2
+"""Predictions nearer than this (in head sizes) share their peaks out jointly."""
+PEAKS = 5
+SHARE_REACH = 0.45
+"""Two heads nearer than this (in head sizes) are taken to sit on one peak, fading to nothing at that distance."""
+SHARE_PENALTY = 1.5
+MEET, PART = 0.57, 0.67
+"""A crossing begins when two heads are nearer, and is judged when they are farther (in head sizes)."""
+SWAP_MARGIN = 1.0
+FORGET_S = 1.5
+"""A crossing that lasts longer is not judged: nothing can be extrapolated so far."""
+
+
+def groups(predictions: NDArray[np.float64], reach: float) -> list[list[int]]:
+    """Return the sets of points (K, 2) that hang together by distances below ``reach``; single ones left out."""
+    count = len(predictions)
+    gap = np.hypot(*(predictions[:, None] - predictions[None]).transpose(2, 0, 1)) < reach
+    label = list(range(count))
+    for a, b in zip(*np.nonzero(np.triu(gap, 1)), strict=True):
+        old, new = label[b], label[a]
+        if old != new:
+            label = [new if v == old else v for v in label]
+    found = [[k for k in range(count) if label[k] == v] for v in sorted(set(label))]
+    return [g for g in found if len(g) > 1]
+
+
+def deal(options: list[list[tuple[float, float, Peak]]], head_px: float) -> list[int]:
+    """Return for each head which of its options (x, y, peak) it takes, so that the sum of scores less sharing is best.
+
+    Up to three heads are dealt with exhaustively, more in turn, the best supported first.
+    """
+    reach = SHARE_REACH * head_px
+
+    def clash(a: tuple[float, float, Peak], b: tuple[float, float, Peak]) -> float:
+        return SHARE_PENALTY * max(0.0, 1 - float(np.hypot(a[0] - b[0], a[1] - b[1])) / reach)
+
+    if len(options) <= 3:
+        best, choice = -np.inf, [0] * len(options)
+        for picks in itertools.product(*(range(len(o)) for o in options)):
+            taken = [o[p] for o, p in zip(options, picks, strict=True)]
+            total = sum(t[2].score for t in taken) - sum(clash(a, b) for a, b in itertools.combinations(taken, 2))
+            if total > best:
+                best, choice = total, list(picks)
+        return choice
+    order = sorted(range(len(options)), key=lambda k: -options[k][0][2].score)
+    choice = [0] * len(options)
+    done: list[tuple[float, float, Peak]] = []
+    for k in order:
+        values = [o[2].score - sum(clash(o, d) for d in done) for o in options[k]]
+        choice[k] = int(np.argmax(values))
+        done.append(options[k][choice[k]])
+    return choice
+
+
+@dataclass(frozen=True, slots=True)
+class Meeting:
+    """Two heads just before they met: times by each head's own age, positions, steady velocities, templates."""
+
+    ages_s: tuple[float, float]
+    places: NDArray[np.float64]
+    """(2, 2)"""
+    velocities: NDArray[np.float64]
+    """(2, 2) px/s"""
+    templates: tuple[Floats, Floats]
+
+
+class Crossings:
+    """Remembers who met whom and judges the identities after they part."""
+
+    def __init__(self) -> None:
+        """No meetings yet."""
+        self._meetings: dict[tuple[int, int], Meeting] = {}
+
+    def carry(self, shift: tuple[float, float]) -> None:
+        """Move along with the stage."""
+        if shift != (0.0, 0.0):
+            for meeting in self._meetings.values():
+                meeting.places[:] += shift
+
+    def among(self, key: int) -> bool:
+        """Return whether the head with this key is in a crossing now."""
+        return any(key in pair for pair in self._meetings)
+
+    def settle(self, heads: list[Head], crops: Floats, head_px: float) -> None:
+        """Note who meets, judge who parts. ``crops`` (K, t, t): the looks of ``heads`` where they are now."""
+        places = np.array([(h.x, h.y) for h in heads]).reshape(-1, 2)
+        index = {h.key: k for k, h in enumerate(heads)}
+        for pair in list(self._meetings):
+            if pair[0] not in index or pair[1] not in index:
+                del self._meetings[pair]
+                continue
+            a, b = index[pair[0]], index[pair[1]]
+            meeting = self._meetings[pair]
+            apart = float(np.hypot(*(places[a] - places[b])))
+            elapsed = heads[a].age_s - meeting.ages_s[0]
+            if apart > PART * head_px:
+                if elapsed < FORGET_S:
+                    self._judge(heads[a], heads[b], meeting, crops[a], crops[b], head_px)
+                del self._meetings[pair]
+        if len(heads) < 2:
+            return
+        gap = np.hypot(*(places[:, None] - places[None]).transpose(2, 0, 1))
+        for a, b in zip(*np.nonzero(np.triu(gap < MEET * head_px, 1)), strict=True):
+            one, two = heads[a], heads[b]
+            pair = (one.key, two.key)
+            if pair not in self._meetings:
+                self._meetings[pair] = Meeting(
+                    ages_s=(one.age_s, two.age_s),
+                    places=places[[a, b]].copy(),
+                    velocities=np.array([one.steady_velocity(), two.steady_velocity()]),
+                    templates=(one.template, two.template),
+                )
+
+    def _judge(self, one: Head, two: Head, meeting: Meeting, crop_one: Floats, crop_two: Floats, head_px: float) -> None:
+        """Compare kept and swapped identities; swap where swapping is better by the margin."""
+        elapsed = one.age_s - meeting.ages_s[0]
+        expected = meeting.places + meeting.velocities * elapsed
+        now = np.array([[one.x, one.y], [two.x, two.y]])
+        kept = np.hypot(*(now - expected).T).sum()
+        swapped = np.hypot(*(now[::-1] - expected).T).sum()
+        first, second = meeting.templates
+        alike = correlation(first, crop_one) + correlation(second, crop_two)
+        unlike = correlation(first, crop_two) + correlation(second, crop_one)
+        margin = (swapped - kept) / (MEET * head_px) + (alike - unlike)
+        one.swap_margin = two.swap_margin = margin
+        if margin < -SWAP_MARGIN:
+            one.swap_margin = two.swap_margin = -margin
+            one.key, two.key = two.key, one.key
+            one.sperm_id, two.sperm_id = two.sperm_id, one.sperm_id
+
+
+def correlation(a: Floats, b: Floats) -> float:
+    """Return the normalised cross-correlation of two patches of one shape, 0 where one is flat."""
+    a, b = a - a.mean(), b - b.mean()
+    size = float(np.sqrt((a * a).sum() * (b * b).sum()))
+    return float((a * b).sum()) / size if size > 1e-6 else 0.0

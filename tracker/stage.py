@@ -1,0 +1,180 @@
+"""The tracker process: frames in; tracks of every frame and complete windows out.
+
+It knows links, times and commands; where each sperm is, the Tracker says.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from station.bus import Fifo, Publisher, Received, Receiver
+from station.clock import ms_between, now_ns
+from station.errors import InputError
+from station.latency import LatencyRecorder
+from station.messages import (
+    CommandName,
+    FrameHeader,
+    StageState,
+    Trace,
+    TrackInfo,
+    TracksHeader,
+    WindowInfo,
+    WindowsHeader,
+)
+from station.stage import StageContext
+from tracker.results import FrameResult
+from tracker.tracker import Tracker
+from tracker.window import WindowShape
+
+FIFO_FRAMES = 4
+"""Matching wants neighbouring frames, so a few may queue; more would only age."""
+WAIT_S = 0.02
+
+
+def run(context: StageContext) -> None:
+    """Track from the first frame to the end of the link."""
+    control, endpoints = context.control, context.endpoints
+    buffer = Fifo(None if context.lossless else FIFO_FRAMES)
+    with (
+        Receiver(context.zmq, endpoints.frames, buffer, lossless=context.lossless) as frames,
+        Publisher(context.zmq, endpoints.windows, lossless=context.lossless) as windows,
+        Publisher(context.zmq, endpoints.tracks) as tracks,
+    ):
+        counters = control.account.counters = {"tracked": 0, "dropped": 0, "bad_messages": 0}
+        latency = control.account.latency["tracker"] = LatencyRecorder()
+        control.report(StageState.READY)
+        start = context.wait_for(CommandName.START)
+        if start is None or not windows.wait_for_reader(context.carry_on):
+            return
+        control.report(StageState.RUNNING)
+        follower = Follower(context, stride=start.stride or 1)
+        while context.carry_on():
+            message = frames.receive(WAIT_S)
+            counters["dropped"] = frames.replaced + frames.lost
+            counters["bad_messages"] = frames.bad
+            if message is None:
+                if frames.ended:
+                    break
+                continue
+            result = follower.follow(message)
+            counters["tracked"] += 1
+            trace = _trace(message)
+            tracks.send(_tracks_header(result, trace, message.header.seq, tracks.next_seq, follower.shape.frames))
+            if result.windows:
+                header, pixels = _windows_message(result, trace, message.header.seq, windows.next_seq)
+                if not windows.send(header, pixels, context.carry_on):
+                    break
+            latency.add(ms_between(message.t_received_ns, now_ns()))
+        context.finish(windows)
+
+
+class Follower:
+    """Feeds frames and commands to a Tracker, which is made when the first frame tells the field's size."""
+
+    def __init__(self, context: StageContext, stride: int) -> None:
+        window = context.config.window
+        self.shape = WindowShape(frames=window.frames, size=window.size, stride=stride)
+        self._context = context
+        self._tracker: Tracker | None = None
+        self._frame_shape: tuple[int, ...] = ()
+        self._next_seq = 0
+
+    def follow(self, message: Received) -> FrameResult:
+        """Take one frame message to the tracker. Raises InputError where the frame size changes in mid-run."""
+        header, pixels = message.header, message.pixels
+        if not isinstance(header, FrameHeader) or pixels is None:
+            raise TypeError(f"the frame link carried a {type(header).__name__}")
+        tracker = self._tracker_for(pixels)
+        self._obey_commands(tracker)
+        missed = max(0, header.seq - self._next_seq)
+        self._next_seq = header.seq + 1
+        return tracker.update(
+            pixels,
+            frame_seq=header.seq,
+            t_source_ns=header.t_source_ns,
+            lost_before=header.lost_before + missed,
+            exposure_id=header.exposure_id,
+        )
+
+    def _tracker_for(self, pixels: NDArray[np.uint8]) -> Tracker:
+        if self._tracker is not None:
+            if pixels.shape != self._frame_shape:
+                raise InputError(
+                    f"source: frames of {_size(self._frame_shape)} px expected, got one of {_size(pixels.shape)}; "
+                    "restart with a source of one frame size"
+                )
+            return self._tracker
+        config = self._context.config
+        self._frame_shape = pixels.shape
+        self._tracker = Tracker(config.tracker, self.shape, *pixels.shape)
+        for x, y in config.select:
+            self._tracker.select(x, y)
+        if not config.select:
+            self._tracker.select_auto(config.select_auto)
+        return self._tracker
+
+    def _obey_commands(self, tracker: Tracker) -> None:
+        commands = self._context.control.commands
+        while commands:
+            command = commands.popleft()
+            if command.name is CommandName.SELECT and command.x is not None and command.y is not None:
+                tracker.select(command.x, command.y)
+            elif command.name is CommandName.RELEASE and command.sperm_id is not None:
+                tracker.release(command.sperm_id)
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]} x {shape[0]}"
+
+
+def _trace(message: Received) -> Trace:
+    header = message.header
+    assert isinstance(header, FrameHeader)
+    return Trace(
+        t_exposure_ns=header.t_exposure_ns,
+        t_sent_ns=header.t_sent_ns,
+        t_tracker_in_ns=message.t_received_ns,
+        t_tracker_out_ns=now_ns(),
+    )
+
+
+def _tracks_header(result: FrameResult, trace: Trace, frame_seq: int, seq: int, window_frames: int) -> TracksHeader:
+    tracks = [
+        TrackInfo(
+            sperm_id=track.sperm_id,
+            x=track.x,
+            y=track.y,
+            state=track.state,
+            score=track.score,
+            reason=track.reason,
+            filled=track.filled,
+        )
+        for track in result.tracks
+    ]
+    return TracksHeader(
+        seq=seq,
+        frame_seq=frame_seq,
+        trace=trace,
+        window_frames=window_frames,
+        tracks=tracks,
+        disturbance=result.disturbance,
+    )
+
+
+def _windows_message(
+    result: FrameResult, trace: Trace, frame_seq: int, seq: int
+) -> tuple[WindowsHeader, NDArray[np.uint8]]:
+    """Return header and pixels (N, T, H, W); the pixels are copied, as the tracker goes on writing to its buffers."""
+    pixels = np.stack([window.pixels for window in result.windows])
+    windows = [
+        WindowInfo(
+            sperm_id=window.sperm_id,
+            x=window.x,
+            y=window.y,
+            frame_seqs=list(window.frame_seqs),
+            t_source_ns=list(window.t_source_ns),
+            padded=window.padded,
+        )
+        for window in result.windows
+    ]
+    header = WindowsHeader(seq=seq, frame_seq=frame_seq, trace=trace, shape=list(pixels.shape), windows=windows)
+    return header, pixels

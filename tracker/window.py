@@ -1,0 +1,143 @@
+"""The rolling window of one sperm: the crops that the network will see, complete or nothing.
+
+A window is T crops of S x S px, one every ``stride`` frames. It never spans a hole: a lost frame, a frame in which the
+sperm was not locked or a frame of another exposure setting empties it, and it counts from the start again. A crop that
+reaches over the frame's edge is filled with the mean of the frame's edge pixels and the window says so.
+
+This module knows pixels and numbers; it does not know how the position was found.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from station.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class WindowShape:
+    """What the network wants, resolved: ``frames`` crops of ``size`` px, every ``stride``-th frame."""
+
+    frames: int = 16
+    size: int = 150
+    stride: int = 1
+
+    def __post_init__(self) -> None:
+        """Raise InputError for a window that cannot be."""
+        if min(self.frames, self.size, self.stride) < 1:
+            raise InputError(
+                f"window: expected frames, size and stride of at least 1, got {self.frames}, {self.size}, {self.stride};"
+                " mend [window]"
+            )
+
+
+class RollingWindow:
+    """The last T crops of one sperm, kept so that a complete window is one contiguous view.
+
+    The buffer holds 2 T crops. Crops are appended; when the end is reached the newest T - 1 move to the start, so that
+    a frame costs one crop written and, on average, less than one moved, and handing out a window costs nothing.
+    """
+
+    def __init__(self, shape: WindowShape) -> None:
+        """Allocate the buffer: 2 T x S x S bytes."""
+        self._shape = shape
+        self._pixels = np.empty((2 * shape.frames, shape.size, shape.size), np.uint8)
+        self._end = 0
+        self._since = 0
+        self._seqs: list[int] = []
+        self._times_ns: list[int] = []
+        self._padded: list[bool] = []
+        self._exposure_id = -1
+        self._last_seq = -1
+
+    @property
+    def filled(self) -> int:
+        """Frames in the window so far, at most T."""
+        return len(self._seqs)
+
+    @property
+    def frame_seqs(self) -> tuple[int, ...]:
+        """(filled,) frame numbers, oldest first."""
+        return tuple(self._seqs)
+
+    @property
+    def t_source_ns(self) -> tuple[int, ...]:
+        """(filled,) source times, oldest first."""
+        return tuple(self._times_ns)
+
+    @property
+    def padded(self) -> bool:
+        """True where at least one crop in the window reached over the frame's edge."""
+        return any(self._padded)
+
+    @property
+    def pixels(self) -> NDArray[np.uint8]:
+        """(filled, S, S) view of the crops, oldest first; valid until the next ``add`` or ``clear``."""
+        return self._pixels[self._end - len(self._seqs) : self._end]
+
+    def clear(self) -> None:
+        """Empty the window: what was seen so far does not count."""
+        self._end = self._since = 0
+        self._seqs.clear()
+        self._times_ns.clear()
+        self._padded.clear()
+        self._last_seq = -1
+
+    def add(
+        self, frame: NDArray[np.uint8], x: float, y: float, *, frame_seq: int, t_source_ns: int, exposure_id: int
+    ) -> bool:
+        """Take the next frame's crop round (x, y). Return True where a complete window ends with this frame.
+
+        A frame number that does not follow the last one, or another ``exposure_id``, empties the window first.
+        """
+        if self._last_seq >= 0 and (frame_seq != self._last_seq + 1 or exposure_id != self._exposure_id):
+            self.clear()
+        self._last_seq, self._exposure_id = frame_seq, exposure_id
+        due = self._since % self._shape.stride == 0
+        self._since += 1
+        if not due:
+            return False
+        keep = self._shape.frames - 1
+        if self._end == len(self._pixels):
+            self._pixels[:keep] = self._pixels[self._end - keep : self._end]
+            self._end = keep
+        padded = crop_into(self._pixels[self._end], frame, x, y)
+        self._end += 1
+        self._seqs.append(frame_seq)
+        self._times_ns.append(t_source_ns)
+        self._padded.append(padded)
+        if len(self._seqs) > self._shape.frames:
+            del self._seqs[0], self._times_ns[0], self._padded[0]
+        return len(self._seqs) == self._shape.frames
+
+
+def crop_into(out: NDArray[np.uint8], frame: NDArray[np.uint8], x: float, y: float) -> bool:
+    """Copy the square round (x, y) of ``frame`` (H, W) into ``out`` (S, S); return True where it had to be padded.
+
+    The crop's pixel (S // 2, S // 2) is the pixel nearest to (x, y). What lies outside the frame becomes the mean of
+    the frame's edge pixels next to it (of the rows and columns that the crop cuts), rounded.
+    """
+    size = out.shape[0]
+    height, width = frame.shape
+    left, top = round(x) - size // 2, round(y) - size // 2
+    x0, y0, x1, y1 = max(left, 0), max(top, 0), min(left + size, width), min(top + size, height)
+    if x1 - x0 == size and y1 - y0 == size:
+        out[:] = frame[y0:y1, x0:x1]
+        return False
+    if x1 <= x0 or y1 <= y0:
+        out[:] = round(float(frame.mean()))
+        return True
+    inside = frame[y0:y1, x0:x1]
+    edges = []
+    if left < 0:
+        edges.append(inside[:, 0])
+    if left + size > width:
+        edges.append(inside[:, -1])
+    if top < 0:
+        edges.append(inside[0])
+    if top + size > height:
+        edges.append(inside[-1])
+    out[:] = round(float(np.concatenate(edges).mean()))
+    out[y0 - top : y1 - top, x0 - left : x1 - left] = inside
+    return True

@@ -1,0 +1,84 @@
+"""The trainer's command line: ``python -m trainer COMMAND``.
+
+It knows the names of the commands and what each is for; a command's own module knows its options (``add_arguments``)
+and its work (``run``) and is imported only when it is the one asked for, so that commands which need no torch start
+without it.
+"""
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+from station.errors import StationError
+
+
+class Command(Protocol):
+    """What a command module offers."""
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the command's options."""
+
+    def run(self, args: argparse.Namespace) -> int:
+        """Do the work; return the exit code."""
+
+
+class Entry(NamedTuple):
+    """One command: its module and one line of help."""
+
+    module: str
+    summary: str
+
+
+COMMANDS: dict[str, Entry] = {
+    "simulate": Entry("trainer.simulate", "make clips of simulated sperm with the votes of simulated raters"),
+    "check": Entry("trainer.check", "validate a folder of clips, every bad row named"),
+    "train": Entry("trainer.train", "train a network on a folder of clips, or resume"),
+    "evaluate": Entry("trainer.evaluate", "score a training run or an exported model on a folder of clips"),
+    "export": Entry("trainer.export", "write a trained network as an artifact that the station runs"),
+}
+
+EPILOG = """\
+from nothing to a running model:
+  python -m trainer simulate --clips 6000 --seed 1 --out DATA
+  python -m trainer simulate --clips 600 --seed 2 --shares table1 --out HELD_OUT
+  python -m trainer check DATA
+  python -m trainer train --data DATA --out RUN
+  python -m trainer evaluate --run RUN --data HELD_OUT --reference DATA
+  python -m trainer export --help
+
+For research use only. Not for use in diagnostic procedures."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; a user's mistake ends with one line on stderr and exit code 2."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(
+        prog="python -m trainer",
+        description="Makes the models that the station runs.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    # Only the chosen command's module is loaded; the others are listed by name.
+    chosen = next((word for word in arguments if word in COMMANDS), None)
+    modules: dict[str, Command] = {}
+    try:
+        for name, entry in COMMANDS.items():
+            sub = commands.add_parser(name, help=entry.summary, description=f"{entry.summary.capitalize()}.")
+            if name == chosen:
+                modules[name] = importlib.import_module(entry.module)
+                modules[name].add_arguments(sub)
+        args = parser.parse_args(arguments)
+        return modules[args.command].run(args)
+    except StationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""What training minimises: the distance of each head's distribution from the votes, and how alike the features are.
+
+Torch only; the same distances for reporting, on finished predictions, are in ``trainer.metrics``.
+"""
+
+from collections.abc import Callable, Sequence
+from itertools import combinations
+from typing import Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Distance = Callable[[Tensor, Tensor], Tensor]
+"""Takes predicted and voted distributions, both (N, C), and returns a scalar: the mean over the clips."""
+
+TINY = 1e-8
+"""Keeps the logarithm of a probability that underflowed finite."""
+
+
+def mse(predicted: Tensor, target: Tensor) -> Tensor:
+    """Return the mean over clips and grades of the squared difference."""
+    return F.mse_loss(predicted, target)
+
+
+def js(predicted: Tensor, target: Tensor) -> Tensor:
+    """Return the Jensen-Shannon divergence, KL(p, m) / 2 + KL(q, m) / 2 with m = (p + q) / 2 (the paper's Eq. 15)."""
+    log_middle = ((predicted + target) / 2).clamp_min(TINY).log()
+    mine = (predicted * (predicted.clamp_min(TINY).log() - log_middle)).sum(-1)
+    theirs = (torch.xlogy(target, target) - target * log_middle).sum(-1)
+    return (mine + theirs).mean() / 2
+
+
+def emd(predicted: Tensor, target: Tensor) -> Tensor:
+    """Return the squared differences of the cumulative distributions, summed: smooth where the two meet."""
+    return (predicted - target).cumsum(-1).square().sum(-1).mean()
+
+
+def ce(predicted: Tensor, target: Tensor) -> Tensor:
+    """Return the cross-entropy of the votes."""
+    return -(target * predicted.clamp_min(TINY).log()).sum(-1).mean()
+
+
+DISTANCES: Final[dict[str, Distance]] = {"mse": mse, "js": js, "emd": emd, "ce": ce}
+
+
+def likeness(features: Sequence[Tensor]) -> Tensor:
+    """Return the mean |cosine| over all pairs of the feature vectors, each (N, D): the paper's diversity term."""
+    return torch.stack([F.cosine_similarity(a, b, dim=-1).abs().mean() for a, b in combinations(features, 2)]).mean()

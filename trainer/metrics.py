@@ -1,0 +1,126 @@
+"""How good predicted grade distributions are: the paper's measures done right, and a few more.
+
+Every function takes predictions and raters' distributions, both (N, C) float with rows that sum to 1, and returns plain
+numbers or arrays. This module knows arithmetic; it knows no clips, no network and no files.
+
+The paper's measures: mean squared error and Jensen-Shannon divergence (both reported times 100) and the balanced
+accuracy of the n-th most selected grade, n = 1..5, with their mean.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float64]
+
+
+def mse(predicted: Array, target: Array) -> Array:
+    """Return (N,) squared differences averaged over the grades."""
+    return np.asarray(((predicted - target) ** 2).mean(axis=1), np.float64)
+
+
+def js(predicted: Array, target: Array) -> Array:
+    """Return (N,) Jensen-Shannon divergences, KL(p, m) / 2 + KL(q, m) / 2 with m = (p + q) / 2, natural logarithm."""
+    middle = (predicted + target) / 2
+    return (_kl(predicted, middle) + _kl(target, middle)) / 2
+
+
+def emd(predicted: Array, target: Array) -> Array:
+    """Return (N,) earth mover's distances on the scale of the grades: neighbours are 1 apart, A and E are 4 apart."""
+    return np.asarray(np.abs(np.cumsum(predicted - target, axis=1)).sum(axis=1), np.float64)
+
+
+def entropy(distribution: Array) -> Array:
+    """Return (N,) entropies, natural logarithm."""
+    return -np.asarray(
+        np.where(distribution > 0, distribution * np.log(np.maximum(distribution, 1e-300)), 0).sum(axis=1)
+    )
+
+
+def _kl(p: Array, q: Array) -> Array:
+    """Return (N,) sums of p log(p / q), where 0 log 0 is 0."""
+    terms = np.zeros_like(p)
+    some = p > 0
+    terms[some] = p[some] * np.log(p[some] / q[some])
+    return np.asarray(terms.sum(axis=1), np.float64)
+
+
+def ranking(distribution: Array) -> NDArray[np.int64]:
+    """Return (N, C): the grades of each clip from the most to the least selected.
+
+    Ties go to the better grade, in the raters' distributions as in the predicted ones. Raters tie often, and mostly at
+    zero votes, so this rule matters from the third place on.
+    """
+    return np.asarray(np.argsort(-distribution, axis=1, kind="stable"), np.int64)
+
+
+def balanced_accuracy(predicted: NDArray[np.int64], true: NDArray[np.int64]) -> float:
+    """Return the mean, over the grades that occur among the true ones, of the share found. Both (N,)."""
+    return float(np.mean([(predicted[true == grade] == grade).mean() for grade in np.unique(true)]))
+
+
+def confusion(predicted: Array, target: Array) -> NDArray[np.int64]:
+    """Return (C, C) counts of clips: row the raters' most selected grade, column the predicted one."""
+    grades = target.shape[1]
+    flat = ranking(target)[:, 0] * grades + ranking(predicted)[:, 0]
+    return np.bincount(flat, minlength=grades * grades).reshape(grades, grades).astype(np.int64)
+
+
+def calibration_error(predicted: Array, target: Array, bins: int = 10) -> float:
+    """Return the expected calibration error of the distributions.
+
+    Every probability of every clip goes into one of ``bins`` equal bins by its predicted value; the error is the mean,
+    weighted by count, of the distance between the bin's mean prediction and its mean share of the votes.
+    """
+    flat, votes = predicted.ravel(), target.ravel()
+    which = np.minimum((flat * bins).astype(int), bins - 1)
+    count = np.bincount(which, minlength=bins)
+    gaps = np.abs(np.bincount(which, flat, bins) - np.bincount(which, votes, bins))
+    return float(gaps[count > 0].sum() / len(flat))
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """All measures of one set of predictions. Lower is better but for the accuracies."""
+
+    mse_x100: float
+    js_x100: float
+    emd: float
+    calibration_error: float
+    balanced_accuracy: tuple[float, ...]
+    """Of the n-th most selected grade, n = 1 first."""
+    mean_balanced_accuracy: float
+    entropy: float
+    """Mean entropy of the predictions; compare it with that of the raters."""
+
+
+def score(predicted: Array, target: Array) -> Scores:
+    """Return all measures of predictions (N, C) against raters' distributions (N, C)."""
+    mine, theirs = ranking(predicted), ranking(target)
+    accuracies = tuple(balanced_accuracy(mine[:, n], theirs[:, n]) for n in range(target.shape[1]))
+    return Scores(
+        mse_x100=100 * float(mse(predicted, target).mean()),
+        js_x100=100 * float(js(predicted, target).mean()),
+        emd=float(emd(predicted, target).mean()),
+        calibration_error=calibration_error(predicted, target),
+        balanced_accuracy=accuracies,
+        mean_balanced_accuracy=float(np.mean(accuracies)),
+        entropy=float(entropy(predicted).mean()),
+    )
+
+
+def reference_predictors(train: Array, count: int) -> Mapping[str, Array]:
+    """Return what can be predicted without looking at a clip, each as (count, C).
+
+    Args:
+        train: (M, C) distributions of the training clips.
+        count: For how many clips to predict.
+    """
+    mode = np.zeros(train.shape[1])
+    mode[np.bincount(ranking(train)[:, 0], minlength=train.shape[1]).argmax()] = 1.0
+    return {
+        "mean distribution": np.tile(train.mean(axis=0), (count, 1)),
+        "train mode": np.tile(mode, (count, 1)),
+    }

@@ -1,0 +1,94 @@
+"""Weights of a Rostfine network in a file: written as safetensors with the network's shape beside them.
+
+It also reads the checkpoints of ``python -m trainer train``. Files of other programs are the matter of
+``trainer.checkpoints``.
+"""
+
+import dataclasses
+import json
+import pickle
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import TypeAdapter, ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from engine.artifact import NetworkConfig
+from station.errors import InputError
+from trainer.rostfine import Rostfine
+
+FORMAT = "rostfine-weights/1"
+_CONFIG = TypeAdapter(NetworkConfig)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A network as a file holds it, in evaluation mode."""
+
+    network: Rostfine
+    origin: str
+    """Where the weights come from, in words; empty where the file does not say."""
+    recipe: dict[str, Any]
+    """The training run's recipe; empty for imported weights."""
+    log: tuple[dict[str, Any], ...]
+    """The training run's entries, one per epoch; empty for imported weights."""
+
+
+def save_weights(network: Rostfine, path: Path, origin: str = "") -> None:
+    """Write a network's weights and shape."""
+    shape = json.dumps(dataclasses.asdict(network.config), sort_keys=True)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
+    save_file(tensors, path, metadata={"format": FORMAT, "network": shape, "origin": origin})
+
+
+def load_weights(path: Path) -> Loaded:
+    """Read a file of ``save_weights`` or a checkpoint of a training run. Raises InputError for anything else."""
+    if path.suffix == ".safetensors":
+        shape, tensors, origin = _read_safetensors(path)
+        recipe, log = {}, []
+    else:
+        state = _read_checkpoint(path)
+        shape, tensors, origin = state["network"], state["model"], ""
+        recipe, log = state.get("recipe", {}), state.get("log", [])
+    try:
+        network = Rostfine(_CONFIG.validate_python(shape))
+        network.load_state_dict(tensors)
+    except (ValidationError, RuntimeError) as error:
+        raise InputError(f"{path}: its weights do not fit its network ({_first_line(error)}); make it again") from error
+    return Loaded(network.eval(), origin, recipe, tuple(log))
+
+
+def _read_safetensors(path: Path) -> tuple[Any, dict[str, Tensor], str]:
+    try:
+        with safe_open(path, framework="pt") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: no readable safetensors file ({_first_line(error)}); give another") from error
+    if metadata.get("format") != FORMAT or "network" not in metadata:
+        raise InputError(
+            f"{path}: expected weights of this program ({FORMAT}), found another safetensors file; "
+            "bring it in with `python -m trainer import`"
+        )
+    return json.loads(metadata["network"]), tensors, metadata.get("origin", "")
+
+
+def _read_checkpoint(path: Path) -> dict[str, Any]:
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        raise InputError(f"{path}: no readable checkpoint ({_first_line(error)}); give another") from error
+    if not isinstance(state, dict) or not {"network", "model"} <= state.keys():
+        raise InputError(
+            f"{path}: expected a checkpoint of `python -m trainer train`, found another file; "
+            "bring it in with `python -m trainer import`"
+        )
+    return state
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

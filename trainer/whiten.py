@@ -1,0 +1,58 @@
+"""A start for the patch embedding that sees more than brightness: the principal components of training patches.
+
+A microscope's image is nearly uniform. From random filters the network first sees little but its brightness, and loses
+the first hours on that.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from trainer.data import Clips
+from trainer.rostfine import PIXEL_MEAN, PIXEL_STD, Rostfine
+
+TOKEN_SIZE: Final = 0.5
+"""Typical size of a token's entries at the start: large against the embeddings' 0.02, below the norms' 1."""
+SAMPLES: Final = 16384
+
+
+def whiten_patch_embedding(network: Rostfine, clips: Clips, chosen: Sequence[int], seed: int) -> None:
+    """Set the patch embedding to the principal components of patches of the chosen clips, scaled to similar sizes.
+
+    Components weaker than the D/4-th are scaled as if they were that strong, else noise would be raised. A network of
+    more width than a patch has pixels keeps its random filters in the rest.
+    """
+    config = network.config
+    samples = sample_patches(clips, chosen, config.patch_px, seed, SAMPLES)
+    patches = (torch.from_numpy(samples) / 255 - PIXEL_MEAN) / PIXEL_STD
+    mean = patches.mean(0)
+    spread, directions = torch.linalg.eigh((patches - mean).T @ (patches - mean) / len(patches))
+    count = min(config.width, config.patch_px**2)
+    spread, directions = spread.flip(0)[:count].clamp_min(0), directions.flip(1)[:, :count]
+    kernel = (directions * TOKEN_SIZE / (spread + spread[count // 4]).sqrt()).T
+    proj = network.encoder.patch_embed["proj"]
+    assert isinstance(proj, torch.nn.Conv2d)
+    assert proj.bias is not None
+    with torch.no_grad():
+        # Grey video: the three channels share each filter.
+        shape = (count, 1, config.patch_px, config.patch_px)
+        proj.weight[:count] = (kernel / 3).reshape(shape)
+        proj.bias[:count] = -kernel @ mean
+
+
+def sample_patches(clips: Clips, chosen: Sequence[int], patch_px: int, seed: int, count: int) -> NDArray[np.float32]:
+    """Return (count, patch_px**2) float32 grey levels: random squares of random frames of the chosen clips."""
+    rng = np.random.default_rng([seed, 0x9A7C])
+    patches = np.empty((count, patch_px * patch_px), np.float32)
+    each = -(-count // min(len(chosen), 256))
+    clip = np.empty((0, 0, 0), np.uint8)
+    for place in range(count):
+        if place % each == 0:
+            clip = clips.pixels(int(rng.choice(np.asarray(chosen))))
+        frame = int(rng.integers(clip.shape[0]))
+        top, left = (int(rng.integers(edge - patch_px + 1)) for edge in clip.shape[1:])
+        patches[place] = clip[frame, top : top + patch_px, left : left + patch_px].ravel()
+    return patches
