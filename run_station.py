@@ -31,7 +31,7 @@ POLL_S = 0.02
 
 
 class StopRequest:
-    """Turns Ctrl-C and SIGTERM into a flag, so that the run always ends through the same door."""
+    """Turns Ctrl-C, SIGTERM and a closed terminal into a flag, so that the run always ends through the same door."""
 
     def __init__(self) -> None:
         self.made = False
@@ -62,6 +62,8 @@ def run(options: Options) -> None:
     # The stages inherit "ignore": Ctrl-C reaches every process of the terminal, but only this one acts on it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, stop.on_signal)
+    if hasattr(signal, "SIGHUP"):  # the terminal's window was closed
+        signal.signal(signal.SIGHUP, stop.on_signal)
     with ExitStack() as outer:
         endpoints = outer.enter_context(private_endpoints())
         context = outer.enter_context(zmq.Context())

@@ -25,13 +25,16 @@ from station.messages import SourceInfo
 MARGIN_UM: Final = 60.0
 """The random population lives on a torus that is this much larger than the field on each side, so that heads and the
 tails behind them come in and go out unseen."""
+MOST_AROUND: Final = 1500
+MOST_DEBRIS: Final = 5000
+"""Bounds for tiny fields, whose surroundings are many times as large as they are."""
 NOISE_FIELDS: Final = 3
 NOISE_SHIFTS: Final = 64
 """Each frame's noise is a random crop of one of a few fields that are so many px larger than the frame."""
 
 
 class SimulatedMicroscope:
-    """A Source (see ``capture.source``). Frames reuse two buffers, as that contract allows."""
+    """A Source (see ``capture.source``) that draws each frame into memory of its own."""
 
     def __init__(self, settings: SimulatedSettings, script: Script | None = None) -> None:
         self._settings = settings
@@ -58,8 +61,6 @@ class SimulatedMicroscope:
         ]
         self._empty: tuple[tuple[int, int], Canvas] | None = None
         self._canvas: Canvas = np.empty((height, width), np.int16)
-        self._buffers = [np.empty((height, width), np.uint8) for _ in range(2)]
-        self._reads = 0
         self._next = 0
         self.info: Final = SourceInfo(
             name="simulated microscope",
@@ -76,10 +77,7 @@ class SimulatedMicroscope:
             self._next += 1
         number = self._next
         self._next += 1
-        buffer = self._buffers[self._reads % 2]
-        self._reads += 1
-        self._draw(number, buffer)
-        pixels = buffer.view()
+        pixels = self.render(number)
         pixels.flags.writeable = False
         return Frame(
             pixels=pixels,
@@ -184,7 +182,8 @@ class SimulatedMicroscope:
         inside = settings.width * settings.height
         outside = self._period[0] * self._period[1] - inside
         swimmers = []
-        for k in range(settings.sperm + round(settings.sperm * outside / inside)):
+        around = min(round(settings.sperm * outside / inside), MOST_AROUND)
+        for k in range(settings.sperm + around):
             while True:
                 x = float(rng.uniform(-margin, settings.width + margin))
                 y = float(rng.uniform(-margin, settings.height + margin))
@@ -196,7 +195,7 @@ class SimulatedMicroscope:
     def _random_scenery(self, rng: np.random.Generator) -> tuple[list[scenery.Debris], Canvas]:
         """Return the debris that moves, and the torus with all that lies still, extended so that any crop is whole."""
         settings, (width, height) = self._settings, self._period
-        count = round(settings.debris * width * height / (settings.width * settings.height))
+        count = min(round(settings.debris * width * height / (settings.width * settings.height)), MOST_DEBRIS)
         pieces = scenery.random_debris(rng, count, width, height, settings.um_per_px)
         world = np.rint(scenery.texture(height, width, rng)).astype(np.int16)
         for piece in pieces:

@@ -6,6 +6,8 @@ It knows the clock and the link; what a frame shows is not its business.
 import math
 import time
 
+import cv2
+
 from capture.opening import open_source
 from capture.source import Frame
 from station.bus import Publisher
@@ -19,6 +21,7 @@ LONGEST_NAP_S = 0.05
 def run(context: StageContext) -> None:
     """Send every frame of the configured source, then say that it has ended until the supervisor says stop."""
     control, config = context.control, context.config
+    cv2.setNumThreads(1)  # the other cores belong to the tracker and the network
     with (
         open_source(config) as source,
         Publisher(context.zmq, context.endpoints.frames, lossless=context.lossless) as frames,

@@ -5,15 +5,19 @@ and no schedule.
 """
 
 import os
+from collections.abc import Sequence
 from typing import Self, cast
 
 import numpy as np
-import onnxruntime as ort  # type: ignore[import-untyped]
 from numpy.typing import NDArray
 
 from engine.artifact import Artifact, Precision
-from engine.runtime import Grades, in_batches
+from engine.runtime import Grades, Outputs, WindowId, batches, joined
 from station.errors import ArtifactError
+from station.offline import forbid_telemetry
+
+forbid_telemetry()
+import onnxruntime as ort  # type: ignore[import-untyped]  # noqa: E402  (only after the opt-out)
 
 PROVIDERS = {
     "CUDAExecutionProvider": "CUDA",
@@ -65,14 +69,15 @@ class OnnxSession:
         device = PROVIDERS[self._session.get_providers()[0]]
         detail = f"{device}, {threads} thread{'s' * (threads > 1)}" if device == "CPU" else device
         self.name = f"onnxruntime ({detail})"
-        self.precision: Precision = artifact.manifest.weights
+        self.precision: Precision = "float32"  # also with float16 weights: they are widened when they are loaded
         self._shape = artifact.manifest.inputs[0].shape[1:]
 
-    def infer(self, clips: NDArray[np.uint8]) -> Grades:
+    def infer(self, clips: NDArray[np.uint8], ids: Sequence[WindowId] | None = None) -> Grades:
         """Grade clips (N, T, H, W) uint8; more than 8 go in several batches. Raises ValueError for another shape."""
-        return in_batches(clips, self._shape, self._run)
+        del ids  # the clips are in this memory already
+        return joined([self._run(clips[part]) for part in batches(clips, self._shape)])
 
-    def _run(self, clips: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    def _run(self, clips: NDArray[np.uint8]) -> Outputs:
         grade, heads, attention = self._session.run(OUTPUTS, {"clip": clips})
         return (
             cast(NDArray[np.float32], grade),

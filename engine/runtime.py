@@ -3,9 +3,9 @@
 Callers know this protocol; which library, device or precision stands behind it they read from ``name``.
 """
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol, Self
+from typing import NamedTuple, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +25,17 @@ class Grades:
     """(N, T, P) selection score of each patch."""
 
 
+class WindowId(NamedTuple):
+    """Which frames of which sperm a clip shows: equal frames of one sperm have equal pixels.
+
+    Runtimes with memory of their own keep the frames they have seen and take only the new ones from the clip.
+    """
+
+    sperm_id: int
+    frame_seqs: tuple[int, ...]
+    """(T,) oldest first."""
+
+
 class Runtime(Protocol):
     """A network ready to run. A context manager; ``close`` may be called more than once."""
 
@@ -35,11 +46,19 @@ class Runtime(Protocol):
 
     @property
     def precision(self) -> Precision:
-        """The coarsest precision between clip and grade; decides the tolerance of verification."""
+        """What it computes in; decides the tolerance of verification."""
         ...
 
-    def infer(self, clips: NDArray[np.uint8]) -> Grades:
-        """Grade clips (N, T, H, W) uint8, N >= 1, any N. ``clips`` is not kept. Raises ValueError for another shape."""
+    def infer(self, clips: NDArray[np.uint8], ids: Sequence[WindowId] | None = None) -> Grades:
+        """Grade clips (N, T, H, W) uint8, N >= 1, any N. ``clips`` is not kept.
+
+        Args:
+            clips: The clips.
+            ids: What they show, one each; saves uploads where the runtime can use it. The grades are the same.
+
+        Raises:
+            ValueError: Clips of another shape or type.
+        """
         ...
 
     def close(self) -> None:
@@ -51,15 +70,19 @@ class Runtime(Protocol):
     def __exit__(self, *exc: object) -> None: ...
 
 
-def in_batches(
-    clips: NDArray[np.uint8],
-    shape: tuple[int, ...],
-    run: Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]],
-) -> Grades:
-    """Check clips against (T, H, W) ``shape`` and run them at most ``MAX_BATCH`` at a time."""
+Outputs = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
+"""``grade``, ``heads``, ``attention`` of one batch."""
+
+
+def batches(clips: NDArray[np.uint8], shape: tuple[int, ...]) -> list[slice]:
+    """Check clips against (T, H, W) ``shape`` and return the batches of at most ``MAX_BATCH`` to run them in."""
     if clips.dtype != np.uint8 or clips.ndim != 4 or clips.shape[1:] != shape or not len(clips):
         raise ValueError(f"expected clips (N, {', '.join(map(str, shape))}) uint8, got {clips.shape} {clips.dtype}")
-    parts = [run(clips[start : start + MAX_BATCH]) for start in range(0, len(clips), MAX_BATCH)]
+    return [slice(start, start + MAX_BATCH) for start in range(0, len(clips), MAX_BATCH)]
+
+
+def joined(parts: Sequence[Outputs]) -> Grades:
+    """Return the outputs of one or more batches as one."""
     if len(parts) == 1:
         return Grades(*parts[0])
     grade, heads, attention = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))

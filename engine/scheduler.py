@@ -11,11 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from engine.artifact import MAX_BATCH
 from station.bus import Received
 from station.messages import Trace, WindowInfo, WindowsHeader
-
-MAX_BATCH = 8
-"""The largest batch that an artifact takes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,10 +9,10 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.artifact import Artifact
+from engine.artifact import MAX_BATCH, Artifact
 from engine.opening import open_verified_runtime
-from engine.runtime import Runtime
-from engine.scheduler import MAX_BATCH, Batch, EveryWindow, NewestPerSperm
+from engine.runtime import Runtime, WindowId
+from engine.scheduler import Batch, EveryWindow, NewestPerSperm, PendingWindow
 from station.bus import Publisher, Receiver
 from station.clock import ms_between, now_ns
 from station.config import WindowSettings
@@ -90,7 +90,7 @@ class Grader:
         for row, window in enumerate(batch):
             clips[row] = window.pixels
         t_infer_ns = now_ns()
-        answer = self._runtime.infer(clips)
+        answer = self._runtime.infer(clips, [_window_id(window) for window in batch])
         t_grade_ns = now_ns()
         grades = [
             GradeInfo(
@@ -120,6 +120,10 @@ class Grader:
                 account.latency[name].add(duration_ms)
             self._digest.update(f"{grade.sperm_id} {grade.frame_seq} ".encode() + values[row].tobytes())
         account.digest = self._digest.hexdigest()
+
+
+def _window_id(window: PendingWindow) -> WindowId:
+    return WindowId(window.info.sperm_id, tuple(window.info.frame_seqs))
 
 
 def durations_ms(trace: Trace) -> dict[str, float]:

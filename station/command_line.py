@@ -120,7 +120,12 @@ def _parser() -> argparse.ArgumentParser:
         "first frame, x right, y down; a point may be given several times",
     )
     add("--model", metavar="DIR", help="folder of the model artifact (default models/demo)")
-    add("--runtime", metavar="auto|onnxruntime", help="what runs the network (default auto: the best there is)")
+    add(
+        "--runtime",
+        metavar="auto|NAME",
+        help="what runs the network: onnxruntime, or tensorrt_rtx or tensorrt on a GPU (default auto: the fastest "
+        "there is)",
+    )
     add(
         "--speed",
         metavar="live|max",

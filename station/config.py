@@ -71,7 +71,7 @@ class EngineSettings(Section):
     """[engine] Which network, on what."""
 
     model: str = "models/demo"
-    runtime: Literal["auto", "onnxruntime"] = "auto"
+    runtime: Literal["auto", "onnxruntime", "tensorrt_rtx", "tensorrt"] = "auto"
     threads: Annotated[int, Field(ge=0, le=256)] = 0
     """Threads of the network on a CPU; 0: all cores but one, at least one, so that the tracker keeps a core."""
 

@@ -125,7 +125,7 @@ def sperm_views(snapshot: Snapshot) -> list[SpermView]:
     for track in sorted(snapshot.tracks.tracks, key=lambda track: track.sperm_id):
         grade = snapshot.grades.get(track.sperm_id)
         age_ms = None if grade is None else max(0.0, (snapshot.now_ns - grade.trace.t_exposure_ns) / NS_PER_MS)
-        views.append(SpermView(track, grade, age_ms, _standing(snapshot, track, age_ms)))
+        views.append(SpermView(track, grade, age_ms, _standing(snapshot, track, grade, age_ms)))
     return views
 
 
@@ -219,14 +219,14 @@ def state_counts(snapshot: Snapshot) -> Counter[TrackState]:
     return Counter(track.state for track in snapshot.tracks.tracks) if snapshot.tracks else Counter()
 
 
-def _standing(snapshot: Snapshot, track: TrackInfo, age_ms: float | None) -> Standing:
-    if age_ms is None or snapshot.tracks is None:
+def _standing(snapshot: Snapshot, track: TrackInfo, grade: GradeInfo | None, age_ms: float | None) -> Standing:
+    if grade is None or age_ms is None or snapshot.tracks is None:
         return Standing.NONE
     if track.state is TrackState.LOST:
         return Standing.BEFORE_LOSS
     if track.state is TrackState.UNCERTAIN:
         return Standing.BEFORE_DOUBT
-    if track.filled < snapshot.tracks.window_frames:
+    if track.filled < snapshot.tracks.window_frames or grade.frame_seq < track.unbroken_since:
         return Standing.BEFORE_GAP
     too_old = snapshot.speed == "live" and age_ms > STALE_S * 1000
     return Standing.STALE if too_old or not positions_current(snapshot) else Standing.CURRENT

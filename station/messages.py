@@ -134,6 +134,8 @@ class TrackInfo(BaseModel):
     """Why it is not locked, in a few words: "crossing", "near the border", "left the frame"."""
     filled: Count
     """Frames in the window so far, of the frames it needs: "n/16"."""
+    unbroken_since: Count = 0
+    """Frame number since which no gap has broken the window: a grade of an older frame is from before the gap."""
 
 
 class TracksHeader(Header):

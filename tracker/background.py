@@ -5,8 +5,9 @@ over contiguous bytes, and the median is the middle plane. A frame refreshes eve
 spreads the work evenly over the frames.
 
 The memory is addressed modulo the frame's height and width: when the stage moves, the picture's origin moves in it and
-only the rows and columns that came into sight are written anew. This module knows no heads and no stage; it is told
-how far the field has moved.
+only the rows and columns that came into sight are written anew. A pixel that is new has one sample and otherwise as many
+of the lowest as of the highest grey level, which leave the median of the true ones alone. This module knows no heads
+and measures no motion; it is told how far the field has moved.
 """
 
 import cv2
@@ -15,8 +16,6 @@ from numpy.typing import NDArray
 
 BANDS = 32
 """Bands of rows; each is sampled on its own."""
-DENSE = 9
-"""Until a band has this many samples it takes every frame, so that the background is useful soon after the start."""
 
 
 class Background:
@@ -31,22 +30,14 @@ class Background:
         self._median = np.zeros((height, width), np.uint8)
         edges = np.linspace(0, height, min(BANDS, height) + 1).round().astype(int)
         self._bands = [(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
-        self._counts = [0] * len(self._bands)
-        self._next = [0] * len(self._bands)
+        self._slot = 0
         self._frame = 0
-        self._offset = np.zeros(2)
+        self._origin = np.zeros(2)
 
-    @property
-    def samples(self) -> int:
-        """Samples that the least known band has by now."""
-        return min(self._counts)
-
-    def restart(self) -> None:
-        """Forget everything: the next frame is the background."""
-        self._counts = [0] * len(self._bands)
-        self._next = [0] * len(self._bands)
-        self._frame = 0
-        self._offset[:] = 0.0
+    def restart(self, pixels: NDArray[np.uint8]) -> None:
+        """Forget everything: this frame (H, W) is the background."""
+        self._origin[:] = 0.0
+        self._begin(slice(None), slice(None), pixels)
 
     def remap(self, table: NDArray[np.uint8]) -> None:
         """Send every remembered grey level through ``table`` (256,), not falling: the exposure has changed."""
@@ -55,43 +46,74 @@ class Background:
                 cv2.LUT(plane, table, dst=plane)
         cv2.LUT(self._median, table, dst=self._median)
 
-    def add(self, pixels: NDArray[np.uint8]) -> None:
-        """Take a frame (H, W) in: into all bands at first, then into every ``stride``-th."""
-        origin = np.round(self._offset).astype(int)
-        rolled = pixels if not origin.any() else np.roll(pixels, (int(origin[1]), int(origin[0])), axis=(0, 1))
+    def move(self, dx: float, dy: float, pixels: NDArray[np.uint8]) -> None:
+        """Follow the field, which has moved by (dx, dy) px; what came into sight is taken from this frame (H, W)."""
+        before = np.rint(self._origin).astype(int)
+        self._origin += (dx, dy)
+        after = np.rint(self._origin).astype(int)
+        step_x, step_y = (after - before).tolist()
+        if abs(step_x) >= self._width or abs(step_y) >= self._height:
+            self.restart(pixels)
+            return
+        if step_x:
+            columns = np.arange(step_x) if step_x > 0 else np.arange(self._width + step_x, self._width)
+            rows = (np.arange(self._height) - after[1]) % self._height
+            self._begin(slice(None), (columns - after[0]) % self._width, _ordered(pixels[:, columns], rows, 0))
+        if step_y:
+            rows = np.arange(step_y) if step_y > 0 else np.arange(self._height + step_y, self._height)
+            columns = (np.arange(self._width) - after[0]) % self._width
+            self._begin((rows - after[1]) % self._height, slice(None), _ordered(pixels[rows], columns, 1))
+
+    def add(self, pixels: NDArray[np.uint8], *, dense: bool = False) -> None:
+        """Take a frame (H, W) in: into every ``stride``-th band, or into all of them where ``dense``."""
+        x, y = np.rint(self._origin).astype(int).tolist()
+        rolled = pixels if x == 0 and y == 0 else np.roll(pixels, (-y, -x), axis=(0, 1))
+        phase = self._frame % self._stride
         for band, (top, bottom) in enumerate(self._bands):
-            if self._counts[band] < min(DENSE, self._samples) or (self._frame + band) % self._stride == 0:
-                self._sample(band, rolled[top:bottom], top, bottom)
+            if dense or band % self._stride == phase:
+                self._sample(rolled[top:bottom], top, bottom)
+        if dense or phase == self._stride - 1:
+            self._slot = (self._slot + 1) % self._samples
         self._frame += 1
 
     def image(self) -> NDArray[np.uint8]:
-        """Return the background (H, W) as the present frame sees it. Valid until the next ``add``."""
-        if not self._offset.any():
+        """Return the background (H, W) as the present frame sees it. Valid until the next call that changes it."""
+        x, y = self._origin.tolist()
+        if x == 0.0 and y == 0.0:
             return self._median
-        shift = np.array([[1, 0, -self._offset[0]], [0, 1, -self._offset[1]]])
-        height, width = self._median.shape
+        move = np.array([[1.0, 0.0, x], [0.0, 1.0, y]])
         return cv2.warpAffine(  # type: ignore[return-value]
-            self._median, shift, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
+            self._median, move, (self._width, self._height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
         )
 
-    def _sample(self, band: int, new: NDArray[np.uint8], top: int, bottom: int) -> None:
-        """Put ``new`` (rows, W) into one band's sorted planes, in place of the oldest sample where they are full."""
-        count, slot = self._counts[band], self._next[band]
+    def _begin(self, rows: slice | NDArray[np.int64], columns: slice | NDArray[np.int64], new: NDArray[np.uint8]) -> None:
+        """Make ``new`` the only true sample of some pixels, in the slot before the next one to be overwritten."""
+        half = self._samples // 2
+        self._sorted[:half, rows, columns] = 0
+        self._sorted[half][rows, columns] = new
+        self._sorted[half + 1 :, rows, columns] = 255
+        for age in range(self._samples - 1):
+            self._ring[(self._slot + age) % self._samples][rows, columns] = 255 * (age % 2)
+        self._ring[(self._slot - 1) % self._samples][rows, columns] = new
+        self._median[rows, columns] = new
+
+    def _sample(self, new: NDArray[np.uint8], top: int, bottom: int) -> None:
+        """Put ``new`` (rows, W) into one band's sorted planes in place of the oldest sample."""
         planes = self._sorted[:, top:bottom]
-        if count == self._samples:
-            old = self._ring[slot, top:bottom]
-            # Without `old`: plane i where it is below `old`, else plane i + 1. As the planes are sorted and hold `old`,
-            # one of min(plane i, old) and max(plane i + 1, old) is `old` itself, and xor leaves the other.
-            kept = np.minimum(planes[:-1], old)
-            kept ^= np.maximum(planes[1:], old)
-            kept ^= old
-        else:
-            kept = planes[:count].copy()
-            self._counts[band] = count = count + 1
+        old = self._ring[self._slot, top:bottom]
+        # Without `old`: plane i where it is below `old`, else plane i + 1. As the planes are sorted and hold `old`,
+        # one of min(plane i, old) and max(plane i + 1, old) is `old` itself, and xor leaves the other.
+        kept = np.minimum(planes[:-1], old)
+        kept ^= np.maximum(planes[1:], old)
+        kept ^= old
         # With `new`: plane i is `new` pushed between the planes i - 1 and i that are left.
-        np.minimum(kept, new, out=planes[: count - 1])
-        planes[count - 1] = new
-        np.maximum(planes[1:count], kept, out=planes[1:count])
-        self._ring[slot, top:bottom] = new
-        self._next[band] = (slot + 1) % self._samples
-        self._median[top:bottom] = planes[(count - 1) // 2]
+        np.minimum(kept, new, out=planes[:-1])
+        planes[-1] = new
+        np.maximum(planes[1:], kept, out=planes[1:])
+        self._ring[self._slot, top:bottom] = new
+        self._median[top:bottom] = planes[self._samples // 2]
+
+
+def _ordered(part: NDArray[np.uint8], places: NDArray[np.int64], axis: int) -> NDArray[np.uint8]:
+    """Return ``part`` with its rows or columns in the order of the memory that they go to."""
+    return np.take(part, np.argsort(places), axis=axis)

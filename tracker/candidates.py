@@ -5,14 +5,15 @@ or darker. Contrast is that difference, smoothed; a candidate is a local maximum
 does not by the energy (``tracker.field``). Measured only when somebody selects; nothing here follows anything.
 """
 
+import math
 from dataclasses import dataclass
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.field import FieldFrame
-from tracker.matching import Floats
+from tracker.frame import FieldFrame, Floats
+from tracker.matching import cut
 
 SCALES = tuple(1.5 * 1.15**k for k in range(20))
 """Standard deviations in px at which the head size is sought."""
@@ -22,6 +23,10 @@ SURROUND = 1.2
 """Radius of the surroundings that a head is compared with, in head sizes (standard deviation)."""
 APART = 0.4
 """Two maxima nearer than this (in head sizes) are one candidate."""
+NEARNESS = 0.25
+SNAP = 1.0
+"""A selected point means the highest value weighted by a Gaussian of nearness (standard deviation, in head sizes), or,
+where nothing is so near, the nearest candidate within SNAP."""
 LEAST_CONTRAST = 4.0
 """A candidate's contrast is at least this many times the field's median contrast."""
 
@@ -47,10 +52,15 @@ def contrast_map(pixels: NDArray[np.uint8], head_px: float) -> Floats:
     return cv2.GaussianBlur(cv2.absdiff(image, surround), (0, 0), head_px / HEAD_PER_SCALE)  # type: ignore[return-value]
 
 
+def least_contrast(contrast: Floats) -> float:
+    """Return the contrast that a candidate has at least."""
+    return max(1.0, LEAST_CONTRAST * float(np.median(contrast[::4, ::4])))
+
+
 def find_candidates(field: FieldFrame) -> list[Candidate]:
     """Return all candidates of a frame, the highest contrast first."""
     contrast = contrast_map(field.pixels, field.head_px)
-    least = max(1.0, LEAST_CONTRAST * float(np.median(contrast[::4, ::4])))
+    least = least_contrast(contrast)
     edge = 2 * round(APART * field.head_px) + 1
     highest = cv2.dilate(contrast, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (edge, edge)))
     rows, columns = np.nonzero((contrast >= highest) & (contrast > least))
@@ -61,12 +71,24 @@ def find_candidates(field: FieldFrame) -> list[Candidate]:
     ]
 
 
-def nearest(candidates: list[Candidate], x: float, y: float, reach_px: float) -> Candidate | None:
-    """Return the candidate nearest to a point, None where none lies within ``reach_px``."""
-    if not candidates:
-        return None
-    best = min(candidates, key=lambda c: (c.x - x) ** 2 + (c.y - y) ** 2)
-    return best if np.hypot(best.x - x, best.y - y) <= reach_px else None
+def snap(field: FieldFrame, x: float, y: float) -> tuple[float, float]:
+    """Return the head that a point (x, y) in px means: the highest contrast plus energy, weighted by nearness.
+
+    Where there is nothing so near, the nearest candidate within SNAP; where there is none, the point itself.
+    """
+    size = field.head_px
+    reach = math.ceil(2.5 * NEARNESS * size)
+    contrast = contrast_map(field.pixels, size)
+    left, top = round(x), round(y)
+    value = cut(contrast, left, top, reach) + cut(field.energy, left, top, reach)
+    steps = np.arange(-reach, reach + 1, dtype=np.float32)
+    near = np.exp(-0.5 * (steps / (NEARNESS * size)) ** 2)
+    row, column = divmod(int((value * near[:, None] * near[None, :]).argmax()), len(steps))
+    if value[row, column] > least_contrast(contrast):
+        return float(left + column - reach), float(top + row - reach)
+    around = [(math.hypot(c.x - x, c.y - y), c) for c in find_candidates(field)]
+    distance, found = min(around, key=lambda n: n[0], default=(math.inf, None))
+    return (found.x, found.y) if found and distance <= SNAP * size else (x, y)
 
 
 def best(candidates: list[Candidate], count: int, head_px: float, height: int, width: int) -> list[Candidate]:

@@ -6,13 +6,15 @@ swapped only with a clear margin. This module knows heads and peaks, not how the
 """
 
 import itertools
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.frame import Floats
 from tracker.heads import Head
-from tracker.matching import Floats, Peak
+from tracker.matching import Peak
 
 CLOSE = 1.2
 """Predictions nearer than this (in head sizes) share their peaks out jointly."""
@@ -48,13 +50,15 @@ def deal(options: list[list[tuple[float, float, Peak]]], head_px: float) -> list
     reach = SHARE_REACH * head_px
 
     def clash(a: tuple[float, float, Peak], b: tuple[float, float, Peak]) -> float:
-        return SHARE_PENALTY * max(0.0, 1 - float(np.hypot(a[0] - b[0], a[1] - b[1])) / reach)
+        return SHARE_PENALTY * max(0.0, 1 - math.hypot(a[0] - b[0], a[1] - b[1]) / reach)
 
     if len(options) <= 3:
         best, choice = -np.inf, [0] * len(options)
+        pairs = list(itertools.combinations(range(len(options)), 2))
+        clashes = {(a, b): [[clash(p, q) for q in options[b]] for p in options[a]] for a, b in pairs}
         for picks in itertools.product(*(range(len(o)) for o in options)):
-            taken = [o[p] for o, p in zip(options, picks, strict=True)]
-            total = sum(t[2].score for t in taken) - sum(clash(a, b) for a, b in itertools.combinations(taken, 2))
+            total = sum(o[p][2].score for o, p in zip(options, picks, strict=True))
+            total -= sum(clashes[a, b][picks[a]][picks[b]] for a, b in pairs)
             if total > best:
                 best, choice = total, list(picks)
         return choice

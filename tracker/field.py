@@ -1,90 +1,182 @@
-"""The whole field of one frame, made ready for following heads: appearance, energy, scale, time.
+"""The whole field of one frame, made ready for following heads: appearance, energy, scale, time, what disturbs it.
 
 Energy is what differs from the background, smoothed: static debris has none, and it does not care whether a head is
 brighter or darker than the medium. Appearance is the frame with part of the background taken out, so that templates
-are not caught by debris. This module knows no selected sperm.
+are not caught by debris. The stage's motion is measured here and the background moves with it. This module knows no
+selected sperm.
 """
 
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from station.clock import NS_PER_S
+from station.errors import InputError
 from tracker.background import Background
+from tracker.disturbances import STEP_LEVELS, Focus, blank, level_table
+from tracker.frame import REFERENCE_HZ, FieldFrame
+from tracker.matching import Matcher
+from tracker.stage_motion import Shift, StageMotion
 
-REFERENCE_HZ = 49.0
-"""Per-frame constants below were found at this frame rate; they are scaled by the true frame interval."""
 HISTORY_S = 2.5
 """How far back the background looks."""
-BACKGROUND_SHARE = 0.4
-"""Part of the background that is taken out of the appearance."""
+SAMPLE_S = 0.08
+"""A pixel is sampled for the background so often."""
+DENSE_S = 0.2
+"""After a start, every frame is a sample for so long."""
+LARGE_PX = 700_000
+"""Frames with more pixels are sampled in every second frame at most."""
 DEADBAND = 2.0
 """Grey levels of difference from the background that count as nothing, at least."""
-
-
-@dataclass(frozen=True, slots=True)
-class FieldFrame:
-    """One frame as the matching sees it. The arrays are valid until the next frame."""
-
-    pixels: NDArray[np.uint8]
-    """(H, W) as captured."""
-    appearance: NDArray[np.float32]
-    """(H, W) grey levels less the mean, part of the background removed."""
-    energy: NDArray[np.float32]
-    """(H, W) smoothed distance from the background in grey levels."""
-    floor: float
-    """Energy below this is nothing."""
-    head_px: float
-    """Edge of the box round a head in px; every length in the tracker is a multiple of it."""
-    interval_s: float
-    """Time since the frame before."""
-    shift: tuple[float, float]
-    """How far the stage moved the picture since the frame before, (x, y) in px."""
-    disturbance: str
+DEFAULT_HEAD_PX = 21.0
+"""Head size until one was measured."""
+GAP = 1.6
+"""A frame that comes so many usual intervals after the last one follows a gap, whatever its number says."""
+SETTLING_FRAMES = 8
+"""The first frames tell what difference is usual."""
+UNLIKE = 2.5
+"""So many times the usual difference from the background, plus two grey levels, and the field has changed."""
 
 
 class Field:
-    """Turns frames into FieldFrames; keeps the background and the scale."""
+    """Turns frames of one size into FieldFrames; keeps time, background, stage motion and head size."""
 
-    def __init__(self, height: int, width: int, interval_s: float) -> None:
-        """``interval_s``: nominal time between frames, which sets how often the background is sampled."""
+    def __init__(self, height: int, width: int, matcher: Matcher, head_px: float | None = None) -> None:
+        """``head_px``: edge of the box round a head where it is known. Raises InputError for a size of nothing."""
+        if height < 1 or width < 1:
+            raise InputError(f"frames of {width} x {height} px: expected at least 1 x 1; check the source")
         self._shape = (height, width)
-        stride = max(1, round(4 * 1 / (REFERENCE_HZ * interval_s)))
-        if height * width > 640 * 480 * 2:
-            stride = max(stride, 2)
-        samples = int(np.clip(round(HISTORY_S / (interval_s * stride)), 9, 31)) | 1
-        self._background = Background(height, width, samples, stride)
-        self.head_px = 21.0
+        self._matcher = matcher
+        self.head_px = head_px or DEFAULT_HEAD_PX
+        self.scaled = head_px is not None
+        """True once the head size is known rather than assumed."""
+        self._background: Background | None = None
+        self._motion = StageMotion(self.head_px)
+        self._focus = Focus()
+        self._frames = 0
+        self._last_ns = 0
+        self._interval_s = 1 / REFERENCE_HZ
+        self._watched_s = 0.0
+        self._exposure_id = 0
         self._noise = 0.0
+        self._usual = 0.0
 
-    def update(self, pixels: NDArray[np.uint8], interval_s: float) -> FieldFrame:
-        """Take the next frame (H, W) in."""
-        self._background.add(pixels)
-        background = self._background.image()
-        difference = cv2.absdiff(pixels, background)
-        deadband = self._deadband(difference)
-        energy = cv2.subtract(difference, np.array([deadband, 0, 0, 0]), dtype=cv2.CV_32F)
-        cv2.max(energy, 0.0, dst=energy)
-        cv2.GaussianBlur(energy, (0, 0), self.head_px / 7, dst=energy)
-        mean = float(background.mean())
-        appearance = cv2.addWeighted(
-            pixels, 1.0, background, -BACKGROUND_SHARE, -(1 - BACKGROUND_SHARE) * mean, dtype=cv2.CV_32F
-        )
+    def rescale(self, head_px: float) -> None:
+        """Take a measured head size."""
+        self.head_px = head_px
+        self.scaled = True
+        self._motion = StageMotion(head_px)
+
+    def update(
+        self, pixels: NDArray[np.uint8], *, frame_seq: int, t_source_ns: int, lost_before: int = 0, exposure_id: int = 0
+    ) -> FieldFrame:
+        """Take the next frame (H, W) in. Raises InputError for a frame of another size or type."""
+        if pixels.shape != self._shape or pixels.dtype != np.uint8:
+            raise InputError(
+                f"frame {frame_seq}: expected {self._shape[1]} x {self._shape[0]} px of uint8, got shape {pixels.shape}"
+                f" of {pixels.dtype}; start again with this source"
+            )
+        interval_s, gap = self._elapsed(t_source_ns, lost_before)
+        background = self._begin(pixels, interval_s)
+        shift, disturbance = self._settle(background, pixels, interval_s, exposure_id)
+        if disturbance != "nothing to see":
+            background.add(pixels, dense=self._watched_s < DENSE_S)
+        still = background.image()
+        deadband = self._deadband(pixels, still)
+        energy, planes = self._matcher.prepare(pixels, still, deadband, self.head_px / 7)
         return FieldFrame(
+            frame_seq=frame_seq,
+            t_source_ns=t_source_ns,
+            exposure_id=exposure_id,
+            gap=gap,
             pixels=pixels,
-            appearance=appearance,  # type: ignore[arg-type]
-            energy=energy,  # type: ignore[arg-type]
+            energy=energy,
+            planes=planes,
             floor=0.5 + 0.25 * (deadband - DEADBAND),
             head_px=self.head_px,
             interval_s=interval_s,
-            shift=(0.0, 0.0),
-            disturbance="",
+            watched_s=self._watched_s,
+            shift=(shift.dx, shift.dy),
+            replaced=disturbance == "field changed",
+            blank=disturbance == "nothing to see",
+            disturbance=disturbance,
         )
 
-    def _deadband(self, difference: NDArray[np.uint8]) -> float:
+    def _elapsed(self, t_source_ns: int, lost_before: int) -> tuple[float, bool]:
+        """Return the time since the frame before, and whether frames are missing in between."""
+        self._frames += 1
+        if self._frames == 1:
+            self._last_ns = t_source_ns
+            return self._interval_s, False
+        interval_s = max((t_source_ns - self._last_ns) / NS_PER_S, 1e-4)
+        self._last_ns = t_source_ns
+        gap = lost_before > 0 or (self._frames > 3 and interval_s > GAP * self._interval_s)
+        if self._frames == 2:
+            self._interval_s = interval_s / (1 + lost_before)
+        elif not gap:
+            self._interval_s += 0.1 * (interval_s - self._interval_s)
+        return interval_s, gap
+
+    def _begin(self, pixels: NDArray[np.uint8], interval_s: float) -> Background:
+        """Return the background; the second frame tells the frame rate, and with it how often to sample."""
+        self._watched_s += interval_s
+        if self._background is None or self._frames == 2:
+            stride = max(1, round(SAMPLE_S / self._interval_s), 2 if pixels.size > LARGE_PX else 1)
+            samples = int(np.clip(round(HISTORY_S / (self._interval_s * stride)), 9, 31)) | 1
+            self._background = Background(*self._shape, samples, stride)
+            self._background.restart(pixels)
+        return self._background
+
+    def _settle(
+        self, background: Background, pixels: NDArray[np.uint8], interval_s: float, exposure_id: int
+    ) -> tuple[Shift, str]:
+        """Bring the background to where and how this frame shows the field; return the stage's move and what disturbs.
+
+        In turn: nothing to see; another exposure; the stage, which may have moved a little, or far; a focus or a field
+        that has become another one, which starts the background again.
+        """
+        nowhere = Shift(0.0, 0.0, False, 0)
+        if blank(pixels):
+            return nowhere, "nothing to see"
+        disturbance = ""
+        still = background.image()
+        step = float(np.median(pixels[::8, ::8].astype(np.int16) - still[::8, ::8]))
+        if exposure_id != self._exposure_id or abs(step) > STEP_LEVELS:
+            self._exposure_id = exposure_id
+            disturbance = "exposure changed"
+            background.remap(level_table(pixels, still))
+            self._motion.forget()
+            still = background.image()
+        refocused = self._focus.changed(pixels, interval_s)
+        shift = self._motion.measure(still, pixels)
+        unlike = self._unlike(still, pixels)
+        if shift.known or self._frames <= SETTLING_FRAMES or unlike <= UNLIKE * self._usual + 2.0:
+            self._usual += (unlike - self._usual) * (0.05 if self._frames > 2 * SETTLING_FRAMES else 0.5)
+        elif refocused:
+            background.restart(pixels)
+            self._motion.forget()
+        else:
+            shift = self._motion.search(still, pixels)
+            if not shift.known:
+                background.restart(pixels)
+                self._motion.forget()
+                self._watched_s = 0.0
+                return shift, "field changed"
+            disturbance = "stage jumped"
+        if shift.dx or shift.dy:
+            background.move(shift.dx, shift.dy, pixels)
+            disturbance = disturbance or "stage moving"
+        return shift, "focus changed" if refocused else disturbance
+
+    @staticmethod
+    def _unlike(still: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> float:
+        """Return the mean difference of a thinned-out frame from the background, in grey levels."""
+        return float(np.abs(pixels[::6, ::6].astype(np.int16) - still[::6, ::6]).mean())
+
+    def _deadband(self, pixels: NDArray[np.uint8], still: NDArray[np.uint8]) -> float:
         """Return the difference that counts as nothing: 1.5 standard deviations of the camera's noise, at least 2."""
-        sample = difference[::7, ::5]
-        noise = 1.48 * float(np.partition(sample, sample.size // 2, axis=None)[sample.size // 2])
+        sample = np.abs(pixels[::7, ::5].astype(np.int16) - still[::7, ::5])
+        noise = 1.25 * float(np.minimum(sample, 8).mean())
         self._noise += 0.05 * (noise - self._noise)
         return max(DEADBAND, 1.5 * self._noise)

@@ -4,15 +4,19 @@
 numbers nor windows.
 """
 
+import math
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from tracker.crossings import CLOSE, PEAKS, Crossings, deal, groups
-from tracker.field import REFERENCE_HZ, FieldFrame
+from tracker.frame import FieldFrame
 from tracker.heads import Head
-from tracker.matching import Geometry, Matcher, Peak, cut, peaks, scores
+from tracker.matching import Matcher, cut, peaks, scores
 
+TEMPLATE, REACH = 1.1, 0.57
+"""Edge of a template and search radius, in head sizes, the radius at the reference frame rate."""
 SIGMA = 0.24
 """Uncertainty of a prediction, in head sizes at the reference frame rate."""
 LOCAL = 0.38
@@ -22,6 +26,8 @@ NEAR, FAR, DROP = 0.8, 2.9, 3.5
 NEIGHBOUR_ENERGY = 0.35
 """A neighbour has at least this share of the selected head's energy."""
 MAX_NEIGHBOURS = 6
+LOOK_S = 0.05
+"""New neighbours are looked for so often."""
 
 
 class Following:
@@ -31,16 +37,14 @@ class Following:
         """Nothing is followed yet."""
         self._matcher = matcher
         self._crossings = Crossings()
-        self._geometry: Geometry | None = None
         self._keys = 0
+        self._since_look_s = 0.0
         self.heads: list[Head] = []
 
     def start(self, field: FieldFrame, x: float, y: float, sperm_id: int) -> Head:
         """Begin to follow the head at (x, y) of this very frame."""
-        geometry = self._geometry or Geometry.of(field.head_px, slack(field.interval_s))
-        self._geometry = geometry
         self._keys += 1
-        crop = self._matcher.crops(field, np.array([[x, y]]), geometry.template)[0]
+        crop = self._matcher.crops(field, np.array([[x, y]]), template_px(field))[0]
         local = local_energy(field, x, y)
         head = Head(self._keys, sperm_id, x, y, crop, max(local, field.floor))
         head.history.append((0.0, x, y))
@@ -52,14 +56,13 @@ class Following:
         """Follow every head into this frame."""
         if not self.heads:
             return
-        assert self._geometry is not None
         self._carry(field.shift)
         predicted = np.array([head.predicted(field.interval_s) for head in self.heads])
         centres = np.rint(predicted).astype(np.int64)
         templates = np.stack([head.template for head in self.heads])
-        ncc, energy = self._matcher.maps(field, centres, templates, self._geometry.radius)
+        ncc, energy = self._matcher.maps(field, centres, templates, round(REACH * field.slack * field.head_px))
         references = np.array([max(head.energy_reference, field.floor) for head in self.heads])
-        sigma = np.full(len(self.heads), SIGMA * field.head_px * slack(field.interval_s))
+        sigma = np.full(len(self.heads), SIGMA * field.head_px * field.slack)
         score = scores(ncc, energy, references, predicted - centres, sigma)
 
         close = groups(predicted, CLOSE * field.head_px)
@@ -76,11 +79,15 @@ class Following:
         for k, head in enumerate(self.heads):
             x, y, peak = options[k][taken[k]]
             head.move(x, y, peak, local_energy(field, x, y), field.interval_s)
-        crops = self._matcher.crops(field, np.array([(h.x, h.y) for h in self.heads]), self._geometry.template)
+        crops = self._matcher.crops(field, np.array([(h.x, h.y) for h in self.heads]), template_px(field))
         self._crossings.settle(self.heads, crops, field.head_px)
         for head, crop in zip(self.heads, crops, strict=True):
             head.learn(crop, field.interval_s)
-        self._refresh_neighbours(field)
+        self._drop_neighbours(field)
+        self._since_look_s += field.interval_s
+        if self._since_look_s >= LOOK_S:
+            self._since_look_s = 0.0
+            self._add_neighbours(field)
 
     def selected(self) -> list[Head]:
         """Return the selected sperm in the order of their numbers."""
@@ -95,33 +102,40 @@ class Following:
             head.carry(shift)
         self._crossings.carry(shift)
 
-    def _refresh_neighbours(self, field: FieldFrame) -> None:
-        """Drop neighbours that are far, faded or doubled; take up heads that have come near a selected one."""
+    def _drop_neighbours(self, field: FieldFrame) -> None:
+        """Drop neighbours that are far from every selected head, faded, outside, or on top of another neighbour."""
         size = field.head_px
-        selected = [h for h in self.heads if h.sperm_id]
-        spots = np.array([(h.x, h.y) for h in selected]).reshape(-1, 2)
-        kept = list(selected)
         height, width = field.pixels.shape
+        selected = [h for h in self.heads if h.sperm_id]
+        kept: list[Head] = []
         for head in self.heads:
-            if head.sperm_id:
-                continue
-            near = np.hypot(*(spots - (head.x, head.y)).T).min() if len(spots) else np.inf
-            inside = 0 <= head.x < width and 0 <= head.y < height
-            double = any(np.hypot(head.x - k.x, head.y - k.y) < 0.25 * size for k in kept if not k.sperm_id)
-            if near < DROP * size and inside and not double and head.energy > 0.5 * field.floor:
-                kept.append(head)
-        self.heads = kept
-        for one in selected:
-            for x, y, energy in energy_peaks(field, one.x, one.y, FAR * size):
-                if energy < max(field.floor, NEIGHBOUR_ENERGY * one.energy_reference):
+            if not head.sperm_id:
+                inside = 0 <= head.x < width and 0 <= head.y < height
+                near = any(apart(head, one) < DROP * size for one in selected)
+                double = any(apart(head, one) < 0.25 * size for one in kept if not one.sperm_id)
+                if not (inside and near) or double or head.energy < 0.5 * field.floor:
                     continue
-                if all(np.hypot(x - h.x, y - h.y) > NEAR * size for h in self.heads):
+            kept.append(head)
+        self.heads = kept
+
+    def _add_neighbours(self, field: FieldFrame) -> None:
+        """Take up heads that have come near a selected one."""
+        size = field.head_px
+        for one in [h for h in self.heads if h.sperm_id]:
+            least = max(field.floor, NEIGHBOUR_ENERGY * one.energy_reference)
+            for x, y in energy_peaks(field, one.x, one.y, FAR * size, least):
+                if all(math.hypot(x - h.x, y - h.y) > NEAR * size for h in self.heads):
                     self.start(field, x, y, 0)
 
 
-def slack(interval_s: float) -> float:
-    """Return how many times farther than at the reference frame rate a head may stray from its prediction."""
-    return float(np.clip(np.sqrt(interval_s * REFERENCE_HZ), 1.0, 2.0))
+def apart(one: Head, other: Head) -> float:
+    """Return the distance of two heads in px."""
+    return math.hypot(one.x - other.x, one.y - other.y)
+
+
+def template_px(field: FieldFrame) -> int:
+    """Return the edge of a template, odd."""
+    return round(TEMPLATE * field.head_px) | 1
 
 
 def local_energy(field: FieldFrame, x: float, y: float) -> float:
@@ -129,15 +143,15 @@ def local_energy(field: FieldFrame, x: float, y: float) -> float:
     return float(cut(field.energy, round(x), round(y), round(LOCAL * field.head_px)).max())
 
 
-def energy_peaks(field: FieldFrame, x: float, y: float, reach: float) -> list[tuple[float, float, float]]:
-    """Return (x, y, energy) of the local maxima of the energy within ``reach`` px of a point, highest first."""
+def energy_peaks(field: FieldFrame, x: float, y: float, reach: float, least: float) -> list[tuple[float, float]]:
+    """Return (x, y) of the local maxima of the energy above ``least`` within ``reach`` px, the highest few first."""
     height, width = field.energy.shape
     left, top = max(0, int(x - reach)), max(0, int(y - reach))
     area = field.energy[top : min(height, int(y + reach) + 1), left : min(width, int(x + reach) + 1)]
     if area.size == 0:
         return []
     edge = round(0.3 * field.head_px) * 2 + 1
-    top_value = cv2.dilate(area, np.ones((edge, edge), np.uint8))
-    rows, columns = np.nonzero((area >= top_value) & (area > field.floor))
-    found = [(float(c + left), float(r + top), float(area[r, c])) for r, c in zip(rows, columns, strict=True)]
-    return sorted((f for f in found if np.hypot(f[0] - x, f[1] - y) <= reach), key=lambda f: -f[2])[:MAX_NEIGHBOURS]
+    places = np.flatnonzero((area >= cv2.dilate(area, np.ones((edge, edge), np.uint8))) & (area > least))
+    places = places[np.argsort(-area.ravel()[places], kind="stable")]
+    found = [(float(c + left), float(r + top)) for r, c in (divmod(p, area.shape[1]) for p in places.tolist())]
+    return [f for f in found if math.hypot(f[0] - x, f[1] - y) <= reach][:MAX_NEIGHBOURS]

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.field import REFERENCE_HZ
-from tracker.matching import Floats, Peak
+from tracker.frame import Floats, keep
+from tracker.matching import Peak
 
 VELOCITY_KEEP = 0.8
 TEMPLATE_KEEP = 0.9
@@ -21,11 +21,6 @@ ENERGY_KEEP = 0.8
 ENERGY_LONG_KEEP = 0.98
 """Shares of the old value that are kept per frame at the reference frame rate."""
 HISTORY = 16
-
-
-def keep(share: float, interval_s: float) -> float:
-    """Return the share of the old value to keep over ``interval_s``, from the share per reference frame."""
-    return float(share ** (interval_s * REFERENCE_HZ))
 
 
 @dataclass(slots=True)

@@ -10,36 +10,33 @@ What is done with the maps is the same arithmetic for both. This module knows no
 """
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.field import FieldFrame
-
-Floats = NDArray[np.float32]
-Points = NDArray[np.float64]
+from tracker.frame import FieldFrame, Floats, Points
 
 ENERGY_WEIGHT = 1.2
 DISTANCE_WEIGHT = 0.3
-
-
-@dataclass(frozen=True, slots=True)
-class Geometry:
-    """Lengths of the matching in whole px, from the head size: template edge (odd) and search radius."""
-
-    template: int
-    radius: int
-
-    @staticmethod
-    def of(head_px: float, slack: float) -> "Geometry":
-        """``slack``: how many times farther than at the reference frame rate a head can get between two frames."""
-        return Geometry(template=round(1.1 * head_px) | 1, radius=max(2, round(0.57 * head_px * slack)))
+_AROUND = np.ones((3, 3), np.uint8)
+BACKGROUND_SHARE = 0.4
+"""Part of the background that is taken out of the appearance."""
 
 
 class Matcher(Protocol):
-    """Makes the maps of all heads of a frame at once, and cuts their templates."""
+    """Prepares frames, makes the maps of all heads of a frame at once, and cuts their templates."""
+
+    def prepare(
+        self, pixels: NDArray[np.uint8], background: NDArray[np.uint8], deadband: float, sigma_px: float
+    ) -> tuple[Floats, object]:
+        """Return a frame's energy (H, W) and what ``maps`` and ``crops`` need of it.
+
+        Energy is max(0, |frame - background| - deadband) smoothed by a Gaussian. The appearance, which is matched, is
+        the frame with BACKGROUND_SHARE of the background taken out, less the background's mean.
+        """
+        ...
 
     def maps(
         self, field: FieldFrame, centres: NDArray[np.int64], templates: Floats, radius: int
@@ -58,17 +55,30 @@ class Matcher(Protocol):
 class OpenCvMatcher:
     """The matcher for the CPU."""
 
+    def prepare(
+        self, pixels: NDArray[np.uint8], background: NDArray[np.uint8], deadband: float, sigma_px: float
+    ) -> tuple[Floats, object]:
+        """See Matcher."""
+        energy = cv2.absdiff(pixels, background).astype(np.float32)
+        energy -= np.float32(deadband)
+        np.maximum(energy, 0.0, out=energy)
+        taps = gaussian(sigma_px)
+        energy = cv2.sepFilter2D(energy, cv2.CV_32F, taps, taps, borderType=cv2.BORDER_REPLICATE)
+        level = -(1 - BACKGROUND_SHARE) * float(background.mean())
+        appearance = cv2.addWeighted(pixels, 1.0, background, -BACKGROUND_SHARE, level, dtype=cv2.CV_32F)
+        return energy, appearance  # type: ignore[return-value]
+
     def maps(
         self, field: FieldFrame, centres: NDArray[np.int64], templates: Floats, radius: int
     ) -> tuple[Floats, Floats]:
         """See Matcher."""
+        appearance = cast(Floats, field.planes)
         edge = 2 * radius + 1
         reach = radius + templates.shape[1] // 2
         ncc = np.empty((len(centres), edge, edge), np.float32)
         energy = np.empty_like(ncc)
         for k, (x, y) in enumerate(centres.tolist()):
-            area = cut(field.appearance, x, y, reach)
-            ncc[k] = cv2.matchTemplate(area, templates[k], cv2.TM_CCOEFF_NORMED)
+            ncc[k] = cv2.matchTemplate(cut(appearance, x, y, reach), templates[k], cv2.TM_CCOEFF_NORMED)
             energy[k] = cut(field.energy, x, y, radius)
         # A flat area or template has no correlation: OpenCV then answers 0, 1 or rounding noise beyond.
         np.nan_to_num(ncc, copy=False, nan=0.0, posinf=0.0, neginf=0.0)
@@ -77,10 +87,18 @@ class OpenCvMatcher:
 
     def crops(self, field: FieldFrame, points: Points, size: int) -> Floats:
         """See Matcher."""
+        appearance = cast(Floats, field.planes)
         out = np.empty((len(points), size, size), np.float32)
         for k, (x, y) in enumerate(points.tolist()):
-            out[k] = cv2.getRectSubPix(field.appearance, (size, size), (x, y))
+            out[k] = cv2.getRectSubPix(appearance, (size, size), (x, y))
         return out
+
+
+def gaussian(sigma_px: float) -> Floats:
+    """Return the taps (2 r + 1,) of a Gaussian of unit sum, cut off at three standard deviations."""
+    radius = max(1, round(3 * sigma_px))
+    taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma_px) ** 2)
+    return (taps / taps.sum()).astype(np.float32)
 
 
 def cut(image: Floats, x: int, y: int, reach: int) -> Floats:
@@ -130,26 +148,23 @@ def peaks(score: Floats, ncc: Floats, energy: Floats, count: int) -> list[Peak]:
     """Return up to ``count`` local maxima of a map (R, R), highest first, refined below a pixel by parabolas."""
     radius = score.shape[0] // 2
     if count == 1:
-        places = np.array([int(score.argmax())])
+        places = [int(score.argmax())]
     else:
-        top = cv2.dilate(score, np.ones((3, 3), np.uint8))
-        flat = np.flatnonzero(score == top)
-        places = flat[np.argsort(-score.ravel()[flat], kind="stable")[:count]]
+        flat = np.flatnonzero(score >= cv2.dilate(score, _AROUND))
+        places = flat[np.argsort(-score.ravel()[flat], kind="stable")[:count]].tolist()
     found = []
-    for place in places.tolist():
+    for place in places:
         row, column = divmod(place, score.shape[1])
-        dx = column - radius + _vertex(score[row], column)
-        dy = row - radius + _vertex(score[:, column], row)
-        found.append(
-            Peak(dx, dy, float(score[row, column]), float(ncc[row, column]), float(energy[row, column]))
-        )
+        dx = column - radius + vertex(score[row], column)
+        dy = row - radius + vertex(score[:, column], row)
+        found.append(Peak(dx, dy, score.item(place), ncc.item(place), energy.item(place)))
     return found
 
 
-def _vertex(line: Floats, place: int) -> float:
+def vertex(line: Floats, place: int) -> float:
     """Return where the parabola through a maximum and its neighbours peaks, -0.5 to 0.5 from ``place``."""
-    if place in (0, len(line) - 1):
+    if place == 0 or place == len(line) - 1:
         return 0.0
-    before, at, after = float(line[place - 1]), float(line[place]), float(line[place + 1])
+    before, at, after = line[place - 1 : place + 2].tolist()
     bend = before - 2 * at + after
-    return 0.0 if bend >= 0 else float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5))
+    return min(0.5, max(-0.5, 0.5 * (before - after) / bend)) if bend < 0 else 0.0

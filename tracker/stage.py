@@ -58,9 +58,12 @@ def run(context: StageContext) -> None:
             result = follower.follow(message)
             counters["tracked"] += 1
             trace = _trace(message)
-            tracks.send(_tracks_header(result, trace, message.header.seq, tracks.next_seq, follower.shape.frames))
-            if result.windows:
-                header, pixels = _windows_message(result, trace, message.header.seq, windows.next_seq)
+            seq = message.header.seq
+            since = follower.unbroken_since(result, seq)
+            tracks.send(_tracks_header(result, trace, seq, tracks.next_seq, follower.shape.frames, since))
+            # Live, the engine takes the newest of them; offline, where all are graded, each has one new crop.
+            if result.windows and not (context.lossless and seq % follower.shape.stride):
+                header, pixels = _windows_message(result, trace, seq, windows.next_seq)
                 if not windows.send(header, pixels, context.carry_on):
                     break
             latency.add(ms_between(message.t_received_ns, now_ns()))
@@ -77,6 +80,16 @@ class Follower:
         self._tracker: Tracker | None = None
         self._frame_shape: tuple[int, ...] = ()
         self._next_seq = 0
+        self._filled: dict[int, int] = {}
+        self._unbroken_since: dict[int, int] = {}
+
+    def unbroken_since(self, result: FrameResult, frame_seq: int) -> dict[int, int]:
+        """Return, by sperm, the frame since which its window has not been broken: it never shrinks but by a gap."""
+        for track in result.tracks:
+            if track.filled < self._filled.get(track.sperm_id, 1):
+                self._unbroken_since[track.sperm_id] = frame_seq
+            self._filled[track.sperm_id] = track.filled
+        return self._unbroken_since
 
     def follow(self, message: Received) -> FrameResult:
         """Take one frame message to the tracker. Raises InputError where the frame size changes in mid-run."""
@@ -137,7 +150,9 @@ def _trace(message: Received) -> Trace:
     )
 
 
-def _tracks_header(result: FrameResult, trace: Trace, frame_seq: int, seq: int, window_frames: int) -> TracksHeader:
+def _tracks_header(
+    result: FrameResult, trace: Trace, frame_seq: int, seq: int, window_frames: int, since: dict[int, int]
+) -> TracksHeader:
     tracks = [
         TrackInfo(
             sperm_id=track.sperm_id,
@@ -147,6 +162,7 @@ def _tracks_header(result: FrameResult, trace: Trace, frame_seq: int, seq: int, 
             score=track.score,
             reason=track.reason,
             filled=track.filled,
+            unbroken_since=since.get(track.sperm_id, 0),
         )
         for track in result.tracks
     ]

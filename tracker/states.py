@@ -7,7 +7,7 @@ frame's edge and from other heads, and how a crossing ended. This module judges;
 from dataclasses import dataclass
 
 from station.messages import TrackState
-from tracker.field import FieldFrame
+from tracker.frame import FieldFrame
 from tracker.heads import Head
 
 ACQUIRE_S = 0.06

@@ -43,7 +43,7 @@ class Augmentation:
 def epoch_batches(
     clips: Clips, chosen: Sequence[int], batch: int, seed: int, epoch: int, augmentation: Augmentation
 ) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
-    """Yield the indices and pixels (N, frames, H, W) of one epoch's batches, in its own order; the last may be short."""
+    """Yield the indices and pixels (N, frames, H, W) of an epoch in its own order; the last may be short."""
     order = np.random.default_rng([seed, epoch]).permutation(np.asarray(chosen))
     for start in range(0, len(order), batch):
         indices = [int(index) for index in order[start : start + batch]]

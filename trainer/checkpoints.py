@@ -7,7 +7,6 @@ do not are listed. Files are read without running any code of theirs (``weights_
 
 import argparse
 import math
-import pickle
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -23,7 +22,7 @@ from torch import Tensor
 from engine.artifact import NetworkConfig
 from station.errors import InputError
 from trainer.rostfine import Rostfine, preset
-from trainer.weights import save_weights
+from trainer.weights import read_torch_file, save_weights
 
 Tensors = dict[str, Tensor]
 ENCODER: Final = "model.model."
@@ -148,15 +147,14 @@ def import_weights(path: Path, *, branch: str = "prenorm", seed: int = 0, **chan
 
 def read_tensors(path: Path) -> Tensors:
     """Return a file's tensors, unwrapped from ``model_state`` or ``state_dict`` and without a ``module.`` prefix."""
-    try:
-        state: Any
-        if path.suffix == ".safetensors":
+    state: Any
+    if path.suffix == ".safetensors":
+        try:
             state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, SafetensorError, pickle.UnpicklingError) as error:
-        line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"{path}: cannot be read as weights ({line}); give a state dict saved by torch") from error
+        except (OSError, SafetensorError) as error:
+            raise InputError(f"{path}: cannot be read as weights ({error}); take the file again") from error
+    else:
+        state = read_torch_file(path)
     for wrapper in ("model_state", "state_dict"):
         if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
             state = state[wrapper]

@@ -22,6 +22,7 @@ from rich.table import Table
 from engine.artifact import MAX_BATCH, Artifact
 from station.errors import InputError, MissingExtraError
 from station.messages import GRADES
+from station.offline import forbid_telemetry
 from trainer.data import Clips, open_clips, write_atomically
 from trainer.metrics import Scores, confusion, entropy, reference_predictors, score
 from trainer.simulate import SECOND_PANEL
@@ -119,6 +120,7 @@ def _predict_run(folder: Path, clips: Clips) -> NDArray[np.float64]:
 
 
 def _predict_model(folder: Path, clips: Clips) -> NDArray[np.float64]:
+    forbid_telemetry()
     import onnxruntime
 
     artifact = Artifact.open(folder)

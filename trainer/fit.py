@@ -9,12 +9,13 @@ import dataclasses
 import io
 import math
 import pickle
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -24,8 +25,10 @@ from trainer.batches import Augmentation, epoch_batches, middle_frames
 from trainer.data import Clips, write_atomically
 from trainer.losses import DISTANCES, likeness
 from trainer.metrics import Scores, score
+from trainer.raters import CRITERIA
 from trainer.recipe import Recipe
 from trainer.rostfine import Rostfine, RostfineOutput, preset
+from trainer.truth import true_flaws
 
 LAST: Final = "last.pt"
 BEST: Final = "best.pt"
@@ -66,10 +69,17 @@ class Training:
         self.recipe = recipe
         self.device = device
         self.network = Rostfine(network_config(recipe)).to(device)
-        self.optimizer = make_optimizer(self.network, recipe)
+        width = self.network.config.width * len(self.network.config.features)
+        self.criteria = torch.nn.Linear(width, len(CRITERIA)).to(device) if recipe.criteria else None
+        """Tells the flaws from the features; serves training and is not part of the model."""
+        self.optimizer = make_optimizer(self.parameters(), recipe)
         self.epochs_done = 0
         self.log: list[dict[str, Any]] = []
         """One entry per epoch: epoch, lr, loss, and the validation scores."""
+
+    def parameters(self) -> list[torch.nn.Parameter]:
+        """Return all that is trained."""
+        return [*self.network.parameters(), *(self.criteria.parameters() if self.criteria else ())]
 
     def save(self, path: Path) -> None:
         """Write a checkpoint; the old file stays whole until the new one is."""
@@ -78,6 +88,7 @@ class Training:
             "recipe": self.recipe.model_dump(mode="json"),
             "network": dataclasses.asdict(self.network.config),
             "model": self.network.state_dict(),
+            "criteria": self.criteria.state_dict() if self.criteria else {},
             "optimizer": self.optimizer.state_dict(),
             "epochs_done": self.epochs_done,
             "log": self.log,
@@ -91,6 +102,8 @@ class Training:
         if state["recipe"] != self.recipe.model_dump(mode="json"):
             raise InputError(f"{path}: made with another recipe than recipe.json beside it; start a new run")
         self.network.load_state_dict(state["model"])
+        if self.criteria:
+            self.criteria.load_state_dict(state["criteria"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.epochs_done = state["epochs_done"]
         self.log = state["log"]
@@ -117,6 +130,7 @@ class Training:
         recipe, epoch = self.recipe, self.epochs_done
         torch.manual_seed(recipe.seed + 1 + epoch)
         targets = torch.from_numpy(clips.distributions.astype(np.float32))
+        flaws = torch.from_numpy(true_flaws(clips)) if self.criteria else None
         count = math.ceil(len(chosen) / recipe.batch)
         steps = math.ceil(count / recipe.accumulate)
         total, rate = 0.0, 0.0
@@ -133,6 +147,9 @@ class Training:
             with autocast(recipe, self.device):
                 output = self.network(torch.from_numpy(pixels).to(self.device))
             loss = loss_of(output, targets[indices].to(self.device), recipe)
+            if self.criteria is not None and flaws is not None:
+                told = self.criteria(torch.cat(features_of(output), dim=1))
+                loss = loss + recipe.criteria * F.mse_loss(told, flaws[indices].to(self.device))
             value = loss.item()
             if not math.isfinite(value):
                 names = ", ".join(clips.rows[index].id for index in indices)
@@ -141,7 +158,7 @@ class Training:
             torch.autograd.backward(loss / group_size)
             if within == group_size - 1:
                 if recipe.clip_norm:
-                    torch.nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip_norm)
+                    torch.nn.utils.clip_grad_norm_(self.parameters(), recipe.clip_norm)
                 self.optimizer.step()
             total += value * len(indices)
             report.step(epoch, place + 1, count, value)
@@ -208,8 +225,13 @@ def loss_of(output: RostfineOutput, target: Tensor, recipe: Recipe) -> Tensor:
     """Return the mean over the heads of the distance from the votes (N, C), plus alpha times the features' likeness."""
     distance = DISTANCES[recipe.loss]
     loss = torch.stack([distance(head.float(), target) for head in output.heads.unbind(1)]).mean()
-    features = [feature.float() for feature in (output.v_g, output.v_s, output.v_t) if feature is not None]
+    features = features_of(output)
     return loss + recipe.alpha * likeness(features) if recipe.alpha and len(features) > 1 else loss
+
+
+def features_of(output: RostfineOutput) -> list[Tensor]:
+    """Return the feature vectors (N, D) float32 that the network has, of v_g, v_s, v_t."""
+    return [feature.float() for feature in (output.v_g, output.v_s, output.v_t) if feature is not None]
 
 
 def rate_share(recipe: Recipe, step: int, steps: int) -> float:
@@ -222,13 +244,11 @@ def rate_share(recipe: Recipe, step: int, steps: int) -> float:
     return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1.0, steps - warm)))
 
 
-def make_optimizer(network: Rostfine, recipe: Recipe) -> torch.optim.Optimizer:
+def make_optimizer(parameters: Iterable[torch.nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
     """Return the recipe's optimiser for all weights."""
     if recipe.optimizer == "sgd":
-        return torch.optim.SGD(
-            network.parameters(), recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay
-        )
-    return torch.optim.AdamW(network.parameters(), recipe.lr, betas=(0.9, 0.98), weight_decay=recipe.weight_decay)
+        return torch.optim.SGD(parameters, recipe.lr, momentum=recipe.momentum, weight_decay=recipe.weight_decay)
+    return torch.optim.AdamW(parameters, recipe.lr, betas=(0.9, 0.98), weight_decay=recipe.weight_decay)
 
 
 def autocast(recipe: Recipe, device: torch.device) -> torch.autocast:

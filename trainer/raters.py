@@ -31,7 +31,7 @@ CRITERIA: Final = {
 }
 """The flaws that are looked at, in the order of :func:`flaws`, and how much the panel as a whole makes of each."""
 
-THRESHOLDS: Final = (0.60, 1.61, 6.70, 7.55)
+THRESHOLDS: Final = (0.50, 1.52, 6.67, 7.54)
 """Sums of flaws at which an average rater goes from A to B, B to C, C to D and D to E."""
 
 WEIGHT_SPREAD: Final = 0.18
@@ -72,7 +72,7 @@ def flaws(sperm: Sperm) -> NDArray[np.float64]:
     return np.array(
         [
             # Slowness shows as weak beating as much as in the path itself.
-            0.5 * above(-sperm.speed_um_s, -60.0, 0.0) + 0.5 * above(-sperm.beat_amplitude_um, -5.5, -1.0),
+            0.5 * above(-sperm.speed_um_s, -60.0, 0.0) + 0.5 * above(-sperm.beat_amplitude_um, -7.0, -1.5),
             max(above(abs(sperm.turn_deg_s), 0.0, 120.0), above(sperm.wander_deg, 12.0, 45.0)),
             min(1.0, tail[2] + 0.5 * tail[1]),
             max(above(abs(sperm.midpiece_angle_deg), 15.0, 70.0), above(sperm.midpiece_width_um, 0.8, 1.6)),

@@ -40,8 +40,10 @@ class Recipe(BaseModel):
     """Share of all steps in which the rate rises from 0."""
     clip_norm: Annotated[float, Field(ge=0)] = 0.0
     """Largest gradient norm; 0: not limited."""
-    whiten: bool = True
-    """Start the patch embedding from the principal components of training patches (fresh runs only)."""
+    data_start: bool = True
+    """Begin as ``trainer.start`` says, not as TimeSformer does (fresh runs only)."""
+    criteria: Annotated[float, Field(ge=0)] = 0.0
+    """Weight of a further task, for simulated clips only: to tell how far each of the raters' criteria is flawed."""
     turns: bool = True
     """Augment with flips and 90-degree turns."""
     brightness: Annotated[float, Field(ge=0, lt=1)] = 0.1

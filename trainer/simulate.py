@@ -7,13 +7,11 @@ between the two). The files know the truth; the network never sees them.
 """
 
 import argparse
-import csv
 import hashlib
-import io
 import multiprocessing
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -28,6 +26,7 @@ from station.errors import InputError
 from station.messages import GRADES
 from trainer.data import ClipRow, write_atomically, write_clip, write_table
 from trainer.raters import TABLE_1, Panel, make_panel
+from trainer.truth import TRUTH, truth_table
 
 FRAMES: Final = 16
 SIZE_PX: Final = 150
@@ -37,7 +36,6 @@ PANEL_SEED: Final = 1
 """The panel is the same for every folder, as one laboratory's raters would be."""
 SECOND_PANEL_SEED: Final = 2
 SECOND_PANEL = "second_panel.csv"
-TRUTH = "truth.csv"
 
 _table_1 = np.array(TABLE_1) / sum(TABLE_1)
 SHARES: Final = {
@@ -93,10 +91,9 @@ def simulate(root: Path, count: int, seed: int, shares: str, workers: int = 1) -
     work = partial(make_clip, root=root, seed=seed, shares=shares, panels=_panels())
     made = list(track(_map(work, count, workers), description="simulating", total=count))
     hashes = {item.row.file: item.sha256 for item in made}
-    names = [field.name for field in fields(Sperm)]
-    truth = [[item.row.id, *(getattr(item.sperm, name) for name in names)] for item in made]
-    hashes[TRUTH] = _write_csv(root / TRUTH, ["id", *names], truth)
-    hashes[SECOND_PANEL] = _write_csv(root / SECOND_PANEL, ["id", *GRADES], [[m.row.id, *m.second] for m in made])
+    hashes[TRUTH] = _write(root / TRUTH, truth_table((item.row.id, item.sperm) for item in made))
+    second = [",".join(map(str, (item.row.id, *item.second))) for item in made]
+    hashes[SECOND_PANEL] = _write(root / SECOND_PANEL, "\n".join([",".join(("id", *GRADES)), *second, ""]).encode())
     settings = {
         "command": "simulate",
         "seed": seed,
@@ -139,12 +136,7 @@ def _map(work: partial[Made], count: int, workers: int) -> Iterator[Made]:
         yield from pool.map(work, range(count), chunksize=16)
 
 
-def _write_csv(path: Path, header: list[str], rows: Iterable[list[object]]) -> str:
-    """Write a table and return its SHA-256."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    content = text.getvalue().encode()
+def _write(path: Path, content: bytes) -> str:
+    """Write a file and return its SHA-256."""
     write_atomically(path, content)
     return hashlib.sha256(content).hexdigest()

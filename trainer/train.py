@@ -36,7 +36,8 @@ _OPTIONS = (
     ("schedule", "constant or cosine"),
     ("warmup", "share of all steps in which the rate rises"),
     ("clip-norm", "largest gradient norm, 0: any"),
-    ("whiten", "start the patch embedding from the data: true or false"),
+    ("data-start", "start from the statistics of the clips (trainer/start.py): true or false"),
+    ("criteria", "weight of the raters' criteria as a further task (simulated clips only)"),
     ("turns", "augment with flips and quarter turns: true or false"),
     ("brightness", "augment with brightness within this share"),
     ("precision", "float32 or bfloat16"),
@@ -70,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     except ImportError as error:
         raise MissingExtraError('training needs torch; install it with pip install ".[train]"') from error
     from trainer import fit
-    from trainer.whiten import whiten_patch_embedding
+    from trainer.start import start
 
     console = Console(highlight=False)
     clips = open_clips(args.data)
@@ -89,8 +90,8 @@ def run(args: argparse.Namespace) -> int:
     else:
         if args.init:
             training.start_from(args.init)
-        elif recipe.whiten:
-            whiten_patch_embedding(training.network, clips, chosen, recipe.seed)
+        elif recipe.data_start:
+            start(training.network, clips, chosen, recipe.seed)
         args.out.mkdir(parents=True, exist_ok=True)
         write_atomically(args.out / "recipe.json", (recipe.model_dump_json(indent=1) + "\n").encode())
     until = min(recipe.epochs, args.stop_after or recipe.epochs)

@@ -6,7 +6,7 @@ It also reads the checkpoints of ``python -m trainer train``. Files of other pro
 
 import dataclasses
 import json
-import pickle
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -77,11 +77,20 @@ def _read_safetensors(path: Path) -> tuple[Any, dict[str, Tensor], str]:
     return json.loads(metadata["network"]), tensors, metadata.get("origin", "")
 
 
-def _read_checkpoint(path: Path) -> dict[str, Any]:
+def read_torch_file(path: Path) -> Any:
+    """Return what torch saved in a file, if it is data alone: no code in it is run. Raises InputError else."""
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise InputError(f"{path}: no readable checkpoint ({_first_line(error)}); give another") from error
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about other pickle protocols: what matters is whether it can be read
+            return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # rubbish makes the reader fail in a dozen ways
+        raise InputError(
+            f"{path}: cannot be read as weights ({_first_line(error)}); give a file saved by torch"
+        ) from error
+
+
+def _read_checkpoint(path: Path) -> dict[str, Any]:
+    state = read_torch_file(path)
     if not isinstance(state, dict) or not {"network", "model"} <= state.keys():
         raise InputError(
             f"{path}: expected a checkpoint of `python -m trainer train`, found another file; "

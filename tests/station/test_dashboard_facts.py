@@ -62,6 +62,7 @@ def trace(age_ms: int) -> Trace:
 def snapshot(
     state: TrackState = TrackState.LOCKED,
     filled: int = 16,
+    unbroken_since: int = 0,
     grade_age_ms: int | None = 200,
     track_age_ms: int = 50,
     source: SourceInfo = SOURCE,
@@ -74,7 +75,7 @@ def snapshot(
         StageName.TRACKER: view(StageName.TRACKER),
         StageName.ENGINE: view(StageName.ENGINE, model=model),
     }
-    track = TrackInfo(sperm_id=7, x=1.0, y=2.0, state=state, score=0.5, filled=filled)
+    track = TrackInfo(sperm_id=7, x=1.0, y=2.0, state=state, score=0.5, filled=filled, unbroken_since=unbroken_since)
     header = TracksHeader(seq=0, frame_seq=9, trace=trace(track_age_ms), window_frames=16, tracks=[track])
     grades = {}
     if grade_age_ms is not None:
@@ -101,6 +102,9 @@ def snapshot(
         pytest.param({"grade_age_ms": 1001}, Standing.STALE, id="too old"),
         pytest.param({"grade_age_ms": 5000, "speed": "max"}, Standing.CURRENT, id="age means nothing offline"),
         pytest.param({"filled": 15}, Standing.BEFORE_GAP, id="window refilling"),
+        pytest.param(
+            {"unbroken_since": 10_000}, Standing.BEFORE_GAP, id="window full again, grade from before the gap"
+        ),
         pytest.param({"state": TrackState.UNCERTAIN}, Standing.BEFORE_DOUBT, id="uncertain"),
         pytest.param({"state": TrackState.LOST}, Standing.BEFORE_LOSS, id="lost"),
         pytest.param({"state": TrackState.LOST, "grade_age_ms": 9000}, Standing.BEFORE_LOSS, id="lost and old"),

@@ -7,7 +7,6 @@ tests/station/test_dashboard_screens.py``, and look at the difference before kee
 import dataclasses
 import io
 import os
-import time
 from pathlib import Path
 
 import pytest
@@ -293,17 +292,3 @@ def test_text_from_outside_cannot_break_the_screen() -> None:
         assert "\r" not in text
         assert "x y [red]z" in text
         assert [cell_len(line) for line in text.split("\n")] == [80] * 24
-
-
-def test_a_render_is_cheap() -> None:
-    eight = dataclasses.replace(
-        RUNNING,
-        tracks=tracks(*(track(number) for number in range(8))),
-        grades={number: grade(number, 0.1, 0.2, 0.4, 0.2, 0.1) for number in range(8)},
-    )
-    costs_s = []
-    for _ in range(10):
-        start = time.perf_counter()
-        drawn(eight, 120, 40, styled=True)
-        costs_s.append(time.perf_counter() - start)
-    assert min(costs_s) < 0.02

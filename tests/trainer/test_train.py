@@ -8,12 +8,15 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch")
 
+from station.errors import InputError  # noqa: E402
 from trainer import fit, losses  # noqa: E402
 from trainer.__main__ import main  # noqa: E402
 from trainer.batches import Augmentation, middle_frames, split_by_source  # noqa: E402
 from trainer.data import ClipRow, open_clips, write_clip, write_table  # noqa: E402
 from trainer.recipe import Recipe  # noqa: E402
-from trainer.whiten import whiten_patch_embedding  # noqa: E402
+from trainer.simulate import simulate  # noqa: E402
+from trainer.start import place_waves, whiten_patch_embedding  # noqa: E402
+from trainer.truth import read_truth, truth_table  # noqa: E402
 
 TINY = ("frames=2", "clip_px=20", "image_px=20", "patch_px=10", "width=16", "depth=2", "heads=2", "selected=2",
         "branch_depth=1", "branch_heads=2")  # fmt: skip
@@ -69,7 +72,7 @@ def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(data: Path, tmp_path
 
 
 def test_it_learns_what_can_be_seen(data: Path, tmp_path: Path) -> None:
-    options = ("--epochs", "25", "--lr", "3e-3", "--brightness", "0", "--loss", "ce")
+    options = ("--epochs", "25", "--lr", "1e-2", "--brightness", "0", "--loss", "ce", "--accumulate", "1")
     assert main(command(data, tmp_path / "run", *options)) == 0
     log = [json.loads(line) for line in (tmp_path / "run/log.jsonl").read_text().splitlines()]
     assert len(log) == 25
@@ -175,12 +178,34 @@ def test_a_split_keeps_sources_whole() -> None:
     assert split_by_source(sources, 0.0, seed=1) == (list(range(70)), [])
 
 
-def test_whitening_spreads_the_tokens_of_nearly_uniform_clips(data: Path) -> None:
+def test_the_start_spreads_the_tokens_of_nearly_uniform_clips(data: Path) -> None:
     clips = open_clips(data)
     config = {name: int(value) for name, value in (change.split("=") for change in TINY)}
     network = fit.Training(Recipe(data="", network=config), torch.device("cpu")).network
     whiten_patch_embedding(network, clips, range(len(clips)), seed=1)
     pixels = torch.from_numpy(np.stack([clips.pixels(index) for index in range(len(clips))]))
-    tokens = network.encoder.embed(pixels).flatten(0, 2)
-    assert tokens.mean(0).abs().max() < 0.1
-    assert 0.2 < tokens.std(0)[0] < 0.6
+    with torch.inference_mode():
+        tokens = network.encoder.embed(pixels).flatten(0, 2)
+    # The first component is the brightness, which is all that these clips differ in.
+    assert tokens.mean(0).abs().max() < 0.2
+    assert 0.2 < tokens.std(0)[0] < 0.8
+    assert 0.05 < tokens.std(0)[1] < 0.8
+
+
+def test_every_place_starts_with_waves_of_its_own() -> None:
+    waves = place_waves(6, 32)
+    assert waves.shape == (36, 32)
+    apart = torch.cdist(waves, waves) + 10 * torch.eye(36)
+    assert apart.min() > 0.5
+
+
+def test_the_truth_of_simulated_clips_is_read_back_and_others_have_none(data: Path, tmp_path: Path) -> None:
+    simulate(tmp_path / "data", 3, 1, "mixed")
+    clips = open_clips(tmp_path / "data")
+    truth = read_truth(clips)
+    assert [len({getattr(sperm, field) for sperm in truth}) for field in ("tail_length_um", "contrast")] == [3, 3]
+    assert truth_table(zip(["000000", "000001", "000002"], truth, strict=True)) == (
+        tmp_path / "data" / "truth.csv"
+    ).read_bytes()
+    with pytest.raises(InputError, match="simulated clips alone have it"):
+        read_truth(open_clips(data))

@@ -1,0 +1,152 @@
+"""``python -m engine compile|verify|info``: look after a model artifact on this machine.
+
+It only draws: building is ``engine.compile``, comparing ``engine.verify``, choosing ``engine.opening``.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from engine.artifact import LICENCE, Artifact, Precision
+from engine.compile import build_plan
+from engine.onnx_runtime import PROVIDERS, available_providers, default_threads
+from engine.opening import RuntimeName, choose, open_runtime, why_not
+from engine.plans import KINDS, Kind, list_plans
+from engine.verify import compare, precision_of
+from station.errors import StationError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; a user's mistake ends with one line on stderr and exit code 2."""
+    parser = argparse.ArgumentParser(prog="python -m engine", description=f"Looks after a model. {LICENCE}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, summary in (
+        ("compile", "build a TensorRT plan into the model's folder"),
+        ("verify", "run the golden clips and compare with the answers of the exported network"),
+        ("info", "print what the model is, which runtimes this machine has, and what would be used"),
+    ):
+        command = commands.add_parser(name, help=summary, description=f"{summary.capitalize()}.")
+        command.add_argument("model", type=Path, nargs="?", default=Path("models/demo"), metavar="DIR",
+                             help="folder of the model (default: %(default)s)")  # fmt: skip
+        if name == "compile":
+            command.add_argument("--runtime", choices=KINDS, default=KINDS[0],
+                                 help="tensorrt_rtx builds anywhere, for every RTX GPU; tensorrt on the GPU itself "
+                                      "(default: %(default)s)")  # fmt: skip
+            command.add_argument("--precision", choices=get_args(Precision), default="float16",
+                                 help="type that the plan computes in (default: %(default)s)")  # fmt: skip
+        if name == "verify":
+            command.add_argument("--runtime", choices=get_args(RuntimeName), default="auto",
+                                 help="runtime to verify (default: the one the station takes)")  # fmt: skip
+            command.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores but one)")
+    args = parser.parse_args(argv)
+    console = Console(highlight=False, soft_wrap=True)
+    try:
+        artifact = Artifact.open(args.model)
+        if args.command == "compile":
+            return compile_plan(console, artifact, args.runtime, args.precision)
+        if args.command == "verify":
+            return verify(console, artifact, args.runtime, args.threads)
+        return info(console, artifact)
+    except StationError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+
+
+def compile_plan(console: Console, artifact: Artifact, kind: Kind, precision: Precision) -> int:
+    """Build a plan, with a progress bar."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def report(phase: str, done: int, steps: int) -> None:
+            if phase not in tasks:
+                tasks[phase] = progress.add_task(phase, total=steps)
+            progress.update(tasks[phase], completed=done, total=steps)
+
+        plan = build_plan(artifact, kind, precision, report)
+    size_mb = plan.path.stat().st_size / 1e6
+    console.print(
+        f"{plan.path}: {size_mb:.1f} MB in {plan.info.build_s:.1f} s, {kind} {plan.info.version}, {precision}"
+    )
+    console.print(f"on a machine with a GPU: python -m engine verify {artifact.folder} --runtime {kind}")
+    return 0
+
+
+def verify(console: Console, artifact: Artifact, runtime: RuntimeName, threads: int) -> int:
+    """Print the largest difference of each output; return 1 where one is too large."""
+    with open_runtime(artifact, runtime, threads) as session:
+        started_s = time.monotonic()
+        differences = compare(artifact, session)
+        seconds = time.monotonic() - started_s
+        table = Table(title=f"{artifact.manifest.name} on {session.name}")
+        for column in ("output", "largest difference", "allowed", ""):
+            table.add_column(column)
+        for difference in differences:
+            verdict = "ok" if difference.passed else "TOO LARGE"
+            table.add_row(difference.output, f"{difference.largest:.2e}", f"{difference.tolerance:.0e}", verdict)
+        console.print(table)
+        clips = len(artifact.golden().clips)
+        console.print(f"{clips} golden clips in {seconds:.2f} s, tolerances of {precision_of(artifact, session)}")
+    if all(difference.passed for difference in differences):
+        console.print("verified")
+        return 0
+    console.print(
+        f"not verified: rebuild its plans with `python -m engine compile {artifact.folder}`, "
+        "or export the model again with `python -m trainer export`"
+    )
+    return 1
+
+
+def info(console: Console, artifact: Artifact) -> int:
+    """Print what the artifact is, what this machine has, and what would be used."""
+    manifest, network = artifact.manifest, artifact.manifest.network
+    facts = {
+        "model": f"{manifest.name}{' (demonstration: grades mean nothing)' if manifest.demonstration else ''}",
+        "sha256": artifact.model_sha256,
+        "network": f"preset {manifest.preset}, branch {network.branch}, width {network.width}, {network.depth} blocks, "
+        f"{network.heads} heads, patch {network.patch_px} px, K {network.selected}, L {network.branch_depth}",
+        "clip": f"{network.frames} frames of {network.clip_px} x {network.clip_px} px, "
+        f"made for {_or_any(manifest.um_per_px, 'um/px')}, {_or_any(manifest.fps, 'frames/s')}",
+        "weights": f"{manifest.weights}, {artifact.model_path.stat().st_size / 1e6:.1f} MB",
+        "trained on": manifest.training.description,
+        "figures": ", ".join(f"{name} {value:.4g}" for name, value in sorted(manifest.metrics.items())) or "none",
+        "exported by": manifest.git_commit,
+    }
+    for name, text in facts.items():
+        console.print(f"{name + ':':12s} {text}", markup=False)
+    for plan in list_plans(artifact):
+        kind, size_mb = plan.info.runtime, plan.path.stat().st_size / 1e6
+        console.print(
+            f"{'plan:':12s} {kind} {plan.info.version}, {plan.info.precision}, {plan.info.gpu}, {size_mb:.1f} MB"
+        )
+    console.print()
+    providers = ", ".join(PROVIDERS[name] for name in available_providers())
+    rows: list[tuple[Literal["onnxruntime"] | Kind, str]] = [
+        (kind, why_not(artifact, kind) or "ready") for kind in KINDS
+    ]
+    rows.append(("onnxruntime", f"ready: {providers}, {default_threads()} CPU thread(s) by default"))
+    for name, text in rows:
+        console.print(f"{name + ':':12s} {text}", markup=False)
+    choice = choose(artifact)
+    reason = "the fastest that is ready" if choice.refused else "the fastest there is"
+    console.print(f"{'used:':12s} {choice.runtime}, {reason}")
+    console.print(LICENCE)
+    return 0
+
+
+def _or_any(value: float | None, unit: str) -> str:
+    return f"any {unit}" if value is None else f"{value:g} {unit}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,139 @@
+"""Video files: frames, grey, times, and one clear line for what is no video."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from capture.video import VideoFile
+from station.errors import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def video(tmp_path: Path) -> Path:
+    """Ten frames of 96 x 64 px at 20 frames/s, each of one colour, lossless."""
+    path = tmp_path / "clips" / "colours.avi"
+    path.parent.mkdir()
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"FFV1"), 20.0, (96, 64))
+    for k in range(10):
+        writer.write(np.full((64, 96, 3), (10 * k, 100, 200 - 10 * k), np.uint8))
+    writer.release()
+    return path
+
+
+def test_frames_in_order_with_times_and_grey(video: Path):
+    with VideoFile(video, um_per_px=0.3) as source:
+        assert source.info.name == "clips/colours.avi"
+        assert (source.info.width, source.info.height, source.info.fps) == (96, 64, pytest.approx(20.0))
+        assert source.info.um_per_px == 0.3
+        frames = []
+        while (frame := source.read()) is not None:
+            frames.append(frame)
+        assert source.read() is None
+    assert len(frames) == 10
+    assert [f.t_source_ns for f in frames] == pytest.approx([k * 50_000_000 for k in range(10)], abs=1)
+    for k, frame in enumerate(frames):
+        grey = 0.114 * 10 * k + 0.587 * 100 + 0.299 * (200 - 10 * k)
+        assert frame.pixels.mean() == pytest.approx(grey, abs=1.5)
+        assert frame.pixels.shape == (64, 96)
+        assert not frame.pixels.flags.writeable
+        assert frame.pixels.flags.c_contiguous
+
+
+def test_a_given_frame_rate_tells_the_time(video: Path):
+    with VideoFile(video, fps=8.0) as source:
+        times = [source.read().t_source_ns for _ in range(3)]
+    assert source.info.fps == 8.0
+    assert times == [0, 125_000_000, 250_000_000]
+
+
+def test_two_passes_give_the_same_bytes(video: Path):
+    def digest() -> list[bytes]:
+        with VideoFile(video) as source:
+            return [source.read().pixels.tobytes() for _ in range(10)]
+
+    assert digest() == digest()
+
+
+def test_closing_twice_is_fine(video: Path):
+    source = VideoFile(video)
+    source.close()
+    source.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        pytest.param("notes.mp4", b"hello\n" * 500, "expected a video, got text or something else", id="text"),
+        pytest.param("empty.mp4", b"", "expected a video, got an empty file", id="empty"),
+        pytest.param("noise.mp4", bytes(range(256)) * 80, "cannot be read as one", id="noise"),
+        pytest.param(
+            "head.png", b"\x89PNG\r\n\x1a\n\0", "got a picture; to read pictures give their folder", id="picture"
+        ),
+    ],
+)
+def test_what_is_no_video_is_refused_in_one_line(tmp_path: Path, name, content, message):
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message) as error:
+        VideoFile(path)
+    assert "\n" not in str(error.value)
+    assert name in str(error.value)
+
+
+@pytest.fixture
+def cut_video(tmp_path: Path) -> Path:
+    """Twenty frames, of which the second half is missing."""
+    path = tmp_path / "cut.avi"
+    rng = np.random.default_rng(0)
+    writer = cv2.VideoWriter(str(path), cv2.VideoWriter.fourcc(*"MJPG"), 20.0, (96, 64))
+    for _ in range(20):
+        writer.write(rng.integers(0, 256, (64, 96, 3), dtype=np.uint8))
+    writer.release()
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 2])
+    return path
+
+
+def test_a_video_cut_short_ends_where_it_is_cut(cut_video: Path):
+    count = 0
+    with VideoFile(cut_video) as source:
+        while source.read() is not None:
+            count += 1
+    assert 5 < count < 12
+
+
+def test_the_codecs_write_nothing_to_the_terminal(cut_video: Path):
+    """In a process of its own: the codecs set up their log once per process."""
+    (cut_video.parent / "noise.mp4").write_bytes(bytes(range(256)) * 80)
+    program = (
+        "import sys, pathlib\n"
+        "from capture.video import VideoFile\n"
+        "from station.errors import InputError\n"
+        "for name in sys.argv[1:]:\n"
+        "    try:\n"
+        "        source = VideoFile(pathlib.Path(name))\n"
+        "        while source.read() is not None: pass\n"
+        "    except InputError: pass\n"
+    )
+    command = [sys.executable, "-c", program, str(cut_video), str(cut_video.parent / "noise.mp4")]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_the_real_clip_is_read_whole_with_its_own_times(visem: Path):
+    with VideoFile(visem / "12" / "video.mp4") as source:
+        assert source.info.name == "12/video.mp4"
+        assert (source.info.width, source.info.height) == (640, 480)
+        times = []
+        while (frame := source.read()) is not None:
+            times.append(frame.t_source_ns)
+    assert len(times) == 493
+    assert times[0] == 0
+    assert np.all(np.diff(times) > 0)
+    assert np.diff(times) == pytest.approx(1e9 / 49, rel=1e-3)

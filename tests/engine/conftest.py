@@ -1,0 +1,38 @@
+"""A tiny artifact with random weights, made once, and a copy of it to spoil."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from engine.artifact import Artifact, NetworkConfig, TrainingData
+
+TINY = NetworkConfig(
+    branch="prenorm", frames=4, clip_px=24, image_px=24, patch_px=8, width=32, depth=3, heads=2, selected=3,
+    branch_depth=2, branch_heads=2,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def tiny_artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
+    torch = pytest.importorskip("torch", reason="making an artifact needs the extra [train]")
+    from trainer.export import export_artifact, pattern_clips
+    from trainer.rostfine import Rostfine
+
+    torch.manual_seed(1)
+    network = Rostfine(TINY)
+    with torch.no_grad():
+        for weight in network.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    return export_artifact(
+        network, tmp_path_factory.mktemp("artifact") / "tiny", name="tiny", preset="station", demonstration=True,
+        training=TrainingData(description="Random weights."), metrics={"mse": 0.5}, um_per_px=0.25, fps=15.0,
+        clips=pattern_clips(4, (TINY.frames, TINY.clip_px, TINY.clip_px)), precision="float32",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def artifact(tiny_artifact: Artifact, tmp_path: Path) -> Artifact:
+    """A copy that a test may change."""
+    shutil.copytree(tiny_artifact.folder, tmp_path / "model")
+    return Artifact.open(tmp_path / "model")

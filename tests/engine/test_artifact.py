@@ -1,0 +1,167 @@
+"""Opening artifacts: whole ones, and every way of being broken, each with one clear line."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine import onnx_file
+from engine.artifact import FILES, LICENCE, Artifact, Manifest, sha256_of
+from station.errors import ArtifactError
+
+
+def test_opens(artifact: Artifact) -> None:
+    manifest = artifact.manifest
+    assert manifest.licence == LICENCE
+    assert manifest.inputs[0].shape == (-1, 4, 24, 24)
+    assert [spec.shape for spec in manifest.outputs] == [(-1, 5), (-1, 3, 5), (-1, 4, 9)]
+    assert set(manifest.files) == set(FILES)
+    assert len(artifact.golden().clips) == 4
+
+
+def sealed(folder: Path, **changes: Any) -> None:
+    """Change the manifest, with hashes that fit: the change itself must be noticed."""
+    text = (folder / "manifest.json").read_text()
+    files = {name: sha256_of(folder / name) for name in FILES}
+    manifest = Manifest.model_validate_json(text).model_copy(update={"files": files, **changes})
+    manifest = manifest.model_copy(update={"sha256": manifest.digest()})
+    (folder / "manifest.json").write_text(manifest.to_json())
+
+
+def edited(folder: Path, key: str, value: Any) -> None:
+    document = json.loads((folder / "manifest.json").read_text())
+    document[key] = value
+    (folder / "manifest.json").write_text(json.dumps(document))
+
+
+def truncated(folder: Path) -> None:
+    path = folder / "model.onnx"
+    path.write_bytes(path.read_bytes()[:-100])
+    sealed(folder)
+
+
+def other_opset(folder: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(folder / "model.onnx")
+    model.opset_import[0].version = 17
+    onnx.save(model, folder / "model.onnx")
+    sealed(folder)
+
+
+def other_input(folder: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(folder / "model.onnx")
+    model.graph.input[0].type.tensor_type.shape.dim[2].dim_value = 150
+    onnx.save(model, folder / "model.onnx")
+    sealed(folder)
+
+
+def other_output(folder: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(folder / "model.onnx")
+    del model.graph.output[2]
+    onnx.save(model, folder / "model.onnx")
+    sealed(folder)
+
+
+BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
+    "no manifest": (lambda f: (f / "manifest.json").unlink(), "manifest.json is missing"),
+    "no model": (lambda f: (f / "model.onnx").unlink(), "model.onnx is missing"),
+    "no golden file": (lambda f: (f / "golden.npz").unlink(), "golden.npz is missing"),
+    "no model card": (lambda f: (f / "MODEL_CARD.md").unlink(), "MODEL_CARD.md is missing"),
+    "manifest is no JSON": (lambda f: (f / "manifest.json").write_text("{"), "manifest.json is not valid at"),
+    "manifest is no text": (lambda f: (f / "manifest.json").write_bytes(b"\xff\xfe"), "manifest.json cannot be read"),
+    "edited manifest": (lambda f: edited(f, "demonstration", False), "manifest.json was edited"),
+    "unknown key": (lambda f: edited(f, "colour", "red"), "'colour'"),
+    "impossible network": (lambda f: edited(f, "network", {"width": 7}), "no multiple of heads"),
+    "wrong hash": (
+        lambda f: (f / "model.onnx").write_bytes(b"other bytes"),
+        "model.onnx has sha256 .* the manifest says",
+    ),
+    "changed golden file": (lambda f: (f / "golden.npz").write_bytes(b"PK"), "golden.npz has sha256"),
+    "unlisted file": (lambda f: edited_files(f), "lists no golden.npz"),
+    "truncated ONNX": (truncated, "no whole ONNX file .*too early"),
+    "empty ONNX": (lambda f: ((f / "model.onnx").write_bytes(b""), sealed(f)), "no whole ONNX file .*no graph"),
+    "wrong opset": (other_opset, "expected ONNX opset 20, model.onnx has 17"),
+    "wrong input size": (other_input, r"expected input clip uint8 \(N, 4, 24, 24\), .*\(N, 4, 150, 24\)"),
+    "missing output": (other_output, "expected output"),
+    "wrong manifest input": (lambda f: sealed(f, inputs=()), "expected input"),
+}
+
+
+def edited_files(folder: Path) -> None:
+    manifest = Manifest.model_validate_json((folder / "manifest.json").read_text())
+    files = {name: value for name, value in manifest.files.items() if name != "golden.npz"}
+    manifest = manifest.model_copy(update={"files": files})
+    (folder / "manifest.json").write_text(manifest.model_copy(update={"sha256": manifest.digest()}).to_json())
+
+
+@pytest.mark.parametrize("case", BROKEN)
+def test_broken_artifacts_are_refused(artifact: Artifact, case: str) -> None:
+    spoil, expected = BROKEN[case]
+    spoil(artifact.folder)
+    with pytest.raises(ArtifactError, match=expected) as caught:
+        Artifact.open(artifact.folder)
+    assert "\n" not in str(caught.value)
+    assert str(artifact.folder) in str(caught.value)
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="expected a folder"):
+        Artifact.open(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize(
+    ("content", "expected"),
+    [
+        (b"no archive", "cannot be read"),
+        ({"clips": np.zeros((1, 4, 24, 24), np.uint8)}, "cannot be read"),
+        ({"clips": np.zeros((1, 4, 25, 24), np.uint8)}, "golden.npz holds clip uint8"),
+        ({"grade": np.zeros((2, 5), np.float32)}, "golden.npz holds grade"),
+    ],
+)
+def test_wrong_golden_files_are_refused(artifact: Artifact, content: Any, expected: str) -> None:
+    path = artifact.folder / "golden.npz"
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    elif len(content) == 1 and "cannot" in expected:
+        np.savez(path, **content)
+    else:
+        golden = artifact.golden()
+        whole = {name: getattr(golden, name)[:1] for name in ("clips", "grade", "heads", "attention")}
+        np.savez(path, **(whole | content))
+    with pytest.raises(ArtifactError, match=expected):
+        artifact.golden()
+
+
+def test_the_header_is_what_the_onnx_package_reads(artifact: Artifact) -> None:
+    onnx = pytest.importorskip("onnx")
+    content = artifact.model_path.read_bytes()
+    header, model = onnx_file.read_header(content), onnx.load_from_string(content)
+    assert header.opset == model.opset_import[0].version
+    assert [spec[0] for spec in header.inputs + header.outputs] == [
+        value.name for value in [*model.graph.input, *model.graph.output]
+    ]
+
+
+@pytest.mark.parametrize("precision", ["float16", "float32"])
+def test_setting_the_compute_type_changes_the_compute_casts_alone(artifact: Artifact, precision: Any) -> None:
+    onnx = pytest.importorskip("onnx")
+    content = artifact.model_path.read_bytes()
+    changed, count = onnx_file.in_compute_type(content, precision)
+    model = onnx.load_from_string(content)
+    wanted = {"float16": onnx.TensorProto.FLOAT16, "float32": onnx.TensorProto.FLOAT}[precision]
+    casts = [node for node in model.graph.node if node.name.startswith("compute/")]
+    for node in casts:
+        node.attribute[0].i = wanted
+    assert count == len(casts) > 20
+    assert onnx.load_from_string(changed) == model
+
+
+@pytest.mark.parametrize("content", [b"", b"\x3a", b"\x3a\x7f", b"\x0b", b"\x80" * 12, b"\x38\x01"])
+def test_bytes_that_are_no_model(content: bytes) -> None:
+    with pytest.raises(ValueError, match=r"it |field type|a number stands"):
+        onnx_file.read_header(content)

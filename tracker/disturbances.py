@@ -1,0 +1,58 @@
+"""What disturbs the whole field at once: exposure, focus, illumination. Measured on a thinned-out frame.
+
+This module says what happened; what to do about it is the field's business.
+"""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+STEP_LEVELS = 4.0
+"""The picture's middle grey level differs from the background's by more: the exposure was changed."""
+SHARPNESS_RANGE = (0.6, 1.6)
+"""Sharpness beside its own average over SHARPNESS_S: outside, the focus is being changed."""
+SHARPNESS_S = 2.0
+EDGES_PERCENT = 99.0
+"""Sharpness is the grey level step that only the sharpest edges pass: heads and debris, not the camera's noise."""
+LEARN_S = 0.5
+"""The average of the sharpness is known after so long."""
+DARK, BRIGHT = 3, 252
+"""A frame whose 5th to 95th percentile lies below or above shows nothing."""
+
+
+class Focus:
+    """Tells a change of focus from the picture's sharpness."""
+
+    def __init__(self) -> None:
+        """No frame seen yet."""
+        self._average = 0.0
+        self._seen_s = 0.0
+
+    def changed(self, pixels: NDArray[np.uint8], interval_s: float) -> bool:
+        """Take the next frame (H, W); return whether its sharpness is out of the usual range."""
+        small = cv2.resize(pixels, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA) if pixels.size > 64 else pixels
+        sharp = float(np.percentile(cv2.absdiff(small[::2, 2:], small[::2, :-2]), EDGES_PERCENT))
+        self._seen_s += interval_s
+        if self._seen_s <= interval_s:
+            self._average = sharp
+        ratio = sharp / self._average if self._average > 0 else 1.0
+        share = min(1.0, interval_s / min(SHARPNESS_S, self._seen_s))
+        self._average += share * (sharp - self._average)
+        return self._seen_s > LEARN_S and not SHARPNESS_RANGE[0] <= ratio <= SHARPNESS_RANGE[1]
+
+
+def blank(pixels: NDArray[np.uint8]) -> bool:
+    """Return whether a frame (H, W) is all but black, white or of one grey level."""
+    low, high = np.percentile(pixels[::8, ::8], (5, 95))
+    return bool(high <= DARK or low >= BRIGHT or pixels.max() == pixels.min())
+
+
+def level_table(pixels: NDArray[np.uint8], background: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Return the table (256,) that sends the background's grey levels to the frame's: the best straight line."""
+    new, old = pixels[::4, ::4].astype(float).ravel(), background[::4, ::4].astype(float).ravel()
+    spread = float(old.var())
+    gain = 1.0
+    if spread > 4.0:
+        gain = float(np.clip(((new - new.mean()) * (old - old.mean())).mean() / spread, 0.2, 5.0))
+    table = float(np.median(new)) + gain * (np.arange(256) - float(np.median(old)))
+    return np.clip(np.rint(table), 0, 255).astype(np.uint8)
