@@ -6,7 +6,7 @@ and no schedule.
 
 import os
 from collections.abc import Sequence
-from typing import Self, cast
+from typing import Any, Self, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,19 @@ def default_threads() -> int:
     return max(1, cores - 1)
 
 
+def session_options(threads: int) -> Any:
+    """Return the options that every session here runs with."""
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # A pool that spins between batches takes the core that the tracker needs.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # Memory is taken as each batch needs it: one plan per batch size would keep the largest of all for good.
+    options.enable_mem_pattern = False
+    return options
+
+
 class OnnxSession:
     """A Runtime on ONNX Runtime. Raises ArtifactError where the graph cannot be loaded.
 
@@ -51,14 +64,7 @@ class OnnxSession:
 
     def __init__(self, artifact: Artifact, threads: int = 0, providers: list[str] | None = None) -> None:
         threads = threads or default_threads()
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # A pool that spins between batches takes the core that the tracker needs.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        # Graph and weights are read once more from the file, unchanged; results do not depend on earlier runs.
-        options.enable_mem_pattern = False
+        options = session_options(threads)
         try:
             self._session = ort.InferenceSession(
                 artifact.model_path, options, providers=providers or available_providers()

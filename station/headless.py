@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from station.dashboard_text import percent
 from station.messages import GRADES, StageName
 from station.snapshot import Snapshot
 from station.summary import NOTICE
@@ -36,25 +37,23 @@ class HeadlessReport:
 
 
 def closing_report(summary: dict[str, Any]) -> str:
-    """Return what a person wants to know when the run is over, from the summary document."""
+    """Return what a person wants to know when the run is over, from the summary document; lines of 80 at most."""
     frames, latency = summary["frames"], summary["latency_ms"]["exposure_to_grade"]
     lines = [
-        f"{frames['captured']} frames captured, {frames['tracked']} tracked, {frames['dropped']} dropped; "
-        f"{summary['grades']} grades, exposure to grade p50 {latency['p50']:.0f} ms, p95 {latency['p95']:.0f} ms"
+        f"frames  {frames['captured']} captured, {frames['tracked']} tracked, {frames['dropped']} dropped",
+        f"grades  {summary['grades']}, exposure to grade p50 {latency['p50']:.0f} ms, p95 {latency['p95']:.0f} ms",
     ]
     for sperm in summary["sperm"]:
-        last = sperm["last"]
+        last, state = sperm["last"], sperm["state"] or "not seen"
         if last is None:
-            lines.append(f"sperm {sperm['id']:>3}  {sperm['state']}, never graded")
+            lines.append(f"sperm {sperm['id']:>2}  now {state}, never graded")
             continue
-        shares = "  ".join(f"{letter} {100 * p:2.0f} %" for letter, p in zip(GRADES, last["grade"], strict=True))
+        shares = " ".join(f"{letter} {percent(p)}" for letter, p in zip(GRADES, last["grade"], strict=True))
         lines.append(
-            f"sperm {sperm['id']:>3}  {sperm['grades']} grades; last RoSTFine grade at frame {last['frame_seq']} "
-            f"({last['validity']}): {shares}; now {sperm['state']}"
+            f"sperm {sperm['id']:>2}  now {state}, {sperm['grades']} grades, the last at frame {last['frame_seq']}:"
         )
+        lines.append(f"          RoSTFine grade {shares} ({last['validity']})")
     if summary["model"] and summary["model"]["demonstration"]:
-        lines.append(
-            "The model is a demonstration trained on simulated clips: its grades mean nothing about real sperm."
-        )
+        lines.append("DEMONSTRATION model: its grades mean nothing about real sperm.")
     lines.append(NOTICE)
     return "\n".join(lines)

@@ -1,0 +1,148 @@
+"""Time from a window to its grades, and how near that is to what the machine can do.
+
+Counted: one call of the runtime, uint8 clips in, grades out, preprocessing included. Not counted: cutting windows, sockets.
+
+The ceiling is the rate of a large float32 MatMul in the same runtime with the same threads, taken in turns with the
+network, so that other load hits both; both rates are the best of the run. The share of the ceiling is (operations of the
+matrix products) / (time x ceiling). For comparison, an eager torch TimeSformer of the same size that keeps its attention
+maps (--compare; needs torch and transformers); both then run in processes of their own, for their peak memory.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, get_args
+
+import numpy as np
+
+from bench.operations import multiply_adds
+from bench.report import Report, sample_ms
+from bench.sgemm import Sgemm
+from engine.artifact import MAX_BATCH, Artifact
+from engine.onnx_runtime import default_threads
+from engine.opening import RuntimeName, open_runtime
+from station.errors import InputError, MissingExtraError
+
+LARGE = 1024
+"""Edge of the square matrices of the ceiling: large against every cache line, small against the patience of a person."""
+WARM_UP = 3
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the bench's options."""
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument(
+        "--model", type=Path, default=Path("models/demo"), help="folder of a model (default: %(default)s)"
+    )
+    which.add_argument(
+        "--preset", choices=("station", "base"), help="a preset with random weights instead (needs torch)"
+    )
+    parser.add_argument("--runtime", choices=get_args(RuntimeName), default="onnxruntime", help="default: %(default)s")
+    parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores but one)")
+    parser.add_argument("--batches", type=int, nargs="+", default=[1, 2, 4, 8], help="batch sizes (default: 1 2 4 8)")
+    parser.add_argument("--count", type=int, default=20, help="calls per batch size (default: %(default)s)")
+    parser.add_argument("--compare", action="store_true", help="also run the eager torch TimeSformer")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measure and report."""
+    if not all(1 <= batch <= MAX_BATCH for batch in args.batches) or args.count < 1:
+        raise InputError(
+            f"--batches {args.batches} --count {args.count}: expected batches from 1 to {MAX_BATCH}, count > 0"
+        )
+    threads = args.threads or default_threads()
+    with ExitStack() as stack:
+        artifact = open_artifact(args, stack)
+        report = Report(
+            "engine",
+            "one call of the runtime, uint8 clips in, grades out; not windows and sockets",
+            {"model": artifact.manifest.name, "sha256": artifact.model_sha256, "threads": threads, "count": args.count},
+        )
+        measure(report, artifact, args.runtime, threads, args.batches, args.count)
+        if args.compare:
+            compare(report, artifact, args.runtime, threads, sorted(args.batches), args.count)
+    report.emit()
+    return 0
+
+
+def open_artifact(args: argparse.Namespace, stack: ExitStack) -> Artifact:
+    """Return the model that is asked for; a preset is exported into a folder that ends with ``stack``."""
+    if not args.preset:
+        return Artifact.open(args.model)
+    try:
+        import torch
+
+        from engine.artifact import TrainingData
+        from trainer.export import export_artifact, pattern_clips
+        from trainer.rostfine import Rostfine, preset
+    except ImportError as error:
+        raise MissingExtraError('--preset needs torch; install it with pip install ".[train]"') from error
+    torch.manual_seed(0)
+    config = preset(args.preset)
+    return export_artifact(
+        Rostfine(config), Path(stack.enter_context(tempfile.TemporaryDirectory())), name=f"{args.preset}, random weights",
+        preset=args.preset, demonstration=True, training=TrainingData(description="Random weights."), metrics={},
+        um_per_px=None, fps=None, clips=pattern_clips(1, (config.frames, config.clip_px, config.clip_px)),
+    )  # fmt: skip
+
+
+def measure(
+    report: Report, artifact: Artifact, kind: RuntimeName, threads: int, batches: list[int], count: int
+) -> None:
+    """Time the runtime at each batch size, in turns with the ceiling."""
+    parts = multiply_adds(artifact.manifest.network)
+    operations = 2 * sum(parts.values())
+    report.settings["operations"] = {name: 2 * value for name, value in parts.items()}
+    ceiling = Sgemm(LARGE, LARGE, LARGE, threads)
+    best = max(ceiling.gflops() for _ in range(WARM_UP))
+    fastest: dict[int, float] = {}
+    with open_runtime(artifact, kind, threads) as runtime:
+        report.settings["runtime"] = runtime.name
+        for batch in batches:
+            shape = (batch, *artifact.manifest.inputs[0].shape[1:])
+            clips = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
+            samples, on_gpu = [], []
+            sample_ms(lambda clips=clips: runtime.infer(clips), count=1, warm_up=WARM_UP)
+            for _ in range(count):
+                samples += sample_ms(lambda clips=clips: runtime.infer(clips), count=1, warm_up=0)
+                best = max(best, ceiling.gflops())
+                on_gpu.append(getattr(runtime, "gpu_ms", None))
+            report.timing(f"batch {batch}", samples, note=f"{min(samples) / batch:.1f} ms a clip at best")
+            if on_gpu[0] is not None:
+                report.timing(f"batch {batch}, GPU alone", on_gpu)
+            fastest[batch] = min(samples)
+    report.figure("operations a clip", operations / 1e9, "1e9", "multiply-adds of matrix products, times 2")
+    report.figure("sgemm ceiling", best, "1e9/s", f"MatMul {LARGE}^3 in ONNX Runtime, best of the run")
+    for batch, ms in fastest.items():
+        report.figure(f"share of ceiling, batch {batch}", batch * operations / (ms * 1e6) / best)
+
+
+def compare(
+    report: Report, artifact: Artifact, kind: RuntimeName, threads: int, batches: list[int], count: int
+) -> None:
+    """Run the engine and the eager TimeSformer in processes of their own and set them side by side."""
+    engine, eager = (work(which, artifact.folder, threads, count, batches) for which in (kind, "timesformer"))
+    for batch in map(str, batches):
+        report.timing(f"eager TimeSformer, batch {batch}", eager["ms"][batch])
+        faster = min(eager["ms"][batch]) / min(engine["ms"][batch])
+        report.figure(f"times as fast as eager, batch {batch}", faster, note="best of each")
+        memory = engine["peak_mb"][batch], eager["peak_mb"][batch]
+        note = f"{memory[0]:.0f} of {memory[1]:.0f} MB, whole processes"
+        report.figure(f"peak memory over eager's, batch {batch}", memory[0] / memory[1], note=note)
+
+
+def work(kind: str, folder: Path, threads: int, count: int, batches: list[int]) -> dict[str, Any]:
+    """Return what a worker process found. Raises MissingExtraError where it could not run."""
+    words = [kind, str(folder), str(threads), str(count), *map(str, batches)]
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.engine_worker", *words], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:] or ["no output"]
+        raise MissingExtraError(f"--compare: {kind} did not run ({last[0]}); it needs torch and transformers")
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
