@@ -3,12 +3,10 @@
 ``python run_station.py --help`` says what it can be asked for; ``docs/architecture.md`` how the parts work together.
 """
 
-import signal
 import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from types import FrameType
 
 import zmq
 
@@ -19,9 +17,11 @@ from station.errors import InputError, StationError
 from station.headless import HeadlessReport, closing_report
 from station.keyboard import Keyboard
 from station.messages import StageName
+from station.output import discard_output, make_output_forgiving
 from station.screen import Screen
 from station.snapshot import Snapshot
-from station.summary import check_summary, summarise, write_summary
+from station.stopping import StopRequest
+from station.summary import SummaryFile, summarise
 from station.supervisor import Supervisor
 from station.watch import Watch
 
@@ -30,20 +30,12 @@ STAGES = {StageName.CAPTURE: "capture.stage", StageName.TRACKER: "tracker.stage"
 POLL_S = 0.02
 
 
-class StopRequest:
-    """Turns Ctrl-C, SIGTERM and a closed terminal into a flag, so that the run always ends through the same door."""
-
-    def __init__(self) -> None:
-        self.made = False
-
-    def on_signal(self, _signum: int, _frame: FrameType | None) -> None:
-        """Note the request."""
-        self.made = True
-
-
 def main(argv: Sequence[str]) -> int:
     """Run the station as the command line asks; return the exit code."""
+    make_output_forgiving()
     try:
+        if argv[:1] == ["doctor"]:
+            return diagnose(argv[1:])
         run(parse_options(argv))
     except InputError as error:
         print(f"rostfine: {error}", file=sys.stderr)
@@ -51,19 +43,32 @@ def main(argv: Sequence[str]) -> int:
     except StationError as error:
         print(f"rostfine: {error}", file=sys.stderr)
         return 1
+    except BrokenPipeError:  # whoever read our output has gone; everything is ended by now
+        discard_output()
     return 0
+
+
+def diagnose(argv: Sequence[str]) -> int:
+    """Check this machine (``doctor``); return the exit code."""
+    from capture.basler import list_cameras
+    from station.doctor import examine, exit_code, parse_folder, render
+    from station.doctor_checks import all_checks
+
+    def providers() -> list[str]:
+        from engine.onnx_runtime import available_providers
+
+        return available_providers()
+
+    findings = examine(all_checks(parse_folder(argv), list_cameras, providers))
+    print(render(findings))
+    return exit_code(findings)
 
 
 def run(options: Options) -> None:
     """Run from the first process started to the last one ended. Raises StationError."""
-    config = options.config
-    check_summary(options.summary)
+    config, ended = options.config, ""
+    summary = SummaryFile(options.summary) if options.summary is not None else None
     stop = StopRequest()
-    # The stages inherit "ignore": Ctrl-C reaches every process of the terminal, but only this one acts on it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, stop.on_signal)
-    if hasattr(signal, "SIGHUP"):  # the terminal's window was closed
-        signal.signal(signal.SIGHUP, stop.on_signal)
     with ExitStack() as outer:
         endpoints = outer.enter_context(private_endpoints())
         context = outer.enter_context(zmq.Context())
@@ -72,15 +77,18 @@ def run(options: Options) -> None:
         try:
             with ExitStack() as inner:
                 inner.enter_context(supervisor)
-                signal.signal(signal.SIGINT, stop.on_signal)
+                stop.listen()
                 keyboard = inner.enter_context(Keyboard())
                 show = HeadlessReport().show if options.headless else inner.enter_context(Screen()).show
-                attend(config, supervisor, watch, keyboard, show, stop)
+                ended = attend(config, supervisor, watch, keyboard, show, stop)
+        except StationError as error:
+            ended = f"by a fault: {str(error).splitlines()[0]}"
+            raise
         finally:
             watch.listen()
-            document = summarise(supervisor.statuses, watch.tracks, restarts=0)
-            if options.summary is not None:
-                write_summary(options.summary, document)
+            document = summarise(watch.snapshot(supervisor), watch.tracks, ended=ended)
+            if summary is not None and document["frames"]["captured"]:
+                summary.write(document)
         print(closing_report(document))
 
 
@@ -91,17 +99,23 @@ def attend(
     keyboard: Keyboard,
     show: Callable[[Snapshot], None],
     stop: StopRequest,
-) -> None:
-    """Watch over the stages and show what they find, until something asks for the end."""
+) -> str:
+    """Watch over the stages and show what they find, until something asks for the end; return what did."""
     next_show = 0.0
-    while not (stop.made or supervisor.finished or watch.overtime(supervisor)):
+    while True:
         supervisor.poll(POLL_S)
         watch.listen()
-        if "q" in keyboard.poll():
-            return
         if time.monotonic() >= next_show:
             next_show = time.monotonic() + 1 / config.dashboard.hz
             show(watch.snapshot(supervisor))
+        if stop.made:
+            return "by a signal"
+        if "q" in (key.lower() for key in keyboard.poll()):
+            return "by the key q"
+        if supervisor.finished:
+            return "with the source" if config.duration_s is None else "with the source or the duration asked for"
+        if watch.overtime(supervisor):
+            return "by the clock: the source was slower than the duration asked for"
 
 
 if __name__ == "__main__":

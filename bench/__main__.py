@@ -16,14 +16,18 @@ BENCHES = {
 
 def main(argv: list[str]) -> int:
     """Run the bench that is named first; return the exit code (2: a mistake in what was given)."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Is it fast? The last line is one JSON document.")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description="Is it fast? The last line is one JSON document."
+    )
     parser.add_argument("name", choices=sorted(BENCHES), help="; ".join(f"{k}: {v}" for k, v in BENCHES.items()))
     if not argv or argv[0] in ("-h", "--help") or argv[0] not in BENCHES:
         parser.parse_args(argv[:1])
         return 2
     bench = importlib.import_module(f"bench.{argv[0]}")
     own = argparse.ArgumentParser(
-        prog=f"python -m bench {argv[0]}", description=bench.__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+        prog=f"python -m bench {argv[0]}",
+        description=bench.__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     bench.add_arguments(own)
     try:

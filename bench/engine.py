@@ -1,19 +1,23 @@
 """Time from a window to its grades, and how near that is to what the machine can do.
 
-Counted: one call of the runtime, uint8 clips in, grades out, preprocessing included. Not counted: cutting windows, sockets.
+Counted: one call of the runtime, uint8 clips in, grades out, preprocessing included. Not counted: windows, sockets.
 
 The ceiling is the rate of a large float32 MatMul in the same runtime with the same threads, taken in turns with the
-network, so that other load hits both; both rates are the best of the run. The share of the ceiling is (operations of the
-matrix products) / (time x ceiling). For comparison, an eager torch TimeSformer of the same size that keeps its attention
-maps (--compare; needs torch and transformers); both then run in processes of their own, for their peak memory.
+network, so that other load hits both; both rates are the best of the run. The share of the ceiling is (operations of
+the matrix products) / (time x ceiling). For comparison, an eager torch TimeSformer of the same size that keeps its
+attention maps (--compare; needs torch and transformers); both then run in turns, in processes of their own, for their
+peak memory.
 """
 
 import argparse
+import functools
 import json
 import subprocess
 import sys
 import tempfile
+from collections import defaultdict
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args
 
@@ -25,11 +29,14 @@ from bench.sgemm import Sgemm
 from engine.artifact import MAX_BATCH, Artifact
 from engine.onnx_runtime import default_threads
 from engine.opening import RuntimeName, open_runtime
+from engine.tensorrt_session import TensorRtSession
 from station.errors import InputError, MissingExtraError
 
 LARGE = 1024
-"""Edge of the square matrices of the ceiling: large against every cache line, small against the patience of a person."""
+"""Edge of the square matrices of the ceiling."""
 WARM_UP = 3
+ROUNDS = 3
+"""How often the engine and the eager TimeSformer take turns."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     """Measure and report."""
     if not all(1 <= batch <= MAX_BATCH for batch in args.batches) or args.count < 1:
         raise InputError(
-            f"--batches {args.batches} --count {args.count}: expected batches from 1 to {MAX_BATCH}, count > 0"
+            f"--batches {args.batches} --count {args.count}: expected batches 1 to {MAX_BATCH}, a count > 0"
         )
     threads = args.threads or default_threads()
     with ExitStack() as stack:
@@ -83,10 +90,11 @@ def open_artifact(args: argparse.Namespace, stack: ExitStack) -> Artifact:
         raise MissingExtraError('--preset needs torch; install it with pip install ".[train]"') from error
     torch.manual_seed(0)
     config = preset(args.preset)
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     return export_artifact(
-        Rostfine(config), Path(stack.enter_context(tempfile.TemporaryDirectory())), name=f"{args.preset}, random weights",
-        preset=args.preset, demonstration=True, training=TrainingData(description="Random weights."), metrics={},
-        um_per_px=None, fps=None, clips=pattern_clips(1, (config.frames, config.clip_px, config.clip_px)),
+        Rostfine(config), folder, name=f"{args.preset}, random weights", preset=args.preset, demonstration=True,
+        training=TrainingData(description="Random weights."), metrics={}, um_per_px=None, fps=None,
+        clips=pattern_clips(1, (config.frames, config.clip_px, config.clip_px)),
     )  # fmt: skip
 
 
@@ -104,19 +112,20 @@ def measure(
         report.settings["runtime"] = runtime.name
         for batch in batches:
             shape = (batch, *artifact.manifest.inputs[0].shape[1:])
-            clips = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-            samples, on_gpu = [], []
-            sample_ms(lambda clips=clips: runtime.infer(clips), count=1, warm_up=WARM_UP)
-            for _ in range(count):
-                samples += sample_ms(lambda clips=clips: runtime.infer(clips), count=1, warm_up=0)
+            call = functools.partial(runtime.infer, np.random.default_rng(0).integers(0, 256, shape, np.uint8))
+            samples: list[float] = []
+            on_gpu: list[float] = []
+            for index in range(count):
+                samples += sample_ms(call, count=1, warm_up=0 if index else WARM_UP)
                 best = max(best, ceiling.gflops())
-                on_gpu.append(getattr(runtime, "gpu_ms", None))
+                if isinstance(runtime, TensorRtSession):
+                    on_gpu.append(runtime.gpu_ms)
             report.timing(f"batch {batch}", samples, note=f"{min(samples) / batch:.1f} ms a clip at best")
-            if on_gpu[0] is not None:
+            if on_gpu:
                 report.timing(f"batch {batch}, GPU alone", on_gpu)
             fastest[batch] = min(samples)
-    report.figure("operations a clip", operations / 1e9, "1e9", "multiply-adds of matrix products, times 2")
-    report.figure("sgemm ceiling", best, "1e9/s", f"MatMul {LARGE}^3 in ONNX Runtime, best of the run")
+    report.figure("operations a clip", operations / 1e9, "1e9", "matrix products, multiply-adds times 2")
+    report.figure("sgemm ceiling", best, "1e9/s", f"MatMul {LARGE}^3, best of the run")
     for batch, ms in fastest.items():
         report.figure(f"share of ceiling, batch {batch}", batch * operations / (ms * 1e6) / best)
 
@@ -125,14 +134,35 @@ def compare(
     report: Report, artifact: Artifact, kind: RuntimeName, threads: int, batches: list[int], count: int
 ) -> None:
     """Run the engine and the eager TimeSformer in processes of their own and set them side by side."""
-    engine, eager = (work(which, artifact.folder, threads, count, batches) for which in (kind, "timesformer"))
-    for batch in map(str, batches):
-        report.timing(f"eager TimeSformer, batch {batch}", eager["ms"][batch])
-        faster = min(eager["ms"][batch]) / min(engine["ms"][batch])
-        report.figure(f"times as fast as eager, batch {batch}", faster, note="best of each")
-        memory = engine["peak_mb"][batch], eager["peak_mb"][batch]
-        note = f"{memory[0]:.0f} of {memory[1]:.0f} MB, whole processes"
-        report.figure(f"peak memory over eager's, batch {batch}", memory[0] / memory[1], note=note)
+    engine, eager = Found(), Found()
+    for _ in range(ROUNDS):
+        for name, found in ((kind, engine), ("timesformer", eager)):
+            found.add(work(name, artifact.folder, threads, max(1, count // ROUNDS), batches))
+    for batch in batches:
+        report.timing(f"eager, batch {batch}", eager.ms[batch])
+        faster = min(eager.ms[batch]) / min(engine.ms[batch])
+        report.figure(f"times as fast, batch {batch}", faster, note="best of each")
+    for batch in batches:
+        ours, theirs = engine.peak_mb[batch], eager.peak_mb[batch]
+        report.figure(f"memory, batch {batch}", ours / theirs, note=f"{ours:.0f} of {theirs:.0f} MB, whole processes")
+        ours, theirs = ours - engine.libraries_mb, theirs - eager.libraries_mb
+        report.figure(f"own memory, batch {batch}", ours / theirs, note=f"{ours:.0f} of {theirs:.0f} MB, no libraries")
+
+
+@dataclass(slots=True)
+class Found:
+    """What the rounds of one worker found."""
+
+    ms: defaultdict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
+    peak_mb: dict[int, float] = field(default_factory=dict)
+    libraries_mb: float = 0.0
+
+    def add(self, document: dict[str, Any]) -> None:
+        """Take one more round in."""
+        self.libraries_mb = document["libraries_mb"]
+        for batch, samples in document["ms"].items():
+            self.ms[int(batch)] += samples
+        self.peak_mb |= {int(batch): peak for batch, peak in document["peak_mb"].items()}
 
 
 def work(kind: str, folder: Path, threads: int, count: int, batches: list[int]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """How many multiply-adds one clip costs, counted from the network's shape.
 
-Matrix products alone: they are what the machine's ceiling is measured with. What normalisation, softmax, GELU and moving
-data cost is exactly what the share of the ceiling shows. A test holds the count to the exported graph.
+Matrix products alone: they are what the machine's ceiling is measured with. What normalisation, softmax, GELU and
+moving data cost is exactly what the share of the ceiling shows. A test holds the count to the exported graph.
 """
 
 from engine.artifact import GRADES, NetworkConfig

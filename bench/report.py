@@ -78,9 +78,7 @@ class Report:
                 t.name: {**t.ms.model_dump(), "dropped": t.dropped, **({"note": t.note} if t.note else {})}
                 for t in self.timings
             },
-            "figures": {
-                f.name: {k: v for k, v in asdict(f).items() if k != "name" and v != ""} for f in self.figures
-            },
+            "figures": {f.name: {k: v for k, v in asdict(f).items() if k != "name" and v != ""} for f in self.figures},
         }
 
     def emit(self, console: Console | None = None) -> None:

@@ -5,8 +5,8 @@ Causal and in a single pass: the field of each frame is prepared once, as in the
 Segments overlap in time, so they must not see each other as neighbours.
 
 Times are CPU time of the one thread that works (OpenCV is held to one), reading the video is not counted, and neither
-is making frames of another size. "field" is what a frame costs whatever is followed; "per sperm" is what following adds,
-neighbours and windows included, divided by the number of selected sperm.
+is making frames of another size. "field" is what a frame costs whatever is followed; "per sperm" is what following
+adds, neighbours and windows included, divided by the number of selected sperm.
 """
 
 import argparse

@@ -17,7 +17,7 @@ from capture.anatomy import sample_sperm
 from capture.drawing import Canvas, Portrait
 from capture.motion import Pose, Swimmer, at_time, random_swimmer
 from capture.script import FrameTruth, Script, SpermTruth, wandering_stage
-from capture.source import Frame
+from capture.source import Condition, Frame
 from station.clock import NS_PER_S
 from station.config import SimulatedSettings
 from station.messages import SourceInfo
@@ -69,6 +69,11 @@ class SimulatedMicroscope:
             fps=settings.fps,
             um_per_px=settings.um_per_px,
         )
+
+    @property
+    def condition(self) -> Condition:
+        """Nothing to say."""
+        return Condition()
 
     def read(self) -> Frame:
         """Return the next frame that is not lost; there is always one."""

@@ -2,30 +2,41 @@
 
 from pathlib import Path
 
+from capture.basler import PREFIX as BASLER
+from capture.basler import open_basler
 from capture.microscope import SimulatedMicroscope
 from capture.pictures import PictureFolder
 from capture.source import Source
+from capture.tiff import TiffStack, is_tiff
 from capture.video import VideoFile
 from station.config import Config
 from station.errors import InputError
 
 SIMULATED = "simulated"
+TIFF_ENDINGS = (".tif", ".tiff")
 
 
 def open_source(config: Config) -> Source:
-    """Open what ``[source] kind`` names: "simulated", a video file, or a folder of pictures.
+    """Open what ``[source] kind`` names: "simulated", "basler[:SERIAL]", a video, a TIFF stack, a folder of pictures.
 
     Raises InputError where it is missing or cannot be used.
     """
     settings = config.source
     if settings.kind == SIMULATED:
         return SimulatedMicroscope(config.simulated)
+    if settings.kind.split(":")[0] == BASLER:
+        if config.speed == "max":
+            raise InputError(f"source {settings.kind}: a camera has its own pace; --speed max is for files")
+        serial = settings.kind.partition(":")[2]
+        return open_basler(serial, config.camera, fps=settings.fps, um_per_px=settings.um_per_px)
     path = Path(settings.kind).expanduser()
     if path.is_dir():
-        return PictureFolder(path, fps=settings.fps, um_per_px=settings.um_per_px)
+        return PictureFolder(path, fps=settings.fps, um_per_px=settings.um_per_px, bits=settings.bits)
+    if is_tiff(path) or (path.is_file() and path.suffix.lower() in TIFF_ENDINGS):
+        return TiffStack(path, fps=settings.fps, um_per_px=settings.um_per_px, bits=settings.bits)
     if path.exists():
         return VideoFile(path, fps=settings.fps, um_per_px=settings.um_per_px)
     raise InputError(
         f"source {settings.kind!r}: no such file or folder; "
-        f"give {SIMULATED!r}, the path of a video file, or that of a folder of pictures"
+        f"give {SIMULATED!r}, 'basler', or the path of a video file, a TIFF stack or a folder of pictures"
     )

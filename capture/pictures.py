@@ -1,9 +1,10 @@
 """A folder of pictures as a source: one frame each, in natural order of their names (2 before 10).
 
-Colour becomes grey as OpenCV's decoders do it (BT.601 luma); of 16 bits the upper 8 are taken.
+Depth and colour by ``capture.grey``; more than 8 bits count as 16 unless the bits really used are given.
 """
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Self
 
@@ -12,7 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capture.codecs import PICTURE_ENDINGS, shown_name, silence
-from capture.source import Frame
+from capture.damage import Damage
+from capture.grey import luma, upper_8
+from capture.source import Condition, Frame
 from station.clock import NS_PER_S
 from station.errors import InputError
 from station.messages import SourceInfo
@@ -21,36 +24,61 @@ DEFAULT_FPS: Final = 15.0
 
 
 class PictureFolder:
-    """A Source (see ``capture.source``). Raises InputError where the folder holds no picture."""
+    """A Source (see ``capture.source``). Raises InputError where the folder holds no picture.
 
-    def __init__(self, folder: Path, *, fps: float | None = None, um_per_px: float | None = None) -> None:
+    A picture that cannot be decoded is left out, and its place in time stays empty.
+    """
+
+    def __init__(
+        self, folder: Path, *, fps: float | None = None, um_per_px: float | None = None, bits: int | None = None
+    ) -> None:
         silence()
         self._paths = list_pictures(folder)
         if not self._paths:
             endings = ", ".join(ending[1:] for ending in PICTURE_ENDINGS)
             raise InputError(f"source {folder}: expected pictures ({endings}), found none; give a folder that has some")
         self._fps = DEFAULT_FPS if fps is None else fps
-        self._next = 0
-        height, width = _load(self._paths[0]).shape
+        self._bits = bits
+        self._damage = Damage(shown_name(folder))
+        self._frames = self._decode()
+        self._ahead = next(self._frames, None)
+        if self._ahead is None:
+            raise InputError(
+                f"source {folder}: none of its {len(self._paths)} pictures can be decoded, the first is "
+                f"{self._paths[0].name}; mend or remove them"
+            )
+        height, width = self._ahead.pixels.shape
         self.info: Final = SourceInfo(
             name=shown_name(folder), height=height, width=width, fps=self._fps, um_per_px=um_per_px
         )
 
+    @property
+    def condition(self) -> Condition:
+        """What could not be read so far."""
+        return Condition(self._damage.notices)
+
     def read(self) -> Frame | None:
         """Return the next picture, or None after the last. Raises InputError where it is of another size."""
-        number = self._next
-        if number >= len(self._paths):
-            return None
-        path = self._paths[number]
-        pixels = _load(path)
-        if pixels.shape != (self.info.height, self.info.width):
-            height, width = pixels.shape
-            raise InputError(
-                f"pictures of different sizes: {self._paths[0].name} is {self.info.width} x {self.info.height} px, "
-                f"{path.name} is {width} x {height}; keep pictures of one size in {path.parent}"
-            )
-        self._next += 1
-        return Frame(pixels=pixels, t_source_ns=round(number * NS_PER_S / self._fps))
+        frame, self._ahead = self._ahead, None
+        return frame if frame is not None else next(self._frames, None)
+
+    def _decode(self) -> Iterator[Frame]:
+        """Yield the pictures that can be decoded; note the others."""
+        first: tuple[Path, tuple[int, ...]] | None = None
+        for number, path in enumerate(self._paths):
+            pixels = _load(path, self._bits)
+            if pixels is None:
+                self._damage.unreadable()
+                continue
+            first = first or (path, pixels.shape)
+            if pixels.shape != first[1]:
+                raise InputError(
+                    f"pictures of different sizes: {first[0].name} is {first[1][1]} x {first[1][0]} px, "
+                    f"{path.name} is {pixels.shape[1]} x {pixels.shape[0]}; keep pictures of one size in {path.parent}"
+                )
+            t_ns = round(number * NS_PER_S / self._fps)
+            yield Frame(pixels, t_ns, lost_before=self._damage.readable(t_ns))
+        self._damage.finish()
 
     def close(self) -> None:
         """Do nothing: no file stays open."""
@@ -79,15 +107,15 @@ def _natural(path: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts] + [(-2, path.name)]
 
 
-def _load(path: Path) -> NDArray[np.uint8]:
-    """Return one picture, (H, W) uint8, read-only."""
+def _load(path: Path, bits: int | None) -> NDArray[np.uint8] | None:
+    """Return one picture, (H, W) uint8, read-only; None where it cannot be decoded."""
     try:
         data = np.frombuffer(path.read_bytes(), np.uint8)
-    except OSError as error:
-        raise InputError(f"picture {path}: cannot be read ({error.strerror}); mend or remove it") from error
-    picture = cv2.imdecode(data, cv2.IMREAD_GRAYSCALE | cv2.IMREAD_IGNORE_ORIENTATION) if data.size else None
-    if picture is None:
-        raise InputError(f"picture {path}: expected {path.suffix[1:]} data, cannot be decoded; mend or remove it")
-    pixels = np.asarray(picture, np.uint8)
+        picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION) if data.size else None
+    except (OSError, cv2.error):
+        return None
+    if picture is None or picture.dtype not in (np.uint8, np.uint16):
+        return None
+    pixels = upper_8(luma(picture, bgr=True), bits or picture.dtype.itemsize * 8)
     pixels.flags.writeable = False
     return pixels

@@ -4,8 +4,10 @@ A source knows frames and their times; it knows nothing of sockets, trackers or 
 capture stage paces file-like sources itself (``live``) and lets cameras pace themselves.
 """
 
-from dataclasses import dataclass
-from typing import Protocol, Self
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Literal, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +33,29 @@ class Frame:
     exposure_id: int = 0
 
 
+class Pending(Enum):
+    """What a source that waits for the outside world answers instead of a frame."""
+
+    NOTHING_YET = "nothing yet"
+    """No frame came within ``LONGEST_READ_S``: beat and ask again."""
+
+
+LONGEST_READ_S = 0.05
+"""How long a ``read`` may wait for the outside world before it answers NOTHING_YET."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """How a source is doing, beyond its frames."""
+
+    notices: tuple[str, ...] = ()
+    """What people should know: "the file breaks off after frame 231", "camera gone since 12 s"."""
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Counts since the start that only this kind of source has, by name: "incomplete", "reconnects"."""
+    clock_error_ms: float | None = None
+    """How well the camera's clock is known on the station clock; None where there is no such clock, or not yet."""
+
+
 class Source(Protocol):
     """A context manager that hands out frames in order."""
 
@@ -39,8 +64,16 @@ class Source(Protocol):
         """What the source is; known from the moment it is open."""
         ...
 
-    def read(self) -> Frame | None:
-        """Return the next frame, or None at the end. Raises InputError where the input breaks."""
+    @property
+    def condition(self) -> Condition:
+        """How it is doing now; cheap, asked after every read."""
+        ...
+
+    def read(self) -> Frame | Literal[Pending.NOTHING_YET] | None:
+        """Return the next frame, NOTHING_YET, or None at the end. Raises InputError where the input is of no use.
+
+        Only sources that wait for the outside world (cameras) answer NOTHING_YET.
+        """
         ...
 
     def close(self) -> None:

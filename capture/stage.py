@@ -9,9 +9,11 @@ import time
 import cv2
 
 from capture.opening import open_source
-from capture.source import Frame
+from capture.source import Frame, Pending, Source
 from station.bus import Publisher
 from station.clock import NS_PER_S, now_ns
+from station.control import Account
+from station.latency import LatencyRecorder
 from station.messages import CommandName, FrameHeader, StageState
 from station.stage import StageContext
 
@@ -36,25 +38,37 @@ def run(context: StageContext) -> None:
         end_ns = math.inf if config.duration_s is None else config.duration_s * NS_PER_S
         while context.carry_on():
             frame = source.read()
+            _account_for(source, control.account)
+            if frame is Pending.NOTHING_YET:
+                continue
             if frame is None or frame.t_source_ns >= end_ns:
                 break
-            late = pace.wait(frame, context)
-            if not frames.send(_header(frame, frames.next_seq), frame.pixels, context.carry_on):
+            t_exposure_ns = pace.wait(frame, context)
+            header = _header(frame, frames.next_seq, t_exposure_ns)
+            if control.stopped or not frames.send(header, frame.pixels, context.carry_on):
                 break
             counters["captured"] += 1
             counters["lost_by_source"] += frame.lost_before
-            counters["late"] += late
+            counters["late"] += pace.is_late(header)
         context.finish(frames)
 
 
-def _header(frame: Frame, seq: int) -> FrameHeader:
+def _account_for(source: Source, account: Account) -> None:
+    """Pass on how the source is doing."""
+    condition = source.condition
+    account.notices = list(condition.notices)
+    account.counters.update(condition.counts)
+    if condition.clock_error_ms is not None:
+        account.latency.setdefault("camera_clock_error", LatencyRecorder()).add(condition.clock_error_ms)
+
+
+def _header(frame: Frame, seq: int, t_exposure_ns: int) -> FrameHeader:
     height, width = frame.pixels.shape
-    sent_ns = now_ns()
     return FrameHeader(
         seq=seq,
-        t_exposure_ns=sent_ns if frame.t_exposure_ns is None else frame.t_exposure_ns,
+        t_exposure_ns=t_exposure_ns,
         t_source_ns=frame.t_source_ns,
-        t_sent_ns=sent_ns,
+        t_sent_ns=now_ns(),
         height=height,
         width=width,
         lost_before=frame.lost_before,
@@ -70,10 +84,15 @@ class Pace:
         self._interval_ns = interval_ns
         self._zero_ns: int | None = None
 
-    def wait(self, frame: Frame, context: StageContext) -> bool:
-        """Wait until the frame is due; True: it is late by more than a frame interval. A camera's are due at once."""
-        if not self._live or frame.t_exposure_ns is not None:
-            return False
+    def wait(self, frame: Frame, context: StageContext) -> int:
+        """Wait until the frame is due; return its exposure time on the station clock, ns.
+
+        That of a file or a simulation is the moment it was due, so that running late counts as latency.
+        """
+        if frame.t_exposure_ns is not None:
+            return frame.t_exposure_ns
+        if not self._live:
+            return now_ns()
         if self._zero_ns is None:
             self._zero_ns = now_ns() - frame.t_source_ns
         due_ns = self._zero_ns + frame.t_source_ns
@@ -81,4 +100,8 @@ class Pace:
             if left_s > LONGEST_NAP_S:
                 context.carry_on()
             time.sleep(min(left_s, LONGEST_NAP_S))
-        return now_ns() - due_ns > self._interval_ns
+        return due_ns
+
+    def is_late(self, header: FrameHeader) -> bool:
+        """Return whether a live frame was sent more than a frame interval after its exposure."""
+        return self._live and header.t_sent_ns - header.t_exposure_ns > self._interval_ns

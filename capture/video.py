@@ -1,23 +1,41 @@
-"""A video file as a source, read with OpenCV.
+"""A video file as a source, read with FFmpeg through PyAV.
 
-Colour becomes grey as 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601 luma). It knows files and their times; not the pace.
+Grey is the video's own luma, of limited range expanded to 0..255; what is stored as RGB becomes luma by
+``capture.grey``. Times are the container's own, frame by frame, so a variable frame rate is respected. Frames that
+cannot be decoded, or that the decoder had to make up in part, are left out and counted: a made-up picture must not be
+graded. It knows files and their times; not the pace.
 """
 
+import contextlib
 import math
+from collections.abc import Generator, Iterator
+from fractions import Fraction
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
-import cv2
+import av
 import numpy as np
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from capture.codecs import PICTURE_ENDINGS, shown_name, silence
-from capture.source import Frame
+from capture.codecs import PICTURE_ENDINGS, shown_name
+from capture.damage import Damage
+from capture.grey import expand_limited, luma, upper_8
+from capture.source import Condition, Frame
 from station.clock import NS_PER_S
 from station.errors import InputError
 from station.messages import SourceInfo
 
 SNIFFED_BYTES = 4096
+MOST_PX: Final = 2**26
+"""A damaged header that announces more is refused before memory is taken for it."""
+DECODER_OPTIONS: Final = {"err_detect": "crccheck", "max_pixels": str(MOST_PX)}
+FULL_RANGE: Final = 2
+"""FFmpeg's AVCOL_RANGE_JPEG."""
+READ_LIMIT_S: Final = 20.0
+"""No single read of a file may take longer."""
 
 
 class VideoFile:
@@ -28,54 +46,44 @@ class VideoFile:
     """
 
     def __init__(self, path: Path, *, fps: float | None = None, um_per_px: float | None = None) -> None:
-        silence()
         self._path = path
         _refuse_other_kinds(path)
-        self._video = cv2.VideoCapture(str(path), cv2.CAP_FFMPEG, [cv2.CAP_PROP_N_THREADS, 1])
-        self._ahead = self._decode()
-        if self._ahead is None:
+        self._damage = Damage(shown_name(path))
+        self._container, self._stream = _open(path)
+        self._frames = self._decode()
+        try:
+            stated = self._stream.average_rate or self._stream.guessed_rate
+            self._by_container = fps is None
+            if fps is None:
+                if not stated or not math.isfinite(stated) or stated <= 0:
+                    raise InputError(f"source {path}: the video states no frame rate; set [source] fps")
+                fps = float(stated)
+            self._fps = fps
+            self._first_pts: int | None = None
+            self._last_ns = -1
+            self._ahead = next(self._frames, None)
+            if self._ahead is None:
+                raise _no_video(path)
+        except BaseException:
             self.close()
-            raise InputError(
-                f"source {path}: expected a video, but it cannot be read as one (cut short, damaged or something "
-                "else); give a video file that FFmpeg can read"
-            )
-        stated = float(self._video.get(cv2.CAP_PROP_FPS))
-        self._by_container = fps is None
-        if fps is None:
-            if not (math.isfinite(stated) and stated > 0):
-                self.close()
-                raise InputError(f"source {path}: the video states no frame rate; set [source] fps")
-            fps = stated
-        self._first_ms = float(self._video.get(cv2.CAP_PROP_POS_MSEC))
-        self._interval_ns = round(NS_PER_S / fps)
-        self._fps = fps
-        self._count = 0
-        self._last_ns = -1
-        height, width = self._ahead.shape
+            raise
+        height, width = self._ahead.pixels.shape
         self.info: Final = SourceInfo(name=shown_name(path), height=height, width=width, fps=fps, um_per_px=um_per_px)
 
+    @property
+    def condition(self) -> Condition:
+        """What could not be read so far."""
+        return Condition(self._damage.notices)
+
     def read(self) -> Frame | None:
-        """Return the next frame, or None at the end of the video."""
-        if self._ahead is not None:
-            pixels, self._ahead = self._ahead, None
-        else:
-            decoded = self._decode()
-            if decoded is None:
-                return None
-            pixels = decoded
-        if pixels.shape != (self.info.height, self.info.width):
-            height, width = pixels.shape
-            raise InputError(
-                f"source {self._path}: frame {self._count} is {width} x {height} px, the first was "
-                f"{self.info.width} x {self.info.height}; give a video of one size"
-            )
-        self._last_ns = self._time_ns()
-        self._count += 1
-        return Frame(pixels=pixels, t_source_ns=self._last_ns)
+        """Return the next frame that can be read, or None at the end."""
+        frame, self._ahead = self._ahead, None
+        return frame if frame is not None else next(self._frames, None)
 
     def close(self) -> None:
         """Close the file; may be called more than once."""
-        self._video.release()
+        self._frames.close()
+        self._container.close()
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -85,24 +93,100 @@ class VideoFile:
         """Close."""
         self.close()
 
-    def _decode(self) -> NDArray[np.uint8] | None:
-        if not self._video.isOpened():
-            return None
-        decoded, picture = self._video.read()
-        if not decoded:
-            return None
-        grey = np.asarray(cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY) if picture.ndim == 3 else picture, np.uint8)
-        grey.flags.writeable = False
-        return grey
+    def _decode(self) -> Generator[Frame, None, None]:
+        """Yield the frames that can be read; note the others."""
+        size: tuple[int, int] | None = None
+        for picture in self._pictures():
+            size = size or (picture.height, picture.width)
+            if picture.is_corrupt or (picture.height, picture.width) != size:
+                self._damage.unreadable()
+                continue
+            pixels = grey_of(picture)
+            pixels.flags.writeable = False
+            self._last_ns = self._time_ns(picture)
+            yield Frame(pixels, self._last_ns, lost_before=self._damage.readable(self._last_ns))
 
-    def _time_ns(self) -> int:
-        """Return the source time of the frame decoded last."""
+    def _pictures(self) -> Iterator[VideoFrame]:
+        """Yield what the decoder gives; go on behind packets that it refuses, as far as the container can be read."""
+        packets = self._container.demux(self._stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except (av.FFmpegError, ValueError) as error:
+                with contextlib.suppress(av.FFmpegError, ValueError, MemoryError):
+                    yield from self._stream.decode(None)  # what the decoder still holds
+                self._damage.broke_off(_short(error))
+                return
+            if packet is None:
+                self._damage.finish(self._announced())
+                return
+            try:
+                yield from packet.decode()
+            except (av.FFmpegError, ValueError, MemoryError):
+                self._damage.unreadable()
+
+    def _announced(self) -> int | None:
+        """Return how many frames the file says to have; None where it does not, or is known to be a little off."""
+        if self._stream.frames:
+            return self._stream.frames
+        if self._container.duration is None or len(self._container.streams) > 1:
+            return None  # of several streams the longest one counts, and that may be the sound
+        expected = round(self._container.duration / av.time_base * self._fps)
+        return expected if expected > self._damage.good + 1 else None
+
+    def _time_ns(self, picture: VideoFrame) -> int:
+        """Return the source time of a frame."""
         if not self._by_container:
-            return round(self._count * NS_PER_S / self._fps)
-        t_ns = round((float(self._video.get(cv2.CAP_PROP_POS_MSEC)) - self._first_ms) * 1e6)
-        if self._count == 0:
-            return 0
-        return t_ns if t_ns > self._last_ns else self._last_ns + self._interval_ns
+            return round(self._damage.good * NS_PER_S / self._fps)
+        interval_ns = round(NS_PER_S / self._fps)
+        if picture.pts is None or picture.time_base is None:
+            return self._last_ns + interval_ns if self._last_ns >= 0 else 0
+        if self._first_pts is None:
+            self._first_pts = picture.pts
+        t_ns = round(Fraction(picture.pts - self._first_pts) * picture.time_base * NS_PER_S)
+        return t_ns if t_ns > self._last_ns else self._last_ns + interval_ns
+
+
+def grey_of(picture: VideoFrame) -> NDArray[np.uint8]:
+    """Return (H, W) uint8 in memory of its own."""
+    name = picture.format.name
+    if not name.startswith(("yuv", "gray", "nv12", "nv21")) or name in ("yuyv422", "yuvy422"):
+        return upper_8(luma(np.asarray(picture.to_ndarray(format="rgb24"), np.uint8)), 8)
+    bits = picture.format.components[0].bits
+    dtype = np.dtype(np.uint8) if bits <= 8 else np.dtype(">u2" if name.endswith("be") else "<u2")
+    plane: Any = picture.planes[0]  # a buffer, though its stubs do not say so
+    rows: NDArray[Any] = np.frombuffer(plane, dtype).reshape(-1, plane.line_size // dtype.itemsize)
+    values = upper_8(rows[: picture.height, : picture.width].astype(dtype.newbyteorder("="), copy=False), bits)
+    full = name.startswith(("yuvj", "gray")) or picture.color_range == FULL_RANGE
+    return values if full else expand_limited(values)
+
+
+def _open(path: Path) -> tuple[InputContainer, VideoStream]:
+    """Return the container and its first video stream. Raises InputError."""
+    av.logging.set_level(None)  # what is wrong with a file is said once, by a notice or an InputError
+    try:
+        container = av.open(str(path), timeout=READ_LIMIT_S, options={"protocol_whitelist": "file"})
+    except (av.FFmpegError, ValueError, OSError, MemoryError) as error:
+        raise _no_video(path) from error
+    try:
+        if container.format.name.endswith("_pipe") or not container.streams.video:
+            raise _no_video(path)
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        stream.codec_context.options = DECODER_OPTIONS
+    except BaseException as error:
+        container.close()
+        if isinstance(error, (av.FFmpegError, ValueError)):
+            raise _no_video(path) from error
+        raise
+    return container, stream
+
+
+def _no_video(path: Path) -> InputError:
+    return InputError(
+        f"source {path}: expected a video, but it cannot be read as one (cut short, damaged or something else); give a "
+        "video file that FFmpeg can read"
+    )
 
 
 def _refuse_other_kinds(path: Path) -> None:
@@ -117,3 +201,7 @@ def _refuse_other_kinds(path: Path) -> None:
     if b"\0" not in head:
         what = "text or something else" if head else "an empty file"
         raise InputError(f"source {path}: expected a video, got {what}; give a video file that FFmpeg can read")
+
+
+def _short(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

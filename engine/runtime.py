@@ -74,11 +74,11 @@ Outputs = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 """``grade``, ``heads``, ``attention`` of one batch."""
 
 
-def batches(clips: NDArray[np.uint8], shape: tuple[int, ...]) -> list[slice]:
-    """Check clips against (T, H, W) ``shape`` and return the batches of at most ``MAX_BATCH`` to run them in."""
+def batches(clips: NDArray[np.uint8], shape: tuple[int, ...], size: int = MAX_BATCH) -> list[slice]:
+    """Check clips against (T, H, W) ``shape`` and return the batches of at most ``size`` to run them in."""
     if clips.dtype != np.uint8 or clips.ndim != 4 or clips.shape[1:] != shape or not len(clips):
         raise ValueError(f"expected clips (N, {', '.join(map(str, shape))}) uint8, got {clips.shape} {clips.dtype}")
-    return [slice(start, start + MAX_BATCH) for start in range(0, len(clips), MAX_BATCH)]
+    return [slice(start, start + size) for start in range(0, len(clips), size)]
 
 
 def joined(parts: Sequence[Outputs]) -> Grades:

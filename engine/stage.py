@@ -5,6 +5,7 @@ It knows the link, the order of work and the clock; the answers come from a Runt
 
 import hashlib
 import time
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,7 +43,7 @@ def run(context: StageContext) -> None:
     artifact = Artifact.open(config.engine.model)
     check_window(artifact, config.window)
     with open_verified_runtime(artifact, config.engine.runtime, config.engine.threads) as runtime:
-        seconds = warm_up(runtime, config.window)
+        seconds = warm_up(runtime, config.window, context.carry_on)
         control.patience_s = max(PATIENCE_S, 5 * MAX_BATCH * seconds[1])
         buffer = EveryWindow() if context.lossless else NewestPerSperm(worthwhile_batch(seconds))
         with (
@@ -150,15 +151,17 @@ def check_window(artifact: Artifact, window: WindowSettings) -> None:
         )
 
 
-def warm_up(runtime: Runtime, window: WindowSettings) -> dict[int, float]:
-    """Run batches of growing size while they pay, and return the seconds each took."""
+def warm_up(runtime: Runtime, window: WindowSettings, beat: Callable[[], object]) -> dict[int, float]:
+    """Run batches of growing size while they pay, and return the seconds each took; ``beat`` is called in between."""
     seconds: dict[int, float] = {}
     for size in (1, 2, 4, MAX_BATCH):
         clips = np.full((size, window.frames, window.size, window.size), 128, np.uint8)
         runtime.infer(clips)  # the first run of a shape allocates
+        beat()
         start = time.perf_counter()
         runtime.infer(clips)
         seconds[size] = time.perf_counter() - start
+        beat()
         if seconds[size] > WORTHWHILE_BATCH * seconds[1]:
             break
     return seconds

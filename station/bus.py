@@ -147,6 +147,7 @@ class Receiver(Generic[Item]):
         self._end_seen = False
         self._arrived = threading.Condition()
         self._closing = False
+        self._fault: BaseException | None = None
         self._socket = context.socket(zmq.SUB)
         self._socket.rcvhwm = QUEUE_LOSSLESS if lossless else QUEUE_LIVE
         self._socket.linger = 0
@@ -165,6 +166,8 @@ class Receiver(Generic[Item]):
             while item is None and not self._end_seen and self._read(max(0.0, deadline - time.monotonic())):
                 item = self._buffer.take()
             return item
+        if self._fault is not None:
+            raise self._fault
         with self._arrived:
             item = self._buffer.take()
             if item is None and not self._end_seen:
@@ -191,8 +194,11 @@ class Receiver(Generic[Item]):
         self.close()
 
     def _drain(self) -> None:
-        while not self._closing:
-            self._read(POLL_MS / 1000)
+        try:
+            while not self._closing:
+                self._read(POLL_MS / 1000)
+        except BaseException as error:  # a thread that dies unseen would look like a link on which nothing comes
+            self._fault = error
 
     def _read(self, timeout_s: float) -> bool:
         """Move one message from socket to buffer; False: none came in time."""

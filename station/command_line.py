@@ -25,6 +25,8 @@ examples:
   python run_station.py --source clip.mp4 --select 320,240     a video file, the sperm nearest to x 320, y 240 px
   python run_station.py --source clip.mp4 --speed max --headless --summary s.json
                                                                every frame of a file, as fast as the machine can
+  python run_station.py --source basler:SERIAL                 a Basler camera (needs the extra basler)
+  python run_station.py doctor                                 check this machine and its cameras; exit code 1: unfit
 
 while it runs:  q quits; so do Ctrl-C and SIGTERM
 exit code:      0 ended as asked   1 a stage died or hung   2 something that was given cannot be used
@@ -109,8 +111,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--config", type=Path, metavar="FILE", help="TOML file with the settings (docs/configuration.md lists them)")
     add(
         "--source",
-        metavar="simulated|PATH",
-        help="where frames come from: the simulated microscope (default), a video file, or a folder of pictures",
+        metavar="simulated|PATH|basler[:SERIAL]",
+        help="where frames come from: the simulated microscope (default), a video file, a TIFF stack, a folder of "
+        "pictures, or a Basler camera",
     )
     add(
         "--select",

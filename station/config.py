@@ -26,11 +26,35 @@ class SourceSettings(Section):
     """[source] Where frames come from."""
 
     kind: str = "simulated"
-    """"simulated", or the path of a video file or of a folder of pictures."""
+    """"simulated", "basler" or "basler:SERIAL", or the path of a video file, a TIFF stack or a folder of pictures."""
     fps: PositiveFloat | None = None
-    """Frame rate to go by instead of the source's own, 1/s; None: what the source says, 15 for a folder of pictures."""
+    """Frame rate to go by instead of the source's own, 1/s; None: what the source says, 15 for pictures that do not."""
     um_per_px: PositiveFloat | None = None
     """Micrometres per px of the source, where it is known."""
+    bits: Annotated[int, Field(ge=8, le=16)] | None = None
+    """Bits that pictures of more than 8 bits really use; None: what the file says, else all of them."""
+
+
+class CameraSettings(Section):
+    """[camera] What a camera is told; what is None stays as the camera has it."""
+
+    pixel_format: str = "Mono8"
+    """By the camera's own name. All but Mono8 is converted to 8-bit grey, at a cost that is measured and said."""
+    width: Annotated[int, Field(ge=1, le=65535)] | None = None
+    height: Annotated[int, Field(ge=1, le=65535)] | None = None
+    offset_x: Annotated[int, Field(ge=0, le=65535)] | None = None
+    """Left edge of the picture on the sensor, px; None: a picture of a given width lies in the middle."""
+    offset_y: Annotated[int, Field(ge=0, le=65535)] | None = None
+    exposure_us: PositiveFloat | None = None
+    gain: Annotated[float, Field(ge=0)] | None = None
+    """In the camera's own unit: dB, or steps where the camera counts in steps (classic GigE)."""
+    fps: PositiveFloat | None = None
+    """Frame rate of free run, 1/s."""
+    trigger: Literal["off", "line1", "line2", "line3", "line4"] = "off"
+    """"off": free run; else each signal on that input exposes one frame, and [source] fps says how often it comes."""
+    trigger_edge: Literal["rising", "falling"] = "rising"
+    buffers: Annotated[int, Field(ge=2, le=1024)] = 32
+    """Frames that the driver can hold while this process is kept from running."""
 
 
 class SimulatedSettings(Section):
@@ -55,6 +79,9 @@ class TrackerSettings(Section):
     """[tracker] How selected sperm are followed."""
 
     matcher: Literal["auto", "opencv", "torch"] = "auto"
+    """What matches: OpenCV on the CPU, or torch (for CUDA); "auto": OpenCV, which keeps up with dozens of sperm."""
+    head_px: Annotated[float, Field(ge=6, le=300)] | None = None
+    """Edge of the box round a head in px, about twice the head's length; None: measured at the first selection."""
 
 
 class WindowSettings(Section):
@@ -70,7 +97,8 @@ class WindowSettings(Section):
 class EngineSettings(Section):
     """[engine] Which network, on what."""
 
-    model: str = "models/demo"
+    model: str = str(Path(__file__).resolve().parent.parent / "models" / "demo")
+    """Folder of the artifact; the one in this repository unless another is named."""
     runtime: Literal["auto", "onnxruntime", "tensorrt_rtx", "tensorrt"] = "auto"
     threads: Annotated[int, Field(ge=0, le=256)] = 0
     """Threads of the network on a CPU; 0: all cores but one, at least one, so that the tracker keeps a core."""
@@ -87,6 +115,7 @@ class Config(Section):
 
     source: SourceSettings = SourceSettings()
     simulated: SimulatedSettings = SimulatedSettings()
+    camera: CameraSettings = CameraSettings()
     tracker: TrackerSettings = TrackerSettings()
     window: WindowSettings = WindowSettings()
     engine: EngineSettings = EngineSettings()

@@ -11,6 +11,7 @@ from enum import StrEnum
 from station.clock import NS_PER_MS, NS_PER_S
 from station.messages import GradeInfo, Percentiles, StageName, StageState, TrackInfo, TrackState
 from station.snapshot import RATE_WINDOW_S, Snapshot
+from station.stride import differs
 
 NO_PROGRESS_S = 0.5
 """A running stage that stands still for longer than this is shown as such."""
@@ -150,6 +151,14 @@ def scale_doubt(snapshot: Snapshot) -> str:
     return "scale differs" if differs else ""
 
 
+def rate_doubt(snapshot: Snapshot) -> str:
+    """Return why the windows' frame rate does not fit the model's, in a few words; empty where it does."""
+    model, window_fps = snapshot.model, snapshot.window_fps
+    if model is None or window_fps is None:
+        return ""
+    return "frame rate differs" if differs(window_fps, model.fps) else ""
+
+
 class Overall(StrEnum):
     """The whole station in one word."""
 
@@ -204,6 +213,11 @@ def cautions(snapshot: Snapshot) -> list[str]:
         scale = snapshot.source.um_per_px
         given = "source scale not known" if scale is None else f"source has {scale:.3g} um/px"
         lines.append(f"{given}, model made for {snapshot.model.um_per_px:.3g} um/px: grades may not apply")
+    if rate_doubt(snapshot) and snapshot.model is not None:
+        lines.append(
+            f"windows at {snapshot.window_fps:.1f} frames/s, the model is made for {snapshot.model.fps:.1f}: "
+            "motion looks different to it, its grades may not apply"
+        )
     lines += snapshot.notices
     for name in StageName:
         status = snapshot.stage(name).status
@@ -219,15 +233,25 @@ def state_counts(snapshot: Snapshot) -> Counter[TrackState]:
     return Counter(track.state for track in snapshot.tracks.tracks) if snapshot.tracks else Counter()
 
 
-def _standing(snapshot: Snapshot, track: TrackInfo, grade: GradeInfo | None, age_ms: float | None) -> Standing:
-    if grade is None or age_ms is None or snapshot.tracks is None:
+def without_time(track: TrackInfo, grade: GradeInfo | None, window_frames: int) -> Standing:
+    """Return what the newest grade of a sperm is worth by what has become of the sperm since, its age aside."""
+    if grade is None:
         return Standing.NONE
     if track.state is TrackState.LOST:
         return Standing.BEFORE_LOSS
     if track.state is TrackState.UNCERTAIN:
         return Standing.BEFORE_DOUBT
-    if track.filled < snapshot.tracks.window_frames or grade.frame_seq < track.unbroken_since:
+    if track.filled < window_frames or grade.frame_seq < track.unbroken_since:
         return Standing.BEFORE_GAP
+    return Standing.CURRENT
+
+
+def _standing(snapshot: Snapshot, track: TrackInfo, grade: GradeInfo | None, age_ms: float | None) -> Standing:
+    if age_ms is None or snapshot.tracks is None:
+        return Standing.NONE
+    standing = without_time(track, grade, snapshot.tracks.window_frames)
+    if standing is not Standing.CURRENT:
+        return standing
     too_old = snapshot.speed == "live" and age_ms > STALE_S * 1000
     return Standing.STALE if too_old or not positions_current(snapshot) else Standing.CURRENT
 

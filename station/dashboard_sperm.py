@@ -11,6 +11,7 @@ from station.dashboard_facts import (
     Standing,
     condition,
     positions_current,
+    rate_doubt,
     scale_doubt,
     sperm_views,
 )
@@ -119,11 +120,11 @@ def _distribution(grade: GradeInfo, cell: int, letters: bool, holds: bool, glyph
 
 
 def _worth(snapshot: Snapshot, view: SpermView) -> str:
-    """Return what the grade is worth. "valid" is said only where window, model and scale all allow it."""
+    """Return what the grade is worth. "valid" is said only where window, model, scale and frame rate all allow it."""
     if view.standing is not Standing.CURRENT or view.grade is None:
         return "STALE" if view.standing is Standing.STALE else view.standing.value
     validity = view.grade.validity
-    model, doubt = snapshot.model, scale_doubt(snapshot)
+    model, doubt = snapshot.model, scale_doubt(snapshot) or rate_doubt(snapshot)
     if model is None:
         return "model unknown"
     if model.demonstration:

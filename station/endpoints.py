@@ -1,11 +1,12 @@
-"""The addresses of one session's sockets, private to the user who started it.
+"""The addresses of one session's sockets.
 
 Unix sockets in a folder that only the user can enter, where the platform has them and the path is short enough for
-the kernel; else TCP on the loopback interface.
+the kernel; else TCP on the loopback interface, which every user of the same machine can reach.
 """
 
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -36,7 +37,7 @@ def private_endpoints() -> Iterator[Endpoints]:
     """Make the addresses of a session; its folder is gone when the block is left."""
     folder = Path(tempfile.mkdtemp(prefix="rostfine-"))  # mode 0700
     try:
-        if zmq.has("ipc") and len(str(folder)) + len("/windows") <= MAX_IPC_PATH:
+        if sys.platform != "win32" and zmq.has("ipc") and len(str(folder)) + len("/windows") <= MAX_IPC_PATH:
             addresses = {link: f"ipc://{folder}/{link}" for link in LINKS}
         else:
             ports = _free_ports(len(LINKS))

@@ -1,33 +1,44 @@
 """What a run says on standard output: a line now and then without a dashboard, and a closing report."""
 
+import textwrap
 from typing import Any
 
+from station.dashboard_facts import cautions
 from station.dashboard_text import percent
-from station.messages import GRADES, StageName
+from station.messages import GRADES, StageName, Validity
 from station.snapshot import Snapshot
 from station.summary import NOTICE
 
 EVERY_S = 5.0
+WIDTH = 80
+DEMONSTRATION = "DEMONSTRATION model: its grades mean nothing about real sperm."
 
 
 class HeadlessReport:
-    """Prints what is running, once, and a line on progress every few seconds."""
+    """Prints what is running and what is doubtful about it, once each, and a line on progress every few seconds."""
 
     def __init__(self) -> None:
         self._introduced = False
         self._next_s = EVERY_S
+        self._said: set[str] = set()
 
     def show(self, snapshot: Snapshot) -> None:
         """Take in the state of the run; print where there is something to say."""
         source, model = snapshot.source, snapshot.model
-        if not self._introduced and source is not None and model is not None:
+        if source is None or model is None:
+            return
+        if not self._introduced:
             self._introduced = True
-            demonstration = (
-                " (a demonstration: its grades mean nothing about real sperm)" if model.demonstration else ""
-            )
             print(NOTICE)
             print(f"source  {source.name}, {source.width} x {source.height} px, {source.fps:g} frames/s")
-            print(f"model   {model.name}{demonstration}, {model.runtime}", flush=True)
+            print(f"model   {model.name}, {model.runtime}")
+            if model.demonstration:
+                print(DEMONSTRATION, flush=True)
+        for caution in cautions(snapshot):
+            kind = "".join(letter for letter in caution if not letter.isdigit())  # a count that rises is said once
+            if kind not in self._said:
+                self._said.add(kind)
+                print(_caution(caution), flush=True)
         if snapshot.elapsed_s >= self._next_s:
             self._next_s = snapshot.elapsed_s + EVERY_S
             counts = {stage: view.status.counters for stage, view in snapshot.stages.items() if view.status}
@@ -39,21 +50,35 @@ class HeadlessReport:
 def closing_report(summary: dict[str, Any]) -> str:
     """Return what a person wants to know when the run is over, from the summary document; lines of 80 at most."""
     frames, latency = summary["frames"], summary["latency_ms"]["exposure_to_grade"]
+    graded = f"{summary['grades']}"
+    if latency["p50"] is not None:
+        graded += f", exposure to grade p50 {latency['p50']:.0f} ms, p95 {latency['p95']:.0f} ms"
     lines = [
+        f"ended   {summary['ended']}",
         f"frames  {frames['captured']} captured, {frames['tracked']} tracked, {frames['dropped']} dropped",
-        f"grades  {summary['grades']}, exposure to grade p50 {latency['p50']:.0f} ms, p95 {latency['p95']:.0f} ms",
+        f"grades  {graded}",
     ]
     for sperm in summary["sperm"]:
-        last, state = sperm["last"], sperm["state"] or "not seen"
-        if last is None:
-            lines.append(f"sperm {sperm['id']:>2}  now {state}, never graded")
-            continue
-        shares = " ".join(f"{letter} {percent(p)}" for letter, p in zip(GRADES, last["grade"], strict=True))
-        lines.append(
-            f"sperm {sperm['id']:>2}  now {state}, {sperm['grades']} grades, the last at frame {last['frame_seq']}:"
-        )
-        lines.append(f"          RoSTFine grade {shares} ({last['validity']})")
+        lines += _sperm_lines(sperm)
+    lines += [_caution(caution) for caution in summary["cautions"]]
     if summary["model"] and summary["model"]["demonstration"]:
-        lines.append("DEMONSTRATION model: its grades mean nothing about real sperm.")
+        lines.append(DEMONSTRATION)
     lines.append(NOTICE)
     return "\n".join(lines)
+
+
+def _sperm_lines(sperm: dict[str, Any]) -> list[str]:
+    last, state = sperm["last"], sperm["state"] or "not seen"
+    if last is None:
+        return [f"sperm {sperm['id']:>2}  {state} at the end, never graded"]
+    shares = " ".join(f"{letter} {percent(p)}" for letter, p in zip(GRADES, last["grade"], strict=True))
+    padded = ", padded at the frame's edge" if last["validity"] == Validity.PADDED else ""
+    return [
+        f"sperm {sperm['id']:>2}  {state} at the end, {sperm['grades']} grades",
+        f"          RoSTFine grade {shares}",
+        f"          of frame {last['frame_seq']}, {last['frames_ago']} before the end: {last['standing']}{padded}",
+    ]
+
+
+def _caution(text: str) -> str:
+    return textwrap.fill(f"! {text}", WIDTH, subsequent_indent="  ")

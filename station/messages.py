@@ -105,7 +105,7 @@ class WindowsHeader(Header):
 
     frame_seq: Count
     trace: Trace
-    shape: Annotated[list[Count], Field(min_length=4, max_length=4)]
+    shape: Annotated[list[Annotated[int, Field(ge=1, le=65535)]], Field(min_length=4, max_length=4)]
     dtype: Literal["uint8"] = "uint8"
     windows: list[WindowInfo]
 

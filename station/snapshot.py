@@ -41,6 +41,8 @@ class Snapshot:
     elapsed_s: float
     """Since the start of the run."""
     speed: Literal["live", "max"] = "live"
+    window_fps: float | None = None
+    """Frames per second of source time in a window, once the source is known."""
     stages: Mapping[StageName, StageView] = field(default_factory=dict)
     """A stage that is missing here counts as not heard of yet."""
     tracks: TracksHeader | None = None

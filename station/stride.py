@@ -20,11 +20,6 @@ def window_stride(setting: int | Literal["auto"], source_fps: float, model_fps: 
     return below if source_fps / below / model_fps < model_fps * (below + 1) / source_fps else below + 1
 
 
-def mismatch(source_fps: float, stride: int, model_fps: float | None) -> str:
-    """Return a notice where the windows' frame rate is not what the model was made for, else an empty text."""
-    if model_fps is None:
-        return ""
-    window_fps = source_fps / stride
-    if abs(window_fps / model_fps - 1) <= TOLERANCE:
-        return ""
-    return f"windows at {window_fps:.1f} frames/s, the model was made for {model_fps:.1f}: motion looks different to it"
+def differs(window_fps: float, model_fps: float | None) -> bool:
+    """Return whether the windows' frame rate is so far from the model's that motion looks different to it."""
+    return model_fps is not None and abs(window_fps / model_fps - 1) > TOLERANCE

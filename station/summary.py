@@ -4,49 +4,39 @@ It knows what the stages report, not how they came to it.
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from station.clock import NS_PER_MS
+from station.dashboard_facts import cautions, without_time
 from station.errors import InputError
-from station.messages import Percentiles, StageName, StageStatus, TrackInfo
+from station.messages import Percentiles, SpermTally, StageName, StageStatus, TrackInfo
+from station.snapshot import Snapshot
 
 NOTICE = "For research use only. Not for use in diagnostic procedures."
 
 
-def summarise(statuses: dict[StageName, StageStatus], tracks: list[TrackInfo], restarts: int) -> dict[str, Any]:
+def summarise(snapshot: Snapshot, tracks: list[TrackInfo], *, ended: str, restarts: int = 0) -> dict[str, Any]:
     """Return the document; parts that a stage did not live to report are null or zero.
 
-    ``tracks`` is the newest word on each sperm. All durations are in ms; a grade's age is its exposure-to-grade time.
+    Args:
+        snapshot: The last one of the run.
+        tracks: The newest word on each sperm that was ever followed.
+        ended: Why the run ended, in a few words.
+        restarts: How often a stage was started again.
+
+    A grade's ``age_ms`` is its exposure-to-grade time, ``frames_ago`` how many frames have been tracked since,
+    ``standing`` what it is worth by what has become of the sperm since. All durations are in ms.
     """
-    capture, tracker, engine = (statuses.get(stage) for stage in StageName)
-    source = capture.source if capture else None
-    model = engine.model if engine else None
+    capture, tracker, engine = (snapshot.stage(stage).status for stage in StageName)
+    source, model = snapshot.source, snapshot.model
     tallies = {tally.sperm_id: tally for tally in engine.sperm} if engine else {}
     newest = {track.sperm_id: track for track in tracks}
-    sperm = []
-    for sperm_id in sorted(tallies.keys() | newest.keys()):
-        tally, track = tallies.get(sperm_id), newest.get(sperm_id)
-        last = tally.last if tally else None
-        place = track or last
-        sperm.append(
-            {
-                "id": sperm_id,
-                "x": place.x if place else None,
-                "y": place.y if place else None,
-                "state": track.state if track else None,
-                "grades": tally.grades if tally else 0,
-                "last": last
-                and {
-                    "grade": last.grade,
-                    "frame_seq": last.frame_seq,
-                    "age_ms": (last.trace.t_grade_ns - last.trace.t_exposure_ns) / NS_PER_MS,
-                    "validity": last.validity,
-                },
-            }
-        )
     return {
         "notice": NOTICE,
+        "ended": ended,
+        "cautions": cautions(snapshot),
         "source": source and source.name,
         "runtime": model and model.runtime,
         "model": model and {"name": model.name, "sha256": model.sha256, "demonstration": model.demonstration},
@@ -55,6 +45,7 @@ def summarise(statuses: dict[StageName, StageStatus], tracks: list[TrackInfo], r
             "tracked": _count(tracker, "tracked"),
             "dropped": _count(tracker, "dropped") + _count(capture, "lost_by_source"),
         },
+        "windows": {"replaced": _count(engine, "replaced"), "lost": _count(engine, "lost")},
         "grades": _count(engine, "grades"),
         "grades_sha256": engine.digest if engine else "",
         "latency_ms": {
@@ -65,30 +56,67 @@ def summarise(statuses: dict[StageName, StageStatus], tracks: list[TrackInfo], r
             "engine": _latency(engine, "engine"),
         },
         "restarts": restarts,
-        "sperm": sperm,
+        "sperm": [
+            _sperm(sperm_id, tallies.get(sperm_id), newest.get(sperm_id), snapshot)
+            for sperm_id in sorted(tallies.keys() | newest.keys())
+        ],
     }
 
 
-def check_summary(path: Path | None) -> None:
-    """Raise InputError where a summary could not be written, before anything runs for it."""
-    if path is not None and (path.is_dir() or not path.parent.is_dir()):
-        raise InputError(f"summary {path}: expected the path of a file in a folder that exists; give another")
+def _sperm(sperm_id: int, tally: SpermTally | None, track: TrackInfo | None, snapshot: Snapshot) -> dict[str, Any]:
+    last, tracks = tally.last if tally else None, snapshot.tracks
+    place = track or last
+    return {
+        "id": sperm_id,
+        "x": place.x if place else None,
+        "y": place.y if place else None,
+        "state": track.state if track else None,
+        "grades": tally.grades if tally else 0,
+        "last": last
+        and {
+            "grade": last.grade,
+            "frame_seq": last.frame_seq,
+            "frames_ago": tracks.frame_seq - last.frame_seq if tracks else None,
+            "age_ms": (last.trace.t_grade_ns - last.trace.t_exposure_ns) / NS_PER_MS,
+            "validity": last.validity,
+            "standing": without_time(track, last, tracks.window_frames) if track and tracks else None,
+        },
+    }
 
 
-def write_summary(path: Path, document: dict[str, Any]) -> None:
-    """Write the document. Raises InputError where the file cannot be written."""
-    try:
-        path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-    except OSError as error:
-        raise InputError(
-            f"summary {path}: cannot be written ({error.strerror}); give a path in a folder that exists"
-        ) from error
+class SummaryFile:
+    """Where the summary goes: tried before the run; an older file there stays until the new one is whole.
+
+    Raises InputError where nothing can be written there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+        if path.is_dir():
+            raise InputError(f"summary {path}: is a folder; give the path of a file")
+        self._write("")
+        self._partial.unlink()
+
+    def write(self, document: dict[str, Any]) -> None:
+        """Write the document, whole or not at all."""
+        self._write(json.dumps(document, indent=2) + "\n")
+        self._partial.replace(self._path)
+
+    def _write(self, text: str) -> None:
+        try:
+            self._partial.write_text(text, encoding="utf-8")
+        except OSError as error:
+            raise InputError(
+                f"summary {self._path}: cannot be written ({error.strerror}); give a path in a folder that exists"
+            ) from error
 
 
 def _count(status: StageStatus | None, name: str) -> int:
     return status.counters.get(name, 0) if status else 0
 
 
-def _latency(status: StageStatus | None, name: str) -> dict[str, float]:
+def _latency(status: StageStatus | None, name: str) -> dict[str, float | None]:
+    """Return the percentiles in ms; null where nothing was measured."""
     values = (status.latency_ms.get(name) if status else None) or Percentiles()
-    return {key: round(getattr(values, key), 3) for key in ("p50", "p95", "p99", "max")}
+    return {key: round(getattr(values, key), 3) if values.count else None for key in ("p50", "p95", "p99", "max")}

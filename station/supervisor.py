@@ -22,6 +22,8 @@ from station.stride import window_stride
 
 UPSTREAM_OF = {StageName.ENGINE: StageName.TRACKER, StageName.TRACKER: StageName.CAPTURE}
 START_TIMEOUT_S = 60.0
+SLEPT_S = 1.0
+"""The supervisor polls many times a second; where it has not for so long, it was itself suspended."""
 GRACE_S = 1.2
 """Between asking the stages to stop and terminating them; together with KILL_S within the 2 s that ending may take."""
 KILL_S = 0.4
@@ -47,6 +49,7 @@ class Supervisor:
         self._endpoints = endpoints
         self._centre = ControlCentre(context, endpoints.control)
         self._started: set[StageName] = set()
+        self._polled_ns = now_ns()
         self._processes: dict[StageName, BaseProcess] = {
             stage: spawn.Process(target=run_stage, args=(stage, module, config, endpoints), name=stage.value)
             for stage, module in modules.items()
@@ -56,21 +59,25 @@ class Supervisor:
     def finished(self) -> bool:
         """True once the last stage of the chain has dealt with everything that came and said so."""
         engine = self.statuses.get(StageName.ENGINE)
-        return engine is not None and engine.state is StageState.ENDED
+        return engine is not None and engine.state is StageState.ENDED and not self._dead(StageName.ENGINE)
 
     def poll(self, timeout_s: float) -> None:
         """Take in heartbeats for at most ``timeout_s``, start stages that are due, and check on all of them.
 
         Raises InputError where a stage found the user's input unusable, StageError where one died or hangs.
         """
+        slept = now_ns() - self._polled_ns > SLEPT_S * NS_PER_S
         for status in self._centre.poll(timeout_s):
             before = self.statuses.get(status.stage)
             if before is None or status.progress > before.progress or status.state != before.state:
                 self.progressed_ns[status.stage] = now_ns()
             self.statuses[status.stage] = status
+        self._polled_ns = now_ns()
+        if slept:  # this process stood still itself (Ctrl-Z, a lid closed): nobody else's silence counts
+            self.progressed_ns = dict.fromkeys(self.progressed_ns, self._polled_ns)
+        for stage in self._processes:
+            self._check(stage)
         self._start_due_stages()
-        for stage, process in self._processes.items():
-            self._check(stage, process)
 
     def stop(self) -> None:
         """End all stages: ask, then terminate, then kill. May be called more than once."""
@@ -78,6 +85,9 @@ class Supervisor:
         for stage, process in self._processes.items():
             if process.is_alive():
                 self._centre.send(stage, CommandName.STOP)
+            status = self.statuses.get(stage)
+            if status is None or status.state is StageState.STARTING:
+                process.kill()  # it listens to nobody while it loads, and holds nothing yet
         deadline = time.monotonic() + GRACE_S
         while any(process.is_alive() for process in alive) and time.monotonic() < deadline:
             for status in self._centre.poll(0.01):
@@ -97,7 +107,7 @@ class Supervisor:
         try:
             for stage, process in self._processes.items():
                 process.start()
-                self.progressed_ns[stage] = now_ns()
+                self.progressed_ns[stage] = self._polled_ns = now_ns()
         except BaseException:
             self.__exit__()
             raise
@@ -134,28 +144,28 @@ class Supervisor:
         stride = window_stride(self._config.window.stride, source.fps, model.fps)
         self._centre.send(stage, CommandName.START, stride=stride)
 
-    def _check(self, stage: StageName, process: BaseProcess) -> None:
+    def _check(self, stage: StageName) -> None:
+        """Raise the error of a stage that has failed, died or hangs."""
+        if self._dead(stage):
+            for late in self._centre.poll(0.1):  # its last words may still be on their way
+                self.statuses[late.stage] = late
         status = self.statuses.get(stage)
         if status is not None and status.state is StageState.FAILED:
             if status.user_error:
                 raise InputError(status.error)
             raise StageError(f"the {stage} stage failed: {status.error}\n{status.details}")
-        if status is not None and status.state is StageState.ENDED:
-            return
-        if not process.is_alive():
-            # Its last words may still be on their way through the socket.
-            for late in self._centre.poll(0.1):
-                self.statuses[late.stage] = late
-            late_status = self.statuses.get(stage)
-            if late_status is not None and late_status is not status:
-                self._check(stage, process)
-                return
-            raise StageError(f"the {stage} stage died ({_how(process.exitcode)}){self._log_tail(stage)}")
+        if self._dead(stage):  # a stage that has ended well waits to be told to stop
+            exitcode = self._processes[stage].exitcode
+            raise StageError(f"the {stage} stage died ({_how(exitcode)}){self._log_tail(stage)}")
         silent_s = (now_ns() - self.progressed_ns[stage]) / NS_PER_S
         starting = status is None or status.state is StageState.STARTING
         limit_s = START_TIMEOUT_S if starting or status is None else status.patience_s
         if silent_s > limit_s:
             raise StageError(f"the {stage} stage hangs: no progress for {silent_s:.1f} s{self._log_tail(stage)}")
+
+    def _dead(self, stage: StageName) -> bool:
+        process = self._processes.get(stage)
+        return process is not None and not process.is_alive()
 
     def _log_tail(self, stage: StageName) -> str:
         """Return the end of what the stage printed, on lines of its own."""
@@ -169,4 +179,4 @@ class Supervisor:
 def _how(exitcode: int | None) -> str:
     if exitcode is not None and exitcode < 0:
         return f"signal {-exitcode}"
-    return f"exit code {exitcode}"
+    return "it was told to from outside" if exitcode == 0 else f"exit code {exitcode}"

@@ -14,7 +14,7 @@ from station.config import Config
 from station.endpoints import Endpoints
 from station.messages import GradeInfo, GradesHeader, StageName, StageState, TrackInfo, TracksHeader
 from station.snapshot import RateMeter, Snapshot, StageView
-from station.stride import mismatch, window_stride
+from station.stride import window_stride
 from station.supervisor import Supervisor
 
 OVERTIME_S = 1.0
@@ -74,8 +74,9 @@ class Watch:
             },
             tracks=self._tracks,
             grades=dict(self._grades),
-            drops=self._drops(supervisor),
-            notices=tuple(filter(None, [self._rate_notice(supervisor)])),
+            window_fps=self._window_fps(supervisor),
+            drops=self._losses(supervisor),
+            notices=tuple(self._notices(supervisor)),
         )
 
     def overtime(self, supervisor: Supervisor) -> bool:
@@ -101,18 +102,25 @@ class Watch:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _drops(self, supervisor: Supervisor) -> dict[str, int]:
+    def _losses(self, supervisor: Supervisor) -> dict[str, int]:
         counts = {stage: status.counters for stage, status in supervisor.statuses.items()}
         capture, tracker, engine = (counts.get(stage, {}) for stage in StageName)
         return {
             "camera": capture.get("lost_by_source", 0),
-            "capture to tracker": tracker.get("dropped", 0),
-            "tracker to engine": engine.get("lost", 0),
+            "to tracker": tracker.get("dropped", 0),
+            "to engine": engine.get("lost", 0),
+            "windows replaced": engine.get("replaced", 0),
         }
 
-    def _rate_notice(self, supervisor: Supervisor) -> str:
+    def _window_fps(self, supervisor: Supervisor) -> float | None:
         capture, engine = (supervisor.statuses.get(stage) for stage in (StageName.CAPTURE, StageName.ENGINE))
         if capture is None or engine is None or capture.source is None or engine.model is None:
-            return ""
-        stride = window_stride(self._config.window.stride, capture.source.fps, engine.model.fps)
-        return mismatch(capture.source.fps, stride, engine.model.fps)
+            return None
+        fps = capture.source.fps
+        return fps / window_stride(self._config.window.stride, fps, engine.model.fps)
+
+    def _notices(self, supervisor: Supervisor) -> list[str]:
+        """Return what the counters say about the machine: it keeps up or it does not."""
+        capture = supervisor.statuses.get(StageName.CAPTURE)
+        late = capture.counters.get("late", 0) if capture else 0
+        return [f"{late} frames came late by more than a frame interval: this machine is too slow"] if late else []

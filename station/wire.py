@@ -4,6 +4,7 @@
 This module knows the format; it knows nothing of sockets.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -90,7 +91,7 @@ def _pixels(header: Header, parts: Sequence[Any]) -> NDArray[np.uint8] | None:
     if len(parts) != 3:
         raise MessageError(f"expected 3 parts with pixels, got {len(parts)}")
     raw = memoryview(parts[2])
-    expected = int(np.prod(shape, dtype=np.int64))
+    expected = math.prod(shape)
     if raw.nbytes != expected:
         raise MessageError(f"expected {expected} bytes of pixels for {shape}, got {raw.nbytes}")
     return np.frombuffer(raw, np.uint8).reshape(shape)

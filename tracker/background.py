@@ -5,10 +5,12 @@ over contiguous bytes, and the median is the middle plane. A frame refreshes eve
 spreads the work evenly over the frames.
 
 The memory is addressed modulo the frame's height and width: when the stage moves, the picture's origin moves in it and
-only the rows and columns that came into sight are written anew. A pixel that is new has one sample and otherwise as many
-of the lowest as of the highest grey level, which leave the median of the true ones alone. This module knows no heads
-and measures no motion; it is told how far the field has moved.
+only the rows and columns that came into sight are written anew. A pixel that is new has one sample and otherwise as
+many of the lowest as of the highest grey level, which leave the median of the true ones alone. This module knows no
+heads and measures no motion; it is told how far the field has moved.
 """
+
+import itertools
 
 import cv2
 import numpy as np
@@ -19,7 +21,7 @@ BANDS = 32
 
 
 class Background:
-    """Rolling median of ``samples`` (odd) samples per pixel, one every ``stride`` frames. Memory: 2 x samples x H x W."""
+    """Rolling median of ``samples`` (odd) samples per pixel, one every ``stride`` frames; 2 x samples x H x W bytes."""
 
     def __init__(self, height: int, width: int, samples: int, stride: int) -> None:
         """Allocate; ``samples`` and ``stride`` are in frames of this source."""
@@ -29,7 +31,7 @@ class Background:
         self._sorted = np.empty((samples, height, width), np.uint8)
         self._median = np.zeros((height, width), np.uint8)
         edges = np.linspace(0, height, min(BANDS, height) + 1).round().astype(int)
-        self._bands = [(int(a), int(b)) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+        self._bands = [(int(a), int(b)) for a, b in itertools.pairwise(edges)]
         self._slot = 0
         self._frame = 0
         self._origin = np.zeros(2)
@@ -86,7 +88,9 @@ class Background:
             self._median, move, (self._width, self._height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
         )
 
-    def _begin(self, rows: slice | NDArray[np.int64], columns: slice | NDArray[np.int64], new: NDArray[np.uint8]) -> None:
+    def _begin(
+        self, rows: slice | NDArray[np.int64], columns: slice | NDArray[np.int64], new: NDArray[np.uint8]
+    ) -> None:
         """Make ``new`` the only true sample of some pixels, in the slot before the next one to be overwritten."""
         half = self._samples // 2
         self._sorted[:half, rows, columns] = 0

@@ -13,12 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.frame import FieldFrame, Floats
-from tracker.matching import cut
+from tracker.matching import cut, vertex
 
-SCALES = tuple(1.5 * 1.15**k for k in range(20))
+SCALE_STEP = 1.15
+SCALES = tuple(1.2 * SCALE_STEP**k for k in range(20))
 """Standard deviations in px at which the head size is sought."""
-HEAD_PER_SCALE = 8.2
+SIZE_PERCENT = 70.0
+HEAD_PER_SCALE = 7.9
 """Edge of the box round a head, in standard deviations of its best scale (from hand-made boxes)."""
+AREA_PX, MIDDLE_PX = 60, 8
+"""Half edges of the area that is measured, and of its middle, where the answer counts."""
+LEADING = 15
+MOVING_WEIGHT = 3.0
 SURROUND = 1.2
 """Radius of the surroundings that a head is compared with, in head sizes (standard deviation)."""
 APART = 0.4
@@ -72,7 +78,8 @@ def find_candidates(field: FieldFrame) -> list[Candidate]:
 
 
 def snap(field: FieldFrame, x: float, y: float) -> tuple[float, float]:
-    """Return the head that a point (x, y) in px means: the highest contrast plus energy, weighted by nearness.
+    """Return the head that a point (x, y) in px means: the highest contrast plus energy, which counts
+    more because what moves is meant, weighted by nearness.
 
     Where there is nothing so near, the nearest candidate within SNAP; where there is none, the point itself.
     """
@@ -80,7 +87,7 @@ def snap(field: FieldFrame, x: float, y: float) -> tuple[float, float]:
     reach = math.ceil(2.5 * NEARNESS * size)
     contrast = contrast_map(field.pixels, size)
     left, top = round(x), round(y)
-    value = cut(contrast, left, top, reach) + cut(field.energy, left, top, reach)
+    value = cut(contrast, left, top, reach) + MOVING_WEIGHT * cut(field.energy, left, top, reach)
     steps = np.arange(-reach, reach + 1, dtype=np.float32)
     near = np.exp(-0.5 * (steps / (NEARNESS * size)) ** 2)
     row, column = divmod(int((value * near[:, None] * near[None, :]).argmax()), len(steps))
@@ -115,15 +122,28 @@ def best(candidates: list[Candidate], count: int, head_px: float, height: int, w
 
 
 def measure_head(pixels: NDArray[np.uint8], points: list[tuple[float, float]]) -> float:
-    """Return the head size in px: the median over ``points`` of the scale at which each stands out most."""
+    """Return the head size in px: from the scales at which ``points`` stand out most.
+
+    Heads seen end on, and small things that move, look smaller: the upper part of the scales counts.
+
+    A blob of standard deviation s answers strongest to a Laplacian of Gaussian of the scale s (Lindeberg 1998).
+    """
     image = pixels.astype(np.float32)
     deviation = np.abs(image - np.median(image[::4, ::4]))
     sizes = []
     for x, y in points:
-        left, top = max(0, int(x) - 100), max(0, int(y) - 100)
-        area = np.ascontiguousarray(deviation[top : int(y) + 101, left : int(x) + 101])
-        stack = [-(s**2) * cv2.Laplacian(cv2.GaussianBlur(area, (0, 0), s), cv2.CV_32F) for s in SCALES]
-        px, py = int(x) - left, int(y) - top
-        near = np.stack(stack)[:, max(0, py - 8) : py + 9, max(0, px - 8) : px + 9]
-        sizes.append(SCALES[int(near.reshape(len(SCALES), -1).max(axis=1).argmax())])
-    return HEAD_PER_SCALE * float(np.median(sizes))
+        area = np.ascontiguousarray(cut(deviation, round(x), round(y), AREA_PX))
+        middle = slice(AREA_PX - MIDDLE_PX, AREA_PX + MIDDLE_PX + 1)
+        answers = [
+            -(s**2) * cv2.Laplacian(cv2.GaussianBlur(area, (0, 0), s), cv2.CV_32F)[middle, middle].min() for s in SCALES
+        ]
+        best_scale = int(np.argmax(answers))
+        step = vertex(np.array(answers, np.float32), best_scale)
+        sizes.append(SCALES[best_scale] * SCALE_STEP**step)
+    return HEAD_PER_SCALE * float(np.percentile(sizes, SIZE_PERCENT))
+
+
+def leading(candidates: list[Candidate], floor: float) -> list[tuple[float, float]]:
+    """Return the places of the candidates that tell the head size: the few that move most."""
+    moving = sorted((c for c in candidates if c.energy > 4 * floor), key=lambda c: -c.energy)
+    return [(c.x, c.y) for c in moving[:LEADING]]

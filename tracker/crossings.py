@@ -131,7 +131,9 @@ class Crossings:
                     templates=(one.template, two.template),
                 )
 
-    def _judge(self, one: Head, two: Head, meeting: Meeting, crop_one: Floats, crop_two: Floats, head_px: float) -> None:
+    def _judge(
+        self, one: Head, two: Head, meeting: Meeting, crop_one: Floats, crop_two: Floats, head_px: float
+    ) -> None:
         """Compare kept and swapped identities; swap where swapping is better by the margin."""
         elapsed = one.age_s - meeting.ages_s[0]
         expected = meeting.places + meeting.velocities * elapsed

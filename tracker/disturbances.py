@@ -55,4 +55,4 @@ def level_table(pixels: NDArray[np.uint8], background: NDArray[np.uint8]) -> NDA
     if spread > 4.0:
         gain = float(np.clip(((new - new.mean()) * (old - old.mean())).mean() / spread, 0.2, 5.0))
     table = float(np.median(new)) + gain * (np.arange(256) - float(np.median(old)))
-    return np.clip(np.rint(table), 0, 255).astype(np.uint8)
+    return np.asarray(np.clip(np.rint(table), 0, 255), np.uint8)

@@ -6,8 +6,6 @@ are not caught by debris. The stage's motion is measured here and the background
 selected sperm.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -15,7 +13,7 @@ from station.clock import NS_PER_S
 from station.errors import InputError
 from tracker.background import Background
 from tracker.disturbances import STEP_LEVELS, Focus, blank, level_table
-from tracker.frame import REFERENCE_HZ, FieldFrame
+from tracker.frame import REFERENCE_HZ, STAGE_MOVING, FieldFrame
 from tracker.matching import Matcher
 from tracker.stage_motion import Shift, StageMotion
 
@@ -35,8 +33,9 @@ GAP = 1.6
 """A frame that comes so many usual intervals after the last one follows a gap, whatever its number says."""
 SETTLING_FRAMES = 8
 """The first frames tell what difference is usual."""
-UNLIKE = 2.5
-"""So many times the usual difference from the background, plus two grey levels, and the field has changed."""
+JUMP = (0.1, 6.0)
+"""The field has changed where its difference from the background rises, from one frame to the next, by more than this
+share of itself and by so many times the usual step."""
 
 
 class Field:
@@ -59,8 +58,10 @@ class Field:
         self._interval_s = 1 / REFERENCE_HZ
         self._watched_s = 0.0
         self._exposure_id = 0
+        self._origin = np.zeros(2)
         self._noise = 0.0
-        self._usual = 0.0
+        self._unlike_before = 0.0
+        self._usual_step = 0.0
 
     def rescale(self, head_px: float) -> None:
         """Take a measured head size."""
@@ -93,11 +94,14 @@ class Field:
             pixels=pixels,
             energy=energy,
             planes=planes,
+            level=float(np.median(pixels[::8, ::8])),
             floor=0.5 + 0.25 * (deadband - DEADBAND),
             head_px=self.head_px,
             interval_s=interval_s,
             watched_s=self._watched_s,
+            origin=(float(self._origin[0]), float(self._origin[1])),
             shift=(shift.dx, shift.dy),
+            restarted=self._watched_s == 0.0,
             replaced=disturbance == "field changed",
             blank=disturbance == "nothing to see",
             disturbance=disturbance,
@@ -141,8 +145,8 @@ class Field:
             return nowhere, "nothing to see"
         disturbance = ""
         still = background.image()
-        step = float(np.median(pixels[::8, ::8].astype(np.int16) - still[::8, ::8]))
-        if exposure_id != self._exposure_id or abs(step) > STEP_LEVELS:
+        level = float(np.median(pixels[::8, ::8].astype(np.int16) - still[::8, ::8]))
+        if exposure_id != self._exposure_id or abs(level) > STEP_LEVELS:
             self._exposure_id = exposure_id
             disturbance = "exposure changed"
             background.remap(level_table(pixels, still))
@@ -151,23 +155,29 @@ class Field:
         refocused = self._focus.changed(pixels, interval_s)
         shift = self._motion.measure(still, pixels)
         unlike = self._unlike(still, pixels)
-        if shift.known or self._frames <= SETTLING_FRAMES or unlike <= UNLIKE * self._usual + 2.0:
-            self._usual += (unlike - self._usual) * (0.05 if self._frames > 2 * SETTLING_FRAMES else 0.5)
+        step = unlike - self._unlike_before
+        if shift.known or self._frames <= SETTLING_FRAMES or step <= max(JUMP[0] * unlike, JUMP[1] * self._usual_step):
+            self._unlike_before = unlike
+            self._usual_step += (abs(step) - self._usual_step) * (0.05 if self._frames > SETTLING_FRAMES else 0.5)
         elif refocused:
-            background.restart(pixels)
-            self._motion.forget()
+            self._restart(background, pixels)
         else:
             shift = self._motion.search(still, pixels)
             if not shift.known:
-                background.restart(pixels)
-                self._motion.forget()
-                self._watched_s = 0.0
+                self._restart(background, pixels)
                 return shift, "field changed"
             disturbance = "stage jumped"
         if shift.dx or shift.dy:
             background.move(shift.dx, shift.dy, pixels)
-            disturbance = disturbance or "stage moving"
+            self._origin += (shift.dx, shift.dy)
+            disturbance = disturbance or STAGE_MOVING
         return shift, "focus changed" if refocused else disturbance
+
+    def _restart(self, background: Background, pixels: NDArray[np.uint8]) -> None:
+        """Begin to learn the background anew."""
+        background.restart(pixels)
+        self._motion.forget()
+        self._watched_s = 0.0
 
     @staticmethod
     def _unlike(still: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> float:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 Points = NDArray[np.float64]
 
+STAGE_MOVING = "stage moving"
 REFERENCE_HZ = 49.0
 """Constants per frame were found at this frame rate; they are scaled by the true frame interval."""
 
@@ -27,6 +28,8 @@ class FieldFrame:
     """(H, W) smoothed distance from the background in grey levels."""
     planes: object
     """What the matcher needs of this frame, in its own form."""
+    level: float
+    """Median grey level."""
     floor: float
     """Energy below this is nothing."""
     head_px: float
@@ -35,14 +38,23 @@ class FieldFrame:
     """Time since the frame before."""
     watched_s: float
     """How long the background has been learnt."""
+    origin: tuple[float, float]
+    """How far the stage has moved the picture since the first frame, (x, y) in px: positions less this are fixed."""
     shift: tuple[float, float]
     """How far the stage moved the picture since the frame before, (x, y) in px."""
+    restarted: bool
+    """The background begins anew with this frame: energies from before mean nothing."""
     replaced: bool
-    """True where this is not the field of the frame before, or nobody knows where it went."""
+    """This is not the field of the frame before, or nobody knows where it went."""
     blank: bool
-    """True where there is nothing to see."""
+    """There is nothing to see."""
     disturbance: str
     """What disturbs the whole field, in a few words; else empty."""
+
+    @property
+    def unfit(self) -> bool:
+        """Whether the frame must not enter a window: the field is disturbed by more than a moving stage."""
+        return self.disturbance not in ("", STAGE_MOVING)
 
     @property
     def slack(self) -> float:

@@ -4,6 +4,7 @@ The same state serves the selected sperm and their neighbours, which are followe
 selected one. This module knows one head; it does not know the picture it was found in.
 """
 
+import math
 from collections import deque
 from dataclasses import dataclass, field
 
@@ -19,11 +20,12 @@ REFERENCE_KEEP = 0.95
 NCC_KEEP = 0.8
 ENERGY_KEEP = 0.8
 ENERGY_LONG_KEEP = 0.98
+SPREAD_KEEP = 0.8
 """Shares of the old value that are kept per frame at the reference frame rate."""
 HISTORY = 16
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Head:
     """State of one followed head. Positions in px, velocities in px/s relative to the field."""
 
@@ -43,6 +45,18 @@ class Head:
     energy: float = 0.0
     energy_long: float = 0.0
     unsupported_s: float = 0.0
+    """How long it has been without support, or lost."""
+    keepsake: tuple[Floats, float] | None = None
+    """Template and energy reference when it was last supported: what a lost head is known again by."""
+    lost: str = ""
+    """Why it is not followed any more but only sought; empty while it is followed."""
+    anchor: tuple[float, float] = (0.0, 0.0)
+    still_s: float = 0.0
+    """How long it has stayed near the anchor: a still head becomes background and has no energy."""
+    spread: float = 0.0
+    """Smoothed energy round about beside that of the head itself: small for a head alone, large inside a clump."""
+    doubled_s: float = 0.0
+    """How long another head's track has been on the same place."""
     swap_margin: float = 1.0
     """By how much the last crossing's identities fit better as they are than swapped."""
     history: deque[tuple[float, float, float]] = field(default_factory=lambda: deque(maxlen=HISTORY))
@@ -55,6 +69,7 @@ class Head:
             return
         self.x += dx
         self.y += dy
+        self.anchor = (self.anchor[0] + dx, self.anchor[1] + dy)
         self.history = deque(((t, x + dx, y + dy) for t, x, y in self.history), maxlen=HISTORY)
 
     def predicted(self, interval_s: float) -> tuple[float, float]:
@@ -77,6 +92,21 @@ class Head:
         self.energy = old * self.energy + (1 - old) * peak.energy
         old = keep(ENERGY_LONG_KEEP, interval_s)
         self.energy_long = old * self.energy_long + (1 - old) * peak.energy
+
+    def rest(self, reach_px: float, interval_s: float) -> None:
+        """Take note of whether it stays, with support, within ``reach_px`` of where it was."""
+        self.still_s += interval_s
+        if self.unsupported_s or math.hypot(self.x - self.anchor[0], self.y - self.anchor[1]) > reach_px:
+            self.anchor, self.still_s = (self.x, self.y), 0.0
+
+    def forget_energy(self) -> None:
+        """Begin to learn the energy afresh: the background is a new one."""
+        self.energy = self.energy_long = self.energy_reference = 0.0
+
+    def note_spread(self, spread: float, interval_s: float) -> None:
+        """Take in how much energy lies round the head beside that of the head itself."""
+        old = keep(SPREAD_KEEP, interval_s)
+        self.spread = old * self.spread + (1 - old) * spread
 
     def learn(self, crop: Floats, interval_s: float) -> None:
         """Mix the head's present looks into the template."""

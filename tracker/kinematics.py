@@ -12,10 +12,10 @@ Definitions after the WHO laboratory manual (6th edition, 2021, section 4.5 on c
     MAD  deg   mean absolute angle by which the path turns from one step to the next
 
 The average path is a running mean over SMOOTHING_S seconds (not a number of frames), weighted by the time each sample
-stands for. VCL depends on the frame rate by its nature: a head that swings at f Hz with amplitude A about a straight path
-is seen as a polygon, whose length falls as samples get fewer than about 6 f per second; BCF cannot exceed half the frame
-rate, and is not given below a rate at which the beat could be seen at all. Values from different frame rates must not be
-compared. This module knows numbers, no pictures; it refuses rather than guesses.
+stands for. VCL depends on the frame rate by its nature: a head that swings at f Hz about a straight path is seen as a
+polygon, whose length falls as samples get fewer than about 6 f per second; BCF cannot exceed the frame rate, and is not
+given below a rate at which the beat could be seen at all. Values from different frame rates must not be compared. This
+module knows numbers, no pictures; it refuses rather than guesses.
 """
 
 from dataclasses import dataclass
@@ -141,7 +141,7 @@ def average_path(t_s: NDArray[np.float64], xy: NDArray[np.float64]) -> NDArray[n
 
 
 def lateral(xy: NDArray[np.float64], path: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the signed distance (T,) of each position from the average path, positive to the right of its direction."""
+    """Return the distance (T,) of each position from the average path, positive to the right of its direction."""
     along = np.gradient(path, axis=0)
     size = np.hypot(along[:, 0], along[:, 1])
     size[size == 0] = 1.0

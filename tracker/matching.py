@@ -10,7 +10,7 @@ What is done with the maps is the same arithmetic for both. This module knows no
 """
 
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import Protocol, TypeVar, cast
 
 import cv2
 import numpy as np
@@ -20,6 +20,7 @@ from tracker.frame import FieldFrame, Floats, Points
 
 ENERGY_WEIGHT = 1.2
 DISTANCE_WEIGHT = 0.3
+Level = TypeVar("Level", np.float32, np.uint8)
 _AROUND = np.ones((3, 3), np.uint8)
 BACKGROUND_SHARE = 0.4
 """Part of the background that is taken out of the appearance."""
@@ -59,14 +60,14 @@ class OpenCvMatcher:
         self, pixels: NDArray[np.uint8], background: NDArray[np.uint8], deadband: float, sigma_px: float
     ) -> tuple[Floats, object]:
         """See Matcher."""
-        energy = cv2.absdiff(pixels, background).astype(np.float32)
+        energy: Floats = cv2.absdiff(pixels, background).astype(np.float32)
         energy -= np.float32(deadband)
         np.maximum(energy, 0.0, out=energy)
         taps = gaussian(sigma_px)
-        energy = cv2.sepFilter2D(energy, cv2.CV_32F, taps, taps, borderType=cv2.BORDER_REPLICATE)
+        smooth = cv2.sepFilter2D(energy, cv2.CV_32F, taps, taps, borderType=cv2.BORDER_REPLICATE)
         level = -(1 - BACKGROUND_SHARE) * float(background.mean())
         appearance = cv2.addWeighted(pixels, 1.0, background, -BACKGROUND_SHARE, level, dtype=cv2.CV_32F)
-        return energy, appearance  # type: ignore[return-value]
+        return cast(Floats, smooth), appearance
 
     def maps(
         self, field: FieldFrame, centres: NDArray[np.int64], templates: Floats, radius: int
@@ -98,10 +99,10 @@ def gaussian(sigma_px: float) -> Floats:
     """Return the taps (2 r + 1,) of a Gaussian of unit sum, cut off at three standard deviations."""
     radius = max(1, round(3 * sigma_px))
     taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma_px) ** 2)
-    return (taps / taps.sum()).astype(np.float32)
+    return np.asarray(taps / taps.sum(), np.float32)
 
 
-def cut(image: Floats, x: int, y: int, reach: int) -> Floats:
+def cut(image: NDArray[Level], x: int, y: int, reach: int) -> NDArray[Level]:
     """Return the square of edge 2 reach + 1 round the pixel (x, y); beyond the edge the edge's pixels repeat."""
     height, width = image.shape
     left, top, right, bottom = x - reach, y - reach, x + reach + 1, y + reach + 1

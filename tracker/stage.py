@@ -41,6 +41,7 @@ def run(context: StageContext) -> None:
     ):
         counters = control.account.counters = {"tracked": 0, "dropped": 0, "bad_messages": 0}
         latency = control.account.latency["tracker"] = LatencyRecorder()
+        waiting = control.account.latency["tracker_waiting"] = LatencyRecorder()
         control.report(StageState.READY)
         start = context.wait_for(CommandName.START)
         if start is None or not windows.wait_for_reader(context.carry_on):
@@ -55,18 +56,19 @@ def run(context: StageContext) -> None:
                 if frames.ended:
                     break
                 continue
+            t_work_ns = now_ns()
+            waiting.add(ms_between(message.t_received_ns, t_work_ns))
             result = follower.follow(message)
             counters["tracked"] += 1
             trace = _trace(message)
             seq = message.header.seq
             since = follower.unbroken_since(result, seq)
             tracks.send(_tracks_header(result, trace, seq, tracks.next_seq, follower.shape.frames, since))
-            # Live, the engine takes the newest of them; offline, where all are graded, each has one new crop.
-            if result.windows and not (context.lossless and seq % follower.shape.stride):
+            if result.windows:
                 header, pixels = _windows_message(result, trace, seq, windows.next_seq)
                 if not windows.send(header, pixels, context.carry_on):
                     break
-            latency.add(ms_between(message.t_received_ns, now_ns()))
+            latency.add(ms_between(t_work_ns, now_ns()))
         context.finish(windows)
 
 

@@ -5,6 +5,7 @@ which it fits best, and only an agreement of several counts. A move beyond the p
 the whole field by phase correlation, and has to be confirmed by the patches. This module measures; others move.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import cv2
@@ -113,7 +114,7 @@ class StageMotion:
         shrink = np.array([[self._factor, 0.0, (self._factor - 1) / 2], [0.0, self._factor, (self._factor - 1) / 2]])
         edge = max(1, round(self._factor))
         soft = cv2.blur(image, (edge, edge))
-        return cv2.warpAffine(  # type: ignore[return-value]
+        return cv2.warpAffine(
             soft, shrink, size, flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
         ).astype(np.float32)
 
@@ -127,7 +128,7 @@ class StageMotion:
             area, patch = _inside(now, x + gx, y + gy, PATCH + SEARCH), _inside(still, x, y, PATCH)
             if area is None or patch is None:
                 continue
-            fit = cv2.matchTemplate(area, patch, cv2.TM_CCOEFF_NORMED)
+            fit = np.asarray(cv2.matchTemplate(area, patch, cv2.TM_CCOEFF_NORMED), np.float32)
             row, column = divmod(int(fit.argmax()), fit.shape[1])
             if FIT <= fit[row, column] <= 1.001 and 0 < row < 2 * SEARCH and 0 < column < 2 * SEARCH:
                 dx, dy = column + vertex(fit[row], column), row + vertex(fit[:, column], row)
@@ -149,8 +150,8 @@ def _textured(still: NDArray[np.float32]) -> list[tuple[int, int]]:
     found = []
     rows = np.linspace(PATCH, height - 1 - PATCH, GRID[0] + 1).astype(int)
     columns = np.linspace(PATCH, width - 1 - PATCH, GRID[1] + 1).astype(int)
-    for top, bottom in zip(rows[:-1], rows[1:], strict=True):
-        for left, right in zip(columns[:-1], columns[1:], strict=True):
+    for top, bottom in itertools.pairwise(rows):
+        for left, right in itertools.pairwise(columns):
             cell = texture[top:bottom, left:right]
             if cell.size and float(cell.max()) > 0:
                 row, column = divmod(int(cell.argmax()), cell.shape[1])

@@ -72,7 +72,9 @@ class TorchMatcher:
         squares = F.conv2d((areas * areas)[:, None], ones)[:, 0]
         power = (squares - sums * sums / size**2).clamp_min(0.0)
         flat = (power < FLAT) | (model_power < FLAT)[:, None, None]
-        ncc = torch.where(flat, 0.0, raw / (power * model_power[:, None, None]).clamp_min(1e-12).sqrt()).clamp(-1.0, 1.0)
+        ncc = torch.where(flat, 0.0, raw / (power * model_power[:, None, None]).clamp_min(1e-12).sqrt()).clamp(
+            -1.0, 1.0
+        )
         energy = self._cut(planes.energy, centres, radius)
         return cast(Floats, ncc.cpu().numpy()), cast(Floats, energy.cpu().numpy())
 

@@ -4,27 +4,29 @@
 windows. The same frames and calls give the same bits. It knows nothing of sockets and processes.
 """
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from station.config import TrackerSettings
-from station.errors import InputError
+from station.errors import InputError, MissingExtraError
 from station.messages import TrackState
-from tracker.candidates import best, find_candidates, snap
+from tracker.candidates import best, find_candidates, leading, measure_head, snap
 from tracker.field import Field
 from tracker.following import Following
 from tracker.frame import FieldFrame
 from tracker.heads import Head
+from tracker.kinematics import Kinematics, Refusal, kinematics
 from tracker.matching import Matcher, OpenCvMatcher
 from tracker.results import FrameResult, TrackResult, WindowResult
 from tracker.states import judge
+from tracker.trajectory import Trajectory
 from tracker.window import RollingWindow, WindowShape
 
 LEARN_S = 0.4
 """Automatic selection waits until the field has been watched for so long."""
-LEADING = 9
-"""So many candidates tell the head size."""
 
 
 class Tracker:
@@ -39,11 +41,12 @@ class Tracker:
         """
         cv2.setNumThreads(1)
         self._matcher: Matcher = matcher_for(settings)
-        self._field = field or Field(height, width, self._matcher)
+        self._field = field or Field(height, width, self._matcher, settings.head_px)
         self._shape = (height, width)
         self._window_shape = window
         self._following = Following(self._matcher)
         self._windows: dict[int, RollingWindow] = {}
+        self._trajectories: dict[int, Trajectory] = {}
         self._next_id = 1
         self._waiting: list[tuple[int, float, float]] = []
         self._wanted = 0
@@ -69,7 +72,13 @@ class Tracker:
         """Follow this sperm no longer; an unknown number is ignored."""
         self._waiting = [w for w in self._waiting if w[0] != sperm_id]
         self._windows.pop(sperm_id, None)
+        self._trajectories.pop(sperm_id, None)
         self._following.release(sperm_id)
+
+    def kinematics(self, sperm_id: int, um_per_px: float | None) -> Kinematics | Refusal:
+        """Return how a selected sperm swims, from its last seconds, or why that cannot be said."""
+        trajectory = self._trajectories.get(sperm_id, Trajectory())
+        return kinematics(*trajectory.arrays(), um_per_px)
 
     def update(
         self, pixels: NDArray[np.uint8], *, frame_seq: int, t_source_ns: int, lost_before: int = 0, exposure_id: int = 0
@@ -93,6 +102,7 @@ class Tracker:
         windows: list[WindowResult] = []
         for head in self._following.selected():
             verdict = judge(head, field)
+            self._note(head, verdict.state, field)
             window = self._windows[head.sperm_id]
             if self._fill(window, head, verdict.state, field):
                 windows.append(_result(window, head))
@@ -103,11 +113,20 @@ class Tracker:
 
     def _take_up(self, field: FieldFrame) -> None:
         """Begin to follow what was selected by point, and by rule once the field is known."""
+        auto = self._wanted > 0 and field.watched_s >= LEARN_S
+        if not self._waiting and not auto:
+            return
+        found = find_candidates(field)
+        if not self._field.scaled:
+            points = leading(found, field.floor) or [snap(field, x, y) for _, x, y in self._waiting]
+            if points:
+                self._field.rescale(measure_head(field.pixels, points))
+        field = replace(field, head_px=self._field.head_px)
         for sperm_id, x, y in self._waiting:
             self._begin(field, sperm_id, *snap(field, x, y))
         self._waiting.clear()
-        if self._wanted > 0 and field.watched_s >= LEARN_S:
-            for one in best(find_candidates(field), self._wanted, field.head_px, *self._shape):
+        if auto:
+            for one in best(found, self._wanted, field.head_px, *self._shape):
                 self._begin(field, self._next_id, one.x, one.y)
                 self._next_id += 1
             self._wanted = 0
@@ -115,13 +134,22 @@ class Tracker:
     def _begin(self, field: FieldFrame, sperm_id: int, x: float, y: float) -> None:
         self._following.start(field, x, y, sperm_id)
         self._windows[sperm_id] = RollingWindow(self._window_shape)
+        self._trajectories[sperm_id] = Trajectory()
+
+    def _note(self, head: Head, state: TrackState, field: FieldFrame) -> None:
+        """Put a locked position into the trajectory, relative to the field; begin again after a loss."""
+        trajectory = self._trajectories[head.sperm_id]
+        if state is TrackState.LOCKED:
+            trajectory.add(field.t_source_ns, head.x - field.origin[0], head.y - field.origin[1])
+        elif state is TrackState.LOST:
+            trajectory.clear()
 
     @staticmethod
     def _fill(window: RollingWindow, head: Head, state: TrackState, field: FieldFrame) -> bool:
         """Put a locked frame into the window, empty it otherwise; return whether it is complete with this frame."""
         if field.gap:
             window.clear()
-        if state is not TrackState.LOCKED:
+        if state is not TrackState.LOCKED or field.unfit:
             window.clear()
             return False
         return window.add(
@@ -141,9 +169,15 @@ def _result(window: RollingWindow, head: Head) -> WindowResult:
 
 
 def matcher_for(settings: TrackerSettings) -> Matcher:
-    """Return the matcher that the settings name. Raises MissingExtraError where it is not installed."""
-    if settings.matcher == "torch":
-        from tracker.torch_matcher import TorchMatcher
+    """Return the matcher that the settings name. Raises MissingExtraError where it is not installed.
 
-        return TorchMatcher()
-    return OpenCvMatcher()
+    "auto" is OpenCV: it keeps up with dozens of sperm on one core, and asking torch for CUDA would cost every start of
+    the station torch's import.
+    """
+    if settings.matcher != "torch":
+        return OpenCvMatcher()
+    try:
+        from tracker.torch_matcher import TorchMatcher
+    except ImportError as error:
+        raise MissingExtraError('[tracker] matcher = "torch" needs torch; install it: pip install ".[gpu]"') from error
+    return TorchMatcher()

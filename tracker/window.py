@@ -27,8 +27,8 @@ class WindowShape:
         """Raise InputError for a window that cannot be."""
         if min(self.frames, self.size, self.stride) < 1:
             raise InputError(
-                f"window: expected frames, size and stride of at least 1, got {self.frames}, {self.size}, {self.stride};"
-                " mend [window]"
+                "window: expected frames, size and stride of at least 1, got"
+                f" {self.frames}, {self.size}, {self.stride}; mend [window]"
             )
 
 

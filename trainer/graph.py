@@ -71,8 +71,13 @@ class _Graph:
         return out
 
     def weight(self, values: Array) -> str:
-        """Add a weight, stored in the graph's precision, used in its compute type. Equal weights are stored once."""
-        stored = np.ascontiguousarray(values.astype(self._stored))
+        """Add a weight, used in the compute type. Equal weights are stored once.
+
+        Large matrices are stored in the graph's precision. All else is stored as float32: biases, norms, embeddings and
+        heads are a hundredth of the file, and the grades notice their rounding as much as that of the matrices.
+        """
+        large = values.ndim == 2 and min(values.shape) > GRADES
+        stored = np.ascontiguousarray(values.astype(self._stored if large else np.float32))
         key = (stored.shape, stored.tobytes())
         if key not in self._weights:
             name = f"weight_{len(self._weights)}"

@@ -26,9 +26,30 @@ def start(network: Rostfine, clips: Clips, chosen: Sequence[int], seed: int) -> 
     for name, module in network.named_modules():
         if isinstance(module, torch.nn.Linear) and not name.startswith("head") and module.weight.any():
             torch.nn.init.xavier_uniform_(module.weight)
-    whiten_patch_embedding(network, clips, chosen, seed)
+    start_patches(network, sample_patches(clips, chosen, network.config.patch_px, seed, SAMPLES))
     with torch.no_grad():
         network.encoder.pos_embed[0, 1:] = place_waves(network.config.grid, network.config.width)
+
+
+def start_patches(network: Rostfine, samples: NDArray[np.float32]) -> None:
+    """Set the patch embedding to the principal components of samples (M, patch_px**2), scaled to similar sizes.
+
+    Components weaker than the D/4-th are scaled as if they were that strong, else noise would be raised. A network of
+    more width than a patch has pixels keeps its random filters in the rest.
+    """
+    patches = (torch.from_numpy(samples) / 255 - PIXEL_MEAN) / PIXEL_STD
+    mean = patches.mean(0)
+    spread, directions = torch.linalg.eigh((patches - mean).T @ (patches - mean) / len(patches))
+    count = min(network.config.width, patches.shape[1])
+    spread, directions = spread.flip(0)[:count].clamp_min(0), directions.flip(1)[:, :count]
+    kernel = (directions * TOKEN_SIZE / (spread + spread[count // 4]).sqrt()).T
+    proj = network.encoder.patch_embed["proj"]
+    assert isinstance(proj, torch.nn.Conv2d)
+    assert proj.bias is not None
+    with torch.no_grad():
+        # Grey video: the three channels share each filter.
+        proj.weight[:count] = (kernel / 3).reshape(count, 1, *proj.kernel_size)
+        proj.bias[:count] = -kernel @ mean
 
 
 def place_waves(grid: int, width: int) -> torch.Tensor:
@@ -37,33 +58,7 @@ def place_waves(grid: int, width: int) -> torch.Tensor:
     count = -(-width // 4)
     rates = 2.0 * 10.0 ** (-2.0 * torch.arange(count) / count)
     phases = [place.flatten()[:, None] * rates for place in (column, row)]
-    return (
-        TOKEN_SIZE * torch.cat([wave(phase) for phase in phases for wave in (torch.sin, torch.cos)], dim=1)[:, :width]
-    )
-
-
-def whiten_patch_embedding(network: Rostfine, clips: Clips, chosen: Sequence[int], seed: int) -> None:
-    """Set the patch embedding to the principal components of patches of the chosen clips, scaled to similar sizes.
-
-    Components weaker than the D/4-th are scaled as if they were that strong, else noise would be raised. A network of
-    more width than a patch has pixels keeps its random filters in the rest.
-    """
-    config = network.config
-    samples = sample_patches(clips, chosen, config.patch_px, seed, SAMPLES)
-    patches = (torch.from_numpy(samples) / 255 - PIXEL_MEAN) / PIXEL_STD
-    mean = patches.mean(0)
-    spread, directions = torch.linalg.eigh((patches - mean).T @ (patches - mean) / len(patches))
-    count = min(config.width, config.patch_px**2)
-    spread, directions = spread.flip(0)[:count].clamp_min(0), directions.flip(1)[:, :count]
-    kernel = (directions * TOKEN_SIZE / (spread + spread[count // 4]).sqrt()).T
-    proj = network.encoder.patch_embed["proj"]
-    assert isinstance(proj, torch.nn.Conv2d)
-    assert proj.bias is not None
-    with torch.no_grad():
-        # Grey video: the three channels share each filter.
-        shape = (count, 1, config.patch_px, config.patch_px)
-        proj.weight[:count] = (kernel / 3).reshape(shape)
-        proj.bias[:count] = -kernel @ mean
+    return TOKEN_SIZE * torch.cat([wave(phase) for phase in phases for wave in (torch.sin, torch.cos)], dim=1)[:, :width]
 
 
 def sample_patches(clips: Clips, chosen: Sequence[int], patch_px: int, seed: int, count: int) -> NDArray[np.float32]:

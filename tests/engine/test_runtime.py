@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from engine import __main__ as command
 from engine.artifact import Artifact
-from engine.onnx_runtime import OnnxSession, default_threads
+from engine.onnx_runtime import PROVIDERS, OnnxSession, available_providers, default_threads
 from engine.opening import choose, open_runtime, open_verified_runtime, why_not
 from engine.plans import PORTABLE, PlanInfo, find_plan, list_plans, save_plan
 from engine.runtime import Grades
@@ -64,6 +64,27 @@ def test_clips_of_another_shape_or_type_are_refused(tiny_artifact: Artifact, cli
 
 def test_leaves_the_tracker_a_core() -> None:
     assert 1 <= default_threads() <= max(1, len(__import__("os").sched_getaffinity(0)) - 1)
+
+
+@pytest.mark.parametrize(
+    ("installed", "expected"),
+    [
+        (["AzureExecutionProvider", "CPUExecutionProvider"], ["CPU"]),
+        (["CPUExecutionProvider", "CUDAExecutionProvider"], ["CUDA", "CPU"]),
+        (["OpenVINOExecutionProvider", "CPUExecutionProvider", "CUDAExecutionProvider"], ["CUDA", "OpenVINO", "CPU"]),
+    ],
+)
+def test_order_of_providers(monkeypatch: pytest.MonkeyPatch, installed: list[str], expected: list[str]) -> None:
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: installed)
+    assert [PROVIDERS[name] for name in available_providers()] == expected
+
+
+def test_a_clips_grades_do_not_depend_on_its_neighbours(tiny_artifact: Artifact) -> None:
+    clips = clips_of(tiny_artifact, 5)
+    with OnnxSession(tiny_artifact, threads=1) as session:
+        alone, together = session.infer(clips[2:3]), session.infer(clips)
+    np.testing.assert_array_equal(alone.grade[0], together.grade[2])
+    np.testing.assert_array_equal(alone.attention[0], together.attention[2])
 
 
 def test_a_graph_that_the_runtime_refuses(artifact: Artifact) -> None:

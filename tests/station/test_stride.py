@@ -2,7 +2,7 @@
 
 import pytest
 
-from station.stride import mismatch, window_stride
+from station.stride import differs, window_stride
 
 CASES = {
     "same rate": ("auto", 15.0, 15.0, 1),
@@ -23,7 +23,9 @@ def test_stride(name: str) -> None:
     assert window_stride(setting, source_fps, model_fps) == expected  # type: ignore[arg-type]
 
 
-def test_people_are_told_of_a_rate_that_does_not_fit() -> None:
-    assert mismatch(49.0, 3, 15.0) == ""
-    assert mismatch(49.0, 3, None) == ""
-    assert "10.0 frames/s" in mismatch(10.0, 1, 15.0)
+@pytest.mark.parametrize(
+    ("window_fps", "model_fps", "expected"),
+    [(49 / 3, 15.0, False), (16.3, None, False), (10.0, 15.0, True), (20.0, 15.0, True)],
+)
+def test_a_rate_that_does_not_fit_is_noticed(window_fps: float, model_fps: float | None, expected: bool) -> None:
+    assert differs(window_fps, model_fps) is expected

@@ -12,6 +12,7 @@ import psutil
 import pytest
 import zmq
 
+from station.clock import NS_PER_S, now_ns
 from station.config import Config
 from station.endpoints import private_endpoints
 from station.errors import InputError, StageError
@@ -46,7 +47,6 @@ def test_stages_start_downstream_first_with_the_stride_and_end_in_time(context: 
         supervisor.stop()
         assert time.monotonic() - start < 2.0
         assert {status.state for status in supervisor.statuses.values()} == {StageState.ENDED}
-        assert supervisor.finished
         assert supervisor.statuses[StageName.TRACKER].counters["stride"] == 2, "30 frames/s for a model of 15"
     assert order == [StageName.ENGINE, StageName.TRACKER, StageName.CAPTURE]
     assert not any(psutil.pid_exists(pid) for pid in pids)
@@ -57,6 +57,8 @@ FAULTS = {
     "user's mistake": ("refusing", InputError, "^clip.mp4: expected a video"),
     "killed": ("dying", StageError, r"tracker stage died \(signal 9\)(?s:.*)the last thing it printed"),
     "hangs": ("hanging", StageError, "tracker stage hangs: no progress for 0"),
+    "told to end from outside": ("leaving", StageError, r"tracker stage died \(it was told to from outside\)"),
+    "user's mistake, found late": ("refusing_late", InputError, "^clip.mp4: expected a video"),
     "no such module": ("absent", StageError, "tracker stage failed: ModuleNotFoundError"),
 }
 
@@ -71,6 +73,21 @@ def test_a_fault_is_named_and_everything_ends(context: Context, name: str) -> No
         Supervisor(context, Config(), endpoints, modules) as supervisor,
     ):
         attend(supervisor, lambda: False)
+
+
+def test_silence_while_the_supervisor_itself_was_suspended_does_not_count(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-Z and fg, or a closed lid: nobody made progress, and nobody is to blame."""
+    with private_endpoints() as endpoints, Supervisor(context, Config(), endpoints, PATIENT) as supervisor:
+        attend(supervisor, lambda: len(supervisor.statuses) == 3)
+        supervisor.progressed_ns = {stage: now_ns() - 10 * NS_PER_S for stage in StageName}
+        supervisor._polled_ns = now_ns() - 10 * NS_PER_S
+        monkeypatch.setattr(supervisor._centre, "poll", lambda _timeout_s: [])
+        supervisor.poll(0.0)
+        supervisor.progressed_ns = {stage: now_ns() - 10 * NS_PER_S for stage in StageName}
+        with pytest.raises(StageError, match="hangs"):
+            supervisor.poll(0.0)
 
 
 def test_a_killed_supervisor_leaves_nothing_running(tmp_path: Path) -> None:

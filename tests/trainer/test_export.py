@@ -1,6 +1,7 @@
 """Exporting: the ONNX graph against the torch network, and the artifact's files."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,8 @@ pytest.importorskip("onnx", reason="exporting needs the extra [train]")
 
 import onnxruntime as ort  # noqa: E402
 
+from capture.anatomy import sample_sperm  # noqa: E402
+from capture.clips import render_clip  # noqa: E402
 from engine.artifact import LICENCE, NetworkConfig, TrainingData  # noqa: E402
 from station.errors import InputError  # noqa: E402
 from trainer import __main__ as command  # noqa: E402
@@ -92,6 +95,44 @@ def test_float16_weights_stay_close() -> None:
     session = session_of(network, "float16")
     assert 0 < worst(network, session, clips)[0] < 2e-3
     np.testing.assert_allclose(session.run(["grade"], {"clip": clips})[0].sum(axis=1), 1, atol=1e-5)
+
+
+def simulated(count: int) -> Any:
+    """Return clips (N, 16, 150, 150) of simulated sperm."""
+    rng = np.random.default_rng(5)
+    return np.stack([render_clip(sample_sperm(rng), rng) for _ in range(count)])
+
+
+@torch.no_grad()
+def told_apart(network: Rostfine, clips: Any) -> Rostfine:
+    """Set the heads so that a grade is that of the nearest of five unlike clips: random heads call all clips alike."""
+    outputs = [network(torch.from_numpy(part)) for part in np.array_split(clips, len(clips) // 4)]
+    for name in network.config.features:
+        features = torch.cat([getattr(output, f"v_{name}") for output in outputs])
+        centred = features - features.mean(0)
+        models = [0]
+        for _ in range(4):
+            models.append(int(torch.cdist(features, features[models]).amin(1).argmax()))
+        scale = 1.5 / centred.pow(2).sum(1).mean()
+        head = network.get_submodule(f"head_{name}")
+        head.weight.copy_(centred[models] * scale)
+        head.bias.copy_(-head.weight @ features.mean(0) - centred[models].pow(2).sum(1) * scale / 2)
+    return network
+
+
+@pytest.mark.slow
+def test_float16_weights_call_simulated_clips_the_same() -> None:
+    clips = simulated(int(os.environ.get("TEST_CLIPS", "40")))
+    network = told_apart(lively(preset("station"), 0.04), clips[:40])
+    grades = [
+        np.concatenate([session.run(["grade"], {"clip": clip[None]})[0] for clip in clips])
+        for session in (session_of(network), session_of(network, "float16"))
+    ]
+    most_likely = [grade.argmax(axis=1) for grade in grades]
+    assert len(set(most_likely[0])) > 2, "a network that calls all clips alike shows nothing"
+    assert (most_likely[0] == most_likely[1]).mean() >= 0.99
+    assert np.abs(grades[0] - grades[1]).max() < 2e-3
+    np.testing.assert_allclose(grades[1].sum(axis=1), 1, atol=1e-5)
 
 
 def export(folder: Path, **options: Any) -> Any:

@@ -204,8 +204,9 @@ def test_the_truth_of_simulated_clips_is_read_back_and_others_have_none(data: Pa
     clips = open_clips(tmp_path / "data")
     truth = read_truth(clips)
     assert [len({getattr(sperm, field) for sperm in truth}) for field in ("tail_length_um", "contrast")] == [3, 3]
-    assert truth_table(zip(["000000", "000001", "000002"], truth, strict=True)) == (
-        tmp_path / "data" / "truth.csv"
-    ).read_bytes()
+    assert (
+        truth_table(zip(["000000", "000001", "000002"], truth, strict=True))
+        == (tmp_path / "data" / "truth.csv").read_bytes()
+    )
     with pytest.raises(InputError, match="simulated clips alone have it"):
         read_truth(open_clips(data))

@@ -1,0 +1,63 @@
+"""What of a file could not be read, and how that is said. Knows counts, not formats."""
+
+from station.clock import NS_PER_S
+
+
+class Damage:
+    """Keeps account of the frames of one file as they are read, good and bad."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._good = 0
+        self._bad = 0
+        self._pending = 0
+        self._good_before_bad = 0
+        self._last_s = 0.0
+        self._end = ""
+
+    @property
+    def good(self) -> int:
+        """Frames handed out so far."""
+        return self._good
+
+    def unreadable(self, frames: int = 1) -> None:
+        """Note frames that could not be read."""
+        if not self._bad:
+            self._good_before_bad = self._good
+        self._bad += frames
+        self._pending += frames
+
+    def readable(self, t_source_ns: int) -> int:
+        """Note a frame that is handed out; return how many before it could not be read."""
+        lost, self._pending = self._pending, 0
+        self._good += 1
+        self._last_s = t_source_ns / NS_PER_S
+        return lost
+
+    def finish(self, announced: int | None = None) -> None:
+        """Note the end of the file; ``announced`` is how many frames it says to have, where it does."""
+        seen = self._good + self._bad - self._pending
+        if announced is not None and announced > seen:
+            self._end = (
+                f"breaks off after frame {seen} ({self._last_s:.2f} s): {announced - seen} of {announced} missing"
+            )
+        elif self._pending:
+            self._end = f"breaks off after frame {seen} ({self._last_s:.2f} s)"
+
+    def broke_off(self, why: str) -> None:
+        """Note that reading had to end early."""
+        seen = self._good + self._bad - self._pending
+        self._end = f"breaks off after frame {seen} ({self._last_s:.2f} s): {why}"
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """Return what people should know; at most one line on the middle and one on the end."""
+        middle = self._bad - self._pending
+        lines = []
+        if middle:
+            lines.append(
+                f"{self._name} is damaged: {middle} unreadable frames left out, first after {self._good_before_bad}"
+            )
+        if self._end:
+            lines.append(f"{self._name} {self._end}")
+        return tuple(lines)

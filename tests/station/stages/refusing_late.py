@@ -1,0 +1,11 @@
+"""A stage that finds out late that it cannot use what the user gave: all others are ready by then."""
+
+import time
+
+from station.errors import InputError
+from station.stage import StageContext
+
+
+def run(_context: StageContext) -> None:
+    time.sleep(1.5)
+    raise InputError("clip.mp4: expected a video, got a poem; give another file")

@@ -1,0 +1,72 @@
+"""Fit the grade heads alone, to the end, on features that stay as they are.
+
+A problem with one solution, so it needs no rate and no schedule; useful after growing a network to more frames, when its
+features have shifted a little under heads that were fitted to the old ones. It knows torch, not files.
+"""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainer.batches import middle_frames
+from trainer.data import Clips
+from trainer.rostfine import Rostfine
+
+STEPS: Final = 200
+
+
+def fit_heads(network: Rostfine, clips: Clips, chosen: Sequence[int], decay: float = 1e-3, batch: int = 16) -> float:
+    """Set the heads of v_g, v_s and v_t to the least cross-entropy of the votes, and return it (mean over heads).
+
+    Args:
+        network: With aggregation "mean"; put into evaluation mode.
+        clips: The training folder, of which the ``chosen`` indices are used.
+        chosen: Indices.
+        decay: Weight of the squared weights of a head on features of spread 1.
+        batch: Clips a forward pass.
+    """
+    network.eval()
+    gathered: list[list[Tensor]] = [[] for _ in network.config.features]
+    with torch.no_grad():
+        for start in range(0, len(chosen), batch):
+            some = [clips.pixels(index) for index in chosen[start : start + batch]]
+            pixels = np.stack([middle_frames(clip, network.config.frames) for clip in some])
+            output = network(torch.from_numpy(pixels))
+            every = {"g": output.v_g, "s": output.v_s, "t": output.v_t}
+            for place, name in enumerate(network.config.features):
+                gathered[place].append(every[name])
+    target = torch.from_numpy(clips.distributions[list(chosen)].astype(np.float32))
+    losses = []
+    for name, parts in zip(network.config.features, gathered, strict=True):
+        features = torch.cat(parts)
+        mean, spread = features.mean(0), features.std(0) + 1e-4
+        weight, bias, loss = _least_cross_entropy((features - mean) / spread, target, decay)
+        head = network.get_submodule(f"head_{name}")
+        assert isinstance(head, torch.nn.Linear)
+        with torch.no_grad():
+            head.weight.copy_(weight / spread)
+            head.bias.copy_(bias - (weight / spread) @ mean)
+        losses.append(loss)
+    return float(np.mean(losses))
+
+
+def _least_cross_entropy(features: Tensor, target: Tensor, decay: float) -> tuple[Tensor, Tensor, float]:
+    """Return weight (C, D), bias (C,) and the cross-entropy of softmax regression on features (N, D)."""
+    weight = torch.zeros(target.shape[1], features.shape[1], requires_grad=True)
+    bias = target.mean(0).clamp_min(1e-4).log().requires_grad_()
+    optimizer = torch.optim.LBFGS([weight, bias], max_iter=STEPS, line_search_fn="strong_wolfe")
+
+    def entropy() -> Tensor:
+        return -(target * (features @ weight.T + bias).log_softmax(-1)).sum(-1).mean()
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = entropy() + decay * weight.square().sum()
+        loss.backward()
+        return loss
+
+    optimizer.step(closure)
+    return weight.detach(), bias.detach(), entropy().item()
