@@ -7,6 +7,7 @@ import sys
 from station.errors import StationError
 
 BENCHES = {
+    "capture": "frames of an emulated camera: losses, evenness, faults",
     "tracking": "follow sperm in a video and score it; time per frame and per sperm",
     "engine": "time from a window to its grades",
     "transport": "time of frames through the sockets",

@@ -2,7 +2,7 @@
 
 ``python -m bench.engine_worker KIND FOLDER THREADS COUNT BATCH...`` prints one JSON document. KIND is a runtime of the
 engine, or ``timesformer``: Hugging Face's TimeSformer of the same size in eager torch, every attention map kept. That
-one has no branches and no preprocessing: it does less than the engine.
+one has no branches: it does less than the engine. Both take the same uint8 clips.
 """
 
 import functools
@@ -58,8 +58,13 @@ def timesformer_calls(network: NetworkConfig, threads: int, batches: list[int]) 
     )  # fmt: skip
     model = library.TimesformerForVideoClassification(config).eval()
     for batch in batches:
-        clips = torch.zeros(batch, network.frames, 3, network.image_px, network.image_px)
-        call = torch.inference_mode()(functools.partial(model, clips, output_attentions=True))
+        clips = torch.zeros(batch, network.frames, network.image_px, network.image_px, dtype=torch.uint8)
+
+        def call(clips: torch.Tensor = clips) -> Any:
+            with torch.inference_mode():
+                pixels = ((clips / 255 - 0.45) / 0.225)[:, :, None].expand(-1, -1, 3, -1, -1)
+                return model(pixels, output_attentions=True)
+
         if len(call().attentions) != network.depth:
             raise RuntimeError("the attention maps were not kept")
         yield batch, call

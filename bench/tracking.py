@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from bench.report import Report
 from bench.tracking_baselines import Baseline, baselines
+from bench.tracking_cases import CASES, rate
 from bench.tracking_score import score, tracks_of
 from capture.video import VideoFile
 from station.config import TrackerSettings
@@ -66,11 +67,14 @@ class Row:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this bench's options."""
-    parser.add_argument("--video", type=Path, required=True, help="video file")
+    parser.add_argument("--video", type=Path, help="video file")
     parser.add_argument("--starts", type=Path, help="CSV with segment,frame,x,y (frames from 0): what to follow")
     parser.add_argument("--tracks-out", type=Path, help="CSV that gets segment,frame,x,y,state")
     parser.add_argument("--gt", type=Path, help="hand-made tracks (MOT text): adds figures of quality to the report")
     parser.add_argument("--matcher", choices=("auto", "opencv", "torch"), default="auto")
+    parser.add_argument(
+        "--cases", type=int, metavar="SEEDS", help="play the simulated hard cases, each with so many seeds"
+    )
     parser.add_argument("--no-timing", action="store_true", help="leave the timing out")
 
 
@@ -78,7 +82,18 @@ def run(args: argparse.Namespace) -> int:
     """Run the bench; return the exit code."""
     report = Report("tracking", "CPU time of one thread, reading and scaling of frames not counted.")
     settings = TrackerSettings(matcher=args.matcher)
-    report.settings = {"video": args.video.name, "matcher": args.matcher}
+    report.settings = {"video": args.video.name if args.video else None, "matcher": args.matcher}
+    if args.video is None and args.cases is None:
+        raise InputError("say what to follow: --video FILE, or --cases SEEDS for the simulated hard cases")
+    if args.video is not None:
+        _run_video(report, args, settings)
+    if args.cases is not None:
+        add_cases(report, args.cases)
+    report.emit()
+    return 0
+
+
+def _run_video(report: Report, args: argparse.Namespace, settings: TrackerSettings) -> None:
     if args.starts:
         starts = read_starts(args.starts)
         rows = list(follow(args.video, starts, settings))
@@ -95,8 +110,19 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--tracks-out and --gt need --starts: say what to follow")
     if not args.no_timing:
         add_timing(report, args.video, settings)
-    report.emit()
-    return 0
+
+
+def add_cases(report: Report, seeds: int) -> None:
+    """Add the rates at which the simulated hard cases are passed."""
+    if seeds < 1:
+        raise InputError(f"--cases {seeds}: expected at least 1 seed")
+    for name, case in CASES.items():
+        found = rate(case, range(seeds))
+        report.figure(f"{name}: survived", found.survived, "", f"{found.trials} trials, locked {found.locked:.0%}")
+        report.figure(f"{name}: lost or right at the end", found.lost_or_right)
+        report.figure(
+            f"{name}: wrong lock", found.wrong_lock, "", f"at most {found.longest_wrong_lock_s:.2f} s at a stretch"
+        )
 
 
 def read_starts(path: Path) -> list[Start]:

@@ -1,1 +1,1 @@
-"""Where frames come from: the simulated microscope, video files, folders of pictures."""
+"""Where frames come from: simulated microscope, Basler cameras, video files, TIFF stacks, folders of pictures."""

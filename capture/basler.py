@@ -50,8 +50,16 @@ def import_pylon() -> Any:
 
 
 def list_cameras() -> list[Found]:
-    """Return the cameras that answer, in the SDK's order. Raises MissingExtraError."""
-    devices = import_pylon().TlFactory.GetInstance().EnumerateDevices()
+    """Return the cameras that answer, in the SDK's order. Raises MissingExtraError, InputError where the SDK fails."""
+    pylon = import_pylon()
+    from pypylon import genicam
+
+    try:
+        devices = pylon.TlFactory.GetInstance().EnumerateDevices()
+    except genicam.GenericException as error:
+        raise InputError(
+            f"source {PREFIX}: the Basler SDK cannot look for cameras ({_short(error)}); reinstall it, or restart the machine"
+        ) from error
     return [Found(d.GetModelName(), d.GetSerialNumber(), d.GetDeviceClass()) for d in devices]
 
 
@@ -182,8 +190,9 @@ class BaslerDevice:
             command.Execute()
             after_ns = now_ns()
             return round(value.Value * self._ns_per_tick), (before_ns + after_ns) // 2
-        except self._sdk_error as error:
-            raise DeviceLostError(_short(error)) from error
+        except self._sdk_error:
+            self._latch_nodes = None  # not while grabbing, on this camera; if it is gone, grab() will say so
+            return None
 
     def close(self) -> None:
         """Give the camera back; may be called more than once, and after it vanished."""

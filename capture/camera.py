@@ -88,11 +88,15 @@ class Camera:
         self._gone: str = ""
         device = connect()
         self.info: Final = device.info
-        self.settings: Final = device.settings
         self._notices = device.notices
         self._timeline = _Timeline(device)
         self._thread = threading.Thread(target=self._run, args=(device,), name="grab")
         self._thread.start()
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """The settings as the camera accepted them, by name."""
+        return dict(self._timeline.device.settings)
 
     @property
     def condition(self) -> Condition:
@@ -187,9 +191,10 @@ class Camera:
                 reason = f"it came back with {device.info.width} x {device.info.height} px"
                 device.close()
                 continue
+            self._timeline.reopen(device)
+            self._notices = device.notices
             self._gone = ""
             self._counts["reconnects"] += 1
-            self._timeline.reopen(device)
             return device
         return None
 
@@ -199,7 +204,7 @@ class _Timeline:
 
     def __init__(self, device: Device) -> None:
         self.clock = CameraClock()
-        self._device = device
+        self.device = device
         self._latched = False
         self._interval_ns = NS_PER_S / device.info.fps
         self._previous_id: int | None = None
@@ -214,10 +219,10 @@ class _Timeline:
 
     def reopen(self, device: Device) -> None:
         """Go on with the same camera after it was away: its counters start anew, its settings may differ."""
-        if device.settings != self._device.settings:
+        if device.settings != self.device.settings:
             self._exposure_id += 1
         self.clock = CameraClock()
-        self._device = device
+        self.device = device
         self._latched = False
         self._previous_id = None
         self._reopened = True
@@ -226,8 +231,10 @@ class _Timeline:
     def synchronise(self, device: Device) -> None:
         """Ask the camera for its time, where it answers that."""
         pair = device.latch()
+        if pair is None and self._latched:
+            self.clock = CameraClock()  # from now on by arrivals, which lie later: the two kinds do not mix
+        self._latched = pair is not None
         if pair is not None:
-            self._latched = True
             self.clock.add(*pair)
 
     def place(self, grab: Grab, t_arrival_ns: int) -> Frame | None:
@@ -252,7 +259,7 @@ class _Timeline:
         if camera_ns is None:
             return t_arrival_ns
         if self._latched:
-            exposed_ns = self.clock.station_ns(camera_ns) + self._device.exposure_ns
+            exposed_ns = self.clock.station_ns(camera_ns) + self.device.exposure_ns
         else:
             self.clock.add(camera_ns, t_arrival_ns)
             exposed_ns = self.clock.station_ns(camera_ns)

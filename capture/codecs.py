@@ -3,7 +3,6 @@
 It knows no format.
 """
 
-import os
 from pathlib import Path
 
 import cv2
@@ -12,11 +11,7 @@ PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
 def silence() -> None:
-    """Stop OpenCV and FFmpeg from writing to stderr: what is wrong with a file is said once, by an InputError.
-
-    FFmpeg reads its level once per process, so this comes before the first file is opened.
-    """
-    os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+    """Stop OpenCV from writing to stderr: what is wrong with a file is said once, by a notice or an InputError."""
     cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
 
 

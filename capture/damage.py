@@ -11,7 +11,7 @@ class Damage:
         self._good = 0
         self._bad = 0
         self._pending = 0
-        self._good_before_bad = 0
+        self._first = ""
         self._last_s = 0.0
         self._end = ""
 
@@ -20,12 +20,17 @@ class Damage:
         """Frames handed out so far."""
         return self._good
 
-    def unreadable(self, frames: int = 1) -> None:
-        """Note frames that could not be read."""
+    @property
+    def seen(self) -> int:
+        """Frames up to the last one handed out, good and bad."""
+        return self._good + self._bad - self._pending
+
+    def unreadable(self, name: str = "") -> None:
+        """Note a frame that could not be read; ``name`` where it has one of its own."""
         if not self._bad:
-            self._good_before_bad = self._good
-        self._bad += frames
-        self._pending += frames
+            self._first = name or f"after frame {self._good}"
+        self._bad += 1
+        self._pending += 1
 
     def readable(self, t_source_ns: int) -> int:
         """Note a frame that is handed out; return how many before it could not be read."""
@@ -36,7 +41,7 @@ class Damage:
 
     def finish(self, announced: int | None = None) -> None:
         """Note the end of the file; ``announced`` is how many frames it says to have, where it does."""
-        seen = self._good + self._bad - self._pending
+        seen = self.seen
         if announced is not None and announced > seen:
             self._end = (
                 f"breaks off after frame {seen} ({self._last_s:.2f} s): {announced - seen} of {announced} missing"
@@ -46,7 +51,7 @@ class Damage:
 
     def broke_off(self, why: str) -> None:
         """Note that reading had to end early."""
-        seen = self._good + self._bad - self._pending
+        seen = self.seen
         self._end = f"breaks off after frame {seen} ({self._last_s:.2f} s): {why}"
 
     @property
@@ -55,9 +60,7 @@ class Damage:
         middle = self._bad - self._pending
         lines = []
         if middle:
-            lines.append(
-                f"{self._name} is damaged: {middle} unreadable frames left out, first after {self._good_before_bad}"
-            )
+            lines.append(f"{self._name} is damaged: unreadable frames left out: {middle}, the first {self._first}")
         if self._end:
             lines.append(f"{self._name} {self._end}")
         return tuple(lines)

@@ -6,7 +6,7 @@ Depth and colour by ``capture.grey``; more than 8 bits count as 16 unless the bi
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import cv2
 import numpy as np
@@ -68,7 +68,7 @@ class PictureFolder:
         for number, path in enumerate(self._paths):
             pixels = _load(path, self._bits)
             if pixels is None:
-                self._damage.unreadable()
+                self._damage.unreadable(path.name)
                 continue
             first = first or (path, pixels.shape)
             if pixels.shape != first[1]:
@@ -111,11 +111,12 @@ def _load(path: Path, bits: int | None) -> NDArray[np.uint8] | None:
     """Return one picture, (H, W) uint8, read-only; None where it cannot be decoded."""
     try:
         data = np.frombuffer(path.read_bytes(), np.uint8)
-        picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED | cv2.IMREAD_IGNORE_ORIENTATION) if data.size else None
+        picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
     except (OSError, cv2.error):
         return None
     if picture is None or picture.dtype not in (np.uint8, np.uint16):
         return None
-    pixels = upper_8(luma(picture, bgr=True), bits or picture.dtype.itemsize * 8)
+    values: NDArray[Any] = np.asarray(picture)
+    pixels = upper_8(luma(values, bgr=True), bits or values.dtype.itemsize * 8)
     pixels.flags.writeable = False
     return pixels

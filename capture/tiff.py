@@ -20,7 +20,7 @@ from capture.damage import Damage
 from capture.grey import luma, upper_8
 from capture.pictures import DEFAULT_FPS
 from capture.source import Condition, Frame
-from capture.tiff_layout import BROKEN, complaints, find_frames, salvage_frames
+from capture.tiff_layout import complaints, find_frames, salvage_frames
 from capture.tiff_metadata import Metadata, read_metadata
 from station.clock import NS_PER_S
 from station.errors import InputError
@@ -28,6 +28,8 @@ from station.messages import SourceInfo
 
 MAGICS: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """Classic and Big TIFF, little and big endian."""
+MOST_PIECES: Final = 2**16
+"""Strips or tiles of one picture; there are seldom more than rows."""
 
 
 def is_tiff(path: Path) -> bool:
@@ -56,17 +58,19 @@ class TiffStack:
                 try:
                     self._metadata = read_metadata(self._file)
                     self._layout = find_frames(self._file)
-                except BROKEN:
+                except InputError:
+                    raise
+                except Exception:  # what tifffile throws at damaged files is of any kind
                     heard.append("no directory")
                 if heard:
                     self._metadata = Metadata()
                     self._layout = salvage_frames(self._file)
-        except BROKEN as error:
-            self.close()
-            raise _damaged(path, error) from error
         except InputError:
             self.close()
             raise
+        except Exception as error:
+            self.close()
+            raise _damaged(path, error) from error
         self._bits = bits or self._metadata.bits or self._layout.dtype.itemsize * 8
         self._rate_given = fps is not None
         self._fps = fps or self._metadata.fps or DEFAULT_FPS
@@ -117,16 +121,19 @@ class TiffStack:
             try:
                 with complaints():
                     pixels = self._grey(place)
-            except (*BROKEN, cv2.error):
+            except Exception:  # each decoder has its own kinds
                 self._damage.unreadable()
                 continue
             pixels.flags.writeable = False
             last_ns = max(self._time_ns(number), last_ns + 1)
             yield Frame(pixels, last_ns, lost_before=self._damage.readable(last_ns))
-        self._damage.finish(self._layout.announced)
+        if self._layout.damaged and self._layout.announced == len(self._layout.places):
+            self._damage.broke_off("the file's directory is damaged there, more may be missing")
+        else:
+            self._damage.finish(self._layout.announced)
 
     def _grey(self, place: Any) -> NDArray[np.uint8]:
-        """Return (H, W) uint8 of one frame. Raises BROKEN."""
+        """Return (H, W) uint8 of one frame. Raises anything where it is damaged."""
         layout = self._layout
         if isinstance(place, int):
             size = int(np.prod(layout.shape)) * layout.dtype.itemsize
@@ -136,6 +143,8 @@ class TiffStack:
                 raise ValueError("cut short")
             stored = layout.dtype.newbyteorder(self._file.byteorder)
             return upper_8(luma(np.frombuffer(data, stored).reshape(layout.shape).astype(layout.dtype)), self._bits)
+        if np.prod(place.shape) != np.prod(layout.shape) or len(place.dataoffsets) > MOST_PIECES:
+            raise ValueError("of another size")  # a damaged entry can announce pictures that take minutes
         try:
             picture, bgr = np.asarray(place.asarray()), False
         except ValueError as error:

@@ -21,11 +21,6 @@ TIME_AXES: Final = "TIQZ"
 """The first of these that has a length is time (tifffile calls axes without a meaning I or Q)."""
 MOST_PX: Final = 2**26
 MOST_PAGES: Final = 2**20
-BROKEN: Final = (
-    tifffile.TiffFileError, ValueError, IndexError, KeyError, TypeError, AttributeError, OSError, RuntimeError,
-    OverflowError, MemoryError, ZeroDivisionError, AssertionError, struct.error,
-)  # fmt: skip
-"""What the reader throws at damaged files, by and large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +34,9 @@ class Layout:
     places: tuple[Any, ...]
     """Of each frame: the byte at which it begins, uncompressed; or the page object; or None where it is missing."""
     announced: int
-    """How many frames the file says to have, or should have."""
+    """How many frames the file says to have, as far as that is known."""
+    damaged: bool = False
+    """The directory is damaged: there may have been more."""
     notices: tuple[str, ...] = ()
 
 
@@ -64,7 +61,10 @@ def complaints() -> Iterator[list[str]]:
 
 
 def find_frames(file: tifffile.TiffFile) -> Layout:
-    """Return the layout by the file's own account. Raises InputError for what is no stack of pictures, or BROKEN."""
+    """Return the layout by the file's own account.
+
+    Raises InputError for what is no stack of pictures, and whatever tifffile throws at damaged files.
+    """
     series: Any = file.series[0]
     sizes = dict(zip(series.axes, series.shape, strict=True))
     samples = (sizes["S"],) if "S" in sizes else ()
@@ -79,18 +79,18 @@ def find_frames(file: tifffile.TiffFile) -> Layout:
     numbers = [int(n) for n in np.atleast_1d(np.arange(count).reshape([n for _, n in outer])[index])]
     left_out = [f"the first of {n} along {axis}" for axis, n in outer if axis != time and n > 1]
     notices = (f"of this stack only {' and '.join(left_out)} is used",) if left_out else ()
-    if series.dataoffset is not None and dtype != np.dtype(bool):
+    if series.dataoffset is not None and dtype != np.dtype(bool) and "SY" not in series.axes:
         # All pictures lie one behind the other; the directory may list but the first of them.
         size = int(np.prod(shape)) * dtype.itemsize
         places: tuple[Any, ...] = tuple(series.dataoffset + n * size for n in numbers)
     else:
         pages = series.pages
         places = tuple(pages[n] if n < len(pages) else None for n in numbers)
-    return Layout(shape, dtype, places, len(places), notices)
+    return Layout(shape, dtype, places, len(places), notices=notices)
 
 
 def salvage_frames(file: tifffile.TiffFile) -> Layout:
-    """Return the layout of a file whose directory is damaged. Raises InputError, or BROKEN where nothing is left.
+    """Return the layout of a file whose directory is damaged. Raises InputError, and anything where nothing is left.
 
     The pages that can still be found; or, where only the first is left and the next one's entry lay behind the pixels
     of all (as in ImageJ's and many OME files), pictures one behind the other up to the end of the file.
@@ -99,21 +99,22 @@ def salvage_frames(file: tifffile.TiffFile) -> Layout:
     while len(pages) < MOST_PAGES:
         try:
             pages.append(file.pages[len(pages)])
-        except BROKEN:
+        except Exception:  # of whatever kind: here the readable part ends
             break
     if not pages:
         raise ValueError("no page is left")
     first = pages[0].keyframe
     shape, dtype = _picture(file, first.shape if first.planarconfig == 1 else first.shape[1:], first.dtype)
     size = int(np.prod(shape)) * dtype.itemsize
-    announced = len(pages)
-    if len(pages) == 1 and first.is_contiguous and dtype != np.dtype(bool):
+    if len(pages) == 1 and first.is_contiguous and first.planarconfig == 1 and dtype != np.dtype(bool):
         start = int(first.dataoffsets[0])
         behind = (_next_directory(file, first.offset) - start) // size
         present = min((file.filehandle.size - start) // size, MOST_PAGES)
         if behind > 1:
-            return Layout(shape, dtype, tuple(start + n * size for n in range(max(1, min(behind, present)))), behind)
-    return Layout(shape, dtype, tuple(pages), announced)
+            return Layout(
+                shape, dtype, tuple(start + n * size for n in range(max(1, min(behind, present)))), behind, True
+            )
+    return Layout(shape, dtype, tuple(pages), len(pages), True)
 
 
 def _picture(file: tifffile.TiffFile, shape: Any, stored: Any) -> "tuple[tuple[int, ...], np.dtype[Any]]":

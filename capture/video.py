@@ -34,6 +34,8 @@ MOST_PX: Final = 2**26
 DECODER_OPTIONS: Final = {"err_detect": "crccheck", "max_pixels": str(MOST_PX)}
 FULL_RANGE: Final = 2
 """FFmpeg's AVCOL_RANGE_JPEG."""
+MISSING_SHARE: Final = 0.6
+"""Of a frame interval: a file whose frames end so much before its stated duration has lost its end."""
 READ_LIMIT_S: Final = 20.0
 """No single read of a file may take longer."""
 
@@ -60,7 +62,9 @@ class VideoFile:
                 fps = float(stated)
             self._fps = fps
             self._first_pts: int | None = None
+            self._interval_ns = round(NS_PER_S / fps)
             self._last_ns = -1
+            self._last_end_ns = 0
             self._ahead = next(self._frames, None)
             if self._ahead is None:
                 raise _no_video(path)
@@ -104,6 +108,7 @@ class VideoFile:
             pixels = grey_of(picture)
             pixels.flags.writeable = False
             self._last_ns = self._time_ns(picture)
+            self._last_end_ns = self._last_ns + _duration_ns(picture, self._interval_ns)
             yield Frame(pixels, self._last_ns, lost_before=self._damage.readable(self._last_ns))
 
     def _pictures(self) -> Iterator[VideoFrame]:
@@ -126,25 +131,25 @@ class VideoFile:
                 self._damage.unreadable()
 
     def _announced(self) -> int | None:
-        """Return how many frames the file says to have; None where it does not, or is known to be a little off."""
+        """Return how many frames the file says to have, by its count or else its duration; None where it does not."""
         if self._stream.frames:
             return self._stream.frames
-        if self._container.duration is None or len(self._container.streams) > 1:
+        if self._container.duration is None or len(self._container.streams) > 1 or not self._by_container:
             return None  # of several streams the longest one counts, and that may be the sound
-        expected = round(self._container.duration / av.time_base * self._fps)
-        return expected if expected > self._damage.good + 1 else None
+        end_ns = self._container.duration * NS_PER_S // av.time_base
+        missing = (end_ns - self._last_end_ns) * self._fps / NS_PER_S
+        return self._damage.seen + max(1, round(missing)) if missing > MISSING_SHARE else None
 
     def _time_ns(self, picture: VideoFrame) -> int:
         """Return the source time of a frame."""
         if not self._by_container:
             return round(self._damage.good * NS_PER_S / self._fps)
-        interval_ns = round(NS_PER_S / self._fps)
         if picture.pts is None or picture.time_base is None:
-            return self._last_ns + interval_ns if self._last_ns >= 0 else 0
+            return self._last_ns + self._interval_ns if self._last_ns >= 0 else 0
         if self._first_pts is None:
             self._first_pts = picture.pts
         t_ns = round(Fraction(picture.pts - self._first_pts) * picture.time_base * NS_PER_S)
-        return t_ns if t_ns > self._last_ns else self._last_ns + interval_ns
+        return t_ns if t_ns > self._last_ns else self._last_ns + self._interval_ns
 
 
 def grey_of(picture: VideoFrame) -> NDArray[np.uint8]:
@@ -161,6 +166,13 @@ def grey_of(picture: VideoFrame) -> NDArray[np.uint8]:
     return values if full else expand_limited(values)
 
 
+def _duration_ns(picture: VideoFrame, interval_ns: int) -> int:
+    """Return how long a frame is shown: as the container says, else one interval."""
+    if picture.duration and picture.time_base is not None:
+        return round(Fraction(picture.duration) * picture.time_base * NS_PER_S)
+    return interval_ns
+
+
 def _open(path: Path) -> tuple[InputContainer, VideoStream]:
     """Return the container and its first video stream. Raises InputError."""
     av.logging.set_level(None)  # what is wrong with a file is said once, by a notice or an InputError
@@ -169,9 +181,11 @@ def _open(path: Path) -> tuple[InputContainer, VideoStream]:
     except (av.FFmpegError, ValueError, OSError, MemoryError) as error:
         raise _no_video(path) from error
     try:
-        if container.format.name.endswith("_pipe") or not container.streams.video:
+        # A damaged header can name a codec that there is not: then the stream has no decoder.
+        streams = [stream for stream in container.streams.video if stream.codec_context is not None]
+        if container.format.name.endswith("_pipe") or not streams:
             raise _no_video(path)
-        stream = container.streams.video[0]
+        stream = streams[0]
         stream.codec_context.thread_count = 1
         stream.codec_context.options = DECODER_OPTIONS
     except BaseException as error:

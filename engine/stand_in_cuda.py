@@ -53,7 +53,9 @@ class StandInCuda:
         self.contexts: list[Context] = []
         self.current: list[Context] = []
         self.fail_next = ""
-        """Name of a call that fails the next time, as a dying GPU would."""
+        """Name of a call that fails the next time."""
+        self.dead = False
+        """True: every call fails from now on, as on a GPU that has fallen off the bus."""
         self.Context = SimpleNamespace(pop=self._pop)
 
     def leaks(self) -> list[str]:
@@ -94,6 +96,8 @@ class StandInCuda:
         """Raise where no context is current, or where this very call is to fail."""
         if not self.current:
             raise _LogicError(f"{call} failed: invalid device context")
+        if self.dead:
+            raise _LogicError(f"{call} failed: the GPU is lost")
         if self.fail_next == call:
             self.fail_next = ""
             raise _LogicError(f"{call} failed: unspecified launch failure")

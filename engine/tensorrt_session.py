@@ -94,7 +94,9 @@ class TensorRtSession:
 
     def close(self) -> None:
         """Wait for the GPU and give everything back, the context last."""
-        self._stack.close()
+        # Everything is tried; a GPU that has failed before fails here again, and that first failure is the one to tell.
+        with contextlib.suppress(self._cuda.Error):
+            self._stack.close()
 
     def __enter__(self) -> Self:
         return self

@@ -35,10 +35,12 @@ class Background:
         self._slot = 0
         self._frame = 0
         self._origin = np.zeros(2)
+        self._seen: NDArray[np.uint8] | None = None
 
     def restart(self, pixels: NDArray[np.uint8]) -> None:
         """Forget everything: this frame (H, W) is the background."""
         self._origin[:] = 0.0
+        self._seen = None
         self._begin(slice(None), slice(None), pixels)
 
     def remap(self, table: NDArray[np.uint8]) -> None:
@@ -47,11 +49,13 @@ class Background:
             for plane in planes:
                 cv2.LUT(plane, table, dst=plane)
         cv2.LUT(self._median, table, dst=self._median)
+        self._seen = None
 
     def move(self, dx: float, dy: float, pixels: NDArray[np.uint8]) -> None:
         """Follow the field, which has moved by (dx, dy) px; what came into sight is taken from this frame (H, W)."""
         before = np.rint(self._origin).astype(int)
         self._origin += (dx, dy)
+        self._seen = None
         after = np.rint(self._origin).astype(int)
         step_x, step_y = (after - before).tolist()
         if abs(step_x) >= self._width or abs(step_y) >= self._height:
@@ -71,6 +75,7 @@ class Background:
         x, y = np.rint(self._origin).astype(int).tolist()
         rolled = pixels if x == 0 and y == 0 else np.roll(pixels, (-y, -x), axis=(0, 1))
         phase = self._frame % self._stride
+        self._seen = None
         for band, (top, bottom) in enumerate(self._bands):
             if dense or band % self._stride == phase:
                 self._sample(rolled[top:bottom], top, bottom)
@@ -83,10 +88,13 @@ class Background:
         x, y = self._origin.tolist()
         if x == 0.0 and y == 0.0:
             return self._median
+        if self._seen is not None:
+            return self._seen
         move = np.array([[1.0, 0.0, x], [0.0, 1.0, y]])
-        return cv2.warpAffine(  # type: ignore[return-value]
-            self._median, move, (self._width, self._height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP
-        )
+        size = (self._width, self._height)
+        seen = cv2.warpAffine(self._median, move, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
+        self._seen = np.asarray(seen, np.uint8)
+        return self._seen
 
     def _begin(
         self, rows: slice | NDArray[np.int64], columns: slice | NDArray[np.int64], new: NDArray[np.uint8]

@@ -27,13 +27,15 @@ LEADING = 15
 MOVING_WEIGHT = 3.0
 SURROUND = 1.2
 """Radius of the surroundings that a head is compared with, in head sizes (standard deviation)."""
-APART = 0.4
-"""Two maxima nearer than this (in head sizes) are one candidate."""
+APART, SAME = 0.3, 0.19
+"""Tops of one map nearer than APART, and of several nearer than SAME (in head sizes), are one candidate."""
+PART = 0.8
+"""Scale at which the bright and the dark parts are sought, beside that of a head."""
 NEARNESS = 0.25
 SNAP = 1.0
 """A selected point means the highest value weighted by a Gaussian of nearness (standard deviation, in head sizes), or,
 where nothing is so near, the nearest candidate within SNAP."""
-LEAST_CONTRAST = 4.0
+LEAST_CONTRAST = 8.0
 """A candidate's contrast is at least this many times the field's median contrast."""
 
 
@@ -49,13 +51,19 @@ class Candidate:
     """How much of that is not background, in grey levels: large for what moves."""
 
 
+def surround(pixels: NDArray[np.uint8], head_px: float) -> Floats:
+    """Return the grey level of the surroundings of every pixel (H, W): a median, smoothed over SURROUND."""
+    height, width = pixels.shape
+    size = (max(1, width // 4), max(1, height // 4))
+    small = cv2.medianBlur(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA), 5).astype(np.float32)
+    smooth = cv2.GaussianBlur(small, (0, 0), max(0.5, SURROUND * head_px / 4))
+    return np.asarray(cv2.resize(smooth, (width, height), interpolation=cv2.INTER_LINEAR), np.float32)
+
+
 def contrast_map(pixels: NDArray[np.uint8], head_px: float) -> Floats:
     """Return the contrast (H, W) at the scale of a head, in grey levels."""
-    image = pixels.astype(np.float32)
-    small = cv2.resize(image, None, fx=0.25, fy=0.25, interpolation=cv2.INTER_AREA)
-    small = cv2.GaussianBlur(cv2.medianBlur(small, 5), (0, 0), max(0.5, SURROUND * head_px / 4))
-    surround = cv2.resize(small, (image.shape[1], image.shape[0]), interpolation=cv2.INTER_LINEAR)
-    return cv2.GaussianBlur(cv2.absdiff(image, surround), (0, 0), head_px / HEAD_PER_SCALE)  # type: ignore[return-value]
+    difference = np.abs(pixels - surround(pixels, head_px))
+    return np.asarray(cv2.GaussianBlur(difference, (0, 0), head_px / HEAD_PER_SCALE), np.float32)
 
 
 def least_contrast(contrast: Floats) -> float:
@@ -64,17 +72,32 @@ def least_contrast(contrast: Floats) -> float:
 
 
 def find_candidates(field: FieldFrame) -> list[Candidate]:
-    """Return all candidates of a frame, the highest contrast first."""
-    contrast = contrast_map(field.pixels, field.head_px)
-    least = least_contrast(contrast)
-    edge = 2 * round(APART * field.head_px) + 1
-    highest = cv2.dilate(contrast, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (edge, edge)))
-    rows, columns = np.nonzero((contrast >= highest) & (contrast > least))
-    order = np.argsort(-contrast[rows, columns], kind="stable")
-    return [
-        Candidate(float(c), float(r), float(contrast[r, c]), float(field.energy[r, c]))
-        for r, c in zip(rows[order], columns[order], strict=True)
-    ]
+    """Return all candidates of a frame, the highest contrast first.
+
+    These are the tops of contrast plus energy, and of what is brighter and what is darker than the surroundings alone:
+    of a head that is both, either part may be the one that is meant.
+    """
+    size = field.head_px
+    contrast = contrast_map(field.pixels, size)
+    difference = field.pixels - surround(field.pixels, size)
+    maps = [contrast + field.energy]
+    for part in (difference, -difference):
+        maps.append(cv2.GaussianBlur(np.maximum(part, 0), (0, 0), PART * size / HEAD_PER_SCALE).astype(np.float32))
+    places: list[tuple[int, int]] = []
+    for one in maps:
+        for row, column in _tops(one, 2 * round(APART * size) + 1):
+            if all((row - r) ** 2 + (column - c) ** 2 > (SAME * size) ** 2 for r, c in places):
+                places.append((row, column))
+    found = [Candidate(float(c), float(r), float(contrast[r, c]), float(field.energy[r, c])) for r, c in places]
+    return sorted(found, key=lambda c: -c.contrast)
+
+
+def _tops(image: Floats, edge: int) -> list[tuple[int, int]]:
+    """Return (row, column) of the local maxima of an image that stand out from it, highest first."""
+    highest = cv2.dilate(image, cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (edge, edge)))
+    rows, columns = np.nonzero((image >= highest) & (image > least_contrast(image)))
+    order = np.argsort(-image[rows, columns], kind="stable")
+    return list(zip(rows[order].tolist(), columns[order].tolist(), strict=True))
 
 
 def snap(field: FieldFrame, x: float, y: float) -> tuple[float, float]:
@@ -143,7 +166,11 @@ def measure_head(pixels: NDArray[np.uint8], points: list[tuple[float, float]]) -
     return HEAD_PER_SCALE * float(np.percentile(sizes, SIZE_PERCENT))
 
 
-def leading(candidates: list[Candidate], floor: float) -> list[tuple[float, float]]:
+def leading(candidates: list[Candidate], floor: float, head_px: float) -> list[tuple[float, float]]:
     """Return the places of the candidates that tell the head size: the few that move most."""
     moving = sorted((c for c in candidates if c.energy > 4 * floor), key=lambda c: -c.energy)
-    return [(c.x, c.y) for c in moving[:LEADING]]
+    taken: list[tuple[float, float]] = []
+    for one in moving:
+        if len(taken) < LEADING and all(math.hypot(one.x - x, one.y - y) > head_px for x, y in taken):
+            taken.append((one.x, one.y))
+    return taken

@@ -29,17 +29,26 @@ FORGET_S = 1.5
 """A crossing that lasts longer is not judged: nothing can be extrapolated so far."""
 
 
-def groups(predictions: NDArray[np.float64], reach: float) -> list[list[int]]:
-    """Return the sets of points (K, 2) that hang together by distances below ``reach``; single ones left out."""
-    count = len(predictions)
-    gap = np.hypot(*(predictions[:, None] - predictions[None]).transpose(2, 0, 1)) < reach
-    label = list(range(count))
-    for a, b in zip(*np.nonzero(np.triu(gap, 1)), strict=True):
+def close_pairs(points: list[tuple[float, float]], reach: float) -> list[tuple[int, int]]:
+    """Return the pairs of points that are nearer to each other than ``reach``."""
+    # Points are few: a loop is several times faster than array arithmetic on a handful.
+    return [
+        (a, b)
+        for a, (x, y) in enumerate(points)
+        for b in range(a + 1, len(points))
+        if abs(points[b][0] - x) < reach and math.hypot(points[b][0] - x, points[b][1] - y) < reach
+    ]
+
+
+def groups(points: list[tuple[float, float]], reach: float) -> list[list[int]]:
+    """Return the sets of points that hang together by distances below ``reach``; single ones left out."""
+    label = list(range(len(points)))
+    for a, b in close_pairs(points, reach):
         old, new = label[b], label[a]
         if old != new:
             label = [new if v == old else v for v in label]
-    found = [[k for k in range(count) if label[k] == v] for v in sorted(set(label))]
-    return [g for g in found if len(g) > 1]
+    shared = sorted({v for v in label if label.count(v) > 1})
+    return [[k for k, v in enumerate(label) if v == one] for one in shared]
 
 
 def deal(options: list[list[tuple[float, float, Peak]]], head_px: float) -> list[int]:
@@ -103,7 +112,7 @@ class Crossings:
 
     def settle(self, heads: list[Head], crops: Floats, head_px: float) -> None:
         """Note who meets, judge who parts. ``crops`` (K, t, t): the looks of ``heads`` where they are now."""
-        places = np.array([(h.x, h.y) for h in heads]).reshape(-1, 2)
+        places = [(h.x, h.y) for h in heads]
         index = {h.key: k for k, h in enumerate(heads)}
         for pair in list(self._meetings):
             if pair[0] not in index or pair[1] not in index:
@@ -111,22 +120,19 @@ class Crossings:
                 continue
             a, b = index[pair[0]], index[pair[1]]
             meeting = self._meetings[pair]
-            apart = float(np.hypot(*(places[a] - places[b])))
+            apart = math.dist(places[a], places[b])
             elapsed = heads[a].age_s - meeting.ages_s[0]
             if apart > PART * head_px:
                 if elapsed < FORGET_S:
                     self._judge(heads[a], heads[b], meeting, crops[a], crops[b], head_px)
                 del self._meetings[pair]
-        if len(heads) < 2:
-            return
-        gap = np.hypot(*(places[:, None] - places[None]).transpose(2, 0, 1))
-        for a, b in zip(*np.nonzero(np.triu(gap < MEET * head_px, 1)), strict=True):
+        for a, b in close_pairs(places, MEET * head_px):
             one, two = heads[a], heads[b]
             pair = (one.key, two.key)
             if pair not in self._meetings:
                 self._meetings[pair] = Meeting(
                     ages_s=(one.age_s, two.age_s),
-                    places=places[[a, b]].copy(),
+                    places=np.array([places[a], places[b]]),
                     velocities=np.array([one.steady_velocity(), two.steady_velocity()]),
                     templates=(one.template, two.template),
                 )

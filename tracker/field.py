@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from station.clock import NS_PER_S
 from station.errors import InputError
 from tracker.background import Background
-from tracker.disturbances import STEP_LEVELS, Focus, blank, level_table
+from tracker.disturbances import STEP_LEVELS, Focus, blank, level_table, thinned
 from tracker.frame import REFERENCE_HZ, STAGE_MOVING, FieldFrame
 from tracker.matching import Matcher
 from tracker.stage_motion import Shift, StageMotion
@@ -94,7 +94,7 @@ class Field:
             pixels=pixels,
             energy=energy,
             planes=planes,
-            level=float(np.median(pixels[::8, ::8])),
+            level=float(np.median(thinned(pixels))),
             floor=0.5 + 0.25 * (deadband - DEADBAND),
             head_px=self.head_px,
             interval_s=interval_s,
@@ -145,7 +145,7 @@ class Field:
             return nowhere, "nothing to see"
         disturbance = ""
         still = background.image()
-        level = float(np.median(pixels[::8, ::8].astype(np.int16) - still[::8, ::8]))
+        level = float(np.median(thinned(pixels).astype(np.int16) - thinned(still)))
         if exposure_id != self._exposure_id or abs(level) > STEP_LEVELS:
             self._exposure_id = exposure_id
             disturbance = "exposure changed"
@@ -155,6 +155,8 @@ class Field:
         refocused = self._focus.changed(pixels, interval_s)
         shift = self._motion.measure(still, pixels)
         unlike = self._unlike(still, pixels)
+        if shift.known and not self._fits(shift, still, pixels):
+            shift = nowhere
         step = unlike - self._unlike_before
         if shift.known or self._frames <= SETTLING_FRAMES or step <= max(JUMP[0] * unlike, JUMP[1] * self._usual_step):
             self._unlike_before = unlike
@@ -183,6 +185,20 @@ class Field:
     def _unlike(still: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> float:
         """Return the mean difference of a thinned-out frame from the background, in grey levels."""
         return float(np.abs(pixels[::6, ::6].astype(np.int16) - still[::6, ::6]).mean())
+
+    @staticmethod
+    def _fits(shift: Shift, still: NDArray[np.uint8], pixels: NDArray[np.uint8]) -> bool:
+        """Return whether the background, moved by ``shift``, is more like the frame than where it was."""
+        dx, dy = round(shift.dx), round(shift.dy)
+        if abs(dx) + abs(dy) < 2:
+            return True
+        height, width = pixels.shape
+        if abs(dx) >= width or abs(dy) >= height:
+            return False
+        now = pixels[max(dy, 0) : height + min(dy, 0) : 4, max(dx, 0) : width + min(dx, 0) : 4].astype(np.int16)
+        moved = still[max(-dy, 0) : height + min(-dy, 0) : 4, max(-dx, 0) : width + min(-dx, 0) : 4]
+        before = still[max(dy, 0) : height + min(dy, 0) : 4, max(dx, 0) : width + min(dx, 0) : 4]
+        return float(np.abs(now - moved).mean()) < float(np.abs(now - before).mean())
 
     def _deadband(self, pixels: NDArray[np.uint8], still: NDArray[np.uint8]) -> float:
         """Return the difference that counts as nothing: 1.5 standard deviations of the camera's noise, at least 2."""

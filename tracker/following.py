@@ -13,7 +13,7 @@ from tracker.frame import FieldFrame
 from tracker.heads import Head
 from tracker.matching import Matcher, peaks, scores
 from tracker.neighbourhood import local_energy, spread
-from tracker.neighbours import apart, newcomers, part_doubles, without_stale
+from tracker.neighbours import apart, hand_over, newcomers, part_doubles, without_stale
 from tracker.seeking import seek
 from tracker.states import support
 
@@ -59,6 +59,7 @@ class Following:
         heads = [h for h in self.heads if not h.lost]
         if heads and not field.blank:
             self._follow(heads, field)
+            hand_over(self.heads, field)
             self.heads = without_stale(part_doubles(self.heads, field), field)
             self._look_for_neighbours(field)
         self._lose(field)
@@ -66,7 +67,8 @@ class Following:
 
     def _follow(self, heads: list[Head], field: FieldFrame) -> None:
         """Find each head in its search area, deal the peaks out where heads are close, learn from what was found."""
-        predicted = np.array([head.predicted(field.interval_s) for head in heads])
+        expected = [head.predicted(field.interval_s) for head in heads]
+        predicted = np.array(expected)
         centres = np.rint(predicted).astype(np.int64)
         templates = np.stack([head.template for head in heads])
         ncc, energy = self._matcher.maps(field, centres, templates, round(REACH * field.slack * field.head_px))
@@ -74,7 +76,7 @@ class Following:
         sigma = np.full(len(heads), SIGMA * field.head_px * field.slack)
         score = scores(ncc, energy, references, predicted - centres, sigma)
 
-        close = groups(predicted, CLOSE * field.head_px)
+        close = groups(expected, CLOSE * field.head_px)
         crowded = {k for group in close for k in group}
         options = [
             [

@@ -1,5 +1,6 @@
 """One frame of the field, prepared: what every other part of the tracker reads. Values only."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -59,7 +60,7 @@ class FieldFrame:
     @property
     def slack(self) -> float:
         """How many times farther than at the reference frame rate a head may stray from its prediction."""
-        return float(np.clip(np.sqrt(self.interval_s * REFERENCE_HZ), 1.0, 2.0))
+        return min(2.0, max(1.0, math.sqrt(self.interval_s * REFERENCE_HZ)))
 
 
 def keep(share: float, interval_s: float) -> float:

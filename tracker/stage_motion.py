@@ -22,13 +22,13 @@ PATCH = 11
 """Half the edge of a patch, in px of the shrunk picture."""
 SEARCH = 9
 """Search radius in px of the shrunk picture."""
-FIT = 0.5
+FIT = 0.55
 """Least correlation of a patch that votes."""
 AGREE = 1.25
 """Votes within this many px of the shrunk picture of their median agree."""
 LEAST_VOTES = 5
-LEAST_SHARE = 0.5
-"""So many votes, and so large a share of all, have to agree."""
+LEAST_SHARE = 0.3
+"""So many votes, and so large a share of the patches in sight, have to agree."""
 RENEW_FRAMES, RENEW_PX = 10, 8
 """The background and its patches are kept for so many frames, or until the picture has moved so far (shrunk px)."""
 STILL_PX = 0.35
@@ -124,10 +124,12 @@ class StageMotion:
         """Return the move of ``now`` against ``still`` in px that the patches agree on, and how many do."""
         gx, gy = np.rint(guess_px / self._factor).astype(int).tolist()
         votes = []
+        tried = 0
         for x, y in self._places:
             area, patch = _inside(now, x + gx, y + gy, PATCH + SEARCH), _inside(still, x, y, PATCH)
             if area is None or patch is None:
                 continue
+            tried += 1
             fit = np.asarray(cv2.matchTemplate(area, patch, cv2.TM_CCOEFF_NORMED), np.float32)
             row, column = divmod(int(fit.argmax()), fit.shape[1])
             if FIT <= fit[row, column] <= 1.001 and 0 < row < 2 * SEARCH and 0 < column < 2 * SEARCH:
@@ -137,7 +139,7 @@ class StageMotion:
             return None, len(votes)
         table = np.array(votes)
         agreeing = table[np.hypot(*(table - np.median(table, axis=0)).T) <= AGREE]
-        if len(agreeing) < max(LEAST_VOTES, LEAST_SHARE * len(table)):
+        if len(agreeing) < max(LEAST_VOTES, LEAST_SHARE * tried):
             return None, len(agreeing)
         return np.median(agreeing, axis=0) * self._factor, len(agreeing)
 

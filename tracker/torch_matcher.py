@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from tracker.frame import FieldFrame, Floats, Points
-from tracker.matching import BACKGROUND_SHARE, gaussian
+from tracker.matching import BACKGROUND_SHARE, HALVED_SIGMA_PX, gaussian
 
 FLAT = 1e-3
 """A patch or template with a smaller sum of squares round its mean is flat: it correlates with nothing."""
@@ -44,10 +44,17 @@ class TorchMatcher:
         """See Matcher."""
         frame, still = self._plane(pixels), self._plane(background)
         energy = ((frame - still).abs() - deadband).clamp_min(0.0)[None, None]
-        taps = torch.from_numpy(gaussian(sigma_px)).to(self.device)
+        height, width = frame.shape
+        halve = sigma_px >= HALVED_SIGMA_PX
+        if halve:
+            energy = F.interpolate(energy, size=(height // 2, width // 2), mode="area")
+        taps = torch.from_numpy(gaussian(sigma_px / 2 if halve else sigma_px)).to(self.device)
         reach = len(taps) // 2
         padded = F.pad(energy, (reach, reach, reach, reach), mode="replicate")
-        energy = F.conv2d(F.conv2d(padded, taps.view(1, 1, 1, -1)), taps.view(1, 1, -1, 1))[0, 0]
+        smooth = F.conv2d(F.conv2d(padded, taps.view(1, 1, 1, -1)), taps.view(1, 1, -1, 1))
+        if halve:
+            smooth = F.interpolate(smooth, size=(height, width), mode="bilinear", align_corners=False)
+        energy = smooth[0, 0]
         level = (1 - BACKGROUND_SHARE) * float(background.mean())
         appearance = frame - BACKGROUND_SHARE * still - level
         return cast(Floats, energy.cpu().numpy()), Planes(appearance, energy)

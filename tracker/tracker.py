@@ -118,7 +118,7 @@ class Tracker:
             return
         found = find_candidates(field)
         if not self._field.scaled:
-            points = leading(found, field.floor) or [snap(field, x, y) for _, x, y in self._waiting]
+            points = leading(found, field.floor, field.head_px) or [snap(field, x, y) for _, x, y in self._waiting]
             if points:
                 self._field.rescale(measure_head(field.pixels, points))
         field = replace(field, head_px=self._field.head_px)

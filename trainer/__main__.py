@@ -35,6 +35,7 @@ COMMANDS: dict[str, Entry] = {
     "simulate": Entry("trainer.simulate", "make clips of simulated sperm with the votes of simulated raters"),
     "check": Entry("trainer.check", "validate a folder of clips, every bad row named"),
     "train": Entry("trainer.train", "train a network on a folder of clips, or resume"),
+    "heads": Entry("trainer.heads", "grow a network to more frames and fit its grade heads"),
     "evaluate": Entry("trainer.evaluate", "score a training run or an exported model on a folder of clips"),
     "export": Entry("trainer.export", "write a trained network as an artifact that the station runs"),
 }
@@ -45,8 +46,8 @@ from nothing to a running model:
   python -m trainer simulate --clips 600 --seed 2 --shares table1 --out HELD_OUT
   python -m trainer check DATA
   python -m trainer train --data DATA --out RUN
-  python -m trainer evaluate --run RUN --data HELD_OUT --reference DATA
-  python -m trainer export --help
+  python -m trainer evaluate --run RUN --data HELD_OUT --out SCORES
+  python -m trainer export --weights RUN/best.pt --metrics SCORES/figures.json --clips HELD_OUT --out MODEL
 
 For research use only. Not for use in diagnostic procedures."""
 

@@ -121,7 +121,7 @@ def _predict_run(folder: Path, clips: Clips) -> NDArray[np.float64]:
 
 def _predict_model(folder: Path, clips: Clips) -> NDArray[np.float64]:
     forbid_telemetry()
-    import onnxruntime
+    import onnxruntime  # type: ignore[import-untyped]
 
     artifact = Artifact.open(folder)
     shape = artifact.manifest.inputs[0].shape[1:]

@@ -12,18 +12,16 @@ Axes: N clips (dynamic), T frames, P patches, D width, H heads, E = D/H, K selec
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import onnx
-from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from engine.artifact import GRADES, HEADS, LICENCE, OPSET, NetworkConfig, Precision, TensorSpec, tensor_specs
+from trainer.onnx_nodes import Array, NodeList
 from trainer.rostfine import BRANCH_EPS, ENCODER_EPS, PIXEL_MEAN, PIXEL_STD
 
 IR_VERSION = 10
-Array = NDArray[np.float64]
 
 
 def build_graph(weights: dict[str, Array], network: NetworkConfig, precision: Precision) -> onnx.ModelProto:
@@ -34,7 +32,7 @@ def build_graph(weights: dict[str, Array], network: NetworkConfig, precision: Pr
         network: Its configuration.
         precision: Type the weights are stored in.
     """
-    builder = _Graph(precision)
+    builder = NodeList(precision)
     _Network(builder, weights, network).build()
     inputs, outputs = tensor_specs(network)
     graph = helper.make_graph(
@@ -54,67 +52,10 @@ def _value(spec: TensorSpec) -> onnx.ValueInfoProto:
     return helper.make_tensor_value_info(spec.name, element, ["N" if size < 0 else size for size in spec.shape])
 
 
-class _Graph:
-    """Collects nodes and initializers; every method returns the name of what it made."""
-
-    def __init__(self, precision: Precision) -> None:
-        self.nodes: list[onnx.NodeProto] = []
-        self.initializers: list[onnx.TensorProto] = []
-        self._stored = np.dtype(precision)
-        self._constants: dict[tuple[int, ...], str] = {}
-        self._weights: dict[tuple[tuple[int, ...], bytes], str] = {}
-
-    def op(self, kind: str, *inputs: str, out: str = "", name: str = "", **attributes: Any) -> str:
-        """Add a node with one output."""
-        out = out or f"{kind.lower()}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(kind, list(inputs), [out], name=name or out, **attributes))
-        return out
-
-    def weight(self, values: Array) -> str:
-        """Add a weight, used in the compute type. Equal weights are stored once.
-
-        Large matrices are stored in the graph's precision. All else is stored as float32: biases, norms, embeddings and
-        heads are a hundredth of the file, and the grades notice their rounding as much as that of the matrices.
-        """
-        large = values.ndim == 2 and min(values.shape) > GRADES
-        stored = np.ascontiguousarray(values.astype(self._stored if large else np.float32))
-        key = (stored.shape, stored.tobytes())
-        if key not in self._weights:
-            name = f"weight_{len(self._weights)}"
-            self.initializers.append(numpy_helper.from_array(stored, name))
-            self._weights[key] = self.compute(name)
-        return self._weights[key]
-
-    def exact(self, name: str, values: Array) -> str:
-        """Add float32 numbers that no precision touches."""
-        self.initializers.append(numpy_helper.from_array(np.ascontiguousarray(values.astype(np.float32)), name))
-        return name
-
-    def compute(self, tensor: str) -> str:
-        """Bring a tensor into the compute type: the casts that a compiler may set to float16."""
-        return self.op("Cast", tensor, name=f"compute/{tensor}", to=TensorProto.FLOAT)
-
-    def ints(self, *values: int) -> str:
-        """Return a constant int64 vector, made once."""
-        if values not in self._constants:
-            self._constants[values] = f"ints_{'_'.join(map(str, values)).replace('-', 'm')}"
-            self.initializers.append(numpy_helper.from_array(np.array(values, np.int64), self._constants[values]))
-        return self._constants[values]
-
-    def reshape(self, tensor: str, *shape: int) -> str:
-        return self.op("Reshape", tensor, self.ints(*shape))
-
-    def transpose(self, tensor: str, *perm: int) -> str:
-        return self.op("Transpose", tensor, perm=list(perm))
-
-    def cut(self, tensor: str, axis: int, start: int, end: int) -> str:
-        return self.op("Slice", tensor, self.ints(start), self.ints(end), self.ints(axis))
-
-
 class _Network:
     """Writes the nodes of one network. Tokens are rows (N*T*P, D), the CLS token rows (N, D)."""
 
-    def __init__(self, graph: _Graph, weights: dict[str, Array], network: NetworkConfig) -> None:
+    def __init__(self, graph: NodeList, weights: dict[str, Array], network: NetworkConfig) -> None:
         self.g = graph
         self.w = weights
         self.c = network

@@ -1,7 +1,7 @@
 """Fit the grade heads alone, to the end, on features that stay as they are.
 
-A problem with one solution, so it needs no rate and no schedule; useful after growing a network to more frames, when its
-features have shifted a little under heads that were fitted to the old ones. It knows torch, not files.
+A problem with one solution, so it needs no rate and no schedule; useful after growing a network to more frames, when
+its features have shifted a little under heads that were fitted to the old ones. It knows torch, not files.
 """
 
 from collections.abc import Sequence
@@ -65,8 +65,8 @@ def _least_cross_entropy(features: Tensor, target: Tensor, decay: float) -> tupl
     def closure() -> Tensor:
         optimizer.zero_grad()
         loss = entropy() + decay * weight.square().sum()
-        loss.backward()
+        torch.autograd.backward(loss)
         return loss
 
-    optimizer.step(closure)
+    optimizer.step(closure)  # type: ignore[no-untyped-call]
     return weight.detach(), bias.detach(), entropy().item()

@@ -37,7 +37,7 @@ STATION = NetworkConfig(
     depth=6,
     heads=3,
     selected=6,
-    branch_depth=2,
+    branch_depth=1,
     branch_heads=3,
     branch_mlp_ratio=4,
 )

@@ -58,7 +58,9 @@ def place_waves(grid: int, width: int) -> torch.Tensor:
     count = -(-width // 4)
     rates = 2.0 * 10.0 ** (-2.0 * torch.arange(count) / count)
     phases = [place.flatten()[:, None] * rates for place in (column, row)]
-    return TOKEN_SIZE * torch.cat([wave(phase) for phase in phases for wave in (torch.sin, torch.cos)], dim=1)[:, :width]
+    return (
+        TOKEN_SIZE * torch.cat([wave(phase) for phase in phases for wave in (torch.sin, torch.cos)], dim=1)[:, :width]
+    )
 
 
 def sample_patches(clips: Clips, chosen: Sequence[int], patch_px: int, seed: int, count: int) -> NDArray[np.float32]:

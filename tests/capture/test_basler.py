@@ -246,6 +246,19 @@ def test_offline_speed_is_for_files(emulator):
         open_source(config)
 
 
+@pytest.mark.usefixtures("emulator")
+def test_an_sdk_that_fails_says_so_in_one_line(monkeypatch):
+    from pypylon import genicam, pylon
+
+    def fail(_self: Any) -> None:
+        raise genicam.RuntimeException("no transport layer. : thrown in x")
+
+    monkeypatch.setattr(pylon.TlFactory, "EnumerateDevices", fail)
+    with pytest.raises(InputError, match=r"cannot look for cameras \(no transport layer\); reinstall") as error:
+        list_cameras()
+    assert "\n" not in str(error.value)
+
+
 def test_a_missing_sdk_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "pypylon", None)
     with pytest.raises(MissingExtraError, match=r'pip install "\.\[basler\]"'):

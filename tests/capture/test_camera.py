@@ -102,6 +102,19 @@ def test_with_a_latch_exposure_ends_are_exact():
     assert [f.t_exposure_ns for f in frames] == pytest.approx(exposed_ns, abs=2 * MS)
 
 
+def test_a_latch_that_stops_working_gives_way_to_arrivals(monkeypatch):
+    """The camera's clock is an hour behind by the latch's word; the latch answers once, then arrivals tell the time."""
+    monkeypatch.setattr("capture.camera.LATCH_EVERY_S", 0.05)
+    hour_ns = 3_600_000_000_000
+    answers = iter([(now_ns() - hour_ns, now_ns() - 500 * MS)])
+    script: list[Grab | Exception | float] = []
+    for _ in range(20):
+        script += [0.02, Grab(np.zeros((4, 6), np.uint8), None, now_ns() - hour_ns + len(script) * 10 * MS)]
+    with Camera(lambda: StandIn(script, latch=lambda: next(answers, None))) as camera:
+        frames = read(camera, 20)
+    assert now_ns() - frames[-1].t_exposure_ns < 300 * MS
+
+
 def test_without_a_clock_frames_are_stamped_on_arrival():
     before = now_ns()
     with Camera(lambda: StandIn([grab(0), 0.02, grab(1)])) as camera:

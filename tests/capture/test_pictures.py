@@ -80,12 +80,28 @@ def test_pictures_of_different_sizes_are_both_named(tmp_path: Path):
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n" + bytes(range(200)), b"text"])
-def test_a_broken_picture_is_named_in_one_line(tmp_path: Path, content, capfd):
-    write(tmp_path / "a.png", 5)
+def test_a_broken_picture_is_left_out_and_named_and_its_place_in_time_stays_empty(tmp_path: Path, content, capfd):
+    for name in ("a.png", "c.png", "d.png"):
+        write(tmp_path / name, 5)
     (tmp_path / "b.png").write_bytes(content)
-    source = PictureFolder(tmp_path)
-    source.read()
-    with pytest.raises(InputError, match=r"b\.png: expected png data, cannot be decoded") as error:
-        source.read()
-    assert "\n" not in str(error.value)
+    source = PictureFolder(tmp_path, fps=10)
+    frames = [source.read() for _ in range(3)]
+    assert [f.t_source_ns for f in frames] == [0, 200_000_000, 300_000_000]
+    assert [f.lost_before for f in frames] == [0, 1, 0]
+    assert source.read() is None
+    (notice,) = source.condition.notices
+    assert notice.endswith("is damaged: unreadable frames left out: 1, the first b.png")
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_folder_of_broken_pictures_is_refused_in_one_line(tmp_path: Path):
+    (tmp_path / "a.png").write_bytes(b"text")
+    with pytest.raises(InputError, match=r"none of its 1 pictures can be decoded, the first is a\.png") as error:
+        PictureFolder(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_the_bits_really_used_can_be_given(tmp_path: Path):
+    write(tmp_path / "a.png", 77 * 16 + 3, dtype=np.uint16)
+    assert np.all(PictureFolder(tmp_path, bits=12).read().pixels == 77)
+    assert np.all(PictureFolder(tmp_path).read().pixels == 4)

@@ -2,8 +2,10 @@
 
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -86,6 +88,57 @@ def test_what_is_no_video_is_refused_in_one_line(tmp_path: Path, name, content, 
     assert name in str(error.value)
 
 
+def encode(path: Path, frames: list[av.VideoFrame], codec: str, pix_fmt: str, times_ms: list[int]) -> None:
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=50)
+        stream.width, stream.height, stream.pix_fmt = frames[0].width, frames[0].height, pix_fmt
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for frame, t_ms in zip(frames, times_ms, strict=True):
+            frame.pts, frame.time_base = t_ms, Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def grey_frame(value: int, dtype: type, pix_fmt: str) -> av.VideoFrame:
+    return av.VideoFrame.from_ndarray(np.full((48, 64), value, dtype), format=pix_fmt)
+
+
+def test_a_variable_frame_rate_is_respected(tmp_path: Path):
+    times_ms = [40, 60, 75, 80, 200, 201, 300]
+    path = tmp_path / "uneven.mkv"
+    encode(path, [grey_frame(10 * k, np.uint8, "gray") for k in range(7)], "ffv1", "gray", times_ms)
+    with VideoFile(path) as source:
+        frames = [source.read() for _ in range(7)]
+    assert [f.t_source_ns for f in frames] == [(t - 40) * 1_000_000 for t in times_ms]
+    assert [int(f.pixels[0, 0]) for f in frames] == [10 * k for k in range(7)]
+
+
+@pytest.mark.parametrize(
+    ("pix_fmt", "dtype", "value", "seen"),
+    [
+        pytest.param("gray", np.uint8, 77, 77, id="8 bits"),
+        pytest.param("gray10le", np.uint16, 77 * 4 + 3, 77, id="10 bits"),
+        pytest.param("gray12le", np.uint16, 77 * 16 + 3, 77, id="12 bits"),
+        pytest.param("gray16le", np.uint16, 77 * 256 + 3, 77, id="16 bits"),
+    ],
+)
+def test_of_more_than_8_bits_the_upper_8_are_taken(tmp_path: Path, pix_fmt, dtype, value, seen):
+    path = tmp_path / "deep.mkv"
+    encode(path, [grey_frame(value, dtype, pix_fmt)] * 2, "ffv1", pix_fmt, [0, 20])
+    with VideoFile(path) as source:
+        assert np.all(source.read().pixels == seen)
+
+
+@pytest.mark.parametrize(("luma", "seen"), [(16, 0), (126, 128), (235, 255)])
+def test_video_luma_of_limited_range_is_stretched(tmp_path: Path, luma, seen):
+    frame = av.VideoFrame(64, 48, "yuv420p")
+    for plane, value in zip(frame.planes, (luma, 128, 128), strict=True):
+        plane.update(bytes([value]) * plane.buffer_size)
+    encode(tmp_path / "v.mkv", [frame], "ffv1", "yuv420p", [0])
+    with VideoFile(tmp_path / "v.mkv") as source:
+        assert np.all(source.read().pixels == seen)
+
+
 @pytest.fixture
 def cut_video(tmp_path: Path) -> Path:
     """Twenty frames, of which the second half is missing."""
@@ -105,7 +158,30 @@ def test_a_video_cut_short_ends_where_it_is_cut(cut_video: Path):
     with VideoFile(cut_video) as source:
         while source.read() is not None:
             count += 1
+        (notice,) = source.condition.notices
     assert 5 < count < 12
+    assert f"cut.avi breaks off after frame {count} (" in notice
+    assert f"{20 - count} of 20 missing" in notice
+
+
+def test_frames_that_the_decoder_made_up_are_left_out_and_said(tmp_path: Path, visem: Path):
+    """The decoder conceals damage by copying from other frames; such a picture must not be graded."""
+    data = bytearray((visem / "12" / "video.mp4").read_bytes())
+    for place in np.random.default_rng(1).integers(len(data) // 4, len(data), 8):
+        data[place] ^= 0x10
+    (tmp_path / "flipped.mp4").write_bytes(data)
+    with VideoFile(tmp_path / "flipped.mp4") as source:
+        frames = []
+        while (frame := source.read()) is not None:
+            frames.append(frame)
+        (notice,) = source.condition.notices
+    lost = sum(f.lost_before for f in frames)
+    assert lost > 0
+    assert len(frames) + lost == 493
+    assert f"unreadable frames left out: {lost}, the first after frame" in notice
+    gap = next(k for k, f in enumerate(frames) if f.lost_before)
+    interval_ns = frames[gap].t_source_ns - frames[gap - 1].t_source_ns
+    assert interval_ns == pytest.approx((frames[gap].lost_before + 1) * 1e9 / 49, rel=1e-3)
 
 
 def test_the_codecs_write_nothing_to_the_terminal(cut_video: Path):
@@ -133,6 +209,7 @@ def test_the_real_clip_is_read_whole_with_its_own_times(visem: Path):
         times = []
         while (frame := source.read()) is not None:
             times.append(frame.t_source_ns)
+        assert source.condition.notices == ()
     assert len(times) == 493
     assert times[0] == 0
     assert np.all(np.diff(times) > 0)

@@ -224,6 +224,14 @@ def test_a_failing_gpu_is_reported_and_the_session_closes(artifact: Artifact, cp
     assert not machine.leaks()
 
 
+def test_a_lost_gpu_is_told_once(artifact: Artifact, cpu: OnnxSession) -> None:
+    machine = stand_in(artifact, cpu)
+    session = machine.session()
+    machine.cuda.dead = True
+    with pytest.raises(StageError, match="the GPU is lost"), session:
+        session.infer(clips_of(artifact, 3))
+
+
 class TestStandIn:
     """It must catch what it is there to catch."""
 

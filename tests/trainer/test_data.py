@@ -78,7 +78,7 @@ def test_a_bad_row_is_named_by_its_line(tmp_path: Path, edit: Callable[[list[str
     root = make_folder(tmp_path / "data")
     edit_table(root, 3, edit)
     assert any(message in problem for problem in find_problems(root))
-    with pytest.raises(InputError, match="clips.csv, line 3"):
+    with pytest.raises(InputError, match=r"clips\.csv, line 3"):
         open_clips(root)
 
 

@@ -13,10 +13,12 @@ from trainer import fit, losses  # noqa: E402
 from trainer.__main__ import main  # noqa: E402
 from trainer.batches import Augmentation, middle_frames, split_by_source  # noqa: E402
 from trainer.data import ClipRow, open_clips, write_clip, write_table  # noqa: E402
+from trainer.metrics import score  # noqa: E402
 from trainer.recipe import Recipe  # noqa: E402
 from trainer.simulate import simulate  # noqa: E402
-from trainer.start import place_waves, whiten_patch_embedding  # noqa: E402
+from trainer.start import place_waves, start  # noqa: E402
 from trainer.truth import read_truth, truth_table  # noqa: E402
+from trainer.weights import load_weights  # noqa: E402
 
 TINY = ("frames=2", "clip_px=20", "image_px=20", "patch_px=10", "width=16", "depth=2", "heads=2", "selected=2",
         "branch_depth=1", "branch_heads=2")  # fmt: skip
@@ -182,7 +184,7 @@ def test_the_start_spreads_the_tokens_of_nearly_uniform_clips(data: Path) -> Non
     clips = open_clips(data)
     config = {name: int(value) for name, value in (change.split("=") for change in TINY)}
     network = fit.Training(Recipe(data="", network=config), torch.device("cpu")).network
-    whiten_patch_embedding(network, clips, range(len(clips)), seed=1)
+    start(network, clips, range(len(clips)), seed=1)
     pixels = torch.from_numpy(np.stack([clips.pixels(index) for index in range(len(clips))]))
     with torch.inference_mode():
         tokens = network.encoder.embed(pixels).flatten(0, 2)
@@ -190,6 +192,19 @@ def test_the_start_spreads_the_tokens_of_nearly_uniform_clips(data: Path) -> Non
     assert tokens.mean(0).abs().max() < 0.2
     assert 0.2 < tokens.std(0)[0] < 0.8
     assert 0.05 < tokens.std(0)[1] < 0.8
+
+
+def test_growing_and_fitting_the_heads_gives_a_better_network_of_more_frames(data: Path, tmp_path: Path) -> None:
+    assert main(command(data, tmp_path / "few", "--epochs", "2")) == 0
+    options = ["--data", str(data), "--out", str(tmp_path / "full"), "--frames", "4", "--fit-frames", "2"]
+    assert main(["heads", "--run", str(tmp_path / "few"), *options]) == 0
+    clips, errors = open_clips(data), {}
+    for name in ("few", "full"):
+        network = load_weights(tmp_path / name / fit.LAST).network
+        predicted = fit.predict(network, clips, range(len(clips)), torch.device("cpu"))
+        errors[name] = score(predicted, clips.distributions).mse_x100
+    assert load_weights(tmp_path / "full" / fit.LAST).network.config.frames == 4
+    assert errors["full"] < errors["few"]
 
 
 def test_every_place_starts_with_waves_of_its_own() -> None:

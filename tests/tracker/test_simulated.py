@@ -1,0 +1,23 @@
+"""Hard cases with known truth, each with the rate at which it has to be passed over a few seeds."""
+
+import pytest
+
+from bench.tracking_cases import CASES, rate
+
+SEEDS = range(2)
+
+LEAST_SURVIVED = {
+    "stage jumps 300 px": 0.0,  # a field of 640 px loses half of what it shows: see below
+    "crossing at 30 deg": 0.75,  # the longest meeting: heads that look alike go side by side for a third of a second
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CASES)
+def test_case(name: str) -> None:
+    found = rate(CASES[name], SEEDS)
+    assert found.survived >= LEAST_SURVIVED.get(name, 1.0)
+    assert found.wrong_lock <= 0.02
+    if name == "stage jumps 300 px":
+        assert found.lost_or_right == 1.0
+        assert found.longest_wrong_lock_s <= 0.2

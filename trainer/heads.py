@@ -1,0 +1,61 @@
+"""``python -m trainer heads``: grow a trained network to more frames and fit its grade heads to the end.
+
+The way from a network that was trained on few frames, which is cheap, to one that takes whole clips. The fit itself is
+in ``trainer.readout``.
+"""
+
+import argparse
+from pathlib import Path
+
+from station.errors import InputError, MissingExtraError
+from trainer.data import open_clips, write_atomically
+from trainer.recipe import build_recipe, read_recipe
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.add_argument(
+        "--run", type=Path, required=True, metavar="RUN", help="training run to begin from: its last.pt"
+    )
+    parser.add_argument("--data", type=Path, required=True, metavar="DATA", help="folder of clips to fit to")
+    parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the new run; must not exist")
+    parser.add_argument("--frames", type=int, default=16, help="frames of the new network (default: %(default)s)")
+    parser.add_argument("--fit-frames", type=int, default=4,
+                        help="frames of a clip that the heads are fitted on (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--clips", type=int, metavar="N", help="fit to the first N clips (default: all)")
+    parser.add_argument("--decay", type=float, default=3e-3, help="decay of the heads' weights (default: %(default)s)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Grow and fit."""
+    try:
+        import torch
+    except ImportError as error:
+        raise MissingExtraError('fitting needs torch; install it with pip install ".[train]"') from error
+    from trainer import fit
+    from trainer.readout import fit_heads
+
+    if args.out.exists():
+        raise InputError(f"--out {args.out} exists already; remove it or give another folder")
+    clips = open_clips(args.data)
+    if min(args.frames, args.fit_frames) < 1 or clips.shape[0] % args.frames or clips.shape[0] % args.fit_frames:
+        raise InputError(f"--frames and --fit-frames must divide the clips' {clips.shape[0]} frames; mend the option")
+    recipe = read_recipe(args.run)
+
+    def grown(frames: int) -> fit.Training:
+        values = recipe.model_dump() | {"network": {**recipe.network, "frames": frames}}
+        training = fit.Training(build_recipe(values, str(args.run)), torch.device("cpu"))
+        training.start_from(args.run / fit.LAST)
+        return training
+
+    few, full = grown(args.fit_frames), grown(args.frames)
+    loss = fit_heads(few.network, clips, range(min(args.clips or len(clips), len(clips))), args.decay)
+    for name in full.network.config.features:
+        head = few.network.get_submodule(f"head_{name}").state_dict()
+        full.network.get_submodule(f"head_{name}").load_state_dict(head)
+    args.out.mkdir(parents=True)
+    write_atomically(args.out / "recipe.json", (full.recipe.model_dump_json(indent=1) + "\n").encode())
+    full.save(args.out / fit.BEST)
+    full.save(args.out / fit.LAST)
+    print(f"{args.out}: heads fitted, cross-entropy {loss:.4f}")
+    return 0
