@@ -50,7 +50,7 @@ def main(argv: Sequence[str]) -> int:
 
 def diagnose(argv: Sequence[str]) -> int:
     """Check this machine (``doctor``); return the exit code."""
-    from capture.basler import list_cameras
+    from capture.basler_search import list_cameras
     from station.doctor import examine, exit_code, parse_folder, render
     from station.doctor_checks import all_checks
 

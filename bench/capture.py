@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 
 from bench.report import Report
-from capture.basler import BaslerDevice, list_cameras
+from capture.basler import BaslerDevice
+from capture.basler_search import list_cameras
 from capture.camera import Camera
 from capture.source import Pending
 from station.clock import NS_PER_MS

@@ -11,6 +11,7 @@ adds, neighbours and windows included, divided by the number of selected sperm.
 
 import argparse
 import csv
+import itertools
 import time
 from collections import defaultdict
 from collections.abc import Iterator
@@ -145,15 +146,15 @@ def write_rows(path: Path, rows: list[Row]) -> None:
         writer.writerows((r.segment, r.frame, round(r.x, 2), round(r.y, 2), r.state) for r in rows)
 
 
-def follow(video: Path, starts: list[Start], settings: TrackerSettings) -> Iterator[Row]:
-    """Yield the live tracker's answers, frame by frame, for all segments in one pass."""
+def follow(video: Path, starts: list[Start], settings: TrackerSettings, frames: int | None = None) -> Iterator[Row]:
+    """Yield the live tracker's answers, frame by frame, for all segments in one pass over (the first) ``frames``."""
     due = _by_frame(starts)
     window = WindowShape()
     with VideoFile(video) as source:
         height, width = source.info.height, source.info.width
-        field = Field(height, width, matcher_for(settings))
+        field = Field(height, width, matcher_for(settings), settings.head_px)
         running: list[tuple[Start, Tracker]] = []
-        for number, (pixels, t_source_ns) in enumerate(_frames(source)):
+        for number, (pixels, t_source_ns) in enumerate(itertools.islice(_frames(source), frames)):
             frame = field.update(pixels, frame_seq=number, t_source_ns=t_source_ns)
             for start in due.pop(number, ()):
                 tracker = Tracker(settings, window, height, width, field=field)

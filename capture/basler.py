@@ -1,66 +1,31 @@
-"""Basler cameras through pypylon, the optional extra: which there are, opening one, and its buffers.
+"""A Basler camera through pypylon, the optional extra: opening it, its buffers, its clock.
 
-The settings are in ``capture.basler_settings``; threads, times and reconnecting in ``capture.camera``. Every buffer is
-taken in order (OneByOne). Mono8 is handed on as it arrives; other pixel formats go through the SDK's converter, which
-keeps the upper 8 bits and makes grey of Bayer and RGB; what that costs a frame is measured and said.
+Which there are is in ``capture.basler_search``, settings are in ``capture.basler_settings``; threads, times and
+reconnecting in ``capture.camera``. Every buffer is taken in order (OneByOne). Mono8 is handed on as it arrives; other
+pixel formats go through the SDK's converter, which keeps the upper 8 bits and makes grey of Bayer and RGB; what that
+costs a frame is measured and said.
 """
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from capture.basler_search import PREFIX, Found, choose, import_pylon, list_cameras, origin, short
 from capture.basler_settings import apply_settings, exposure_ns_of, frame_rate_of
-from capture.camera import Camera, DeviceLostError, Grab
+from capture.camera import Camera
+from capture.device import DeviceLostError, Grab
 from station.clock import NS_PER_S, now_ns
 from station.config import CameraSettings
-from station.errors import InputError, MissingExtraError
+from station.errors import InputError
 from station.messages import SourceInfo
 
-PREFIX = "basler"
 GIGE_FRAME_IDS = 0xFFFF
 """Frame numbers of classic GigE cameras run from 1 to this and start again at 1."""
 NO_FRAME_ID = 0xFFFF_FFFF_FFFF_FFFF
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A camera that answered."""
-
-    model: str
-    serial: str
-    device_class: str
-    """How it is connected: "BaslerUsb", "BaslerGigE", "BaslerCamEmu"."""
-
-    def __str__(self) -> str:
-        return f"{self.model} {self.serial}"
-
-
-def import_pylon() -> Any:
-    """Return the SDK's module. Raises MissingExtraError."""
-    try:
-        from pypylon import pylon
-    except ImportError as error:
-        raise MissingExtraError(f'source {PREFIX}: needs pypylon ({error}); pip install ".[basler]"') from error
-    return pylon
-
-
-def list_cameras() -> list[Found]:
-    """Return the cameras that answer, in the SDK's order. Raises MissingExtraError, InputError where the SDK fails."""
-    pylon = import_pylon()
-    from pypylon import genicam
-
-    try:
-        devices = pylon.TlFactory.GetInstance().EnumerateDevices()
-    except genicam.GenericException as error:
-        raise InputError(
-            f"source {PREFIX}: the Basler SDK cannot look for cameras ({_short(error)}); reinstall it, or restart the machine"
-        ) from error
-    return [Found(d.GetModelName(), d.GetSerialNumber(), d.GetDeviceClass()) for d in devices]
 
 
 def open_basler(
@@ -81,25 +46,7 @@ def open_basler(
     try:
         return Camera(connect)
     except DeviceLostError as error:
-        raise InputError(f"{_origin(serial)}: the camera was lost while it was opened ({error}); try again") from error
-
-
-def choose(serial: str, found: list[Found]) -> int:
-    """Return the index of the camera that is meant. Raises InputError that lists what was found."""
-    listed = ", ".join(str(camera) for camera in found)
-    if not found:
-        raise InputError(
-            f"{_origin(serial)}: expected a camera, found none; check its cable and power, see `python run_station.py "
-            "doctor`"
-        )
-    if not serial:
-        if len(found) > 1:
-            raise InputError(f"{_origin(serial)}: found {len(found)} cameras ({listed}); choose with basler:SERIAL")
-        return 0
-    for index, camera in enumerate(found):
-        if camera.serial == serial:
-            return index
-    raise InputError(f"{_origin(serial)}: no camera has this serial number, found {listed}; give one of these")
+        raise InputError(f"{origin(serial)}: the camera was lost while it was opened ({error}); try again") from error
 
 
 class BaslerDevice:
@@ -122,7 +69,7 @@ class BaslerDevice:
         self.triggered = settings.trigger != "off"
         if self.triggered and fps is None:
             raise InputError(
-                f"{_origin(serial)}: a triggered camera does not know its rate; state the trigger's in [source] fps"
+                f"{origin(serial)}: a triggered camera does not know its rate; state the trigger's in [source] fps"
             )
         found = list_cameras()
         self._found = found[choose(serial, found)]
@@ -154,7 +101,7 @@ class BaslerDevice:
             self.notices = (*notices, *self._conversion_notice())
         except self._sdk_error as error:
             self.close()
-            raise DeviceLostError(_short(error)) from error
+            raise DeviceLostError(short(error)) from error
         except BaseException:
             self.close()
             raise
@@ -178,7 +125,7 @@ class BaslerDevice:
             finally:
                 result.Release()
         except self._sdk_error as error:
-            raise DeviceLostError(_short(error)) from error
+            raise DeviceLostError(short(error)) from error
 
     def latch(self) -> tuple[int, int] | None:
         """Return the camera's time and the station's at one moment, ns; None where the camera cannot be asked."""
@@ -245,7 +192,7 @@ def _open(pylon: Any, sdk_error: type[Exception], found: Found) -> Any:
     except sdk_error as error:
         raise InputError(
             f"source {PREFIX}: camera {found} cannot be opened: another program has it, or it does not answer "
-            f"({_short(error)}); close that program (pylon Viewer, another station) and start again"
+            f"({short(error)}); close that program (pylon Viewer, another station) and start again"
         ) from error
     return camera
 
@@ -269,12 +216,3 @@ def _available(node: Any) -> bool:
     from pypylon import genicam
 
     return bool(genicam.IsAvailable(node))
-
-
-def _short(error: Exception) -> str:
-    """Return what the SDK says, without the places in its source code."""
-    return str(error).split(" : ")[0].strip().rstrip(".")
-
-
-def _origin(serial: str) -> str:
-    return f"source {PREFIX}:{serial}" if serial else f"source {PREFIX}"

@@ -2,13 +2,11 @@
 
 from pathlib import Path
 
-from capture.basler import PREFIX as BASLER
 from capture.basler import open_basler
+from capture.basler_search import PREFIX as BASLER
 from capture.microscope import SimulatedMicroscope
 from capture.pictures import PictureFolder
 from capture.source import Source
-from capture.tiff import TiffStack, is_tiff
-from capture.video import VideoFile
 from station.config import Config
 from station.errors import InputError
 
@@ -32,6 +30,10 @@ def open_source(config: Config) -> Source:
     path = Path(settings.kind).expanduser()
     if path.is_dir():
         return PictureFolder(path, fps=settings.fps, um_per_px=settings.um_per_px, bits=settings.bits)
+    # Their libraries (FFmpeg, tifffile) are loaded only where a file is read: a microscope starts without them.
+    from capture.tiff import TiffStack, is_tiff
+    from capture.video import VideoFile
+
     if is_tiff(path) or (path.is_file() and path.suffix.lower() in TIFF_ENDINGS):
         return TiffStack(path, fps=settings.fps, um_per_px=settings.um_per_px, bits=settings.bits)
     if path.exists():

@@ -134,9 +134,12 @@ class VideoFile:
         """Return how many frames the file says to have, by its count or else its duration; None where it does not."""
         if self._stream.frames:
             return self._stream.frames
-        if self._container.duration is None or len(self._container.streams) > 1 or not self._by_container:
-            return None  # of several streams the longest one counts, and that may be the sound
-        end_ns = self._container.duration * NS_PER_S // av.time_base
+        container = self._container
+        if container.duration is None or "matroska" not in container.format.name or not self._by_container:
+            return None  # other containers without a count state no duration either: FFmpeg tells it from what is left
+        if len(container.streams) > 1:
+            return None  # the longest stream counts, and that may be the sound
+        end_ns = (container.duration - (container.start_time or 0)) * NS_PER_S // av.time_base
         missing = (end_ns - self._last_end_ns) * self._fps / NS_PER_S
         return self._damage.seen + max(1, round(missing)) if missing > MISSING_SHARE else None
 

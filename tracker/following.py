@@ -13,7 +13,7 @@ from tracker.frame import FieldFrame
 from tracker.heads import Head
 from tracker.matching import Matcher, peaks, scores
 from tracker.neighbourhood import local_energy, spread
-from tracker.neighbours import apart, hand_over, newcomers, part_doubles, without_stale
+from tracker.neighbours import apart, newcomers, part_doubles, without_stale
 from tracker.seeking import seek
 from tracker.states import support
 
@@ -59,7 +59,6 @@ class Following:
         heads = [h for h in self.heads if not h.lost]
         if heads and not field.blank:
             self._follow(heads, field)
-            hand_over(self.heads, field)
             self.heads = without_stale(part_doubles(self.heads, field), field)
             self._look_for_neighbours(field)
         self._lose(field)

@@ -46,8 +46,6 @@ class Head:
     energy_long: float = 0.0
     unsupported_s: float = 0.0
     """How long it has been without support, or lost."""
-    farthest_px: float = 0.0
-    """Neighbours: how far from the nearest selected head this one has ever been."""
     keepsake: tuple[Floats, float] | None = None
     """Template and energy reference when it was last supported: what a lost head is known again by."""
     lost: str = ""

@@ -8,15 +8,11 @@ import math
 from tracker.frame import FieldFrame
 from tracker.heads import Head
 from tracker.neighbourhood import energy_peaks
-from tracker.states import support
 
 NEAR, FAR, DROP = 0.8, 2.9, 3.5
 """Heads between NEAR and FAR of a selected one (in head sizes) are followed too, until they are beyond DROP."""
 LEAST_ENERGY = 0.35
 """A neighbour has at least this share of the selected head's energy."""
-UNSUPPORTED_S = 0.1
-NEVER_APART = 1.5
-"""A neighbour that was always nearer than this to a selected head may be that very head."""
 ON_ONE_HEAD, UNCLAIMED = 0.25, 1.6
 """Two tracks so near (in head sizes) are on one head; a head that nobody claims is looked for so far around."""
 ON_ONE_HEAD_S = (0.06, 0.3)
@@ -56,33 +52,6 @@ def part_doubles(heads: list[Head], field: FieldFrame) -> list[Head]:
             heads = [h for h in heads if h.sperm_id or h not in double]
             one.doubled_s = 0.0
     return heads
-
-
-def hand_over(heads: list[Head], field: FieldFrame) -> None:
-    """Where a selected head has lost its support to a neighbour that was never seen apart from it, they are one cell.
-
-    That happens when a head turns quickly: its new looks are taken for another head's, and its old track stays behind
-    on what is like its old looks. The neighbour's track goes on as the selected one's.
-    """
-    size = field.head_px
-    selected = followed(heads)
-    for other in [h for h in heads if not h.sperm_id and selected]:
-        other.farthest_px = max(other.farthest_px, min(apart(other, one) for one in selected))
-    for one in selected:
-        if one.unsupported_s < UNSUPPORTED_S:
-            continue
-        same = [
-            h
-            for h in heads
-            if not h.sperm_id
-            and h.farthest_px < NEVER_APART * size
-            and apart(h, one) < NEVER_APART * size
-            and h.energy > 0.5 * one.energy_long
-            and not support(h, field)
-        ]
-        if len(same) == 1:
-            same[0].sperm_id, one.sperm_id = one.sperm_id, 0
-            same[0].key, one.key = one.key, same[0].key
 
 
 def without_stale(heads: list[Head], field: FieldFrame) -> list[Head]:

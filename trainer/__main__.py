@@ -38,6 +38,9 @@ COMMANDS: dict[str, Entry] = {
     "heads": Entry("trainer.heads", "grow a network to more frames and fit its grade heads"),
     "evaluate": Entry("trainer.evaluate", "score a training run or an exported model on a folder of clips"),
     "export": Entry("trainer.export", "write a trained network as an artifact that the station runs"),
+    "import": Entry("trainer.checkpoints", "bring in weights that other programs wrote"),
+    "predict": Entry("trainer.predict", "run a network in torch on clips in a file"),
+    "rollout": Entry("trainer.rollout", "show where a grade comes from, by attention rollout"),
 }
 
 EPILOG = """\

@@ -13,7 +13,7 @@ def _emulator_answers() -> bool:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the SDK's binding warns while it is imported, and crashes where that raises
         pytest.importorskip("pypylon.pylon", reason="the Basler SDK is not installed (extra basler)")
-    from capture.basler import list_cameras
+    from capture.basler_search import list_cameras
 
     return tuple(c.serial for c in list_cameras() if c.device_class == "BaslerCamEmu") == EMULATED
 

@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
-from capture.basler import BaslerDevice, Found, choose, list_cameras, open_basler
+from capture.basler import BaslerDevice, open_basler
+from capture.basler_search import Found, choose, list_cameras
 from capture.camera import Camera
 from capture.opening import open_source
 from capture.source import Frame, Pending

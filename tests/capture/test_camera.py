@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 
-from capture.camera import Camera, DeviceLostError, Grab
+from capture.camera import Camera
+from capture.device import DeviceLostError, Grab
 from capture.source import Frame, Pending
 from station.clock import now_ns
 from station.errors import InputError

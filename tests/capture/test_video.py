@@ -109,6 +109,8 @@ def test_a_variable_frame_rate_is_respected(tmp_path: Path):
     encode(path, [grey_frame(10 * k, np.uint8, "gray") for k in range(7)], "ffv1", "gray", times_ms)
     with VideoFile(path) as source:
         frames = [source.read() for _ in range(7)]
+        assert source.read() is None
+        assert source.condition.notices == ()
     assert [f.t_source_ns for f in frames] == [(t - 40) * 1_000_000 for t in times_ms]
     assert [int(f.pixels[0, 0]) for f in frames] == [10 * k for k in range(7)]
 

@@ -221,7 +221,7 @@ def test_the_folder_must_exist(tmp_path: Path):
 
 
 def test_the_command(tmp_path: Path, monkeypatch, capsys):
-    monkeypatch.setattr("capture.basler.list_cameras", lambda: [Camera("BaslerUsb")])
+    monkeypatch.setattr("capture.basler_search.list_cameras", lambda: [Camera("BaslerUsb")])
     code = run_station.main(["doctor", "--folder", str(tmp_path)])
     out = capsys.readouterr().out
     assert "Eye 1 (BaslerUsb)" in out
