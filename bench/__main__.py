@@ -10,8 +10,6 @@ BENCHES = {
     "capture": "frames of an emulated camera: losses, evenness, faults",
     "tracking": "follow sperm in a video and score it; time per frame and per sperm",
     "engine": "time from a window to its grades",
-    "transport": "time of frames through the sockets",
-    "end_to_end": "time from exposure to grade through the whole station",
 }
 
 

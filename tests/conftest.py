@@ -8,6 +8,8 @@ import psutil
 import pytest
 import zmq
 
+from tests.program import Station
+
 VISEM = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "visem"
 
 
@@ -41,3 +43,9 @@ def visem() -> Path:
     if not VISEM.is_dir():
         pytest.skip(f"the VISEM clips are not at {VISEM}")
     return VISEM
+
+
+@pytest.fixture
+def station(tmp_path: Path) -> Station:
+    """The program, with a temporary folder of its own so that anything left behind is found."""
+    return Station(tmp_path)

@@ -18,7 +18,7 @@ BORDER = 0.29
 """Nearer than this to the frame's edge (in head sizes) a head may be cut off."""
 MOST_SPREAD = 0.45
 """Energy round the head beside the head's own: above, it lies in a clump or the track has slid onto one."""
-UNSURE_S = 0.05
+UNSURE_S = 0.2
 """Another track may lie on the same place for so long before it counts."""
 LEAST_NCC = 0.5
 LEAST_ALIVE = 0.5

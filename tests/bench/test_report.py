@@ -6,6 +6,7 @@ import json
 import pytest
 from rich.console import Console
 
+from bench.__main__ import BENCHES, main
 from bench.report import Report, percentiles, sample_ms
 
 
@@ -43,3 +44,18 @@ def test_the_last_line_is_the_document(capsys: pytest.CaptureFixture[str]) -> No
     assert "For research use only. Not for use in diagnostic procedures." in text
     assert "25.00%" in text
     assert "N/A" in text
+
+
+@pytest.mark.parametrize("name", sorted(BENCHES))
+def test_every_named_bench_is_there(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([name, "--help"])
+    assert end.value.code == 0
+    assert f"python -m bench {name}" in capsys.readouterr().out
+
+
+def test_an_unknown_bench_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["nonsense"])
+    assert end.value.code == 2
+    assert "tracking" in capsys.readouterr().err
