@@ -78,16 +78,22 @@ def find_candidates(field: FieldFrame) -> list[Candidate]:
     of a head that is both, either part may be the one that is meant.
     """
     size = field.head_px
-    contrast = contrast_map(field.pixels, size)
     difference = field.pixels - surround(field.pixels, size)
+    contrast = np.asarray(cv2.GaussianBlur(np.abs(difference), (0, 0), size / HEAD_PER_SCALE), np.float32)
     maps = [contrast + field.energy]
     for part in (difference, -difference):
         maps.append(cv2.GaussianBlur(np.maximum(part, 0), (0, 0), PART * size / HEAD_PER_SCALE).astype(np.float32))
     places: list[tuple[int, int]] = []
+    # A field may have thousands: what is taken is painted, not compared one by one.
+    reach = int(SAME * size)
+    steps = np.arange(-reach, reach + 1)
+    disc = steps[:, None] ** 2 + steps[None, :] ** 2 <= (SAME * size) ** 2
+    taken = np.zeros((contrast.shape[0] + 2 * reach, contrast.shape[1] + 2 * reach), bool)
     for one in maps:
         for row, column in _tops(one, 2 * round(APART * size) + 1):
-            if all((row - r) ** 2 + (column - c) ** 2 > (SAME * size) ** 2 for r, c in places):
+            if not taken[row + reach, column + reach]:
                 places.append((row, column))
+                taken[row : row + 2 * reach + 1, column : column + 2 * reach + 1] |= disc
     found = [Candidate(float(c), float(r), float(contrast[r, c]), float(field.energy[r, c])) for r, c in places]
     return sorted(found, key=lambda c: -c.contrast)
 
@@ -129,17 +135,19 @@ def best(candidates: list[Candidate], count: int, head_px: float, height: int, w
     two head sizes of one already taken.
     """
     margin = 2 * head_px
-    inside = [c for c in candidates if margin <= c.x < width - margin and margin <= c.y < height - margin]
-
-    def rank(one: Candidate) -> float:
-        others = [c.energy for c in candidates if c is not one and np.hypot(c.x - one.x, c.y - one.y) < margin]
-        return one.energy - 0.5 * max(others, default=0.0)
+    table = np.array([(c.x, c.y, c.energy) for c in candidates]).reshape(-1, 3)
+    inside: list[tuple[float, Candidate]] = []
+    for k, one in enumerate(candidates):
+        if margin <= one.x < width - margin and margin <= one.y < height - margin:
+            near = (table[:, 0] - one.x) ** 2 + (table[:, 1] - one.y) ** 2 < margin**2
+            near[k] = False
+            inside.append((one.energy - 0.5 * float(table[near, 2].max(initial=0.0)), one))
 
     taken: list[Candidate] = []
-    for one in sorted(inside, key=rank, reverse=True):
+    for _, one in sorted(inside, key=lambda ranked: ranked[0], reverse=True):
         if len(taken) == count:
             break
-        if all(np.hypot(one.x - t.x, one.y - t.y) >= margin for t in taken):
+        if all(math.hypot(one.x - t.x, one.y - t.y) >= margin for t in taken):
             taken.append(one)
     return taken
 

@@ -106,10 +106,6 @@ class Crossings:
             for meeting in self._meetings.values():
                 meeting.places[:] += shift
 
-    def among(self, key: int) -> bool:
-        """Return whether the head with this key is in a crossing now."""
-        return any(key in pair for pair in self._meetings)
-
     def settle(self, heads: list[Head], crops: Floats, head_px: float) -> None:
         """Note who meets, judge who parts. ``crops`` (K, t, t): the looks of ``heads`` where they are now."""
         places = [(h.x, h.y) for h in heads]
@@ -155,6 +151,7 @@ class Crossings:
             one.swap_margin = two.swap_margin = -margin
             one.key, two.key = two.key, one.key
             one.sperm_id, two.sperm_id = two.sperm_id, one.sperm_id
+            one.displaced = two.displaced = True
 
 
 def correlation(a: Floats, b: Floats) -> float:

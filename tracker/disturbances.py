@@ -16,6 +16,8 @@ SHARPNESS_RANGE = (0.6, 1.6)
 SHARPNESS_S = 2.0
 EDGES_PERCENT = 99.0
 """Sharpness is the grey level step that only the sharpest edges pass: heads and debris, not the camera's noise."""
+STEP_PX = 4
+"""A step is taken over so many px."""
 LEARN_S = 0.5
 """The average of the sharpness is known after so long."""
 THINNED_PX = 5000
@@ -33,9 +35,11 @@ class Focus:
 
     def changed(self, pixels: NDArray[np.uint8], interval_s: float) -> bool:
         """Take the next frame (H, W); return whether its sharpness is out of the usual range."""
+        if pixels.shape[1] <= STEP_PX:
+            return False
         rows = pixels[:: 4 * max(1, round(pixels.shape[0] / 480))]
         small = cv2.blur(np.ascontiguousarray(rows), (3, 1))
-        sharp = float(np.percentile(cv2.absdiff(small[:, 4:], small[:, :-4])[:, ::2], EDGES_PERCENT))
+        sharp = float(np.percentile(cv2.absdiff(small[:, STEP_PX:], small[:, :-STEP_PX])[:, ::2], EDGES_PERCENT))
         self._seen_s += interval_s
         if self._seen_s <= interval_s:
             self._average = sharp

@@ -6,6 +6,8 @@ are not caught by debris. The stage's motion is measured here and the background
 selected sperm.
 """
 
+from collections import deque
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -31,6 +33,10 @@ DEFAULT_HEAD_PX = 21.0
 """Head size until one was measured."""
 GAP = 1.6
 """A frame that comes so many usual intervals after the last one follows a gap, whatever its number says."""
+USUAL_FRAMES = 9
+"""The usual interval is the median over so many frames: one odd interval is nothing, another frame rate is taken up."""
+ANOTHER_RATE = 2.0
+"""The background is learnt anew when the frame rate has changed by such a factor."""
 SETTLING_FRAMES = 8
 """The first frames tell what difference is usual."""
 JUMP = (0.1, 6.0)
@@ -55,7 +61,8 @@ class Field:
         self._focus = Focus()
         self._frames = 0
         self._last_ns = 0
-        self._interval_s = 1 / REFERENCE_HZ
+        self._intervals_s: deque[float] = deque(maxlen=USUAL_FRAMES)
+        self._interval_s = self._sampled_s = 1 / REFERENCE_HZ
         self._watched_s = 0.0
         self._exposure_id = 0
         self._origin = np.zeros(2)
@@ -115,19 +122,23 @@ class Field:
             return self._interval_s, False
         interval_s = max((t_source_ns - self._last_ns) / NS_PER_S, 1e-4)
         self._last_ns = t_source_ns
-        gap = lost_before > 0 or (self._frames > 3 and interval_s > GAP * self._interval_s)
-        if self._frames == 2:
-            self._interval_s = interval_s / (1 + lost_before)
-        elif not gap:
-            self._interval_s += 0.1 * (interval_s - self._interval_s)
+        gap = lost_before > 0 or (len(self._intervals_s) > 1 and interval_s > GAP * self._interval_s)
+        self._intervals_s.append(interval_s / (1 + lost_before))
+        self._interval_s = float(np.median(self._intervals_s))
         return interval_s, gap
 
     def _begin(self, pixels: NDArray[np.uint8], interval_s: float) -> Background:
-        """Return the background; the second frame tells the frame rate, and with it how often to sample."""
+        """Return the background; the frame rate, known from the second frame on, tells how often to sample."""
         self._watched_s += interval_s
+        faster = self._sampled_s / self._interval_s
+        if self._frames > 2 and not 1 / ANOTHER_RATE < faster < ANOTHER_RATE:
+            self._frames = 2
+            self._watched_s = 0.0
+            self._motion.forget()
         if self._background is None or self._frames == 2:
             stride = max(1, round(SAMPLE_S / self._interval_s), 2 if pixels.size > LARGE_PX else 1)
             samples = int(np.clip(round(HISTORY_S / (self._interval_s * stride)), 9, 31)) | 1
+            self._sampled_s = self._interval_s
             self._background = Background(*self._shape, samples, stride)
             self._background.restart(pixels)
         return self._background

@@ -13,7 +13,7 @@ from tracker.frame import FieldFrame
 from tracker.heads import Head
 from tracker.matching import Matcher, peaks, scores
 from tracker.neighbourhood import local_energy, spread
-from tracker.neighbours import apart, newcomers, part_doubles, without_stale
+from tracker.neighbours import ON_ONE_HEAD, apart, newcomers, part_doubles, without_stale
 from tracker.seeking import seek
 from tracker.states import support
 
@@ -47,15 +47,22 @@ class Following:
         self._keys += 1
         crop = self._matcher.crops(field, np.array([[x, y]]), template_px(field))[0]
         local = local_energy(field, x, y)
+        same = [h for h in self.heads if not h.lost and math.hypot(h.x - x, h.y - y) < ON_ONE_HEAD * field.head_px]
         head = Head(self._keys, sperm_id, x, y, crop, local, anchor=(x, y))
         head.history.append((0.0, x, y))
         head.energy = head.energy_long = local
+        if sperm_id:
+            # Two tracks of one head would drive each other off it: a neighbour's gives way, a selected one's stays.
+            self.heads = [h for h in self.heads if h.sperm_id or h not in same]
+            head.lost = next((f"already followed as {h.sperm_id}" for h in same if h.sperm_id), "")
         self.heads.append(head)
         return head
 
     def update(self, field: FieldFrame) -> None:
         """Follow every head into this frame."""
         self._carry(field)
+        if field.interval_s > LOST_AFTER_S:
+            self._lose_sight()
         heads = [h for h in self.heads if not h.lost]
         if heads and not field.blank:
             self._follow(heads, field)
@@ -99,6 +106,13 @@ class Following:
             head.rest(STILL * field.head_px, field.interval_s)
             if head.sperm_id:
                 head.note_spread(spread(field, head.x, head.y), field.interval_s)
+
+    def _lose_sight(self) -> None:
+        """So long without a frame is as long without support: whoever is at the expected place may be anybody."""
+        self.heads = [h for h in self.heads if h.sperm_id]
+        for head in self.heads:
+            if not head.lost:
+                head.lost, head.unsupported_s, head.doubled_s = "frames missing", 0.0, 0.0
 
     def _lose(self, field: FieldFrame) -> None:
         """Say of each selected head whether it is lost: another field, out of sight, or too long without support."""

@@ -59,6 +59,8 @@ class Head:
     """How long another head's track has been on the same place."""
     swap_margin: float = 1.0
     """By how much the last crossing's identities fit better as they are than swapped."""
+    displaced: bool = False
+    """The track was put on another head at this frame: what was seen of it before may be another cell."""
     history: deque[tuple[float, float, float]] = field(default_factory=lambda: deque(maxlen=HISTORY))
     """(age_s, x, y) of the latest frames, moved along with the stage."""
 
@@ -82,6 +84,7 @@ class Head:
         self.vx = old * self.vx + (1 - old) * (x - self.x) / interval_s
         self.vy = old * self.vy + (1 - old) * (y - self.y) / interval_s
         self.x, self.y = x, y
+        self.displaced = False
         self.age_s += interval_s
         self.history.append((self.age_s, x, y))
         old = keep(REFERENCE_KEEP, interval_s)

@@ -67,7 +67,7 @@ class OpenCvMatcher:
         energy -= np.float32(deadband)
         np.maximum(energy, 0.0, out=energy)
         height, width = energy.shape
-        halve = sigma_px >= HALVED_SIGMA_PX
+        halve = sigma_px >= HALVED_SIGMA_PX and min(height, width) > 1
         if halve:
             energy = np.asarray(cv2.resize(energy, (width // 2, height // 2), interpolation=cv2.INTER_AREA), np.float32)
         taps = gaussian(sigma_px / 2 if halve else sigma_px)

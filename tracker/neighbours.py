@@ -48,6 +48,7 @@ def part_doubles(heads: list[Head], field: FieldFrame) -> list[Head]:
         ]
         if free:
             double[0].x, double[0].y = free[0]
+            double[0].displaced = True
         elif one.doubled_s >= ON_ONE_HEAD_S[1] and not all(h.sperm_id for h in double):
             heads = [h for h in heads if h.sperm_id or h not in double]
             one.doubled_s = 0.0
@@ -77,7 +78,7 @@ def newcomers(heads: list[Head], field: FieldFrame) -> list[tuple[float, float]]
     found: list[tuple[float, float]] = []
     for one in followed(heads):
         for x, y in energy_peaks(field, one.x, one.y, FAR * size, _least(one, field)):
-            taken = [(h.x, h.y) for h in heads] + found
+            taken = [(h.x, h.y) for h in heads if not h.lost] + found
             if all(math.hypot(x - u, y - v) > NEAR * size for u, v in taken):
                 found.append((x, y))
     return found

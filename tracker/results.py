@@ -10,7 +10,7 @@ from station.messages import TrackState
 
 @dataclass(frozen=True, slots=True)
 class TrackResult:
-    """One selected sperm in one frame. Positions in px of the full frame."""
+    """One selected sperm in one frame. Positions in px of the full frame, always inside it."""
 
     sperm_id: int
     x: float

@@ -45,7 +45,7 @@ class TorchMatcher:
         frame, still = self._plane(pixels), self._plane(background)
         energy = ((frame - still).abs() - deadband).clamp_min(0.0)[None, None]
         height, width = frame.shape
-        halve = sigma_px >= HALVED_SIGMA_PX
+        halve = sigma_px >= HALVED_SIGMA_PX and min(height, width) > 1
         if halve:
             energy = F.interpolate(energy, size=(height // 2, width // 2), mode="area")
         taps = torch.from_numpy(gaussian(sigma_px / 2 if halve else sigma_px)).to(self.device)

@@ -106,10 +106,14 @@ class Tracker:
             window = self._windows[head.sperm_id]
             if self._fill(window, head, verdict.state, field):
                 windows.append(_result(window, head))
-            tracks.append(
-                TrackResult(head.sperm_id, head.x, head.y, verdict.state, verdict.score, verdict.reason, window.filled)
-            )
+            x, y = self._in_sight(head)
+            tracks.append(TrackResult(head.sperm_id, x, y, verdict.state, verdict.score, verdict.reason, window.filled))
         return FrameResult(tuple(tracks), tuple(windows), field.disturbance)
+
+    def _in_sight(self, head: Head) -> tuple[float, float]:
+        """Return where a head is, or the nearest place in the frame: a lost one is carried out of sight by the stage."""
+        height, width = self._shape
+        return min(max(head.x, 0.0), width - 1.0), min(max(head.y, 0.0), height - 1.0)
 
     def _take_up(self, field: FieldFrame) -> None:
         """Begin to follow what was selected by point, and by rule once the field is known."""
@@ -117,7 +121,7 @@ class Tracker:
         if not self._waiting and not auto:
             return
         found = find_candidates(field)
-        if not self._field.scaled:
+        if not self._field.scaled and not field.blank:
             points = leading(found, field.floor, field.head_px) or [snap(field, x, y) for _, x, y in self._waiting]
             if points:
                 self._field.rescale(measure_head(field.pixels, points))
@@ -137,17 +141,17 @@ class Tracker:
         self._trajectories[sperm_id] = Trajectory()
 
     def _note(self, head: Head, state: TrackState, field: FieldFrame) -> None:
-        """Put a locked position into the trajectory, relative to the field; begin again after a loss."""
+        """Put a locked position into the trajectory, relative to the field; begin again after a loss or a swap."""
         trajectory = self._trajectories[head.sperm_id]
+        if state is TrackState.LOST or head.displaced:
+            trajectory.clear()
         if state is TrackState.LOCKED:
             trajectory.add(field.t_source_ns, head.x - field.origin[0], head.y - field.origin[1])
-        elif state is TrackState.LOST:
-            trajectory.clear()
 
     @staticmethod
     def _fill(window: RollingWindow, head: Head, state: TrackState, field: FieldFrame) -> bool:
         """Put a locked frame into the window, empty it otherwise; return whether it is complete with this frame."""
-        if field.gap:
+        if field.gap or head.displaced:
             window.clear()
         if state is not TrackState.LOCKED or field.unfit:
             window.clear()

@@ -26,7 +26,9 @@ class Trajectory:
         self._points.clear()
 
     def add(self, t_source_ns: int, x_px: float, y_px: float) -> None:
-        """Take a locked position in px, relative to the field; times rise strictly."""
+        """Take a locked position in px, relative to the field; a time that does not rise begins again."""
+        if self._points and t_source_ns <= self._points[-1][0]:
+            self.clear()
         self._points.append((t_source_ns, x_px, y_px))
         while self._points[0][0] < t_source_ns - self._keep_ns:
             self._points.popleft()
