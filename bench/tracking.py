@@ -6,7 +6,7 @@ Segments overlap in time, so they must not see each other as neighbours.
 
 Times are CPU time of the one thread that works (OpenCV is held to one), reading the video is not counted, and neither
 is making frames of another size. "field" is what a frame costs whatever is followed; "per sperm" is what following
-adds, neighbours and windows included, divided by the number of selected sperm.
+adds, neighbours and windows included, divided by the number of selected sperm that are not lost.
 """
 
 import argparse
@@ -29,6 +29,7 @@ from bench.tracking_score import score, tracks_of
 from capture.video import VideoFile
 from station.config import TrackerSettings
 from station.errors import InputError
+from station.messages import TrackState
 from tracker.candidates import find_candidates
 from tracker.field import Field
 from tracker.tracker import Tracker, matcher_for
@@ -211,11 +212,12 @@ def add_timing(report: Report, video: Path, settings: TrackerSettings) -> None:
                 points = points or [(c.x, c.y) for c in sorted(find_candidates(frame), key=lambda c: -c.energy)]
                 for x, y in points[:count]:
                     tracker.select(x, y)
-            tracker.follow(frame)
+            tracks = tracker.follow(frame).tracks
             end = time.thread_time_ns()
             if number > WARM_UP:
                 field_ms.append((middle - start) / 1e6)
-                sperm_ms.append((end - middle) / 1e6 / min(count, len(points)))
+                followed = sum(t.state is not TrackState.LOST for t in tracks)
+                sperm_ms.append((end - middle) / 1e6 / max(1, followed))
         if count == COUNTS[0]:
             report.timing(f"field, {width} x {height}", field_ms)
         note = "" if count <= len(points) else f"{len(points)} candidates only"

@@ -55,6 +55,8 @@ class Following:
             # Two tracks of one head would drive each other off it: a neighbour's gives way, a selected one's stays.
             self.heads = [h for h in self.heads if h.sperm_id or h not in same]
             head.lost = next((f"already followed as {h.sperm_id}" for h in same if h.sperm_id), "")
+        if field.blank:
+            head.lost = field.disturbance
         self.heads.append(head)
         return head
 

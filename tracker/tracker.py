@@ -111,18 +111,20 @@ class Tracker:
         return FrameResult(tuple(tracks), tuple(windows), field.disturbance)
 
     def _in_sight(self, head: Head) -> tuple[float, float]:
-        """Return where a head is, or the nearest place in the frame: a lost one is carried out of sight by the stage."""
+        """Return where a head is, or the nearest place in the frame: the stage carries lost ones out of sight."""
         height, width = self._shape
         return min(max(head.x, 0.0), width - 1.0), min(max(head.y, 0.0), height - 1.0)
 
     def _take_up(self, field: FieldFrame) -> None:
         """Begin to follow what was selected by point, and by rule once the field is known."""
-        auto = self._wanted > 0 and field.watched_s >= LEARN_S
+        auto = self._wanted > 0 and field.watched_s >= LEARN_S and not field.blank
         if not self._waiting and not auto:
             return
         found = find_candidates(field)
         if not self._field.scaled and not field.blank:
             points = leading(found, field.floor, field.head_px) or [snap(field, x, y) for _, x, y in self._waiting]
+            if auto and not points:
+                points = [(c.x, c.y) for c in best(found, self._wanted, field.head_px, *self._shape)]
             if points:
                 self._field.rescale(measure_head(field.pixels, points))
         field = replace(field, head_px=self._field.head_px)
