@@ -110,7 +110,10 @@ def attend(
             show(watch.snapshot(supervisor))
         if stop.made:
             return "by a signal"
-        if "q" in (key.lower() for key in keyboard.poll()):
+        keys = {key.lower() for key in keyboard.poll()}
+        if "a" in keys:
+            supervisor.replace_lost(watch.current, len(config.select) or config.select_auto)
+        if "q" in keys:
             return "by the key q"
         if supervisor.finished:
             return "with the source" if config.duration_s is None else "with the source or the duration asked for"

@@ -28,7 +28,7 @@ examples:
   python run_station.py --source basler:SERIAL                 a Basler camera (needs the extra basler)
   python run_station.py doctor                                 check this machine and its cameras; exit code 1: unfit
 
-while it runs:  q quits; so do Ctrl-C and SIGTERM
+while it runs:  q quits, as do Ctrl-C and SIGTERM; a releases the lost sperm and selects others by the automatic rule
 exit code:      0 ended as asked   1 a stage died or hung   2 something that was given cannot be used
 """
 

@@ -290,6 +290,7 @@ class CommandName(StrEnum):
     START = "start"
     STOP = "stop"
     SELECT = "select"
+    SELECT_AUTO = "select_auto"
     RELEASE = "release"
 
 
@@ -300,5 +301,7 @@ class Command(Header):
     x: float | None = None
     y: float | None = None
     sperm_id: Count | None = None
+    count: Annotated[int, Field(ge=1)] | None = None
+    """With SELECT_AUTO: how many more sperm to select by the automatic rule."""
     stride: Annotated[int, Field(ge=1)] | None = None
     """With START, to the tracker: every stride-th frame enters a window."""

@@ -6,6 +6,7 @@ This module knows processes and heartbeats; what the stages do and what is shown
 
 import multiprocessing
 import time
+from collections.abc import Sequence
 from multiprocessing.process import BaseProcess
 from typing import Self
 
@@ -16,7 +17,7 @@ from station.config import Config
 from station.control import ControlCentre
 from station.endpoints import Endpoints
 from station.errors import InputError, StageError
-from station.messages import CommandName, StageName, StageState, StageStatus
+from station.messages import CommandName, StageName, StageState, StageStatus, TrackInfo, TrackState
 from station.stage import log_path, run_stage
 from station.stride import window_stride
 
@@ -78,6 +79,15 @@ class Supervisor:
         for stage in self._processes:
             self._check(stage)
         self._start_due_stages()
+
+    def replace_lost(self, tracks: Sequence[TrackInfo], wanted: int) -> None:
+        """Let the tracker release what is lost and select others by its automatic rule, up to ``wanted`` in all."""
+        lost = [track.sperm_id for track in tracks if track.state is TrackState.LOST]
+        for sperm_id in lost:
+            self._centre.send(StageName.TRACKER, CommandName.RELEASE, sperm_id=sperm_id)
+        if wanted > len(tracks) - len(lost):
+            count = wanted - (len(tracks) - len(lost))
+            self._centre.send(StageName.TRACKER, CommandName.SELECT_AUTO, count=count)
 
     def stop(self) -> None:
         """End all stages: ask, then terminate, then kill. May be called more than once."""

@@ -43,6 +43,11 @@ class Watch:
         return list(self._newest_tracks.values())
 
     @property
+    def current(self) -> list[TrackInfo]:
+        """The sperm that are followed or sought now."""
+        return self._tracks.tracks if self._tracks else []
+
+    @property
     def elapsed_s(self) -> float:
         """Seconds since the watch began."""
         return time.monotonic() - self._start
@@ -77,6 +82,7 @@ class Watch:
             window_fps=self._window_fps(supervisor),
             drops=self._losses(supervisor),
             notices=tuple(self._notices(supervisor)),
+            keys=("q quit", "a replace lost"),
         )
 
     def overtime(self, supervisor: Supervisor) -> bool:

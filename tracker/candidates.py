@@ -6,6 +6,7 @@ does not by the energy (``tracker.field``). Measured only when somebody selects;
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -127,12 +128,19 @@ def snap(field: FieldFrame, x: float, y: float) -> tuple[float, float]:
     return (found.x, found.y) if found and distance <= SNAP * size else (x, y)
 
 
-def best(candidates: list[Candidate], count: int, head_px: float, height: int, width: int) -> list[Candidate]:
+def best(
+    candidates: list[Candidate],
+    count: int,
+    head_px: float,
+    height: int,
+    width: int,
+    followed: Sequence[tuple[float, float]] = (),
+) -> list[Candidate]:
     """Return the ``count`` candidates that promise most: the rule of automatic selection.
 
     Only those over two head sizes from the frame's edge count. They rank by energy (a moving head first), each less
     half the energy of the strongest other candidate within two head sizes (a lonely head first). None is taken within
-    two head sizes of one already taken.
+    two head sizes of one already taken, or of one that is ``followed`` already, (x, y).
     """
     margin = 2 * head_px
     table = np.array([(c.x, c.y, c.energy) for c in candidates]).reshape(-1, 3)
@@ -143,12 +151,14 @@ def best(candidates: list[Candidate], count: int, head_px: float, height: int, w
             near[k] = False
             inside.append((one.energy - 0.5 * float(table[near, 2].max(initial=0.0)), one))
 
+    places = list(followed)
     taken: list[Candidate] = []
     for _, one in sorted(inside, key=lambda ranked: ranked[0], reverse=True):
         if len(taken) == count:
             break
-        if all(math.hypot(one.x - t.x, one.y - t.y) >= margin for t in taken):
+        if all(math.hypot(one.x - x, one.y - y) >= margin for x, y in places):
             taken.append(one)
+            places.append((one.x, one.y))
     return taken
 
 

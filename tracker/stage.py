@@ -133,6 +133,8 @@ class Follower:
             command = commands.popleft()
             if command.name is CommandName.SELECT and command.x is not None and command.y is not None:
                 tracker.select(command.x, command.y)
+            elif command.name is CommandName.SELECT_AUTO and command.count is not None:
+                tracker.select_auto(command.count)
             elif command.name is CommandName.RELEASE and command.sperm_id is not None:
                 tracker.release(command.sperm_id)
 

@@ -132,7 +132,8 @@ class Tracker:
             self._begin(field, sperm_id, *snap(field, x, y))
         self._waiting.clear()
         if auto:
-            for one in best(found, self._wanted, field.head_px, *self._shape):
+            followed = [(h.x, h.y) for h in self._following.selected() if not h.lost]
+            for one in best(found, self._wanted, field.head_px, *self._shape, followed):
                 self._begin(field, self._next_id, one.x, one.y)
                 self._next_id += 1
             self._wanted = 0

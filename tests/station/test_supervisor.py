@@ -16,7 +16,7 @@ from station.clock import NS_PER_S, now_ns
 from station.config import Config
 from station.endpoints import private_endpoints
 from station.errors import InputError, StageError
-from station.messages import StageName, StageState
+from station.messages import StageName, StageState, TrackInfo, TrackState
 from station.supervisor import Supervisor
 
 STAGES = "tests.station.stages"
@@ -50,6 +50,20 @@ def test_stages_start_downstream_first_with_the_stride_and_end_in_time(context: 
         assert supervisor.statuses[StageName.TRACKER].counters["stride"] == 2, "30 frames/s for a model of 15"
     assert order == [StageName.ENGINE, StageName.TRACKER, StageName.CAPTURE]
     assert not any(psutil.pid_exists(pid) for pid in pids)
+
+
+def track(sperm_id: int, state: TrackState) -> TrackInfo:
+    return TrackInfo(sperm_id=sperm_id, x=0.0, y=0.0, state=state, score=0.0, filled=0)
+
+
+def test_lost_sperm_are_replaced_and_no_others(context: Context) -> None:
+    tracks = [track(1, TrackState.LOCKED), track(2, TrackState.LOST), track(3, TrackState.UNCERTAIN)]
+    with private_endpoints() as endpoints, Supervisor(context, Config(), endpoints, PATIENT) as supervisor:
+        attend(supervisor, lambda: {s.state for s in supervisor.statuses.values()} == {StageState.RUNNING})
+        supervisor.replace_lost(tracks, wanted=4)
+        attend(supervisor, lambda: "select_auto 2" in supervisor.statuses[StageName.TRACKER].counters)
+        heard = supervisor.statuses[StageName.TRACKER].counters
+        assert heard.keys() - {"stride"} == {"release 2", "select_auto 2"}
 
 
 FAULTS = {

@@ -87,6 +87,20 @@ def test_automatic_selection_takes_moving_heads_and_no_debris() -> None:
     assert places[1] == pytest.approx((250 - 39, 60), abs=3)
 
 
+def test_automatic_selection_leaves_out_what_is_followed() -> None:
+    tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
+    frames = [picture(k, [swim(k), (250 - k, 60)]) for k in range(60)]
+    tracker.select_auto(1)
+    (first,) = play(tracker, frames[:30])[-1].tracks
+    tracker.select_auto(1)
+    tracks = play(tracker, frames[30:], start=30)[-1].tracks
+    assert [t.sperm_id for t in tracks] == [first.sperm_id, 2]
+    assert {t.state for t in tracks} == {TrackState.LOCKED}
+    upper, lower = sorted(((t.x, t.y) for t in tracks), key=lambda place: place[1])
+    assert upper == pytest.approx((250 - 59, 60), abs=3)
+    assert lower == pytest.approx(swim(59), abs=3)
+
+
 def test_released_sperm_are_gone_and_numbers_are_not_used_twice() -> None:
     tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
     assert [tracker.select(60, 120), tracker.select(250, 60)] == [1, 2]

@@ -15,4 +15,7 @@ def run(context: StageContext) -> None:
         context.control.report(StageState.RUNNING)
     while context.carry_on():
         context.nap(0.005)
+        while context.control.commands:
+            command = context.control.commands.popleft()
+            account.counters[f"{command.name} {command.sperm_id or command.count or ''}".strip()] = 1
     context.finish()
