@@ -57,9 +57,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure and report."""
-    if not all(1 <= batch <= MAX_BATCH for batch in args.batches) or args.count < 1:
+    if not all(1 <= batch <= MAX_BATCH for batch in args.batches) or args.count < 1 or args.threads < 0:
         raise InputError(
-            f"--batches {args.batches} --count {args.count}: expected batches 1 to {MAX_BATCH}, a count > 0"
+            f"--batches {args.batches} --count {args.count} --threads {args.threads}: expected batches 1 to "
+            f"{MAX_BATCH}, a count > 0, threads >= 0"
         )
     threads = args.threads or default_threads()
     with ExitStack() as stack:

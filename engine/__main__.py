@@ -57,6 +57,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except StationError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:
+        print(f"error: {error.filename or 'a file'}: {error.strerror or error}; give another path", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130

@@ -7,6 +7,8 @@ and describes; it runs nothing and knows no runtime.
 
 import hashlib
 import json
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -197,8 +199,11 @@ class Artifact:
         if not folder.is_dir():
             raise ArtifactError(f"model {folder}: expected a folder with a manifest.json, found none; give its path")
         manifest = _read_manifest(folder)
-        _check_files(folder, manifest)
-        _check_graph(folder, manifest)
+        try:
+            _check_files(folder, manifest)
+            _check_graph(folder, manifest)
+        except OSError as error:
+            raise ArtifactError(f"model {folder}: cannot be read ({error}); {EXPORT_HINT}") from error
         return cls(folder, manifest)
 
     @property
@@ -214,10 +219,15 @@ class Artifact:
     def golden(self) -> Golden:
         """Read the golden clips. Raises ArtifactError where they do not fit the manifest."""
         try:
-            with np.load(self.folder / "golden.npz", allow_pickle=False) as data:
+            # Opened here: numpy leaves a file open that is no whole archive.
+            with (self.folder / "golden.npz").open("rb") as file, np.load(file, allow_pickle=False) as data:
                 golden = Golden(data["clips"], data["grade"], data["heads"], data["attention"])
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
             raise ArtifactError(f"model {self.folder}: golden.npz cannot be read ({error}); {EXPORT_HINT}") from error
+        if not golden.clips.size:
+            raise ArtifactError(
+                f"model {self.folder}: golden.npz holds no clip, so nothing vouches for it; {EXPORT_HINT}"
+            )
         specs = (*self.manifest.inputs, *self.manifest.outputs)
         arrays: tuple[NDArray[Any], ...] = (golden.clips, golden.grade, golden.heads, golden.attention)
         for spec, array in zip(specs, arrays, strict=True):
@@ -253,6 +263,8 @@ def _read_manifest(folder: Path) -> Manifest:
         ) from error
     if manifest.digest() != manifest.sha256:
         raise ArtifactError(f"model {folder}: manifest.json was edited (its sha256 does not fit); {EXPORT_HINT}")
+    if manifest.to_json() != text:  # the same values written otherwise: "20" for 20, a key twice
+        raise ArtifactError(f"model {folder}: manifest.json was edited (it is not as it was written); {EXPORT_HINT}")
     return manifest
 
 

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from engine.artifact import Artifact, Precision, TensorSpec
+from engine.artifact import EXPORT_HINT, Artifact, Precision, TensorSpec
 from engine.gpu import Log, load_cuda, load_tensorrt, make_logger, open_device
 from engine.onnx_file import in_compute_type
 from engine.plans import BATCHES, PORTABLE, Kind, Plan, PlanInfo, save_plan
@@ -43,7 +43,12 @@ def build_plan(artifact: Artifact, kind: Kind, precision: Precision, report: Pro
     strongly = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     network = builder.create_network(0 if strongly is None else 1 << int(strongly))
     parser = trt.OnnxParser(network, logger)
-    model, _ = in_compute_type(artifact.model_path.read_bytes(), precision)
+    model, casts = in_compute_type(artifact.model_path.read_bytes(), precision)
+    if not casts:
+        raise ArtifactError(
+            f"model {artifact.folder}: model.onnx has no compute casts, so its plan would not be {precision}; "
+            f"{EXPORT_HINT}"
+        )
     if not parser.parse(model):
         reasons = "; ".join(str(parser.get_error(index)) for index in range(parser.num_errors))
         raise ArtifactError(f"model {artifact.folder}: {kind} cannot read model.onnx ({reasons or log.last()})")

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from engine.artifact import MAX_BATCH, Artifact, Precision
 from engine.runtime import Grades, Outputs, WindowId, batches, joined
-from station.errors import ArtifactError
+from station.errors import ArtifactError, InputError
 from station.offline import forbid_telemetry
 
 forbid_telemetry()
@@ -57,7 +57,7 @@ def session_options(threads: int) -> Any:
 
 
 class OnnxSession:
-    """A Runtime on ONNX Runtime. Raises ArtifactError where the graph cannot be loaded.
+    """A Runtime on ONNX Runtime. Raises ArtifactError where the graph cannot be loaded, InputError for threads < 0.
 
     Args:
         artifact: Whose model is run.
@@ -66,6 +66,8 @@ class OnnxSession:
     """
 
     def __init__(self, artifact: Artifact, threads: int = 0, providers: list[str] | None = None) -> None:
+        if threads < 0:
+            raise InputError(f"threads {threads}: expected a number of CPU threads, or 0 for all cores but one")
         threads = threads or default_threads()
         options = session_options(threads)
         try:
@@ -73,7 +75,7 @@ class OnnxSession:
                 artifact.model_path, options, providers=providers or available_providers()
             )
         except Exception as error:  # the package raises a dozen pybind types that share no public base
-            first_line = str(error).strip().splitlines()[0]
+            first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ArtifactError(f"model {artifact.folder}: ONNX Runtime refuses model.onnx ({first_line})") from error
         device = PROVIDERS[self._session.get_providers()[0]]
         self._at_once = CLIPS_AT_ONCE_ON_A_CPU if device == "CPU" else MAX_BATCH

@@ -76,6 +76,10 @@ class TensorRtSession:
 
     def infer(self, clips: NDArray[np.uint8], ids: Sequence[WindowId] | None = None) -> Grades:
         """Grade clips (N, T, H, W) uint8; see ``Runtime``. Raises StageError where the GPU fails."""
+        if ids is not None and [len(window.frame_seqs) for window in ids] != [self._shape[0]] * len(clips):
+            raise ValueError(
+                f"expected ids of {len(clips)} clips, {self._shape[0]} frame numbers each, got {list(ids)}"
+            )
         parts: list[Outputs] = []
         under_way: tuple[_Slot, int] | None = None
         try:
@@ -87,6 +91,9 @@ class TensorRtSession:
                 under_way = slot, count
             if under_way:
                 parts.append(self._collect(*under_way))
+        except StageError:
+            self._windows.forget()
+            raise
         except self._cuda.Error as error:
             self._windows.forget()
             raise StageError(f"engine: {self.name} failed ({error})") from error

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from station.errors import StationError
+from station.errors import MissingExtraError, StationError
 
 
 class Command(Protocol):
@@ -72,12 +72,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         for name, entry in COMMANDS.items():
             sub = commands.add_parser(name, help=entry.summary, description=f"{entry.summary.capitalize()}.")
             if name == chosen:
-                modules[name] = importlib.import_module(entry.module)
+                try:
+                    modules[name] = importlib.import_module(entry.module)
+                except ImportError as error:
+                    raise MissingExtraError(f'{name}: {error}; install it with pip install ".[train]"') from error
                 modules[name].add_arguments(sub)
         args = parser.parse_args(arguments)
         return modules[args.command].run(args)
     except StationError as error:
         print(f"error: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"error: {error.filename or 'a file'}: {error.strerror or error}; give another path", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)

@@ -70,6 +70,8 @@ class Imported:
     network: Rostfine
     kind: str
     notes: tuple[str, ...]
+    untrained: str = ""
+    """What was not in the file and has drawn weights, in words; empty where all was."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -105,7 +107,10 @@ def run(args: argparse.Namespace) -> int:
     }
     given = {name: value for name, value in changes.items() if value is not None}
     imported = import_weights(args.file, branch=args.branch, seed=args.seed, **given)
-    save_weights(imported.network, args.out, origin=f"{imported.kind}, imported from {args.file.name}")
+    origin = f"{imported.kind}, imported from {args.file.name}"
+    if imported.untrained:  # the model card of an export repeats it
+        origin += f"; {imported.untrained}"
+    save_weights(imported.network, args.out, origin=origin)
     console = Console(highlight=False, soft_wrap=True)
     count = sum(parameter.numel() for parameter in imported.network.parameters())
     console.print(f"{args.file}: {imported.kind}")
@@ -128,7 +133,10 @@ def import_weights(path: Path, *, branch: str = "prenorm", seed: int = 0, **chan
     Raises:
         InputError: The file is none of these, or tensors are unknown, missing or misshapen: all are named.
     """
-    source = recognise(read_tensors(path), path)
+    found = read_tensors(path)
+    source = recognise(found, path)
+    if len(source.tensors) + len(source.dropped) != len(found):
+        raise InputError(f"{path}: {source.kind}, but some tensors are there under two names; take the file again")
     config = _config(source, branch, changes, path)
     tensors, notes = _resized(source.tensors, config)
     torch.manual_seed(seed)
@@ -140,9 +148,11 @@ def import_weights(path: Path, *, branch: str = "prenorm", seed: int = 0, **chan
     network.load_state_dict({name: value.float() for name, value in tensors.items()}, strict=False)
     if source.dropped:
         notes.append(f"dropped, the network has no such part: {', '.join(source.dropped)}")
+    untrained = ""
     if not source.complete:
-        notes.append(f"branches ({config.branch}) and heads are not in the file: they are untrained, seed {seed}")
-    return Imported(network.eval(), source.kind, tuple(notes))
+        untrained = f"branches ({config.branch}) and heads are not in the file: they are untrained, seed {seed}"
+        notes.append(untrained)
+    return Imported(network.eval(), source.kind, tuple(notes), untrained)
 
 
 def read_tensors(path: Path) -> Tensors:
@@ -160,7 +170,10 @@ def read_tensors(path: Path) -> Tensors:
             state = state[wrapper]
     if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
         raise InputError(f"{path}: expected a state dict of tensors, or one under model_state, found something else")
-    return {str(name).removeprefix("module."): value for name, value in state.items()}
+    tensors = {str(name).removeprefix("module."): value for name, value in state.items()}
+    if len(tensors) != len(state):
+        raise InputError(f"{path}: some tensors are there with and without the prefix module.; take the file again")
+    return tensors
 
 
 def recognise(tensors: Tensors, path: Path) -> Source:

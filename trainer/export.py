@@ -7,6 +7,7 @@ same weights and the same options give the same bytes.
 import argparse
 import io
 import json
+import math
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,6 +31,7 @@ from engine.artifact import (
 )
 from station.errors import InputError, MissingExtraError
 from trainer.data import open_clips, write_atomically
+from trainer.predict import read_clips
 
 if TYPE_CHECKING:
     from trainer.rostfine import Rostfine
@@ -67,7 +69,9 @@ def run(args: argparse.Namespace) -> int:
         from trainer.weights import load_weights
     except ImportError as error:
         raise MissingExtraError('exporting needs torch; install it with pip install ".[train]"') from error
+    _check_numbers(args)
     loaded = load_weights(args.weights)
+    metrics = _metrics(args.metrics)
     clips, um_per_px, fps = golden_clips(args.clips, loaded.network.config)
     artifact = export_artifact(
         loaded.network,
@@ -76,7 +80,7 @@ def run(args: argparse.Namespace) -> int:
         preset=loaded.recipe.get("preset", "base"),
         demonstration=not args.real,
         training=_training(args, loaded),
-        metrics=_metrics(args.metrics),
+        metrics=metrics,
         um_per_px=args.um_per_px or um_per_px,
         fps=args.fps or fps,
         clips=clips,
@@ -183,10 +187,7 @@ def golden_clips(path: Path | None, network: NetworkConfig) -> tuple[NDArray[np.
         um_per_px, fps = first.um_per_px, first.fps
         clips = np.stack([folder.pixels(index) for index in range(min(GOLDEN_CLIPS, len(folder)))])
     else:
-        try:
-            clips = np.load(path, allow_pickle=False)[:GOLDEN_CLIPS]
-        except (OSError, ValueError, IndexError) as error:
-            raise InputError(f"--clips {path}: expected a folder of clips or a .npy file, got {error}") from error
+        clips = np.array(read_clips(path, network)[:GOLDEN_CLIPS])
     if clips.dtype != np.uint8 or clips.shape[1:] != shape or not len(clips):
         raise InputError(
             f"--clips {path}: expected uint8 (N, {', '.join(map(str, shape))}), is {clips.dtype} {clips.shape}"
@@ -267,6 +268,15 @@ def git_commit() -> str:
     return result.stdout.strip()
 
 
+def _check_numbers(args: argparse.Namespace) -> None:
+    """Raise InputError for a scale, rate or number of clips that cannot be."""
+    for option, value in (("--um-per-px", args.um_per_px), ("--fps", args.fps)):
+        if value is not None and not 0 < value < math.inf:
+            raise InputError(f"{option} {value}: expected a number above 0")
+    if args.training_clips < 0:
+        raise InputError(f"--training-clips {args.training_clips}: expected 0 or more")
+
+
 def _training(args: argparse.Namespace, loaded: "Loaded") -> TrainingData:
     """Return what the options, or else the weights' own file, say about the training data."""
     recipe = loaded.recipe
@@ -287,6 +297,8 @@ def _metrics(path: Path | None) -> dict[str, float]:
         figures: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"--metrics {path}: expected a JSON object of numbers, got {error}") from error
-    if not isinstance(figures, dict) or not all(type(value) in (int, float) for value in figures.values()):
+    if not isinstance(figures, dict) or not all(
+        type(value) in (int, float) and math.isfinite(value) for value in figures.values()
+    ):
         raise InputError(f'--metrics {path}: expected a flat JSON object of numbers, such as {{"mse": 0.01}}')
     return figures

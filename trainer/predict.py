@@ -54,13 +54,15 @@ def run(args: argparse.Namespace) -> int:
 def read_clips(path: Path, network: NetworkConfig) -> NDArray[np.uint8]:
     """Map a .npy file of clips. Raises InputError where they are not what the network takes."""
     try:
-        clips: NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
+        clips: NDArray[np.uint8] = np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError) as error:
         raise InputError(f"--clips {path}: expected a .npy file, got {error}") from error
     shape = (network.frames, network.clip_px, network.clip_px)
-    if not isinstance(clips, np.ndarray) or clips.dtype != np.uint8 or clips.shape[1:] not in (shape, (*shape, 3)):
-        found = f"{clips.dtype} {clips.shape}" if isinstance(clips, np.ndarray) else "several arrays"
-        raise InputError(f"--clips {path}: expected uint8 (N, {', '.join(map(str, shape))}) or (..., 3), is {found}")
+    if clips.dtype != np.uint8 or clips.shape[1:] not in (shape, (*shape, 3)):
+        raise InputError(
+            f"--clips {path}: expected uint8 (N, {', '.join(map(str, shape))}) or (..., 3), "
+            f"is {clips.dtype} {clips.shape}"
+        )
     if not len(clips):
         raise InputError(f"--clips {path}: holds no clip; give at least one")
     return clips

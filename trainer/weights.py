@@ -39,10 +39,13 @@ class Loaded:
 
 
 def save_weights(network: Rostfine, path: Path, origin: str = "") -> None:
-    """Write a network's weights and shape."""
+    """Write a network's weights and shape. Raises InputError where the file cannot be written."""
     shape = json.dumps(dataclasses.asdict(network.config), sort_keys=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
-    save_file(tensors, path, metadata={"format": FORMAT, "network": shape, "origin": origin})
+    try:
+        save_file(tensors, path, metadata={"format": FORMAT, "network": shape, "origin": origin})
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{path}: cannot be written ({_first_line(error)}); give another path") from error
 
 
 def load_weights(path: Path) -> Loaded:

@@ -165,3 +165,42 @@ def test_setting_the_compute_type_changes_the_compute_casts_alone(artifact: Arti
 def test_bytes_that_are_no_model(content: bytes) -> None:
     with pytest.raises(ValueError, match=r"it |field type|a number stands"):
         onnx_file.read_header(content)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [('"opset": 20', '"opset": "20"'), ('"fps": 15.0', '"fps": 99.0, "fps": 15.0'), ("{\n", "{ \n")],
+    ids=["another type", "a key twice", "blanks"],
+)
+def test_a_manifest_that_says_the_same_otherwise_was_edited(artifact: Artifact, old: str, new: str) -> None:
+    path = artifact.folder / "manifest.json"
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+    with pytest.raises(ArtifactError, match=r"manifest\.json was edited"):
+        Artifact.open(artifact.folder)
+
+
+def test_files_that_may_not_be_read(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("engine.artifact.sha256_of", refuse)
+    with pytest.raises(ArtifactError, match=r"cannot be read .*Permission denied"):
+        Artifact.open(artifact.folder)
+
+
+@pytest.mark.parametrize("size", [0, 60, -1])
+def test_a_cut_off_golden_file(artifact: Artifact, size: int) -> None:
+    path = artifact.folder / "golden.npz"
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(ArtifactError, match=r"golden\.npz cannot be read"):
+        artifact.golden()
+
+
+def test_golden_clips_must_be_there(artifact: Artifact) -> None:
+    golden = artifact.golden().first(0)
+    arrays = {name: getattr(golden, name) for name in ("clips", "grade", "heads", "attention")}
+    np.savez(artifact.folder / "golden.npz", **arrays)
+    with pytest.raises(ArtifactError, match="holds no clip"):
+        artifact.golden()

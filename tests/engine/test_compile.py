@@ -8,6 +8,7 @@ from engine import __main__ as command
 from engine.artifact import Artifact, TrainingData
 from engine.compile import build_plan
 from engine.plans import BATCHES, list_plans
+from station.errors import ArtifactError
 
 trt = pytest.importorskip("tensorrt_rtx", reason="compiling needs the package tensorrt-rtx-cu12 (extra [gpu])")
 
@@ -53,6 +54,13 @@ def test_builds_the_presets(name: str, tmp_path_factory: pytest.TempPathFactory)
         clips=pattern_clips(1, (config.frames, config.clip_px, config.clip_px)),
     )  # fmt: skip
     built(artifact)
+
+
+def test_a_graph_without_compute_casts_is_refused(artifact: Artifact) -> None:
+    """Its plan would be called float16 and be float32."""
+    artifact.model_path.write_bytes(artifact.model_path.read_bytes().replace(b"compute/", b"no_cast/"))
+    with pytest.raises(ArtifactError, match="no compute casts"):
+        build_plan(artifact, "tensorrt_rtx", "float16", lambda *_: None)
 
 
 def test_the_command_builds_into_the_folder(artifact: Artifact, capsys: pytest.CaptureFixture[str]) -> None:

@@ -224,6 +224,32 @@ def test_a_failing_gpu_is_reported_and_the_session_closes(artifact: Artifact, cp
     assert not machine.leaks()
 
 
+def test_a_refused_run_leaves_no_window_half_uploaded(artifact: Artifact, cpu: OnnxSession) -> None:
+    """The upload of the refused batch is still queued when its pinned buffer is filled again."""
+    machine = stand_in(artifact, cpu)
+    frames = artifact.manifest.network.frames
+    films = np.random.default_rng(5).integers(0, 256, (2, frames, 24, 24), np.uint8)
+    ids = [[WindowId(sperm, tuple(range(frames)))] for sperm in range(2)]
+    with machine.session() as session:
+        run = session._execution.execute_async_v3
+        session._execution.execute_async_v3 = lambda _: False
+        with pytest.raises(StageError, match="did not run"):
+            session.infer(films[:1], ids[0])
+        session._execution.execute_async_v3 = run
+        session.infer(films[1:], ids[1])
+        np.testing.assert_array_equal(session.infer(films[:1], ids[0]).grade, cpu.infer(films[:1]).grade)
+    assert not machine.leaks()
+
+
+@pytest.mark.parametrize(("count", "missing"), [(1, 0), (3, 0), (2, 1)], ids=["too few", "too many", "short"])
+def test_ids_that_do_not_fit_the_clips_are_refused(machine: Machine, count: int, missing: int) -> None:
+    """Without this a clip that no id names would get the grades of what lay there before."""
+    frames = machine.artifact.manifest.network.frames - missing
+    ids = [WindowId(sperm, tuple(range(frames))) for sperm in range(count)]
+    with machine.session() as session, pytest.raises(ValueError, match="expected ids of 2 clips"):
+        session.infer(clips_of(machine.artifact, 2), ids)
+
+
 def test_a_lost_gpu_is_told_once(artifact: Artifact, cpu: OnnxSession) -> None:
     machine = stand_in(artifact, cpu)
     session = machine.session()

@@ -12,6 +12,7 @@ pytest.importorskip("safetensors", reason="weights need the extra [train]")
 
 from station.errors import InputError  # noqa: E402
 from trainer import checkpoints, predict  # noqa: E402
+from trainer.__main__ import main as trainer_main  # noqa: E402
 from trainer.checkpoints import import_weights  # noqa: E402
 from trainer.rostfine import Rostfine, preset  # noqa: E402
 from trainer.weights import load_weights, save_weights  # noqa: E402
@@ -178,6 +179,15 @@ def test_what_does_not_fit_is_named(tmp_path: Path, case: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+def test_a_tensor_under_two_names_is_refused(tmp_path: Path) -> None:
+    """One of the two would be dropped without a word."""
+    encoder = {f"model.{name}": value for name, value in lively().encoder.state_dict().items()}
+    for other in ("cls_token", "module.model.cls_token"):
+        torch.save({**encoder, other: torch.zeros(1, 1, 32)}, tmp_path / "w.pth")
+        with pytest.raises(InputError, match="some tensors are there"):
+            import_weights(tmp_path / "w.pth", **TOLD)
+
+
 class Trap:
     """Runs code when it is unpickled."""
 
@@ -240,6 +250,43 @@ class TestCommands:
             assert set(found) == {"grade", "heads", "attention", "v_g", "v_s", "v_t"}
             for name, tensor in expected._asdict().items():
                 np.testing.assert_allclose(found[name], tensor.numpy(), atol=1e-5)
+
+    def test_untrained_parts_are_told_to_the_model_card(self, tmp_path: Path) -> None:
+        encoder = {f"model.{name}": value for name, value in lively().encoder.state_dict().items()}
+        torch.save(encoder, tmp_path / "tsf.pyth")
+        out = tmp_path / "w.safetensors"
+        words = ["--out", str(out), "--heads", "2", "--branch-heads", "4", "--clip-px", "30"]
+        assert checkpoints.run(self.options(checkpoints, str(tmp_path / "tsf.pyth"), *words)) == 0
+        assert "untrained, seed 0" in load_weights(out).origin
+
+    def test_a_place_that_cannot_be_written(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        save_weights(lively(), tmp_path / "w.safetensors")
+        torch.save(authors(lively()), tmp_path / "w.pth")
+        np.save(tmp_path / "clips.npy", clips().numpy())
+        told = ["--heads", "2", "--branch-heads", "4", "--clip-px", "30"]
+        given = ["--weights", str(tmp_path / "w.safetensors"), "--clips", str(tmp_path / "clips.npy")]
+        for words in (
+            ["import", str(tmp_path / "w.pth"), *told, "--out", str(tmp_path / "no" / "o.safetensors")],
+            ["predict", *given, "--out", str(tmp_path / "no" / "o.npz")],
+            ["rollout", *given, "--out", str(tmp_path / "no" / "o.png")],
+            ["export", *given, "--out", str(tmp_path / "clips.npy")],
+        ):
+            assert trainer_main(words) == 2, words
+            (line,) = capsys.readouterr().err.splitlines()
+            assert line.startswith("error: ")
+            assert str(tmp_path) in line
+
+    def test_without_torch(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+        monkeypatch.setitem(__import__("sys").modules, "torch", None)
+        monkeypatch.delitem(__import__("sys").modules, "trainer.checkpoints")
+        assert trainer_main(["import", "w.pth", "--out", "w.safetensors"]) == 2
+        assert '".[train]"' in capsys.readouterr().err
+
+    @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off"], ids=["empty", "cut-off archive"])
+    def test_clips_that_are_no_array(self, tmp_path: Path, content: bytes) -> None:
+        (tmp_path / "clips.npy").write_bytes(content)
+        with pytest.raises(InputError, match=r"expected a \.npy file"):
+            predict.read_clips(tmp_path / "clips.npy", REFERENCE)
 
     def test_out_must_be_safetensors(self, tmp_path: Path) -> None:
         args = self.options(checkpoints, str(tmp_path / "a.pth"), "--out", str(tmp_path / "b.pth"))

@@ -206,10 +206,20 @@ class TestCommand:
         with pytest.raises(InputError, match=r"expected uint8 \(N, 4, 30, 30\)"):
             golden_clips(tmp_path / "clips.npy", CASES["paper"])
 
-    @pytest.mark.parametrize("text", ["[1]", "{", '{"a": "b"}', '{"a": true}'])
+    @pytest.mark.parametrize("text", ["[1]", "{", '{"a": "b"}', '{"a": true}', '{"a": NaN}'])
     def test_metrics_that_are_no_numbers(self, tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str) -> None:
         save_weights(lively(CASES["paper"]), tmp_path / "w.safetensors")
         (tmp_path / "m.json").write_text(text)
         arguments = ["export", "--weights", str(tmp_path / "w.safetensors"), "--out", str(tmp_path / "model")]
         assert command.main([*arguments, "--metrics", str(tmp_path / "m.json")]) == 2
         assert "JSON object of numbers" in capsys.readouterr().err
+
+    @pytest.mark.parametrize("option", [["--fps", "nan"], ["--um-per-px", "0"], ["--training-clips", "-3"]])
+    def test_numbers_that_cannot_be(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: list[str]
+    ) -> None:
+        save_weights(lively(CASES["paper"]), tmp_path / "w.safetensors")
+        arguments = ["export", "--weights", str(tmp_path / "w.safetensors"), "--out", str(tmp_path / "model")]
+        assert command.main([*arguments, *option]) == 2
+        assert capsys.readouterr().err.startswith(f"error: {option[0]} ")
+        assert not (tmp_path / "model").exists()
