@@ -81,7 +81,7 @@ def test_a_stage_that_is_killed_is_named(station: Station) -> None:
             pass
         stages = wait_for(lambda: stage_processes(process))
         time.sleep(1.0)  # frames flow by then
-        engine = max(stages, key=lambda stage: stage.create_time())  # started last
+        engine = max(stages, key=lambda stage: stage.pid)  # started last
         engine.kill()
         _, errors = process.communicate(timeout=10.0)
     assert process.returncode == 1
@@ -99,7 +99,9 @@ def test_a_stage_that_is_told_to_end_by_others_is_named(station: Station) -> Non
         assert process.stdout is not None
         while not process.stdout.readline().startswith("model"):
             pass
-        stages = sorted(wait_for(lambda: stage_processes(process)), key=lambda stage: stage.create_time())
+        stages = sorted(
+            wait_for(lambda: stage_processes(process)), key=lambda stage: stage.pid
+        )  # in the order of their start
         stages[1].terminate()
         _, errors = process.communicate(timeout=10.0)
     assert (process.returncode, "the tracker stage died" in errors) == (1, True)

@@ -10,7 +10,7 @@ import numpy as np
 
 from tracker.crossings import CLOSE, PEAKS, Crossings, deal, groups
 from tracker.frame import FieldFrame
-from tracker.heads import Head
+from tracker.heads import LEFT, Head
 from tracker.matching import Matcher, peaks, scores
 from tracker.neighbourhood import local_energy, spread
 from tracker.neighbours import ON_ONE_HEAD, apart, newcomers, part_doubles, without_stale
@@ -130,7 +130,7 @@ class Following:
             if field.replaced:
                 head.lost = field.disturbance
             elif min(head.x, head.y, width - 1 - head.x, height - 1 - head.y) < -OUTSIDE * field.head_px:
-                head.lost = "left the frame"
+                head.lost = LEFT
             elif head.unsupported_s > LOST_AFTER_S:
                 head.lost = against
             if head.lost:

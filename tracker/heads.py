@@ -23,6 +23,8 @@ ENERGY_LONG_KEEP = 0.98
 SPREAD_KEEP = 0.8
 """Shares of the old value that are kept per frame at the reference frame rate."""
 HISTORY = 16
+LEFT = "left the frame"
+"""Why a head is lost that swam out of sight."""
 
 
 @dataclass(slots=True, eq=False)

@@ -1,7 +1,8 @@
 """Where a lost head may be found again: the same cell, or nobody.
 
-Whatever is not clearly the same cell stays unclaimed: to follow it, it is selected anew and gets a new number. This
-module looks; taking the head up again is the caller's business.
+Whatever is not clearly the same cell stays unclaimed: to follow it, it is selected anew and gets a new number. So does
+one that comes in where another has left the frame: heads look alike, and where it was meanwhile nobody saw. This module
+looks; taking the head up again is the caller's business.
 """
 
 import math
@@ -9,7 +10,7 @@ import math
 import numpy as np
 
 from tracker.frame import FieldFrame
-from tracker.heads import Head
+from tracker.heads import LEFT, Head
 from tracker.matching import Matcher
 from tracker.neighbourhood import energy_peaks
 from tracker.neighbours import followed
@@ -27,7 +28,7 @@ LEAST_ENERGY = 0.5
 
 def seek(head: Head, heads: list[Head], field: FieldFrame, matcher: Matcher) -> tuple[float, float] | None:
     """Return where the lost ``head`` is again; None where it is not to be seen, or not sure."""
-    if head.unsupported_s > SEEK_S or field.blank or head.keepsake is None:
+    if head.lost == LEFT or head.unsupported_s > SEEK_S or field.blank or head.keepsake is None:
         return None
     template, energy = head.keepsake
     size = field.head_px

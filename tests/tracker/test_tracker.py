@@ -162,6 +162,17 @@ def test_a_head_that_leaves_is_not_vouched_for() -> None:
     assert padded, "near the edge the crop reaches over it"
 
 
+def test_a_head_that_comes_in_where_another_left_is_not_taken_for_it() -> None:
+    """Heads look alike: what enters may be anybody, and must not be graded under the number of the one that left."""
+    tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
+    out = [(250 + 3.0 * k, 120.0) for k in range(40)]
+    back = [(330 - 3.0 * k, 130.0) for k in range(40)]
+    tracker.select(*out[0])
+    results = play(tracker, [picture(k, [p]) for k, p in enumerate(out + back)])
+    assert results[45].tracks[0].reason == "left the frame"
+    assert {r.tracks[0].state for r in results[45:]} == {TrackState.LOST}
+
+
 @pytest.mark.parametrize(("x", "y"), [(-1, 5), (320, 5), (5, 240), (math.nan, 5), (math.inf, 5)])
 def test_points_outside_are_refused(x: float, y: float) -> None:
     tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
