@@ -32,6 +32,8 @@ APART, SAME = 0.3, 0.19
 """Tops of one map nearer than APART, and of several nearer than SAME (in head sizes), are one candidate."""
 PART = 0.8
 """Scale at which the bright and the dark parts are sought, beside that of a head."""
+SOON_OUT = 8.0
+"""A head nearer to the frame's edge than this, in head sizes, may soon have left it."""
 NEARNESS = 0.25
 SNAP = 1.0
 """A selected point means the highest value weighted by a Gaussian of nearness (standard deviation, in head sizes), or,
@@ -72,17 +74,17 @@ def least_contrast(contrast: Floats) -> float:
     return max(1.0, LEAST_CONTRAST * float(np.median(contrast[::4, ::4])))
 
 
-def find_candidates(field: FieldFrame) -> list[Candidate]:
+def find_candidates(field: FieldFrame, *, parts: bool = True) -> list[Candidate]:
     """Return all candidates of a frame, the highest contrast first.
 
-    These are the tops of contrast plus energy, and of what is brighter and what is darker than the surroundings alone:
-    of a head that is both, either part may be the one that is meant.
+    These are the tops of contrast plus energy and, with ``parts``, of what is brighter and what is darker than the
+    surroundings alone: of a head that is both, either part may be the one that a person means.
     """
     size = field.head_px
     difference = field.pixels - surround(field.pixels, size)
     contrast = np.asarray(cv2.GaussianBlur(np.abs(difference), (0, 0), size / HEAD_PER_SCALE), np.float32)
     maps = [contrast + field.energy]
-    for part in (difference, -difference):
+    for part in (difference, -difference) if parts else ():
         maps.append(cv2.GaussianBlur(np.maximum(part, 0), (0, 0), PART * size / HEAD_PER_SCALE).astype(np.float32))
     places: list[tuple[int, int]] = []
     # A field may have thousands: what is taken is painted, not compared one by one.
@@ -138,8 +140,9 @@ def best(
 ) -> list[Candidate]:
     """Return the ``count`` candidates that promise most: the rule of automatic selection.
 
-    Only those over two head sizes from the frame's edge count. They rank by energy (a moving head first), each less
-    half the energy of the strongest other candidate within two head sizes (a lonely head first). None is taken within
+    Only those over two head sizes from the frame's edge count. They rank by energy (a moving head first), which counts
+    less within SOON_OUT head sizes of the edge, down to half at it (a head that stays in sight first), each less half
+    the energy of the strongest other candidate within two head sizes (a lonely head first). None is taken within
     two head sizes of one already taken, or of one that is ``followed`` already, (x, y).
     """
     margin = 2 * head_px
@@ -149,7 +152,9 @@ def best(
         if margin <= one.x < width - margin and margin <= one.y < height - margin:
             near = (table[:, 0] - one.x) ** 2 + (table[:, 1] - one.y) ** 2 < margin**2
             near[k] = False
-            inside.append((one.energy - 0.5 * float(table[near, 2].max(initial=0.0)), one))
+            edge = min(one.x, one.y, width - 1 - one.x, height - 1 - one.y)
+            energy = one.energy * (0.5 + 0.5 * min(1.0, edge / (SOON_OUT * head_px)))
+            inside.append((energy - 0.5 * float(table[near, 2].max(initial=0.0)), one))
 
     places = list(followed)
     taken: list[Candidate] = []

@@ -120,13 +120,15 @@ class Tracker:
         auto = self._wanted > 0 and field.watched_s >= LEARN_S and not field.blank
         if not self._waiting and not auto:
             return
-        found = find_candidates(field)
+        found = find_candidates(field, parts=bool(self._waiting))
         if not self._field.scaled and not field.blank:
             points = leading(found, field.floor, field.head_px) or [snap(field, x, y) for _, x, y in self._waiting]
             if auto and not points:
                 points = [(c.x, c.y) for c in best(found, self._wanted, field.head_px, *self._shape)]
             if points:
                 self._field.rescale(measure_head(field.pixels, points))
+                if not self._waiting:
+                    return  # measuring and selecting at once would hold a fast camera up: select with the next frame
         field = replace(field, head_px=self._field.head_px)
         for sperm_id, x, y in self._waiting:
             self._begin(field, sperm_id, *snap(field, x, y))
