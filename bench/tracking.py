@@ -217,7 +217,8 @@ def add_timing(report: Report, video: Path, settings: TrackerSettings) -> None:
             if number > WARM_UP:
                 field_ms.append((middle - start) / 1e6)
                 followed = sum(t.state is not TrackState.LOST for t in tracks)
-                sperm_ms.append((end - middle) / 1e6 / max(1, followed))
+                if followed:
+                    sperm_ms.append((end - middle) / 1e6 / followed)
         if count == COUNTS[0]:
             report.timing(f"field, {width} x {height}", field_ms)
         note = "" if count <= len(points) else f"{len(points)} candidates only"
