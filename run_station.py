@@ -3,6 +3,7 @@
 ``python run_station.py --help`` says what it can be asked for; ``docs/architecture.md`` how the parts work together.
 """
 
+import errno
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -13,7 +14,7 @@ import zmq
 from station.command_line import Options, parse_options
 from station.config import Config
 from station.endpoints import private_endpoints
-from station.errors import InputError, StationError
+from station.errors import InputError, StageError, StationError
 from station.headless import HeadlessReport, closing_report
 from station.keyboard import Keyboard
 from station.messages import StageName
@@ -43,8 +44,10 @@ def main(argv: Sequence[str]) -> int:
     except StationError as error:
         print(f"rostfine: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:  # whoever read our output has gone; everything is ended by now
-        discard_output()
+    except OSError as error:
+        if error.errno not in (errno.EPIPE, errno.EIO):
+            raise
+        discard_output()  # whoever read our output, or the terminal, has gone; everything is ended by now
     return 0
 
 
@@ -103,7 +106,12 @@ def attend(
     """Watch over the stages and show what they find, until something asks for the end; return what did."""
     next_show = 0.0
     while True:
-        supervisor.poll(POLL_S)
+        try:
+            supervisor.poll(POLL_S)
+        except StageError:
+            if stop.made:  # whoever ends the whole group ends the stages as well
+                return "by a signal"
+            raise
         watch.listen()
         if time.monotonic() >= next_show:
             next_show = time.monotonic() + 1 / config.dashboard.hz

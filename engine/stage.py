@@ -170,8 +170,8 @@ def warm_up(runtime: Runtime, window: WindowSettings, beat: Callable[[], object]
 def worthwhile_batch(seconds: dict[int, float]) -> int:
     """Return the largest batch that does not make its first sperm wait much longer than alone.
 
-    A GPU is expected to grade eight in little more than the time of one. On a CPU eight take eight times as long: one after the
-    other, each is graded on a window that is new when its turn comes.
+    A GPU is expected to grade eight in little more than the time of one. On a CPU eight take eight times as long: one
+    after the other, each is graded on a window that is new when its turn comes.
     """
     return max(size for size, duration in seconds.items() if duration <= WORTHWHILE_BATCH * seconds[1])
 

@@ -14,7 +14,7 @@ import pytest
 from tests.program import ROOT, Station, pictures, stage_processes, wait_for
 
 
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_end_everything_in_two_seconds(station: Station, signum: int) -> None:
     path = station.folder / "summary.json"
     command = station.command(*station.small, "--headless", "--summary", str(path))
@@ -67,6 +67,23 @@ def test_q_ends_the_dashboard(station: Station) -> None:
     os.close(terminal)
     assert station.left() == []
     assert b"\x1b[?1049l" in seen, "the terminal was given back"
+
+
+def test_a_terminal_that_is_closed_ends_everything(station: Station) -> None:
+    command = station.command(*station.small)
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(ROOT)
+        os.execve(command[0], command, station.environment)
+    seen = bytearray()
+    while b"locked" not in seen:
+        seen.extend(os.read(terminal, 1 << 16))
+    os.close(terminal)
+    start = time.monotonic()
+    _, status = os.waitpid(pid, 0)
+    assert time.monotonic() - start < 2.5
+    assert os.waitstatus_to_exitcode(status) == 0
+    assert station.left() == []
 
 
 def test_a_stage_that_is_killed_is_named(station: Station) -> None:

@@ -1,46 +1,16 @@
-"""The tracker as the station uses it: selection, states, windows, bad input, determinism."""
+"""The tracker as the station uses it: selection, states, windows, determinism."""
 
-import math
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
 from capture.video import VideoFile
-from station.config import TrackerSettings, build_config
-from station.errors import InputError
+from station.config import TrackerSettings
 from station.messages import TrackState
-from tracker.results import FrameResult
+from tests.tracker.scene import HEIGHT, SHAPE, WIDTH, picture, play, swim
 from tracker.tracker import Tracker
 from tracker.window import WindowShape
-
-HEIGHT, WIDTH = 240, 320
-SHAPE = WindowShape(frames=4, size=32, stride=1)
-
-
-def picture(number: int, heads: list[tuple[float, float]], contrast: float = 120.0) -> np.ndarray:
-    """Noise, a little debris, and heads of 10 x 6 px: bright, dark (negative contrast)."""
-    rng = np.random.default_rng(5)
-    frame = np.full((HEIGHT, WIDTH), 90, np.float32)
-    for _ in range(25):
-        cv2.circle(frame, (int(rng.uniform(0, WIDTH)), int(rng.uniform(0, HEIGHT))), 3, 55.0, -1)
-    for x, y in heads:
-        ys, xs = np.mgrid[0:HEIGHT, 0:WIDTH]
-        frame += contrast * np.exp(-(((xs - x) / 4.5) ** 2) - ((ys - y) / 2.8) ** 2)
-    frame += np.random.default_rng(number).normal(0, 2, frame.shape)
-    return np.clip(frame, 0, 255).astype(np.uint8)
-
-
-def swim(number: int) -> tuple[float, float]:
-    return 60 + 2.5 * number, 120 + 20 * math.sin(number / 9)
-
-
-def play(tracker: Tracker, frames: list[np.ndarray], start: int = 0, **kwargs: int) -> list[FrameResult]:
-    return [
-        tracker.update(f, frame_seq=start + k, t_source_ns=(start + k) * 20_000_000, **kwargs)
-        for k, f in enumerate(frames)
-    ]
 
 
 @pytest.mark.parametrize("contrast", [120.0, -70.0], ids=["bright", "dark"])
@@ -171,172 +141,6 @@ def test_a_head_that_comes_in_where_another_left_is_not_taken_for_it() -> None:
     results = play(tracker, [picture(k, [p]) for k, p in enumerate(out + back)])
     assert results[45].tracks[0].reason == "left the frame"
     assert {r.tracks[0].state for r in results[45:]} == {TrackState.LOST}
-
-
-@pytest.mark.parametrize(("x", "y"), [(-1, 5), (320, 5), (5, 240), (math.nan, 5), (math.inf, 5)])
-def test_points_outside_are_refused(x: float, y: float) -> None:
-    tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
-    with pytest.raises(InputError, match="outside the frame"):
-        tracker.select(x, y)
-
-
-@pytest.mark.parametrize("level", [0, 128, 255])
-def test_frames_with_nothing_in_them(level: int) -> None:
-    tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
-    tracker.select(100, 100)
-    tracker.select_auto(3)
-    results = play(tracker, [np.full((HEIGHT, WIDTH), level, np.uint8)] * 60)
-    assert not any(t.state is TrackState.LOCKED for r in results for t in r.tracks)
-    assert results[-1].tracks[0].state is TrackState.LOST
-    assert results[-1].disturbance == "nothing to see"
-
-
-def test_a_followed_head_in_a_field_that_goes_white() -> None:
-    tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
-    tracker.select(*swim(0))
-    play(tracker, [picture(k, [swim(k)]) for k in range(30)])
-    results = play(tracker, [np.full((HEIGHT, WIDTH), 255, np.uint8)] * 40, start=30)
-    assert not any(t.state is TrackState.LOCKED for r in results for t in r.tracks)
-    assert results[-1].tracks[0].state is TrackState.LOST
-
-
-def test_saturated_noise() -> None:
-    rng = np.random.default_rng(0)
-    tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
-    tracker.select(100, 100)
-    tracker.select_auto(4)
-    frames = [np.where(rng.random((HEIGHT, WIDTH)) < 0.5, 0, 255).astype(np.uint8) for _ in range(40)]
-    results = play(tracker, frames)
-    assert not any(t.state is TrackState.LOCKED for t in results[-1].tracks)
-
-
-@pytest.mark.parametrize("head_px", [None, 6.0, 40.0, 300.0], ids=str)
-@pytest.mark.parametrize("size", [(1, 1), (1, 50), (50, 1), (2, 3), (7, 9), (30, 30)], ids=str)
-def test_tiny_frames(size: tuple[int, int], head_px: float | None) -> None:
-    rng = np.random.default_rng(0)
-    tracker = Tracker(TrackerSettings(head_px=head_px), SHAPE, *size)
-    tracker.select(0, 0)
-    tracker.select_auto(2)
-    results = play(tracker, [rng.integers(0, 256, size).astype(np.uint8) for _ in range(40)])
-    assert not any(t.state is TrackState.LOCKED for t in results[-1].tracks)
-
-
-def test_frames_of_another_size_are_refused() -> None:
-    tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
-    play(tracker, [picture(0, [])])
-    with pytest.raises(InputError, match="expected 320 x 240"):
-        play(tracker, [np.zeros((HEIGHT, WIDTH + 1), np.uint8)], start=1)
-
-
-@pytest.mark.parametrize(
-    "section",
-    [{"head_px": math.nan}, {"head_px": -3}, {"head_px": math.inf}, {"matcher": "opencl"}, {"machter": "auto"}],
-)
-def test_bad_configuration(section: dict[str, object]) -> None:
-    with pytest.raises(InputError, match="tracker"):
-        build_config({"tracker": section}, "test")
-
-
-def test_time_that_stands_still_or_runs_back_does_no_harm() -> None:
-    tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
-    tracker.select(*swim(0))
-    for k, t_ns in enumerate((0, 0, 10, 5, 10**9, 10**9)):
-        result = tracker.update(picture(k, [swim(k)]), frame_seq=k, t_source_ns=t_ns)
-        assert math.isfinite(result.tracks[0].x)
-
-
-@pytest.mark.parametrize(
-    "times_ms",
-    [
-        pytest.param([0, 0, *range(20, 20 * 59, 20)], id="the first time twice"),
-        pytest.param([0, *range(9000, 9000 + 20 * 59, 20)], id="a long wait after the first frame"),
-        pytest.param([*range(0, 600, 20), *range(600, 600 + 30 * 50, 50)], id="slower from some frame on"),
-        pytest.param([*range(0, 1500, 50), *range(1500, 1500 + 30 * 10, 10)], id="faster from some frame on"),
-    ],
-)
-def test_windows_fill_again_at_another_frame_rate(times_ms: list[int]) -> None:
-    tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
-    for k, t_ms in enumerate(times_ms):
-        if k == 5:
-            tracker.select(*swim(5))
-        result = tracker.update(picture(k, [swim(k)]), frame_seq=k, t_source_ns=t_ms * 1_000_000)
-    assert result.tracks[0].filled == SHAPE.frames
-    assert (result.tracks[0].x, result.tracks[0].y) == pytest.approx(swim(k), abs=3)
-
-
-def test_nobody_is_vouched_for_after_a_long_gap() -> None:
-    """Whoever is at the expected place ten seconds later may be anybody."""
-    tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
-    tracker.select(60, 120)
-    play(tracker, [picture(k, [(60 + 0.3 * k, 120)]) for k in range(30)])
-    for k in range(30, 50):
-        result = tracker.update(picture(k, [(69, 120)]), frame_seq=k, t_source_ns=10**10 + k * 20_000_000)
-        assert result.tracks[0].state is TrackState.LOST
-        assert result.tracks[0].reason == "frames missing"
-
-
-def test_a_sperm_selected_twice_is_followed_once() -> None:
-    tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
-    tracker.select(*swim(0))
-    pairs = [[swim(k), (swim(k)[0] + 2, swim(k)[1] + 24)] for k in range(50)]
-    play(tracker, [picture(k, p) for k, p in enumerate(pairs[:20])])
-    tracker.select(*swim(20))
-    results = play(tracker, [picture(k, p) for k, p in enumerate(pairs[20:], 20)], start=20)
-    for result in results:
-        one, again = result.tracks
-        assert one.state is TrackState.LOCKED
-        assert (again.state, again.reason) == (TrackState.LOST, "already followed as 1")
-
-
-@pytest.mark.parametrize("level", [0, 255])
-def test_a_frame_with_nothing_in_it_tells_no_head_size(level: int) -> None:
-    sizes = []
-    for blank in (0, 1):
-        tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
-        play(tracker, [np.full((HEIGHT, WIDTH), level, np.uint8)] * blank)
-        tracker.select(*swim(blank))
-        play(tracker, [np.full((HEIGHT, WIDTH), level, np.uint8)] * blank, start=blank)
-        tracker.select(*swim(3))
-        play(tracker, [picture(k, [swim(k)]) for k in range(3, 8)], start=3)
-        sizes.append(tracker._field.head_px)
-    assert sizes[1] == pytest.approx(sizes[0], rel=0.25)
-
-
-def test_a_field_where_nothing_moves_tells_the_head_size_once() -> None:
-    """Templates of two head sizes cannot be matched together."""
-    still = [(80.0, 80.0), (200.0, 150.0), (250.0, 60.0)]
-    tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
-    tracker.select_auto(2)
-    assert len(play(tracker, [picture(k, still) for k in range(30)])[-1].tracks) == 2
-    tracker.select(*still[0])
-    play(tracker, [picture(k, [*still, swim(k)]) for k in range(30, 40)], start=30)
-
-
-def test_a_lost_sperm_is_reported_inside_the_frame() -> None:
-    tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
-    tracker.select(*swim(0))
-    play(tracker, [picture(k, [swim(k)]) for k in range(10)])
-    tracker._following.selected()[0].carry((-1468.0, 3000.0))
-    track = play(tracker, [picture(10, [])], start=10)[0].tracks[0]
-    assert (track.x, track.y) == (0.0, HEIGHT - 1.0)
-
-
-def test_a_window_does_not_mix_the_cells_of_a_swap() -> None:
-    tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
-    tracker.select(*swim(0))
-    play(tracker, [picture(k, [swim(k)]) for k in range(50)])
-    head = tracker._following.selected()[0]
-    frame = picture(50, [swim(50)])
-    field = tracker._field.update(frame, frame_seq=50, t_source_ns=50 * 20_000_000)
-    tracker._following.update(field)
-    head.displaced = True
-    window = tracker._windows[1]
-    assert window.filled == SHAPE.frames
-    tracker._note(head, TrackState.LOCKED, field)
-    assert not tracker._fill(window, head, TrackState.LOCKED, field)
-    assert window.filled == 1
-    assert len(tracker._trajectories[1].arrays()[0]) == 1
-    assert play(tracker, [picture(51, [swim(51)])], start=51)[0].tracks[0].filled == 2
 
 
 def test_kinematics_are_there_for_a_followed_head() -> None:
