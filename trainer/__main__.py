@@ -33,6 +33,9 @@ class Entry(NamedTuple):
 
 COMMANDS: dict[str, Entry] = {
     "simulate": Entry("trainer.simulate", "make clips of simulated sperm with the votes of simulated raters"),
+    "prepare": Entry("trainer.prepare", "cut clips from videos at tagged sperm, with the live tracker"),
+    "adopt": Entry("trainer.adopt", "take clips that came from elsewhere as a folder of clips"),
+    "votes": Entry("trainer.votes", "give the clips of a folder the votes of the experts"),
     "check": Entry("trainer.check", "validate a folder of clips, every bad row named"),
     "train": Entry("trainer.train", "train a network on a folder of clips, or resume"),
     "heads": Entry("trainer.heads", "grow a network to more frames and fit its grade heads"),

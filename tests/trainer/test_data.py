@@ -64,7 +64,11 @@ BAD_ROWS = {
     "file outside": (cell(1, "../x.npz"), "line 3: file '../x.npz' lies outside the folder"),
     "negative votes": (cell(6, "-3"), "line 3: votes are negative"),
     "nobody voted": (lambda cells: [*cells[:5], "0", "0", "0", "0", "0"], "line 3: nobody voted"),
-    "no number": (cell(7, "many"), "line 3: not a number"),
+    "no number": (cell(7, "many"), "line 3: votes must be whole numbers"),
+    "half a vote": (cell(7, "1.5"), "line 3: votes must be whole numbers"),
+    "one vote empty": (cell(7, ""), "line 3: votes must be whole numbers"),
+    "scale no number": (cell(3, "fine"), "line 3: um_per_px and fps must be numbers"),
+    "file twice": (cell(1, "clips/0.npz"), "line 3: file 'clips/0.npz' stands already in line 2"),
     "id twice": (cell(0, "c0"), "line 3: id 'c0' stands already in line 2"),
     "another rate": (cell(4, "30"), "line 3: 30 frames a second, the first clip has 15"),
     "no scale": (cell(3, "0"), "line 3: um_per_px and fps must be above 0"),
@@ -97,7 +101,9 @@ def test_an_altered_and_a_swapped_clip_are_noticed(tmp_path: Path) -> None:
     clip = read_clip(root / "clips/1.npz").copy()
     clip[0, 0, 0] ^= 1
     write_clip(root / "clips/1.npz", clip)
-    assert [problem.split(": ")[0] for problem in find_problems(root)] == [str(root / "clips/1.npz")]
+    assert [problem.split(": its")[0] for problem in find_problems(root)] == [
+        f"{root / 'clips.csv'}, line 3: clips/1.npz"
+    ]
     with pytest.raises(InputError, match="altered or swapped"):
         open_clips(root)
 
@@ -121,7 +127,9 @@ def test_a_clip_of_another_shape_is_noticed(tmp_path: Path) -> None:
     manifest = json.loads((root / "manifest.json").read_text())
     manifest["sha256"]["clips/2.npz"] = digest
     (root / "manifest.json").write_text(json.dumps(manifest))
-    assert find_problems(root) == [f"{root / 'clips/2.npz'}: shape (4, 10, 11), expected (4, 10, 10)"]
+    assert find_problems(root) == [
+        f"{root / 'clips.csv'}, line 4: clips/2.npz: shape (4, 10, 11), expected (4, 10, 10)"
+    ]
 
 
 NO_FOLDERS = {
