@@ -161,14 +161,14 @@ class _Run:
         shape = WindowShape(FRAMES, SIZE_PX, stride)
         self._tracker = Tracker(settings.tracker, shape, info.height, info.width, field=self._field)
         self._problems: list[str] = []
+        self._refused: list[Fate] = []
         self._due: deque[Tag] = deque()
         for tag in sorted(tags, key=lambda tag: (tag.frame, tag.line)):
             if 0 <= tag.x <= info.width - 1 and 0 <= tag.y <= info.height - 1:
                 self._due.append(tag)
             else:
-                self._problems.append(
-                    f"line {tag.line}: point ({tag.x:g}, {tag.y:g}) of {tag.id!r} lies outside the frame of "
-                    f"{info.width} x {info.height} px"
+                self._refuse(
+                    tag, f"point ({tag.x:g}, {tag.y:g}) lies outside the frame of {info.width} x {info.height} px"
                 )
         self._fates: dict[int, Fate] = {}
         self._following: set[int] = set()
@@ -221,17 +221,21 @@ class _Run:
 
     def _select(self, tag: Tag, shown: FieldFrame) -> None:
         if tag.frame < shown.frame_seq:
-            self._problems.append(f"line {tag.line}: frame {tag.frame}, where {tag.id!r} was tagged, cannot be read")
+            self._refuse(tag, f"frame {tag.frame}, in which it was tagged, cannot be read")
         elif is_empty(shown, tag.x, tag.y):
-            self._problems.append(
-                f"line {tag.line}: point ({tag.x:g}, {tag.y:g}) of {tag.id!r} lies on empty medium in frame "
-                f"{tag.frame}; give a point on the head"
+            self._refuse(
+                tag,
+                f"point ({tag.x:g}, {tag.y:g}) lies on empty medium in frame {tag.frame}; give a point on the head",
             )
         else:
             sperm_id = self._tracker.select(tag.x, tag.y)
             self._fates[sperm_id] = Fate(tag)
             self._places[sperm_id] = {}
             self._following.add(sperm_id)
+
+    def _refuse(self, tag: Tag, reason: str) -> None:
+        self._problems.append(f"line {tag.line}: {tag.id!r}: {reason}")
+        self._refused.append(Fate(tag, reason=reason))
 
     def _note(self, number: int, result: FrameResult) -> None:
         """Note where each sperm is, or why not; let go who is lost."""
@@ -277,10 +281,8 @@ class _Run:
 
     def result(self) -> VideoCuts:
         """Return everything, once the video has been played."""
-        self._problems.extend(
-            f"line {tag.line}: the video ends before frame {tag.frame}, where {tag.id!r} was tagged"
-            for tag in self._due
-        )
+        for tag in self._due:
+            self._refuse(tag, f"the video ends before frame {tag.frame}, in which it was tagged")
         for sperm_id in self._following:
             fate = self._fates[sperm_id]
             broken = f"; last interrupted: {fate.reason}" if fate.reason else ""
@@ -294,7 +296,7 @@ class _Run:
             stride=self._stride,
             head_px=self._field.head_px,
             cuts=tuple(self._cuts),
-            fates=tuple(sorted(self._fates.values(), key=lambda fate: fate.tag.line)),
+            fates=tuple(sorted([*self._fates.values(), *self._refused], key=lambda fate: fate.tag.line)),
             problems=tuple(self._problems),
             notices=self._source.condition.notices,
         )
