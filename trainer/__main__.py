@@ -38,6 +38,7 @@ COMMANDS: dict[str, Entry] = {
     "votes": Entry("trainer.votes", "give the clips of a folder the votes of the experts"),
     "check": Entry("trainer.check", "validate a folder of clips, every bad row named"),
     "train": Entry("trainer.train", "train a network on a folder of clips, or resume"),
+    "crossval": Entry("trainer.crossval", "train and score once for every fold of the data"),
     "heads": Entry("trainer.heads", "grow a network to more frames and fit its grade heads"),
     "evaluate": Entry("trainer.evaluate", "score a training run or an exported model on a folder of clips"),
     "export": Entry("trainer.export", "write a trained network as an artifact that the station runs"),
