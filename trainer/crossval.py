@@ -95,7 +95,8 @@ def run(args: argparse.Namespace) -> int:
         try:
             _run_folds(args, clips, folds, recipe, fabric, console)
         except KeyboardInterrupt:
-            console.print(f"stopped; folds and epochs that are done are kept: --resume goes on with {args.out}")
+            command = f"python -m trainer crossval --data {args.data} --out {args.out} --resume"
+            console.print(f"folds and epochs that are done are kept; go on with: {command}", soft_wrap=True)
             raise
     return 0
 
@@ -185,32 +186,28 @@ def _describe(clips: Clips, folds: Sequence[Sequence[int]]) -> Table:
 
 
 def _table(results: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]) -> Table:
-    rows: dict[str, tuple[str, int | None]] = {
-        "MSE x100": ("mse_x100", None),
-        "JS x100": ("js_x100", None),
-        "EMD": ("emd", None),
-        "calibration error": ("calibration_error", None),
-        **{f"balanced accuracy, n = {n + 1}": ("balanced_accuracy", n) for n in range(len(GRADES))},
-        "balanced accuracy, mean": ("mean_balanced_accuracy", None),
-    }
-    table = Table(title="each fold scored by the network that never saw it; mean ± sd over folds")
-    table.add_column("")
+    table = Table(
+        title="each fold scored by the network that never saw it",
+        caption="n: balanced accuracy of the n-th most voted grade; ECE: calibration error; sd: over folds, n - 1",
+    )
+    names = ("", "MSE x100", "JS x100", "EMD", "ECE", *(f"n={n + 1}" for n in range(len(GRADES))), "mean n")
+    for name in names:
+        table.add_column(name, justify="right")
     for result in results:
-        table.add_column(f"fold {result['fold']}", justify="right")
-    table.add_column("model", justify="right")
-    table.add_column("mean distribution", justify="right")
-    for text, (name, place) in rows.items():
-
-        def pick(measures: Mapping[str, Any], name: str = name, place: int | None = place) -> float:
-            return float(measures[name] if place is None else measures[name][place])
-
-        each = [f"{pick(result['scores']['model']):.3f}" for result in results]
-        both = [
-            f"{pick(summary['mean'][what]):.3f} ± {pick(summary['sd'][what]):.3f}"
-            for what in ("model", "mean distribution")
-        ]
-        table.add_row(text, *each, *both)
+        table.add_row(f"fold {result['fold']}", *_figures(result["scores"]["model"]))
+    table.add_section()
+    table.add_row("mean", *_figures(summary["mean"]["model"]))
+    table.add_row("sd", *_figures(summary["sd"]["model"]))
+    table.add_section()
+    table.add_row("mean votes", *_figures(summary["mean"]["mean distribution"]))
+    table.add_row("sd", *_figures(summary["sd"]["mean distribution"]))
     return table
+
+
+def _figures(measures: Mapping[str, Any]) -> list[str]:
+    each = [measures[name] for name in ("mse_x100", "js_x100", "emd", "calibration_error")]
+    values = [*each, *measures["balanced_accuracy"], measures["mean_balanced_accuracy"]]
+    return [f"{value:.2f}" if value >= 10 else f"{value:.3f}" for value in values]
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

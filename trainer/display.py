@@ -8,12 +8,8 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-NAMES = {
-    "loss": "loss",
-    "mse_x100": "validation MSE x100",
-    "js_x100": "JS x100",
-    "top1": "balanced accuracy",
-}
+FIGURES = (("loss", "loss"), ("mse_x100", "held out: MSE x100"), ("js_x100", "JS x100"), ("top1", "accuracy"))
+"""Fields of a log entry and what they are called here; accuracy is the balanced one of the most-voted grade."""
 
 
 class Display:
@@ -48,20 +44,21 @@ class Display:
         if done == 1:
             self._bars.reset(self._batches, total=of)
         self._bars.update(self._batches, completed=done, note=f"loss {loss:.4f}")
-        if done == of or time.monotonic() - self._said_s > self.LINE_EVERY_S:
+        if time.monotonic() - self._said_s > self.LINE_EVERY_S:
             if not self._console.is_terminal:
                 mean = sum(self._recent) / len(self._recent)
-                self._say(f"epoch {epoch + 1}: {done}/{of}, loss {mean:.5f}")
+                self._say(f"epoch {epoch + 1:3}  {done}/{of} batches, loss {mean:.5f}")
             self._recent, self._said_s = [], time.monotonic()
 
     def epoch(self, entry: dict[str, Any], best: dict[str, Any]) -> None:
         """See ``trainer.fit.Report``."""
-        figures = ", ".join(f"{text} {entry[name]:.4f}" for name, text in NAMES.items() if name in entry)
-        better = "  (best so far)" if best is entry and "mse_x100" in entry else ""
-        self._say(f"epoch {entry['epoch']}: {figures}{better}")
-        note = f"best: epoch {best['epoch']}, MSE x100 {best['mse_x100']:.4f}" if "mse_x100" in best else ""
+        self._recent, self._said_s = [], time.monotonic()
+        figures = "  ".join(f"{text} {entry[name]:.4f}" for name, text in FIGURES if name in entry)
+        better = "  best" if best is entry and "mse_x100" in entry else ""
+        self._say(f"epoch {entry['epoch']:3}  {figures}{better}")
+        note = f"best: epoch {best['epoch']}" if "mse_x100" in best else ""
         self._bars.update(self._epochs, completed=entry["epoch"], note=note)
 
     def _say(self, line: str) -> None:
-        self._console.print(line)
+        self._console.print(line, soft_wrap=True)
         sys.stdout.flush()

@@ -66,7 +66,9 @@ def run(args: argparse.Namespace) -> int:
         try:
             train_one(job, (), fabric, console)
         except KeyboardInterrupt:
-            console.print(f"stopped; the epochs that are done are kept: --resume goes on with {args.out}")
+            val = f" --val {args.val}" if args.val else ""
+            command = f"python -m trainer train --data {args.data}{val} --out {args.out} --resume"
+            console.print(f"the epochs that are done are kept; go on with: {command}", soft_wrap=True)
             raise
     return 0
 
@@ -114,7 +116,7 @@ def train_one(job: Job, test: Sequence[int], fabric: "Fabric", console: Console)
     if recipe.patience and not held[1]:
         raise InputError("--patience needs clips to validate on; give --val, or a --holdout above 0")
     if job.resume and training.finished:
-        console.print(f"{job.out}: nothing left to do, {_state(training)}")
+        console.print(f"{job.out}: nothing left to do, {_state(training)}", soft_wrap=True)
     fabric.barrier()  # nobody writes before everybody has looked
     until = min(recipe.epochs, job.stop_after or recipe.epochs)
     with ExitStack() as stack:
@@ -125,11 +127,11 @@ def train_one(job: Job, test: Sequence[int], fabric: "Fabric", console: Console)
             if not job.resume:
                 write_split(job.out / SPLIT, clips, split)
                 write_recipe(job.out, recipe)  # last: from here on it is a run that can be resumed
-        console.print(_summary(training, split, held[1], fabric.world_size))
+        console.print(_summary(training, split, held[1], fabric.world_size), soft_wrap=True)
         display = stack.enter_context(Display(console, training.epochs_done, until))
         fit.train(training, clips, split.train, held, folder, display, fabric, until=until)
     if training.finished and training.epochs_done < recipe.epochs:
-        console.print(f"stopped early: {_state(training)}")
+        console.print(f"stopped early: {_state(training)}", soft_wrap=True)
     return training
 
 
