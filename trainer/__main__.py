@@ -34,6 +34,7 @@ class Entry(NamedTuple):
 COMMANDS: dict[str, Entry] = {
     "simulate": Entry("trainer.simulate", "make clips of simulated sperm with the votes of simulated raters"),
     "check": Entry("trainer.check", "validate a folder of clips, every bad row named"),
+    "pretrain": Entry("trainer.pretrain", "teach a fresh network to see, on films of simulated sperm"),
     "train": Entry("trainer.train", "train a network on a folder of clips, or resume"),
     "heads": Entry("trainer.heads", "grow a network to more frames and fit its grade heads"),
     "evaluate": Entry("trainer.evaluate", "score a training run or an exported model on a folder of clips"),
