@@ -63,14 +63,13 @@ def truth_of(film: Film, um_per_px: float) -> Truth:
         head = np.zeros((height, width), np.uint8)
         axes = (round(8 * sperm.head_length_um / um_per_px), round(8 * shown_um / um_per_px))
         centre = (round(16 * pose.x), round(16 * pose.y))
-        cv2.ellipse(head, centre, axes, math.degrees(pose.heading_rad), 0, 360, 1, -1, cv2.LINE_8, 4)
+        cv2.ellipse(head, centre, axes, math.degrees(pose.heading_rad), 0, 360, 255, -1, cv2.LINE_8, 4)
         line = np.concatenate([[-sperm.head_length_um / 2], tail.centreline(pose.beat_rad, pose.roll_rad)]) * turn + at
         points = np.rint(np.stack([line.real, line.imag], axis=1) * 16).astype(np.int32)
         course = np.zeros((height, width), np.uint8)
-        cv2.polylines(course, [points], False, 1, 1, cv2.LINE_8, 4)
+        cv2.polylines(course, [points], False, 255, 1, cv2.LINE_8, 4)
         for place, mask in enumerate((head, course)):
-            blocks = mask.reshape(height // CELL_PX, CELL_PX, width // CELL_PX, CELL_PX)
-            cells[k, place] = blocks.max(axis=(1, 3))
+            cells[k, place] = cv2.resize(mask, cells.shape[:1:-1], interpolation=cv2.INTER_AREA) > 0
         facing = math.cos(pose.roll_rad)
         # The signs of asymmetry and bend show only as seen from this side.
         middle[k] = (

@@ -6,9 +6,9 @@ its own number, whatever the number of workers. This module knows no torch.
 
 import multiprocessing
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import cv2
@@ -42,6 +42,22 @@ class Lesson:
     """(N, C) distributions."""
 
 
+    def turned(self, quarters: int, mirrored: bool) -> "Lesson":
+        """Return the same lesson with every frame mirrored left to right and then turned anticlockwise."""
+        x, y = self.middle[..., 0], self.middle[..., 1]  # of the heading; y points down
+        if mirrored:
+            x = -x
+        for _ in range(quarters % 4):
+            x, y = y, -x
+        middle = self.middle.copy()
+        middle[..., 0], middle[..., 1] = x, y
+        clips, cells = (
+            np.ascontiguousarray(np.rot90(part[..., ::-1] if mirrored else part, quarters, axes=(-2, -1)))
+            for part in (self.clips, self.cells)
+        )
+        return replace(self, clips=clips, cells=cells, middle=middle)
+
+
 def make_lesson(seed: int, number: int, frames: int, shares: str) -> Lesson:
     """Film one batch; ``frames`` divides the 16 of a clip and they are spread over the same second."""
     cv2.setNumThreads(1)
@@ -55,11 +71,16 @@ def make_lesson(seed: int, number: int, frames: int, shares: str) -> Lesson:
         truths.append(truth_of(made, UM_PER_PX))
         judged.append(truths[-1].middle[0, -len(flaws(sperm)) :])
         votes.append(np.array(given, np.float32) / sum(given))
-    cells, middle = (np.stack([truth[part] for truth in truths]) for part in range(2))
-    return Lesson(np.stack(clips), cells, middle, np.stack(judged), np.stack(votes))
+    return Lesson(
+        clips=np.stack(clips),
+        cells=np.stack([truth.cells for truth in truths]),
+        middle=np.stack([truth.middle for truth in truths]),
+        flaws=np.stack(judged),
+        votes=np.stack(votes),
+    )
 
 
-def lessons(seed: int, frames: int, shares: str, workers: int) -> Iterator[Lesson]:
+def lessons(seed: int, frames: int, shares: str, workers: int) -> Generator[Lesson, None, None]:
     """Yield batches without end, in their order. With no worker they are made here, when asked for."""
     if workers == 0:
         number = 0

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from station.errors import InputError, MissingExtraError
 from trainer.data import write_atomically
+from trainer.lessons import lessons
 from trainer.recipe import build_recipe
 from trainer.simulate import FRAMES, SHARES
 
@@ -54,7 +55,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         import torch
 
-        from trainer.teaching import Pupil
+        from trainer.teaching import Pupil, Stage
     except ImportError as error:
         raise MissingExtraError('pretraining needs torch; install it with pip install ".[train]"') from error
     _check(args)
@@ -69,10 +70,15 @@ def run(args: argparse.Namespace) -> int:
     write_atomically(args.out / "recipe.json", (recipe.model_dump_json(indent=1) + "\n").encode())
     console = Console(highlight=False, soft_wrap=True)
     started = time.monotonic()
-    for stage, count, rate in (("tokens", args.token_clips, args.token_lr), ("frames", args.clips, args.lr)):
+    # The tokens are not told the votes, so they get the shares that are quickest to draw.
+    plan: tuple[tuple[Stage, int, float, int, str], ...] = (
+        ("tokens", args.token_clips, args.token_lr, FRAMES, "table1"),
+        ("frames", args.clips, args.lr, args.frames, args.shares),
+    )
+    for stage, count, rate, frames, shares in plan:
         if count:
-            share = by_clips(count)
-            for entry in pupil.learn(stage, share, rate, args.seed, args.shares, args.workers):
+            batches = lessons(args.seed, frames, shares, args.workers)
+            for entry in pupil.learn(stage, batches, by_clips(count), rate):
                 entry |= {"hours": round((time.monotonic() - started) / 3600, 3)}
                 console.print(", ".join(f"{name} {value:.4g}" if isinstance(value, float) else f"{name} {value}"
                                         for name, value in entry.items()))  # fmt: skip
@@ -80,6 +86,7 @@ def run(args: argparse.Namespace) -> int:
                 pupil.log.append(entry)
                 if entry["batch"] % SAVED_EVERY == 0:
                     pupil.save(args.out / "last.pt")
+            batches.close()
             pupil.save(args.out / "last.pt")
     lines = "".join(json.dumps(past) + "\n" for past in pupil.log)
     write_atomically(args.out / "log.jsonl", lines.encode())

@@ -8,8 +8,9 @@ import io
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, Literal, TypeAlias, cast
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -18,16 +19,19 @@ from engine.artifact import NetworkConfig
 from trainer.data import write_atomically
 from trainer.dense import CELL_PX, MIDDLE
 from trainer.fit import network_config, read_checkpoint
-from trainer.lessons import Lesson, lessons
+from trainer.lessons import Lesson, make_lesson
 from trainer.losses import ce
 from trainer.raters import CRITERIA
 from trainer.recipe import Recipe
 from trainer.rostfine import EncoderBlock, Rostfine
-from trainer.simulate import FRAMES
 from trainer.start import TOKEN_SIZE, place_waves, start_patches
+
+Stage: TypeAlias = Literal["tokens", "frames"]
 
 SAID_EVERY: Final = 50
 """Batches between two entries of the log."""
+PASSES: Final[dict[Stage, int]] = {"tokens": 2, "frames": 1}
+"""How often a batch is shown, turned another way the second time."""
 TOKENS_TOLD: Final = 8
 """Patches of a frame, besides those in the middle, that are taught in the stage ``tokens``."""
 CELLS_WEIGHT: Final = 10.0
@@ -71,7 +75,7 @@ class Pupil:
             nn.init.zeros_(cast(EncoderBlock, block).attn.proj.weight)
             nn.init.zeros_(cast(EncoderBlock, block).temporal_fc.weight)
         config = self.network.config
-        frames = next(lessons(self.recipe.seed + 1, 4, "mixed", 0)).clips.reshape(-1, config.clip_px, config.clip_px)
+        frames = make_lesson(self.recipe.seed, 0, 4, "mixed").clips.reshape(-1, config.clip_px, config.clip_px)
         edge = config.clip_px // config.patch_px * config.patch_px
         patches = torch.from_numpy(frames[:, :edge, :edge].copy()).float()[:, None]
         squares = F.unfold(patches, config.patch_px, stride=max(1, config.patch_px // 2)).transpose(1, 2)
@@ -80,44 +84,43 @@ class Pupil:
             self.network.encoder.pos_embed[0, 1:] = place_waves(config.grid, config.width) / (2 * TOKEN_SIZE)
 
     def learn(
-        self, stage: str, done: Callable[[int], float], rate: float, seed: int, shares: str, workers: int
+        self, stage: Stage, batches: Iterator[Lesson], done: Callable[[int], float], rate: float
     ) -> Iterator[dict[str, Any]]:
         """Go through one stage and yield an entry of the log now and then.
 
         Args:
-            stage: ``tokens`` or ``frames``.
+            stage: What is taught; ``frames`` needs batches of the network's number of frames.
+            batches: As many as are asked for.
             done: Tells the share of the stage that is done, from the clips seen; the stage ends at 1.
             rate: Learning rate, reached after a warm-up, then falling to a twentieth of it along half a cosine.
-            seed: Of the lessons.
-            shares: See ``trainer.simulate.SHARES``.
-            workers: Processes that film.
         """
-        frames = FRAMES if stage == "tokens" else self.network.config.frames
+        passes = PASSES[stage]
         step = self._teach_tokens if stage == "tokens" else self._teach_frames
         parameters = [*self.network.parameters(), *self.teacher.parameters()]
         optimizer = torch.optim.AdamW(parameters, rate, betas=(0.9, 0.98), weight_decay=0.02)
         sums: dict[str, float] = {}
         self.network.train()
-        batches = lessons(seed, frames, shares, workers)
+        rng = np.random.default_rng([self.recipe.seed, len(self.log)])
         seen = batch = 0
         while (share := done(seen)) < 1:
             lesson = next(batches)
-            for group in optimizer.param_groups:
-                group["lr"] = rate * rate_share(share)
-            optimizer.zero_grad()
-            with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
-                parts = step(lesson)
-            torch.autograd.backward(torch.stack(list(parts.values())).sum())
-            nn.utils.clip_grad_norm_(parameters, CLIP_NORM)
-            optimizer.step()
+            # Filming costs about as much as learning, and a turned frame is nearly as good as a new one.
+            for shown in [lesson, lesson.turned(int(rng.integers(1, 4)), bool(rng.integers(2)))][:passes]:
+                for group in optimizer.param_groups:
+                    group["lr"] = rate * rate_share(share)
+                optimizer.zero_grad()
+                with torch.autocast("cpu", torch.bfloat16, enabled=self.bfloat16):
+                    parts = step(shown)
+                torch.autograd.backward(torch.stack(list(parts.values())).sum())
+                nn.utils.clip_grad_norm_(parameters, CLIP_NORM)
+                optimizer.step()
+                for name, value in parts.items():
+                    sums[name] = sums.get(name, 0.0) + value.item() / SAID_EVERY / passes
             seen += len(lesson.clips)
             batch += 1
-            for name, value in parts.items():
-                sums[name] = sums.get(name, 0.0) + value.item() / SAID_EVERY
             if batch % SAID_EVERY == 0:
                 yield {"stage": stage, "batch": batch, "clips": seen, "share": round(share, 3), **sums}
                 sums = {}
-        batches.close()  # type: ignore[attr-defined]
 
     def _teach_tokens(self, lesson: Lesson) -> dict[str, Tensor]:
         """Return the losses of some patches of every frame, each seen for itself."""
