@@ -22,7 +22,7 @@ from trainer.simulate import FPS, FRAMES, PANEL_SEED, SIZE_PX, UM_PER_PX, draw_s
 
 BATCH: Final = 16
 """Clips of one batch."""
-AHEAD: Final = 3
+AHEAD: Final = 8
 """Batches a worker may be ahead of the network."""
 
 
@@ -40,7 +40,6 @@ class Lesson:
     """(N, criteria), scaled as in ``middle``."""
     votes: NDArray[np.float32]
     """(N, C) distributions."""
-
 
     def turned(self, quarters: int, mirrored: bool) -> "Lesson":
         """Return the same lesson with every frame mirrored left to right and then turned anticlockwise."""
