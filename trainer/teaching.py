@@ -30,8 +30,8 @@ Stage: TypeAlias = Literal["tokens", "frames"]
 
 SAID_EVERY: Final = 50
 """Batches between two entries of the log."""
-PASSES: Final[dict[Stage, int]] = {"tokens": 2, "frames": 1}
-"""How often a batch is shown, turned another way the second time."""
+PASSES: Final[dict[Stage, int]] = {"tokens": 4, "frames": 1}
+"""How often a batch is shown, turned another way every time."""
 TOKENS_TOLD: Final = 8
 """Patches of a frame, besides those in the middle, that are taught in the stage ``tokens``."""
 CELLS_WEIGHT: Final = 10.0
@@ -104,8 +104,9 @@ class Pupil:
         seen = batch = 0
         while (share := done(seen)) < 1:
             lesson = next(batches)
-            # Filming costs about as much as learning, and a turned frame is nearly as good as a new one.
-            for shown in [lesson, lesson.turned(int(rng.integers(1, 4)), bool(rng.integers(2)))][:passes]:
+            # Filming costs more than a lesson in tokens, and a turned frame is nearly as good as a new one.
+            for turn in rng.permutation(8)[:passes]:
+                shown = lesson.turned(int(turn) % 4, turn >= 4)
                 for group in optimizer.param_groups:
                     group["lr"] = rate * rate_share(share)
                 optimizer.zero_grad()
