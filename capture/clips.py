@@ -5,6 +5,7 @@ grades nor files.
 """
 
 import math
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +15,28 @@ from capture.anatomy import Sperm, sample_sperm
 from capture.drawing import Portrait
 from capture.motion import Pose, random_swimmer
 
-NEIGHBOUR_SHARE = 0.2
+NEIGHBOUR_SHARE = 0.35
 """Share of clips in which another sperm comes within a crop's half edge of the target."""
 DEBRIS_PER_PX = 60 / (1392 * 976)
-"""Mean density of debris; that of the microscope's defaults."""
+"""Density of debris by the microscope's defaults."""
+DEBRIS_FACTOR = (0.5, 20.0)
+"""Least and greatest density of a clip as multiples of that, its logarithm even between them: from the microscope's to
+that of real samples, where a crop of this size shows some twenty specks. Speed shows against them alone, since the head
+stays at the centre."""
+DEBRIS_STRENGTH = (0.25, 1.0)
+"""Range of a piece's contrast: most specks of real samples are faint."""
+NOISE_FACTOR = (0.35, 1.3)
+
+
+@dataclass(frozen=True, slots=True)
+class Film:
+    """A clip with what only the simulation knows of it."""
+
+    clip: NDArray[np.uint8]
+    """(frames, size, size)."""
+    sperm: Sperm
+    poses: tuple[Pose, ...]
+    """Of each frame, in the clip's own px: x to the right, y down from its top left px."""
 
 
 def render_clip(
@@ -35,6 +54,20 @@ def render_clip(
     What a sperm does not determine is drawn from ``rng``: path, phases, focus, light, debris, neighbours, noise. The
     same state of ``rng`` gives the same bytes.
     """
+    return film(sperm, rng, frames=frames, size=size, fps=fps, um_per_px=um_per_px, noise=noise).clip
+
+
+def film(
+    sperm: Sperm,
+    rng: np.random.Generator,
+    *,
+    frames: int = 16,
+    size: int = 150,
+    fps: float = 15.0,
+    um_per_px: float = 0.25,
+    noise: float = 2.5,
+) -> Film:
+    """Return the same clip as ``render_clip`` with the pose of the sperm in each frame."""
     times = [k / fps for k in range(frames)]
     swimmer = random_swimmer(rng, sperm, 0.0, 0.0, um_per_px)
     poses = [swimmer.pose(t) for t in times]
@@ -45,8 +78,11 @@ def render_clip(
     width, height = (int(n) for n in origins.max(axis=0) + size - corner)
     field = scenery.illumination(height, width, rng, strength=0.4) + scenery.texture(height, width, rng)
     world = np.round(field).astype(np.int16)
-    density = DEBRIS_PER_PX * float(rng.uniform(0.3, 2.0))
-    pieces = scenery.random_debris(rng, int(rng.poisson(density * width * height)), width, height, um_per_px)
+    density = DEBRIS_PER_PX * math.exp(float(rng.uniform(*np.log(DEBRIS_FACTOR))))
+    pieces = [
+        replace(piece, picture=np.round(piece.picture * rng.uniform(*DEBRIS_STRENGTH)).astype(np.int16))
+        for piece in scenery.random_debris(rng, int(rng.poisson(density * width * height)), width, height, um_per_px)
+    ]
     for piece in pieces:
         if not piece.drift:
             scenery.paste(world, piece.picture, piece.x, piece.y)
@@ -55,7 +91,7 @@ def render_clip(
         cast.append(_neighbour(centres, times, size, um_per_px, rng))
 
     margin = 48
-    grain = scenery.noise_field(size + margin, size + margin, noise * float(rng.uniform(0.7, 1.4)), rng)
+    grain = scenery.noise_field(size + margin, size + margin, noise * float(rng.uniform(*NOISE_FACTOR)), rng)
     gain, lift = float(rng.uniform(0.85, 1.2)), float(rng.uniform(-8, 12))
     clip = np.empty((frames, size, size), np.uint8)
     for k, (x, y) in enumerate(origins):
@@ -69,7 +105,10 @@ def render_clip(
         for portrait, its_poses in cast:
             portrait.draw(canvas, its_poses[k], origin=(int(x), int(y)))
         np.clip(canvas * np.float32(gain) + np.float32(lift), 0, 255, out=clip[k], casting="unsafe")
-    return clip
+    own = tuple(
+        replace(pose, x=pose.x - float(x), y=pose.y - float(y)) for pose, (x, y) in zip(poses, origins, strict=True)
+    )
+    return Film(clip, sperm, own)
 
 
 def _neighbour(

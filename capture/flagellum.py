@@ -40,10 +40,27 @@ class Flagellum:
         u0, v0, back = neck(self._sperm, roll_rad)
         shown = math.hypot(math.cos(roll_rad), ROLLED_BEAT * math.sin(roll_rad))
         angle = np.arctan((self._steepness * shown) * self._growth) * np.cos(self._phase - beat_rad)
-        angle += self._coil + projected(self._sperm.tail_bend_deg, roll_rad) * self._kink + back
+        angle += self.standing_turn(roll_rad) + back
         steps = STEP_UM * np.exp(1j * angle)
         line: NDArray[np.complex128] = np.cumsum(steps) + (complex(u0, v0) - steps[0])
         return line
+
+    def standing_turn(self, roll_rad: float) -> NDArray[np.float64]:
+        """Return (n,) rad by which coil and kink have turned the tail at each point."""
+        turn: NDArray[np.float64] = self._coil + projected(self._sperm.tail_bend_deg, roll_rad) * self._kink
+        return turn
+
+
+def still_course(sperm: Sperm) -> tuple[NDArray[np.complex128], NDArray[np.float64]]:
+    """Return the tail without its beat, seen flat: (n,) points u + iv in um and (n,) how far it has turned, in degrees.
+
+    The turn is that of coil and kink; the midpiece's own angle is not part of it.
+    """
+    flagellum = Flagellum(sperm)
+    turn = flagellum.standing_turn(0.0)
+    u0, v0, back = neck(sperm, 0.0)
+    steps = STEP_UM * np.exp(1j * (turn + back))
+    return np.cumsum(steps) + (complex(u0, v0) - steps[0]), np.degrees(turn)
 
 
 def neck(sperm: Sperm, roll_rad: float) -> tuple[float, float, float]:

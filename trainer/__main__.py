@@ -37,6 +37,7 @@ COMMANDS: dict[str, Entry] = {
     "adopt": Entry("trainer.adopt", "take clips that came from elsewhere as a folder of clips"),
     "votes": Entry("trainer.votes", "give the clips of a folder the votes of the experts"),
     "check": Entry("trainer.check", "validate a folder of clips, every bad row named"),
+    "pretrain": Entry("trainer.pretrain", "teach a fresh network to see, on films of simulated sperm"),
     "train": Entry("trainer.train", "train a network on a folder of clips, or resume"),
     "crossval": Entry("trainer.crossval", "train and score once for every fold of the data"),
     "heads": Entry("trainer.heads", "grow a network to more frames and fit its grade heads"),

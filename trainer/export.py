@@ -9,6 +9,7 @@ import io
 import json
 import math
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -59,6 +60,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--training", metavar="TEXT", help="what the weights were made from, in words")
     parser.add_argument("--training-clips", type=int, default=0, metavar="N", help="how many clips")
     parser.add_argument("--metrics", type=Path, metavar="FILE", help="JSON object of figures on held-out clips")
+    parser.add_argument("--notes", type=Path, action="append", default=[], metavar="FILE",
+                        help="Markdown to add to the model card before its limits: how it was made, what it fails at "
+                             "(repeatable)")  # fmt: skip
     parser.add_argument("--real", action="store_true",
                         help="trained on real sperm; without it the model is marked a demonstration")  # fmt: skip
 
@@ -72,6 +76,7 @@ def run(args: argparse.Namespace) -> int:
     _check_numbers(args)
     loaded = load_weights(args.weights)
     metrics = _metrics(args.metrics)
+    notes = [_note(path) for path in args.notes]
     clips, um_per_px, fps = golden_clips(args.clips, loaded.network.config)
     artifact = export_artifact(
         loaded.network,
@@ -85,6 +90,7 @@ def run(args: argparse.Namespace) -> int:
         fps=args.fps or fps,
         clips=clips,
         precision=args.precision,
+        notes=notes,
     )
     size_mb = artifact.model_path.stat().st_size / 1e6
     console = Console(highlight=False, soft_wrap=True)
@@ -106,6 +112,7 @@ def export_artifact(
     fps: float | None,
     clips: NDArray[np.uint8],
     precision: Precision = "float16",
+    notes: Sequence[str] = (),
 ) -> Artifact:
     """Write an artifact and return it, opened.
 
@@ -121,6 +128,7 @@ def export_artifact(
         fps: Frame rate of the training clips, 1/s; None: any.
         clips: (N, T, H, W) uint8; the first few become the golden clips.
         precision: Type the weights are stored in.
+        notes: Markdown for the model card.
     """
     # Only here: everything else in this module works without the packages that these import.
     from trainer.graph import build_graph
@@ -150,7 +158,7 @@ def export_artifact(
         git_commit=git_commit(),
         files={},
     )
-    write_atomically(folder / "MODEL_CARD.md", model_card(manifest, weights).encode())
+    write_atomically(folder / "MODEL_CARD.md", model_card(manifest, weights, notes).encode())
     files = {file: sha256_of(folder / file) for file in ("MODEL_CARD.md", "golden.npz", "model.onnx")}
     manifest = manifest.model_copy(update={"files": files})
     manifest = manifest.model_copy(update={"sha256": manifest.digest()})
@@ -207,8 +215,11 @@ def pattern_clips(count: int, shape: tuple[int, int, int], seed: int = 0) -> NDA
     return clips
 
 
-def model_card(manifest: Manifest, weights: dict[str, NDArray[np.float64]]) -> str:
-    """Return MODEL_CARD.md: what the model is, what it was made from, how good it is, what it is not for."""
+def model_card(manifest: Manifest, weights: dict[str, NDArray[np.float64]], notes: Sequence[str] = ()) -> str:
+    """Return MODEL_CARD.md: what the model is, what it was made from, how good it is, what it is not for.
+
+    ``notes`` are sections of Markdown that are known to whoever trained the model alone; they stand before the limits.
+    """
     n = manifest.network
     millions = sum(values.size for values in weights.values()) / 1e6
     rows = [f"| {name} | {value:.5g} |" for name, value in sorted(manifest.metrics.items())]
@@ -250,7 +261,7 @@ made for {scale}, {rate}.
 
 {figures}
 
-## Limits
+{"".join(note.strip() + chr(10) * 2 for note in notes)}## Limits
 
 It grades what it was trained on: another microscope, magnification, frame rate or preparation gives grades of unknown
 quality. A grade is no diagnosis and no advice to inject.
@@ -275,6 +286,14 @@ def _check_numbers(args: argparse.Namespace) -> None:
             raise InputError(f"{option} {value}: expected a number above 0")
     if args.training_clips < 0:
         raise InputError(f"--training-clips {args.training_clips}: expected 0 or more")
+
+
+def _note(path: Path) -> str:
+    """Read a note. Raises InputError where it is no text."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--notes {path}: expected a text file in UTF-8, got {error}") from error
 
 
 def _training(args: argparse.Namespace, loaded: "Loaded") -> TrainingData:

@@ -3,10 +3,19 @@
 Each rater sees the same flaws (:data:`CRITERIA`: numbers from 0, faultless, to 1, as bad as it gets), adds them up with
 weights of his or her own, is a little lenient or strict, and is not quite consistent. The sum falls between thresholds
 and that is the grade. What the criteria share with an embryologist's is their names and the normal ranges of the WHO
-manual; the weights and thresholds are inventions, set so that flaws that show in a 16-frame clip matter most and that
-the most-voted grades of an ordinary population fall near the paper's Table 1 (45/194/356/9/11 of 615).
+manual; the weights and thresholds are inventions, set so that the most-voted grades of an ordinary population fall near
+the paper's Table 1 (45/194/356/9/11 of 615).
 
-This module knows the fields of ``capture.anatomy.Sperm``; it never sees a pixel.
+Raters judge the clip, one second of a square of 37.5 um about the head, and so no more than it can show:
+
+- of the tail, its course and its tip as far as they lie within the picture: the longer part of a normal tail does not,
+  so that a tail of 30 um is not told from one of 45, and a kink or a coil counts by the turn that is in view;
+- of the beat, how far it swings and whether it moves at all, not its frequency, which 15 frames a second cannot show;
+- acrosome and vacuoles count little: at 0.25 um/px they are a few px.
+
+Still no single flaw decides: how it moves and how it looks weigh alike.
+
+This module knows the fields of ``capture.anatomy.Sperm`` and the shape of the tail; it never sees a pixel.
 """
 
 from dataclasses import dataclass
@@ -16,29 +25,35 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capture.anatomy import Sperm
+from capture.flagellum import still_course
 from station.messages import GRADES
 
 CRITERIA: Final = {
-    "progression": 2.6,
-    "path": 1.0,
-    "tail": 2.0,
-    "midpiece": 1.1,
-    "droplet": 0.8,
-    "head size": 1.2,
-    "head shape": 1.2,
+    "progression": 1.4,
+    "beat": 2.0,
+    "path": 0.8,
+    "tail": 1.8,
+    "midpiece": 1.5,
+    "droplet": 1.0,
+    "head size": 1.5,
+    "head shape": 1.5,
     "acrosome": 0.4,
     "vacuoles": 0.4,
 }
 """The flaws that are looked at, in the order of :func:`flaws`, and how much the panel as a whole makes of each."""
 
-THRESHOLDS: Final = (0.50, 1.52, 6.67, 7.54)
+VIEW_UM: Final = 21.0
+"""How far from the head's centre the clip shows: the radius of a circle of the clip's area, since the tail may leave
+through a side or a corner."""
+
+THRESHOLDS: Final = (0.40, 1.45, 7.37, 8.28)
 """Sums of flaws at which an average rater goes from A to B, B to C, C to D and D to E."""
 
 WEIGHT_SPREAD: Final = 0.18
 """Standard deviation of the logarithm of one rater's weight for one criterion."""
-LENIENCE_SPREAD: Final = 0.22
+LENIENCE_SPREAD: Final = 0.30
 """Standard deviation between raters of what each adds to all thresholds."""
-INCONSISTENCY: Final = 0.30
+INCONSISTENCY: Final = 0.35
 """Median standard deviation of one rater's repeated judgements, in the units of the thresholds."""
 
 TABLE_1: Final = (45, 194, 356, 9, 11)
@@ -62,19 +77,21 @@ def flaws(sperm: Sperm) -> NDArray[np.float64]:
             above(sperm.head_asymmetry, 0.12, 0.45),
         )
     )
+    course, turn_deg = still_course(sperm)
+    seen = abs(course) < VIEW_UM
+    # A tip in view is a short tail, unless the tail has turned back to it.
     tail = sorted(
         (
-            above(-sperm.tail_length_um, -46.0, -12.0),
-            above(sperm.tail_coil, 0.1, 1.3),
-            above(abs(sperm.tail_bend_deg), 20.0, 110.0),
+            above(-sperm.tail_length_um, -20.0, -10.0),
+            above(float(np.max(np.abs(turn_deg[seen]), initial=0.0)), 25.0, 130.0),
         )
     )
     return np.array(
         [
-            # Slowness shows as weak beating as much as in the path itself.
-            0.5 * above(-sperm.speed_um_s, -60.0, 0.0) + 0.5 * above(-sperm.beat_amplitude_um, -7.0, -1.5),
+            above(-sperm.speed_um_s, -60.0, 0.0),
+            above(-sperm.beat_amplitude_um, -7.0, -1.5) if sperm.beat_hz > 0 else 1.0,
             max(above(abs(sperm.turn_deg_s), 0.0, 120.0), above(sperm.wander_deg, 12.0, 45.0)),
-            min(1.0, tail[2] + 0.5 * tail[1]),
+            min(1.0, tail[1] + 0.5 * tail[0]),
             max(above(abs(sperm.midpiece_angle_deg), 15.0, 70.0), above(sperm.midpiece_width_um, 0.8, 1.6)),
             above(sperm.droplet_share, 0.15, 0.7),
             above(size, 0.25, 0.8),

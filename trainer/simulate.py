@@ -108,18 +108,23 @@ def make_clip(index: int, *, root: Path, seed: int, shares: str, panels: tuple[P
     """Draw a sperm whose most-voted grade is as the shares ask, film it and write the clip."""
     cv2.setNumThreads(1)  # every worker has a core of its own
     rng = np.random.default_rng([seed, index])
-    wanted = int(rng.choice(len(GRADES), p=SHARES[shares]))
-    while True:
-        sperm = sample_sperm(rng)
-        votes = panels[0].vote(sperm, rng)
-        if int(np.argmax(votes)) == wanted:
-            break
+    sperm, votes = draw_sperm(rng, shares, panels[0])
     second = panels[1].vote(sperm, rng)
     clip = render_clip(sperm, rng, frames=FRAMES, size=SIZE_PX, fps=FPS, um_per_px=UM_PER_PX)
     name = f"{index:06d}"
     file = f"clips/{name}.npz"
     digest = write_clip(root / file, clip)
     return Made(ClipRow(name, file, f"simulated:{seed}:{index}", UM_PER_PX, FPS, votes), digest, sperm, second)
+
+
+def draw_sperm(rng: np.random.Generator, shares: str, panel: Panel) -> tuple[Sperm, tuple[int, ...]]:
+    """Draw a sperm whose most-voted grade is as the shares ask, and return it with the panel's votes (C,)."""
+    wanted = int(rng.choice(len(GRADES), p=SHARES[shares]))
+    while True:
+        sperm = sample_sperm(rng)
+        votes = panel.vote(sperm, rng)
+        if int(np.argmax(votes)) == wanted:
+            return sperm, votes
 
 
 def _panels() -> tuple[Panel, Panel]:

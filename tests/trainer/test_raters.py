@@ -35,7 +35,8 @@ FAULTLESS = Sperm(
 )
 
 DEFECTS = {
-    "progression": {"speed_um_s": 0.0, "beat_amplitude_um": 1.0},
+    "progression": {"speed_um_s": 0.0},
+    "beat": {"beat_amplitude_um": 1.0},
     "path": {"turn_deg_s": -150.0},
     "tail": {"tail_coil": 1.5},
     "midpiece": {"midpiece_angle_deg": -80.0},
