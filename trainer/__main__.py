@@ -54,8 +54,19 @@ from nothing to a running model:
   python -m trainer simulate --clips 600 --seed 2 --shares table1 --out HELD_OUT
   python -m trainer check DATA
   python -m trainer train --data DATA --out RUN
-  python -m trainer evaluate --run RUN --data HELD_OUT --out SCORES
+  python -m trainer evaluate --run RUN --data HELD_OUT --reference DATA --out SCORES
   python -m trainer export --weights RUN/best.pt --metrics SCORES/figures.json --clips HELD_OUT --out MODEL
+  python -m engine verify MODEL
+  python run_station.py --model MODEL
+
+from recorded video (tags.csv: video,id,x,y; votes.csv: id,A,B,C,D,E), in place of simulate:
+  python -m trainer prepare VIDEOS --tags tags.csv --um-per-px 0.25 --out DATA
+  python -m trainer votes DATA --votes votes.csv
+  python -m trainer check DATA
+  python -m trainer crossval --data DATA --folds 5 --out CV
+  python -m trainer evaluate --crossval CV --data DATA --out SCORES
+
+docs/training.md is the whole way, docs/clip-format.md what the files are.
 
 For research use only. Not for use in diagnostic procedures."""
 

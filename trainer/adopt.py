@@ -10,6 +10,7 @@ import dataclasses
 import hashlib
 import itertools
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 from rich.progress import track
@@ -19,9 +20,19 @@ from trainer.clip_files import ENDINGS, read_clip
 from trainer.data import MANIFEST, TABLE, ClipRow, read_rows, write_table
 from trainer.votes import read_votes
 
+EPILOG: Final = """\
+Without a clips.csv the id of a clip is its path without the ending, and its source is its subfolder (the clip itself
+where there is none): put the clips of one donor or video into one subfolder. docs/clip-format.md has the table.
+
+examples:
+  python -m trainer adopt FOLDER --um-per-px 0.25 --fps 15 --votes votes.csv
+  python -m trainer adopt FOLDER                 with a clips.csv of your own in it"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EPILOG
     parser.add_argument("data", type=Path, metavar="DATA", help="folder with clips (.npz, .mkv), in subfolders or not")
     parser.add_argument("--um-per-px", type=float, help="scale of the clips, where there is no clips.csv")
     parser.add_argument("--fps", type=float, help="frames a second of the clips, where there is no clips.csv")

@@ -34,9 +34,22 @@ from trainer.prepare_tags import Tag, find_videos, read_tags, resolve
 TRACKED: Final = "tracked.csv"
 CUTS: Final = "cuts.csv"
 
+EPILOG: Final = """\
+DATA holds the clips without votes, clips.csv, tracked.csv (what became of every tag), cuts.csv (where each frame was
+cut) and manifest.json. Exit code 1: a video or a tag could not be used, the others were cut.
+
+examples:
+  python -m trainer prepare VIDEOS --tags tags.csv --um-per-px 0.25 --out DATA
+  python -m trainer prepare d07_1.avi d07_2.avi --tags tags.csv --um-per-px 0.25 --windows 3 --format mkv --out DATA
+  python -m trainer prepare STACKS --tags tags.csv --fps 15 --stride uniform --out DATA
+
+next: python -m trainer votes DATA --votes votes.csv"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EPILOG
     parser.add_argument(
         "videos", type=Path, nargs="+", metavar="VIDEOS", help="videos, TIFF stacks, folders of pictures, or a folder "
         "that holds them"

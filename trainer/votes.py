@@ -24,9 +24,21 @@ SINGLE: Final = ("id", "rater", "grade")
 Votes = dict[str, tuple[int, ...]]
 """Votes (C,) by the clip's id."""
 
+EPILOG: Final = """\
+Votes are joined by the id in clips.csv; clips that FILE does not name keep what they have. Training and scoring want
+votes for every clip in the folder.
+
+examples:
+  python -m trainer votes DATA --votes votes.csv
+  python -m trainer votes DATA --votes votes.csv --leave-out
+
+next: python -m trainer check DATA"""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EPILOG
     parser.add_argument("data", type=Path, metavar="DATA", help="folder of clips, made by prepare or adopt")
     parser.add_argument(
         "--votes",
