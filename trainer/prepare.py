@@ -21,7 +21,8 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from capture.pictures import list_pictures
+from capture.opening import TIFF_ENDINGS
+from capture.pictures import DEFAULT_FPS, list_pictures
 from station.clock import NS_PER_S
 from station.config import TrackerSettings
 from station.errors import InputError
@@ -110,7 +111,9 @@ def run(args: argparse.Namespace) -> int:
                 told = [f"{args.tags}, {problem}" for problem in found.problems]
                 told += folder.add(name, videos[name], found)
             except InputError as error:
-                told = [f"{name}: {error}; none of its {len(of_video)} sperm are cut"]
+                # The sources speak of the station's configuration; here it is an option.
+                why = str(error).replace("set [source] fps", "give --fps")
+                told = [f"{name}: {why}; none of its {len(of_video)} sperm are cut"]
                 folder.fates += [(name, Fate(tag, reason="the video cannot be used")) for tag in of_video]
             problems += told
             for line in told:
@@ -120,6 +123,8 @@ def run(args: argparse.Namespace) -> int:
         _print_lost(console, folder.fates)
         raise InputError(f"no clip was cut from {len(by_video)} videos; nothing was written")
     folder.finish()
+    for remark in folder.remarks:
+        console.print(remark)
     _print_lost(console, folder.fates)
     console.print(
         f"{len(folder.rows)} clips in {args.out} of {len(tags)} tagged sperm in {len(by_video)} videos; they have no "
@@ -164,6 +169,7 @@ class _Folder:
     def __init__(self, root: Path, settings: CutSettings, um_per_px: float | None, ending: str) -> None:
         self.rows: list[ClipRow] = []
         self.fates: list[tuple[str, Fate]] = []
+        self.remarks: list[str] = []
         self._root = root
         self._settings = settings
         self._um_per_px = um_per_px
@@ -200,7 +206,9 @@ class _Folder:
             "clips": len(found.cuts),
             "notices": list(found.notices),
         }
-        return list(found.notices)
+        if path.suffix.lower() in TIFF_ENDINGS and self._settings.fps is None and found.info.fps == DEFAULT_FPS:
+            self.remarks.append(f"{name}: taken as {DEFAULT_FPS:g} frames a second; give --fps if it is another rate")
+        return list(found.notices)  # each begins with the video's name
 
     def _write(self, clip: str, video: str, cut: Cut, um_per_px: float, fps: float) -> None:
         """Write one clip, its row and where it was cut; the file's name is the clip's, as far as file systems go."""

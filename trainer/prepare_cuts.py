@@ -126,6 +126,8 @@ def cut_video(
     Raises:
         InputError: The video cannot be used.
     """
+    if path.is_dir() and settings.fps is None:
+        raise InputError("pictures state no frame rate; give --fps")
     config = Config(source=SourceSettings(kind=str(path), fps=settings.fps, bits=settings.bits))
     stride = _stride(config, settings)
     with open_source(config) as source:

@@ -5,8 +5,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import pytest
+import tifffile
 
 from capture.microscope import SimulatedMicroscope
 from station.config import SimulatedSettings
@@ -160,6 +162,26 @@ def test_the_same_video_and_tags_give_the_same_folder(film: tuple[Path, Simulate
     assert (tmp_path / "a" / "manifest.json").read_bytes() == (tmp_path / "b" / "manifest.json").read_bytes()
 
 
+def test_pictures_and_stacks_are_cut_like_videos(film: tuple[Path, SimulatedMicroscope], tmp_path: Path) -> None:
+    microscope = film[1]
+    frames = [microscope.render(k) for k in range(30)]
+    films = tmp_path / "films"
+    (films / "s1").mkdir(parents=True)
+    for k, frame in enumerate(frames):
+        cv2.imwrite(str(films / "s1" / f"{k}.png"), frame)
+    tifffile.imwrite(films / "stack.tif", np.stack(frames))
+    write_video(films / "film.mkv", frames)
+    rows = [row.split(",", 1)[1] for row in tags_of(microscope)]
+    tags = write_tags(tmp_path / "tags.csv", [f"{name},{row}" for name in ("s1", "stack", "film") for row in rows])
+    out = tmp_path / "data"
+    main(["prepare", str(films), "--tags", str(tags), "--um-per-px", "0.25", "--fps", "15", "--out", str(out)])
+    clips = open_clips(out, unlabelled=True)
+    of = {name: [clips.pixels(k) for k, s in enumerate(clips.sources) if s == name] for name in ("s1", "stack", "film")}
+    assert len(of["film"]) >= 3
+    for name in ("s1", "stack"):
+        np.testing.assert_array_equal(np.stack(of[name]), np.stack(of["film"]))
+
+
 def empty_point(microscope: SimulatedMicroscope) -> tuple[float, float]:
     """Return a point far from everything."""
     heads = np.array([(s.x, s.y) for s in microscope.truth(0).sperm])
@@ -184,6 +206,8 @@ def test_bad_tags_and_videos_do_not_keep_the_others_from_being_cut(
     (videos / "short.mkv").write_bytes(whole[: len(whole) // 2])
     (videos / "text.avi").write_text("no video")
     (videos / "stub.mkv").write_bytes(whole[:2000])
+    (videos / "pictures").mkdir()
+    cv2.imwrite(str(videos / "pictures" / "1.png"), microscope.render(0))
     write_video(videos / "fast.mkv", [microscope.render(k) for k in range(40)], fps=20)
     good = tags_of(microscope)
     x, y = empty_point(microscope)
@@ -201,6 +225,7 @@ def test_bad_tags_and_videos_do_not_keep_the_others_from_being_cut(
             "text.avi,1,10,10",
             "stub.mkv,1,10,10",
             f"short.mkv,1,{first}",
+            "pictures,1,10,10",
             f"fast.mkv,1,{first}",
         ],
     )
@@ -221,6 +246,7 @@ def test_bad_tags_and_videos_do_not_keep_the_others_from_being_cut(
         assert any(f"line {line + k}: " in text and words in text for text in said), words
     assert any(text.startswith("text.avi: ") and "expected a video" in text for text in said)
     assert any(text.startswith("stub.mkv: ") and "none of its 1 sperm" in text for text in said)
+    assert any(text.startswith("pictures: pictures state no frame rate; give --fps") for text in said)
     assert any(text.startswith("fast.mkv: ") and "20 frames a second" in text for text in said)
     assert not any("Traceback" in text for text in said)
     assert {row.source for row in open_clips(out, unlabelled=True).rows} >= {"s1.mkv"}
