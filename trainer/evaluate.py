@@ -24,11 +24,12 @@ from station.messages import GRADES
 from station.summary import NOTICE
 from trainer.ablations import ABLATIONS, HEAD_UM, Pixels
 from trainer.crossval import summarise
-from trainer.data import Clips, open_clips, write_atomically
+from trainer.data import Clips, open_clips, read_hashes, write_atomically
 from trainer.folds import FOLDS, SPLIT, read_folds, read_split
 from trainer.grading import Grader, model_grader, predict, run_grader
 from trainer.metrics import Scores
 from trainer.prepare import table
+from trainer.recipe import read_recipe
 from trainer.scoring import MEAN, MODE, MODEL, SECOND, Scored, compare, figures, metrics, per_clip, pool, ratios
 from trainer.scoring import second_panel as second_panel
 
@@ -84,6 +85,7 @@ def run(args: argparse.Namespace) -> int:
     """Score."""
     names = _ablations(args)
     clips = open_clips(args.data)
+    caution = _caution(args, clips)
     changes = {name: partial(_changed, clips, name, args.head_um, args.seed) for name in names}
     if args.crossval:
         if args.reference:
@@ -100,7 +102,7 @@ def run(args: argparse.Namespace) -> int:
         parts = []
     scores = scored.scores()
     everything: dict[str, Any] = {"scored": str(args.run or args.model or args.crossval)}
-    everything |= metrics(scored, scores, ablated, args.bootstrap, args.seed)
+    everything |= {"caution": caution} | metrics(scored, scores, ablated, args.bootstrap, args.seed)
     if args.ablate:
         everything["ablation_settings"] = {"head_um": args.head_um, "seed": args.seed}
     if parts:
@@ -116,8 +118,27 @@ def run(args: argparse.Namespace) -> int:
         write_atomically(args.out / "predictions.csv", table(*per_clip(scored)))
         if not args.no_plots:
             _plot(console, args.out, scored, everything)
+    if caution:
+        console.print(f"caution: {caution}", style="bold", soft_wrap=True)
     console.print(NOTICE)
     return 0
+
+
+def _caution(args: argparse.Namespace, clips: Clips) -> str:
+    """Return why the figures may flatter: the scored clips helped to make the model. Empty where nothing shows that."""
+    if args.run:
+        recipe = read_recipe(args.run)
+        if clips.sha256 == recipe.data:
+            return "this run was trained on these clips: the figures say nothing about others"
+        if clips.sha256 == recipe.validation:
+            return "these clips chose this run's best epoch: the figures flatter a little"
+    if args.reference:
+        known = set(read_hashes(args.reference).values())
+        hashes = read_hashes(clips.root)
+        shared = sum(hashes[row.file] in known for row in clips.rows)
+        if shared:
+            return f"{shared} of the {len(clips)} scored clips are in {args.reference} too"
+    return ""
 
 
 def _ablations(args: argparse.Namespace) -> list[str]:

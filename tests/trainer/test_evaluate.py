@@ -103,6 +103,17 @@ def test_plots_can_be_left_out(held: Path, tmp_path: Path, capsys: pytest.Captur
     assert LICENCE in capsys.readouterr().out
 
 
+def test_clips_that_were_known_before_are_said(held: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["evaluate", "--model", str(DEMO), "--data", str(held), "--bootstrap", "5", "--no-plots"]
+    assert main([*command, "--reference", str(held), "--out", str(tmp_path / "a")]) == 0
+    assert "caution: 18 of the 18 scored clips are in" in capsys.readouterr().out
+    assert json.loads((tmp_path / "a" / "metrics.json").read_text())["caution"].startswith("18 of the 18")
+    simulate(tmp_path / "other", 3, 32, "mixed")
+    assert main([*command, "--reference", str(tmp_path / "other"), "--out", str(tmp_path / "b")]) == 0
+    assert "caution" not in capsys.readouterr().out
+    assert json.loads((tmp_path / "b" / "metrics.json").read_text())["caution"] == ""
+
+
 BAD_COMMANDS = {
     "ablation": (["--ablate", "freeze,tail"], "--ablate tail: expected some of freeze, blank-head, blank-rest, or all"),
     "head": (["--head-um", "0"], "--head-um 0: must be above 0"),
@@ -161,6 +172,10 @@ def test_a_cross_validation_is_scored_fold_by_fold_as_training_did(tmp_path: Pat
     )
     assert mine["data"]["clips"] == 24  # every clip once, by the network that never saw it
     assert mine["ablations"]["freeze"]["scores"]["mse_x100"] > 0
+    # A run that is scored on what it learned from says so.
+    own = ["evaluate", "--run", str(cv / "fold-1"), "--data", str(root), "--bootstrap", "5"]
+    assert main([*own, "--no-plots", "--out", str(tmp_path / "own")]) == 0
+    assert "was trained on these clips" in json.loads((tmp_path / "own" / "metrics.json").read_text())["caution"]
     # A fold that is not done is not scored.
     (cv / "fold-2" / "best.pt").unlink()
     assert main(command) == 2
