@@ -130,6 +130,8 @@ def run(args: argparse.Namespace) -> int:
         f"{len(folder.rows)} clips in {args.out} of {len(tags)} tagged sperm in {len(by_video)} videos; they have no "
         f"votes yet: python -m trainer votes {args.out} --votes FILE"
     )
+    if folder.padded:
+        console.print(f"{folder.padded} of them reach over the frame's edge (--whole leaves such clips out)")
     if problems:
         console.print(f"{len(problems)} problem{'s' * (len(problems) > 1)}, named above")
     return 1 if problems else 0
@@ -170,6 +172,7 @@ class _Folder:
         self.rows: list[ClipRow] = []
         self.fates: list[tuple[str, Fate]] = []
         self.remarks: list[str] = []
+        self.padded = 0
         self._root = root
         self._settings = settings
         self._um_per_px = um_per_px
@@ -219,6 +222,7 @@ class _Folder:
         (self._root / "clips").mkdir(parents=True, exist_ok=True)
         self._hashes[file] = write_clip(self._root / file, cut.pixels, fps)
         self.rows.append(ClipRow(clip, file, cut.tag.source, um_per_px, fps, ()))
+        self.padded += cut.padded
         self._cuts += [
             (clip, video, cut.tag.id, frame, f"{t_ns / NS_PER_S:.6f}", f"{x:.2f}", f"{y:.2f}", int(cut.padded))
             for frame, t_ns, (x, y) in zip(cut.frames, cut.t_ns, cut.places, strict=True)
