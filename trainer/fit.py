@@ -26,10 +26,20 @@ from trainer.metrics import Scores, score
 from trainer.optimizer import rate_share, set_rate
 from trainer.rostfine import Rostfine
 from trainer.run_folder import BEST, LAST, RunFolder
-from trainer.training import TIME_EMBED, Entry, Learned, Training, read_checkpoint
+from trainer.training import TIME_EMBED, Entry, Learned, Training, network_config, read_checkpoint
 from trainer.truth import true_flaws
 
-__all__ = ["BEST", "LAST", "TIME_EMBED", "Training", "TrainingError", "predict", "read_checkpoint", "train"]
+__all__ = [
+    "BEST",
+    "LAST",
+    "TIME_EMBED",
+    "Training",
+    "TrainingError",
+    "network_config",
+    "predict",
+    "read_checkpoint",
+    "train",
+]
 
 
 class TrainingError(StationError):
