@@ -46,6 +46,7 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.usage = "%(prog)s --data DATA --out CV [--folds N | --split FILE] [--resume] [options]"
     parser.epilog = EPILOG
     parser.add_argument("--data", type=Path, required=True, metavar="DATA", help="folder of clips")
     parser.add_argument("--out", type=Path, required=True, metavar="CV", help="folder of the cross-validation")

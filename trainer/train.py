@@ -42,6 +42,7 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.usage = "%(prog)s --data DATA --out RUN [--resume] [options]"
     parser.epilog = EPILOG
     parser.add_argument("--data", type=Path, required=True, metavar="DATA", help="folder of clips to train on")
     parser.add_argument("--val", type=Path, metavar="DATA", help="folder to validate on (default: sources held out)")
