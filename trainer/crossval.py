@@ -62,8 +62,8 @@ def run(args: argparse.Namespace) -> int:
     require_training()
     from trainer.launch import first_of_machine, launch
 
-    clips = open_clips(args.data, verify=first_of_machine())
     set_threads(args.threads)
+    clips = open_clips(args.data, verify=first_of_machine())
     if args.resume:
         if args.folds or args.split:
             raise InputError("--resume goes on with the folds in --out; leave out --folds and --split")

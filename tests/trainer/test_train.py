@@ -142,6 +142,8 @@ BAD = {
     "weights of no run": (("--init", "absent.pt"), "absent.pt"),
     "resume with a recipe": (("--resume", "--lr", "1"), "--resume"),
     "no clips": (("--data", "absent"), "absent"),
+    "threads below none": (("--threads", "-1"), "--threads -1"),
+    "stop before the first epoch": (("--stop-after", "0"), "--stop-after 0"),
     "no such device": (("--device", "cuda:77"), "--device cuda:77"),
     "no kind of device": (("--device", "tpuu"), "--device tpuu"),
     "patience without validation": (("--patience", "3", "--holdout", "0"), "--patience"),
@@ -163,6 +165,18 @@ def test_bad_options_end_with_one_line_and_code_2(
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert named in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_validation_on_clips_trained_on_is_refused_or_said(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(data, tmp_path / "same", "--val", str(data))) == 2
+    assert "--val is the folder to train on" in capsys.readouterr().err
+    (tmp_path / "other").mkdir()
+    tiny.make_clips(tmp_path / "other", 8)
+    assert main(command(data, tmp_path / "run", "--val", str(tmp_path / "other"), "--epochs", "1")) == 0
+    assert "2 sources are in --data and in --val" in capsys.readouterr().out
 
 
 def test_a_run_is_not_overwritten_and_not_resumed_on_other_clips(
