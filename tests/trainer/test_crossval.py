@@ -99,10 +99,15 @@ def test_the_summary_is_mean_and_standard_deviation_of_the_folds() -> None:
     assert summary["sd"]["model"]["balanced_accuracy"] == pytest.approx([7**0.5, 0.0])
 
 
-def test_every_fold_is_scored_by_a_network_that_never_saw_it(tiny_clips: Path, tmp_path: Path) -> None:
+def test_every_fold_is_scored_by_a_network_that_never_saw_it(
+    tiny_clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main(command("crossval", tiny_clips, tmp_path, "--folds", "2", "--epochs", "2", "--holdout", "0.3")) == 0
     clips = open_clips(tiny_clips)
     folds, sha256 = read_folds(tmp_path / "folds.json", clips)
+    said = capsys.readouterr().out
+    assert "…" not in said  # the tables fit into 80 columns
+    assert max(map(len, said.splitlines()[:-1])) <= 80
     metrics = json.loads((tmp_path / "metrics.json").read_text())
     for number, fold in enumerate(folds, start=1):
         run = tmp_path / f"fold-{number}"
