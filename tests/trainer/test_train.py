@@ -190,6 +190,22 @@ def test_a_run_is_not_overwritten_and_not_resumed_on_other_clips(
     assert "other clips" in capsys.readouterr().err
 
 
+def test_bfloat16_is_for_the_products_and_not_for_what_goes_in() -> None:
+    class Look(torch.nn.Linear):
+        def forward(self, clips: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
+            return clips, super().forward(clips)
+
+    pixels = torch.tensor([[200.3, 128.7]])
+    with launch("cpu", "bfloat16") as fabric:
+        look = Look(2, 1)
+        seen, product = fabric.setup(look)(pixels)
+    assert torch.equal(seen, pixels)
+    exact = torch.nn.functional.linear(pixels, look.weight, look.bias)
+    assert product.dtype == torch.float32
+    assert not torch.equal(product, exact)
+    torch.testing.assert_close(product, exact, rtol=0.02, atol=1.0)
+
+
 def test_a_folder_that_holds_no_run_yet_is_taken(data: Path, tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / "notes.txt").write_text("mine")
