@@ -8,9 +8,6 @@ from typing import Any, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-FIGURES = (("loss", "loss"), ("mse_x100", "held out: MSE x100"), ("js_x100", "JS x100"), ("top1", "accuracy"))
-"""Fields of a log entry and what they are called here; accuracy is the balanced one of the most-voted grade."""
-
 
 class Display:
     """Shows one run; ``trainer.fit.Report``."""
@@ -53,9 +50,11 @@ class Display:
     def epoch(self, entry: dict[str, Any], best: dict[str, Any]) -> None:
         """See ``trainer.fit.Report``."""
         self._recent, self._said_s = [], time.monotonic()
-        figures = "  ".join(f"{text} {entry[name]:.4f}" for name, text in FIGURES if name in entry)
-        better = "  best" if best is entry and "mse_x100" in entry else ""
-        self._say(f"epoch {entry['epoch']:3}  {figures}{better}")
+        line = f"epoch {entry['epoch']:3}  loss {entry['loss']:.4f}"
+        if "mse_x100" in entry:  # accuracy: the balanced one of the most-voted grade
+            line += f"  held out x100: MSE {entry['mse_x100']:.3f}  JS {entry['js_x100']:.2f}"
+            line += f"  accuracy {100 * entry['top1']:.1f}{'  best' if best is entry else ''}"
+        self._say(line)
         note = f"best: epoch {best['epoch']}" if "mse_x100" in best else ""
         self._bars.update(self._epochs, completed=entry["epoch"], note=note)
 

@@ -26,10 +26,20 @@ from trainer.metrics import Scores, score
 from trainer.optimizer import rate_share, set_rate
 from trainer.rostfine import Rostfine
 from trainer.run_folder import BEST, LAST, RunFolder
-from trainer.training import TIME_EMBED, Entry, Learned, Training, read_checkpoint
+from trainer.training import TIME_EMBED, Entry, Learned, Training, network_config, read_checkpoint
 from trainer.truth import true_flaws
 
-__all__ = ["BEST", "LAST", "TIME_EMBED", "Training", "TrainingError", "predict", "read_checkpoint", "train"]
+__all__ = [
+    "BEST",
+    "LAST",
+    "TIME_EMBED",
+    "Training",
+    "TrainingError",
+    "network_config",
+    "predict",
+    "read_checkpoint",
+    "train",
+]
 
 
 class TrainingError(StationError):
@@ -106,8 +116,8 @@ def run_epoch(
     recipe, epoch = training.recipe, training.epochs_done
     rank, processes = fabric.global_rank, fabric.world_size
     torch.manual_seed(recipe.seed + 1 + epoch)
-    targets = torch.from_numpy(clips.distributions.astype(np.float32))
-    flaws = torch.from_numpy(true_flaws(clips)) if recipe.criteria else None
+    targets = torch.from_numpy(clips.distributions.astype(np.float32)).to(fabric.device)
+    flaws = torch.from_numpy(true_flaws(clips)).to(fabric.device) if recipe.criteria else None
     varied = Augmentation(training.network.config.frames, recipe.turns, recipe.brightness)
     order = epoch_order(chosen, recipe.batch, recipe.seed, epoch)
     batches = epoch_batches(clips, chosen, recipe.batch, recipe.seed, epoch, varied, (rank, processes))
@@ -126,10 +136,9 @@ def run_epoch(
             share = len(range(rank, len(whole), processes)) / len(whole)
             with fabric.no_backward_sync(model, enabled=whole is not group[-1]):
                 learned: Learned = model(torch.from_numpy(pixels).to(fabric.device))
-                target = targets[indices].to(fabric.device)
-                loss = loss_of(learned.output, target, DISTANCES[recipe.loss], recipe.alpha)
+                loss = loss_of(learned.output, targets[indices], DISTANCES[recipe.loss], recipe.alpha)
                 if learned.told is not None and flaws is not None:
-                    loss = loss + recipe.criteria * F.mse_loss(learned.told, flaws[indices].to(fabric.device))
+                    loss = loss + recipe.criteria * F.mse_loss(learned.told, flaws[indices])
                 value = cast(torch.Tensor, fabric.all_reduce(loss.detach() * share, reduce_op="sum")).item()
                 if not math.isfinite(value):
                     raise _not_finite(training, clips, "loss", value, place, [whole])

@@ -20,12 +20,12 @@ GROUPS: Final = {
         ("branch-depth", "L, blocks of a branch"),
         ("branch-heads", "H, attention heads of a branch"),
     ),
-    "objective": (
+    "objective (defaults: the paper's)": (
         ("loss", "mse, js (Jensen-Shannon), emd (earth mover's) or ce (cross-entropy)"),
         ("alpha", "weight of the diversity term"),
         ("criteria", "weight of the raters' criteria as a further task (simulated clips only)"),
     ),
-    "optimisation": (
+    "optimisation (defaults: the paper's where it gives one)": (
         ("epochs", "passes over the data"),
         ("batch", "clips a batch, of all processes together"),
         ("accumulate", "batches a step: their gradients are averaged"),
@@ -59,7 +59,7 @@ def add_recipe_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=0, help="threads of torch on the CPU (default: torch's choice)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
     parser.add_argument("--init", type=Path, metavar="FILE", help="begin from weights: last.pt or best.pt of another "
-                        "run (of as many frames or fewer), or .safetensors of python -m trainer import")  # fmt: skip
+                        "run or of pretrain (of as many frames or fewer), or .safetensors of import")  # fmt: skip
     for title, options in GROUPS.items():
         group = parser.add_argument_group(title)
         for name, text in options:

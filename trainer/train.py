@@ -42,6 +42,7 @@ examples:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.usage = "%(prog)s --data DATA --out RUN [--resume] [options]"
     parser.epilog = EPILOG
     parser.add_argument("--data", type=Path, required=True, metavar="DATA", help="folder of clips to train on")
     parser.add_argument("--val", type=Path, metavar="DATA", help="folder to validate on (default: sources held out)")
@@ -56,10 +57,12 @@ def run(args: argparse.Namespace) -> int:
     require_training()
     from trainer.launch import first_of_machine, launch
 
+    if args.stop_after is not None and args.stop_after < 1:
+        raise InputError(f"--stop-after {args.stop_after}: expected 1 or more")
+    set_threads(args.threads)
     clips = open_clips(args.data, verify=first_of_machine())
     held = open_clips(args.val, verify=first_of_machine()) if args.val else None
     recipe = _recipe(args, clips, held)
-    set_threads(args.threads)
     with launch(args.device, recipe.precision) as fabric:
         console = Console(highlight=False, quiet=not fabric.is_global_zero)
         job = Job(clips, held, recipe, args.out, args.resume, args.init, args.stop_after)
@@ -99,6 +102,7 @@ def train_one(job: Job, test: Sequence[int], fabric: "Fabric", console: Console)
     from trainer import fit
     from trainer.run_folder import RunFolder
     from trainer.start import start
+    from trainer.truth import true_flaws
 
     clips, recipe = job.clips, job.recipe
     split = split_off(clips, test, 0.0 if job.held else recipe.holdout, recipe.seed)
@@ -115,6 +119,8 @@ def train_one(job: Job, test: Sequence[int], fabric: "Fabric", console: Console)
     held = (job.held, range(len(job.held))) if job.held else (clips, split.validation)
     if recipe.patience and not held[1]:
         raise InputError("--patience needs clips to validate on; give --val, or a --holdout above 0")
+    if recipe.criteria:
+        true_flaws(clips)  # raises where the clips have none, before there is a run
     if job.resume and training.finished:
         console.print(f"{job.out}: nothing left to do, {_state(training)}", soft_wrap=True)
     fabric.barrier()  # nobody writes before everybody has looked
@@ -128,6 +134,9 @@ def train_one(job: Job, test: Sequence[int], fabric: "Fabric", console: Console)
                 write_split(job.out / SPLIT, clips, split)
                 write_recipe(job.out, recipe)  # last: from here on it is a run that can be resumed
         console.print(_summary(training, split, held[1], fabric.world_size), soft_wrap=True)
+        both = set(clips.sources) & set(job.held.sources) if job.held else ()
+        if both:
+            console.print(f"note: {len(both)} sources are in --data and in --val; scores are flattered", soft_wrap=True)
         display = stack.enter_context(Display(console, training.epochs_done, until))
         fit.train(training, clips, split.train, held, folder, display, fabric, until=until)
     if training.finished and training.epochs_done < recipe.epochs:
@@ -148,9 +157,11 @@ def require_training() -> None:
 
 
 def set_threads(count: int) -> None:
-    """Let torch use so many threads; 0: its own choice."""
+    """Let torch use so many threads; 0: its own choice. Raises InputError for less."""
     import torch
 
+    if count < 0:
+        raise InputError(f"--threads {count}: expected 1 or more, or 0 for torch's choice")
     if count:
         torch.set_num_threads(count)
 
@@ -190,6 +201,8 @@ def _recipe(args: argparse.Namespace, clips: Clips, held: Clips | None) -> Recip
             raise InputError("--resume goes on by the run's own recipe; leave out --init")
         return read_own_recipe(args, clips, held)
     check_new(args.out)
+    if held and held.sha256 == clips.sha256:
+        raise InputError("--val is the folder to train on; give another, or leave it out: sources are then held out")
     return new_recipe(args, data=clips.sha256, validation=held.sha256 if held else "")
 
 

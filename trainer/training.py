@@ -4,6 +4,7 @@ It knows torch and the recipe. How the network learns is in ``trainer.fit``.
 """
 
 import dataclasses
+import difflib
 import io
 import pickle
 from collections.abc import Mapping
@@ -11,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import torch
+from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
 from engine.artifact import NetworkConfig
@@ -25,6 +27,8 @@ from trainer.weights import load_weights
 
 ENCODER: Final = "model.model."
 TIME_EMBED: Final = ENCODER + "time_embed"
+
+_CONFIG = TypeAdapter(NetworkConfig)
 
 Entry = dict[str, Any]
 """What the log says of an epoch: epoch and step (how many are done), lr, loss, and the validation scores."""
@@ -148,8 +152,18 @@ class Training:
 
 def network_config(recipe: Recipe) -> NetworkConfig:
     """Return the recipe's network. Raises InputError where a changed field does not exist or does not fit."""
+    names = [field.name for field in dataclasses.fields(NetworkConfig)]
+    changes = {name: tuple(value) if isinstance(value, list) else value for name, value in recipe.network.items()}
+    for name in changes:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)[0]
+            raise InputError(f"network: no field {name!r}; did you mean {near!r}? (there are {', '.join(names)})")
     try:
-        return preset(recipe.preset, **recipe.network)
+        return _CONFIG.validate_python(dataclasses.asdict(preset(recipe.preset, **changes)))
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        path, wrong = ".".join(str(part) for part in first["loc"]), f"{first['msg']}, got {first['input']!r}"
+        raise InputError(f"network: {path}: {wrong}; mend the changed field") from error
     except (TypeError, ValueError) as error:
         raise InputError(f"network: {error}; mend the changed field of the preset {recipe.preset!r}") from error
 

@@ -9,45 +9,44 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs torch")
 
 from station.errors import InputError  # noqa: E402
+from tests.trainer import tiny  # noqa: E402
 from trainer import fit, losses  # noqa: E402
 from trainer.__main__ import main  # noqa: E402
-from trainer.batches import Augmentation, middle_frames, split_by_source  # noqa: E402
-from trainer.data import ClipRow, open_clips, write_clip, write_table  # noqa: E402
+from trainer.batches import Augmentation, epoch_order, middle_frames, split_by_source  # noqa: E402
+from trainer.data import open_clips  # noqa: E402
+from trainer.folds import read_split  # noqa: E402
+from trainer.launch import launch  # noqa: E402
 from trainer.metrics import score  # noqa: E402
-from trainer.recipe import Recipe  # noqa: E402
+from trainer.options import file_sha256  # noqa: E402
+from trainer.recipe import Recipe, read_recipe  # noqa: E402
 from trainer.simulate import simulate  # noqa: E402
 from trainer.start import place_waves, start  # noqa: E402
 from trainer.truth import read_truth, truth_table  # noqa: E402
-from trainer.weights import load_weights  # noqa: E402
-
-TINY = ("frames=2", "clip_px=20", "image_px=20", "patch_px=10", "width=16", "depth=2", "heads=2", "selected=2",
-        "branch_depth=1", "branch_heads=2")  # fmt: skip
-SHAPE = (4, 20, 20)
+from trainer.weights import load_weights, save_weights  # noqa: E402
 
 
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Forty clips whose brightness tells their grade."""
-    root = tmp_path_factory.mktemp("data")
-    (root / "clips").mkdir()
-    rng = np.random.default_rng(0)
-    rows, hashes = [], {}
-    for index in range(40):
-        grade = index % 5
-        clip = np.clip(rng.normal(50 + 35 * grade, 5, SHAPE), 0, 255).astype(np.uint8)
-        file = f"clips/{index}.npz"
-        hashes[file] = write_clip(root / file, clip)
-        votes = tuple(30 if grade == k else 2 for k in range(5))
-        rows.append(ClipRow(f"c{index}", file, f"video{index // 4}", 0.25, 15.0, votes))
-    write_table(root, rows, hashes, SHAPE, {})
-    return root
+@pytest.fixture
+def data(tiny_clips: Path) -> Path:
+    return tiny_clips
 
 
 def command(data: Path, run: Path, *options: str) -> list[str]:
     """Return a short training run of the tiny network."""
-    network = [word for change in TINY for word in ("--network", change)]
-    fixed = ["--optimizer", "adamw", "--schedule", "cosine", "--warmup", "0.1", "--accumulate", "2", "--threads", "1"]
-    return ["train", "--data", str(data), "--out", str(run), "--batch", "6", *fixed, *network, *options]
+    fixed = ["--optimizer", "adamw", "--schedule", "cosine", "--warmup", "0.1", "--accumulate", "2"]
+    return tiny.command("train", data, run, *fixed, *options)
+
+
+def tiny_recipe(**changes: object) -> Recipe:
+    config = {name: int(value) for name, value in (change.split("=") for change in tiny.NETWORK)}
+    return Recipe(data="", network=config, **changes)
+
+
+class Silent:
+    """A report that nobody reads."""
+
+    def batch(self, *_: object) -> None: ...
+
+    def epoch(self, *_: object) -> None: ...
 
 
 def weights(run: Path) -> dict[str, "torch.Tensor"]:
@@ -59,18 +58,6 @@ def threads() -> "object":
     before = torch.get_num_threads()
     yield
     torch.set_num_threads(before)
-
-
-def test_a_resumed_run_is_the_uninterrupted_one_bit_for_bit(data: Path, tmp_path: Path) -> None:
-    assert main(command(data, tmp_path / "whole", "--epochs", "4")) == 0
-    assert main(command(data, tmp_path / "parts", "--epochs", "4", "--stop-after", "2")) == 0
-    half = weights(tmp_path / "parts")
-    resume = ["train", "--data", str(data), "--out", str(tmp_path / "parts"), "--resume", "--threads", "1"]
-    assert main(resume) == 0
-    whole, parts = weights(tmp_path / "whole"), weights(tmp_path / "parts")
-    assert any(not torch.equal(whole[name], half[name]) for name in whole)
-    assert all(torch.equal(whole[name], parts[name]) for name in whole)
-    assert (tmp_path / "whole/log.jsonl").read_text() == (tmp_path / "parts/log.jsonl").read_text()
 
 
 def test_it_learns_what_can_be_seen(data: Path, tmp_path: Path) -> None:
@@ -96,6 +83,45 @@ def test_a_loss_that_is_no_number_stops_the_run_and_names_the_batch(
     error = capsys.readouterr().err
     assert "the loss became nan in epoch 1, batch" in error
     assert "(clips c" in error
+    assert error.count("\n") == 1
+
+
+def test_the_last_checkpoint_is_whole_after_a_loss_that_is_no_number(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    assert main(command(data, run, "--epochs", "2", "--stop-after", "1")) == 0
+    state = tiny.checkpoint(run / fit.LAST)
+    state["model"]["head_g.bias"][2] = float("inf")
+    torch.save(state, run / fit.LAST)
+    before = (run / fit.LAST).read_bytes()
+    assert main(tiny.resume("train", data, run)) == 2
+    first = epoch_order(read_split(run / "split.json", open_clips(data)).train, 6, 1, 1)[0]
+    named = ", ".join(f"c{index}" for index in first)
+    assert f"in epoch 2, batch 1 (clips {named}); the checkpoint after epoch 1 is whole" in capsys.readouterr().err
+    assert (run / fit.LAST).read_bytes() == before
+
+
+def test_a_gradient_that_is_no_number_stops_before_it_reaches_the_weights(data: Path) -> None:
+    clips = open_clips(data)
+    training = fit.Training(tiny_recipe(), torch.device("cpu"))
+    training.network.encoder.cls_token.register_hook(lambda gradient: gradient * float("inf"))
+    before = {name: value.clone() for name, value in training.network.state_dict().items()}
+    with launch("cpu", "float32") as fabric, pytest.raises(fit.TrainingError, match=r"the gradient became (nan|inf)"):
+        fit.train(training, clips, range(12), (clips, []), None, Silent(), fabric, until=1)
+    assert all(torch.equal(before[name], value) for name, value in training.network.state_dict().items())
+
+
+@pytest.mark.parametrize("count", [24, 26], ids=["whole batches", "a short last batch"])
+def test_accumulated_batches_are_one_large_batch(data: Path, count: int) -> None:
+    clips, weights = open_clips(data), []
+    for batch, accumulate in ((12, 1), (4, 3)):
+        training = fit.Training(tiny_recipe(batch=batch, accumulate=accumulate, lr=0.1), torch.device("cpu"))
+        with launch("cpu", "float32") as fabric:
+            fit.train(training, clips, range(count), (clips, []), None, Silent(), fabric, until=2)
+        weights.append(training.network.state_dict())
+    for name in weights[0]:
+        torch.testing.assert_close(weights[0][name], weights[1][name], atol=1e-6, rtol=1e-5)
 
 
 def test_weights_of_a_run_can_be_grown_to_more_frames(data: Path, tmp_path: Path) -> None:
@@ -107,7 +133,8 @@ def test_weights_of_a_run_can_be_grown_to_more_frames(data: Path, tmp_path: Path
 
 
 BAD = {
-    "unknown network field": (("--network", "widht=3"), "network"),
+    "unknown network field": (("--network", "widht=3"), "did you mean 'width'"),
+    "network field of half a number": (("--network", "depth=2.5"), "depth"),
     "no assignment": (("--network", "width"), "FIELD=VALUE"),
     "not a number": (("--lr", "fast"), "'lr'"),
     "out of range": (("--warmup", "2"), "'warmup'"),
@@ -115,6 +142,18 @@ BAD = {
     "weights of no run": (("--init", "absent.pt"), "absent.pt"),
     "resume with a recipe": (("--resume", "--lr", "1"), "--resume"),
     "no clips": (("--data", "absent"), "absent"),
+    "threads below none": (("--threads", "-1"), "--threads -1"),
+    "stop before the first epoch": (("--stop-after", "0"), "--stop-after 0"),
+    "no such device": (("--device", "cuda:77"), "--device cuda:77"),
+    "no kind of device": (("--device", "tpuu"), "--device tpuu"),
+    "patience without validation": (("--patience", "3", "--holdout", "0"), "--patience"),
+    "K twice": (("--selected", "3", "--network", "selected=3"), "give one of them"),
+    "K of no number": (("--selected", "many"), "selected"),
+    "K of more patches than there are": (("--network", "selected=5"), "selected"),
+    "unknown branch": (("--network", "branch=side"), "branch"),
+    "unknown loss": (("--loss", "mae"), "'loss'"),
+    "weights that are none": (("--init", "pyproject.toml"), "pyproject.toml"),
+    "criteria of clips that are not simulated": (("--criteria", "1"), "simulated clips alone"),
 }
 
 
@@ -126,6 +165,18 @@ def test_bad_options_end_with_one_line_and_code_2(
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert named in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_validation_on_clips_trained_on_is_refused_or_said(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command(data, tmp_path / "same", "--val", str(data))) == 2
+    assert "--val is the folder to train on" in capsys.readouterr().err
+    (tmp_path / "other").mkdir()
+    tiny.make_clips(tmp_path / "other", 8)
+    assert main(command(data, tmp_path / "run", "--val", str(tmp_path / "other"), "--epochs", "1")) == 0
+    assert "2 sources are in --data and in --val" in capsys.readouterr().out
 
 
 def test_a_run_is_not_overwritten_and_not_resumed_on_other_clips(
@@ -137,6 +188,91 @@ def test_a_run_is_not_overwritten_and_not_resumed_on_other_clips(
     other = ["train", "--data", str(data), "--val", str(data), "--out", str(tmp_path / "run"), "--resume"]
     assert main(other) == 2
     assert "other clips" in capsys.readouterr().err
+
+
+def test_bfloat16_is_for_the_products_and_not_for_what_goes_in() -> None:
+    class Look(torch.nn.Linear):
+        def forward(self, clips: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
+            return clips, super().forward(clips)
+
+    pixels = torch.tensor([[200.3, 128.7]])
+    with launch("cpu", "bfloat16") as fabric:
+        look = Look(2, 1)
+        seen, product = fabric.setup(look)(pixels)
+    assert torch.equal(seen, pixels)
+    exact = torch.nn.functional.linear(pixels, look.weight, look.bias)
+    assert product.dtype == torch.float32
+    assert not torch.equal(product, exact)
+    torch.testing.assert_close(product, exact, rtol=0.02, atol=1.0)
+
+
+def test_a_folder_that_holds_no_run_yet_is_taken(data: Path, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "notes.txt").write_text("mine")
+    assert main(command(data, tmp_path / "run", "--epochs", "1")) == 0
+
+
+@pytest.mark.parametrize("change", ["altered", "swapped", "missing"])
+def test_a_clip_that_is_not_the_one_promised_is_noticed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], change: str
+) -> None:
+    tiny.make_clips(tmp_path)
+    file, other = (tmp_path / "clips" / name for name in ("7.npz", "12.npz"))
+    content = file.read_bytes()
+    if change == "altered":
+        file.write_bytes(content[:-700] + bytes([content[-700] ^ 1]) + content[-699:])
+    elif change == "swapped":
+        file.write_bytes(other.read_bytes())
+        other.write_bytes(content)
+    else:
+        file.unlink()
+    assert main(command(tmp_path, tmp_path / "run")) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "7.npz" in error or "12.npz" in error
+    assert not (tmp_path / "run").exists()
+
+
+def test_hyper_parameters_of_the_network_have_options(data: Path, tmp_path: Path) -> None:
+    options = ["--selected", "3", "--branch-depth", "2", "--branch-heads", "4", "--branch", "paper"]
+    kept = {"frames=2", "clip_px=20", "image_px=20", "patch_px=10", "width=16", "depth=2", "heads=2"}
+    network = [word for change in kept for word in ("--network", change)]
+    assert main(["train", "--data", str(data), "--out", str(tmp_path), "--epochs", "1", *network, *options]) == 0
+    config = load_weights(tmp_path / fit.LAST).network.config
+    assert (config.selected, config.branch_depth, config.branch_heads, config.branch) == (3, 2, 4, "paper")
+
+
+def test_the_encoder_alone_can_come_from_imported_weights(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    theirs = fit.Training(tiny_recipe(seed=9), torch.device("cpu")).network
+    save_weights(theirs, tmp_path / "theirs.safetensors")
+    options = ["--init", str(tmp_path / "theirs.safetensors"), "--epochs", "1", "--lr", "1e-9"]
+    deeper = [*options, "--network", "branch_depth=2"]
+    assert main(command(data, tmp_path / "all", *deeper)) == 2
+    assert "--init-part" in capsys.readouterr().err
+    assert main(command(data, tmp_path / "encoder", *deeper, "--init-part", "encoder")) == 0
+    assert main(command(data, tmp_path / "all", *options)) == 0
+    given, encoder, everything = theirs.state_dict(), weights(tmp_path / "encoder"), weights(tmp_path / "all")
+    for name, value in given.items():
+        torch.testing.assert_close(everything[name], value, atol=1e-6, rtol=1e-4)
+        if name.startswith("model.model."):
+            torch.testing.assert_close(encoder[name], value, atol=1e-6, rtol=1e-4)
+    assert not torch.allclose(encoder["head_g.weight"], given["head_g.weight"], atol=1e-6)
+    shallow = [*options, "--network", "depth=3", "--init-part", "encoder"]
+    assert main(command(data, tmp_path / "shallow", *shallow)) == 2
+    recipe = read_recipe(tmp_path / "encoder")
+    assert (recipe.init, recipe.init_part) == (file_sha256(tmp_path / "theirs.safetensors"), "encoder")
+
+
+@pytest.mark.parametrize("name", ["train", "crossval"])
+def test_help_names_every_field_of_a_recipe(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main([name, "--help"])
+    text = capsys.readouterr().out
+    follow = {"network", "data", "validation", "init", "folds", "fold"}  # from other options
+    for field in Recipe.model_fields.keys() - follow:
+        assert f"--{field.replace('_', '-')} VALUE" in text
 
 
 def test_rate_rises_then_falls_to_nothing() -> None:
@@ -182,8 +318,7 @@ def test_a_split_keeps_sources_whole() -> None:
 
 def test_the_start_spreads_the_tokens_of_nearly_uniform_clips(data: Path) -> None:
     clips = open_clips(data)
-    config = {name: int(value) for name, value in (change.split("=") for change in TINY)}
-    network = fit.Training(Recipe(data="", network=config), torch.device("cpu")).network
+    network = fit.Training(tiny_recipe(), torch.device("cpu")).network
     start(network, clips, range(len(clips)), seed=1)
     pixels = torch.from_numpy(np.stack([clips.pixels(index) for index in range(len(clips))]))
     with torch.inference_mode():

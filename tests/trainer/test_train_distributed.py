@@ -32,15 +32,14 @@ def torchrun(arguments: list[str]) -> subprocess.CompletedProcess[str]:
 @pytest.mark.slow
 def test_two_processes_train_what_one_does(tiny_clips: Path, tmp_path: Path) -> None:
     # 36 clips in batches of 7: shares of four and three, and a last batch of one clip, of which one process has none.
-    options = ("--batch", "7", "--accumulate", "2", "--clip-norm", "0.5", "--lr", "0.05", "--epochs", "4")
+    options = ("--batch", "7", "--accumulate", "2", "--clip-norm", "0.5", "--lr", "0.05", "--epochs", "3")
     one, two = tmp_path / "one", tmp_path / "two"
     assert main(command("train", tiny_clips, one, *options)) == 0
     first = torchrun(command("train", tiny_clips, two, *options, "--stop-after", "2"))
     assert first.returncode == 0, first.stderr
-    second = torchrun(resume("train", tiny_clips, two))
-    assert second.returncode == 0, second.stderr
-    assert len(re.findall(r"^epoch +\d", first.stdout + second.stdout, re.MULTILINE)) == 4  # one process alone speaks
-    assert len(list((two / "tensorboard").iterdir())) == 2  # and writes: one file for each part of the run
+    assert len(re.findall(r"^epoch +\d", first.stdout, re.MULTILINE)) == 2  # one process alone speaks
+    assert len(list((two / "tensorboard").iterdir())) == 1  # and writes
+    assert main(resume("train", tiny_clips, two)) == 0  # a run need not go on with as many
     apart = max(furthest(one / name, two / name) for name in (LAST, BEST))
     print(f"furthest weights: {apart:.1e}")
     assert apart < 1e-4

@@ -93,6 +93,42 @@ def test_what_lags_behind_the_last_checkpoint_is_brought_up_to_it(tiny_clips: Pa
     assert (run / LOG).read_bytes() == log
 
 
+class CutAtFile:
+    """Interrupts right before the n-th file takes its place."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+        original = Path.replace
+        self.seen = 0
+
+        def replace(path: Path, target: Path) -> Path:
+            self.seen += 1
+            if self.seen == number:
+                raise KeyboardInterrupt
+            return original(path, target)
+
+        monkeypatch.setattr(Path, "replace", replace)
+
+
+def test_a_cut_between_any_two_files_changes_nothing(
+    tiny_clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = tmp_path / "whole"
+    assert main(command("train", tiny_clips, whole, "--epochs", "2")) == 0
+    assert furthest(whole / LAST, whole / BEST) == 0  # so that both epochs write both
+    # last.pt, split.json, recipe.json; then last.pt, best.pt, log.jsonl of two epochs.
+    for number in range(1, 10):
+        run = tmp_path / f"cut-{number}"
+        begin = command("train", tiny_clips, run, "--epochs", "2")
+        with monkeypatch.context() as patch:
+            CutAtFile(patch, number)
+            assert main(begin) == 130
+        assert (run / "recipe.json").exists() == (number > 3)
+        assert main(resume("train", tiny_clips, run) if number > 3 else begin) == 0
+        assert furthest(whole / LAST, run / LAST) == 0
+        assert furthest(whole / BEST, run / BEST) == 0
+        assert (whole / LOG).read_text() == (run / LOG).read_text()
+
+
 def test_a_run_of_before_there_were_splits_and_patience_goes_on(tiny_clips: Path, tmp_path: Path) -> None:
     whole, old = tmp_path / "whole", tmp_path / "old"
     assert main(command("train", tiny_clips, whole, "--epochs", "2")) == 0
@@ -144,7 +180,7 @@ def test_curves_of_a_resumed_run_have_every_point_once(
 
 
 KILLS = 10
-EPOCHS = 60
+EPOCHS = 45
 # Starting Python and torch takes far longer than these runs: one process imports them and forks a child for each.
 TRAIN_AND_BE_KILLED = """
 import os, signal, sys, time
