@@ -28,10 +28,8 @@ SIZES: Final[tuple[dict[str, int], ...]] = (
     {"patch_px": 30, "depth": 5, "width": 192},
     {"patch_px": 30, "depth": 3, "width": 192},
     {"patch_px": 30, "depth": 8, "width": 192},
-    {"patch_px": 30, "depth": 12, "width": 192},
     {"patch_px": 30, "depth": 5, "width": 96},
     {"patch_px": 30, "depth": 5, "width": 288},
-    {"patch_px": 30, "depth": 5, "width": 384},
 )
 FRAMES: Final = 4
 SEED: Final = 7001
