@@ -33,9 +33,13 @@ class Entry(NamedTuple):
 
 COMMANDS: dict[str, Entry] = {
     "simulate": Entry("trainer.simulate", "make clips of simulated sperm with the votes of simulated raters"),
+    "prepare": Entry("trainer.prepare", "cut clips from videos at tagged sperm, with the live tracker"),
+    "adopt": Entry("trainer.adopt", "take clips that came from elsewhere as a folder of clips"),
+    "votes": Entry("trainer.votes", "give the clips of a folder the votes of the experts"),
     "check": Entry("trainer.check", "validate a folder of clips, every bad row named"),
     "pretrain": Entry("trainer.pretrain", "teach a fresh network to see, on films of simulated sperm"),
     "train": Entry("trainer.train", "train a network on a folder of clips, or resume"),
+    "crossval": Entry("trainer.crossval", "train and score once for every fold of the data"),
     "heads": Entry("trainer.heads", "grow a network to more frames and fit its grade heads"),
     "evaluate": Entry("trainer.evaluate", "score a training run or an exported model on a folder of clips"),
     "export": Entry("trainer.export", "write a trained network as an artifact that the station runs"),
@@ -50,8 +54,19 @@ from nothing to a running model:
   python -m trainer simulate --clips 600 --seed 2 --shares table1 --out HELD_OUT
   python -m trainer check DATA
   python -m trainer train --data DATA --out RUN
-  python -m trainer evaluate --run RUN --data HELD_OUT --out SCORES
+  python -m trainer evaluate --run RUN --data HELD_OUT --reference DATA --out SCORES
   python -m trainer export --weights RUN/best.pt --metrics SCORES/figures.json --clips HELD_OUT --out MODEL
+  python -m engine verify MODEL
+  python run_station.py --model MODEL
+
+from recorded video (tags.csv: video,id,x,y; votes.csv: id,A,B,C,D,E), in place of simulate:
+  python -m trainer prepare VIDEOS --tags tags.csv --um-per-px 0.25 --out DATA
+  python -m trainer votes DATA --votes votes.csv
+  python -m trainer check DATA
+  python -m trainer crossval --data DATA --folds 5 --out CV
+  python -m trainer evaluate --crossval CV --data DATA --out SCORES
+
+docs/training.md is the whole way, docs/clip-format.md what the files are.
 
 For research use only. Not for use in diagnostic procedures."""
 

@@ -40,19 +40,44 @@ class Augmentation:
         return np.ascontiguousarray(varied, np.float32)
 
 
-def epoch_batches(
-    clips: Clips, chosen: Sequence[int], batch: int, seed: int, epoch: int, augmentation: Augmentation
-) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
-    """Yield the indices and pixels (N, frames, H, W) of an epoch in its own order; the last may be short."""
+def epoch_order(chosen: Sequence[int], batch: int, seed: int, epoch: int) -> list[list[int]]:
+    """Return the indices of an epoch, shuffled, batch by batch; the last may be short."""
     order = np.random.default_rng([seed, epoch]).permutation(np.asarray(chosen))
-    for start in range(0, len(order), batch):
-        indices = [int(index) for index in order[start : start + batch]]
+    return [[int(index) for index in order[start : start + batch]] for start in range(0, len(order), batch)]
+
+
+def epoch_batches(
+    clips: Clips,
+    chosen: Sequence[int],
+    batch: int,
+    seed: int,
+    epoch: int,
+    augmentation: Augmentation,
+    share: tuple[int, int] = (0, 1),
+) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
+    """Yield the indices and pixels (N, frames, H, W) of an epoch's batches, in the order of ``epoch_order``.
+
+    Args:
+        clips: The folder.
+        chosen: Indices of the clips to use.
+        batch: Clips a batch, of all processes together.
+        seed: Of order and augmentation.
+        epoch: Which epoch, from 0.
+        augmentation: What is varied. A clip is varied alike whichever process takes it.
+        share: Which process of how many. It gets every how-many-th clip of each batch, or the batch's first clip
+            where none is left for it: the caller gives that one no weight.
+    """
+    rank, processes = share
+    for number, whole in enumerate(epoch_order(chosen, batch, seed, epoch)):
+        places = range(rank, len(whole), processes) or range(1)
         yield (
-            indices,
+            [whole[place] for place in places],
             np.stack(
                 [
-                    augmentation.apply(clips.pixels(index), np.random.default_rng([seed, epoch, start + place]))
-                    for place, index in enumerate(indices)
+                    augmentation.apply(
+                        clips.pixels(whole[place]), np.random.default_rng([seed, epoch, number * batch + place])
+                    )
+                    for place in places
                 ]
             ),
         )

@@ -1,39 +1,64 @@
-"""``python -m trainer evaluate``: score a training run or an exported model on clips it has not seen.
+"""``python -m trainer evaluate``: score a training run, an exported model or a cross-validation on clips not seen.
 
-Prints a table and writes ``metrics.json`` (everything) and ``figures.json`` (the main numbers, flat, as
-``python -m trainer export --metrics`` takes them). An exported model is run by ONNX Runtime, without torch, as at the
-microscope. The measures are in ``trainer.metrics``.
+Prints tables; with --out it writes ``metrics.json`` (everything), ``figures.json`` (the main numbers, flat, as
+``python -m trainer export --metrics`` takes them), ``predictions.csv`` (clip by clip) and plots as PNG and SVG. The
+measures are in ``trainer.metrics``, the pictures in ``trainer.plots``.
 """
 
 import argparse
-import csv
 import dataclasses
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
-from engine.artifact import MAX_BATCH, Artifact
-from station.errors import InputError, MissingExtraError
+from station.errors import InputError
 from station.messages import GRADES
-from station.offline import forbid_telemetry
-from trainer.data import Clips, open_clips, write_atomically
-from trainer.metrics import Scores, confusion, entropy, reference_predictors, score
-from trainer.simulate import SECOND_PANEL
+from station.summary import NOTICE
+from trainer.ablations import ABLATIONS, HEAD_UM, Pixels
+from trainer.crossval import summarise
+from trainer.data import Clips, open_clips, read_hashes, write_atomically
+from trainer.folds import FOLDS, SPLIT, read_folds, read_split
+from trainer.grading import Grader, model_grader, predict, run_grader
+from trainer.metrics import Scores
+from trainer.prepare import table
+from trainer.recipe import read_recipe
+from trainer.scoring import MEAN, MODE, MODEL, SECOND, Scored, compare, figures, metrics, per_clip, pool, ratios
+from trainer.scoring import second_panel as second_panel
+
+Array = NDArray[np.float64]
+
+Change = Callable[[Pixels, int], Pixels]
+"""Of a clip (T, H, W), with its index."""
+
+BEST: Final = "best.pt"
+EPILOG: Final = """\
+examples:
+  python -m trainer evaluate --run RUN --data HELD_OUT --reference DATA --out SCORES
+  python -m trainer evaluate --model models/demo --data HELD_OUT --ablate all
+  python -m trainer evaluate --crossval CV --data DATA --out SCORES
+
+docs/training.md says what each figure means. For research use only. Not for use in diagnostic procedures."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EPILOG
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--run", type=Path, metavar="RUN", help="training run: its best.pt is scored")
     what.add_argument("--model", type=Path, metavar="DIR", help="exported model: scored as the station runs it")
-    parser.add_argument("--data", type=Path, required=True, metavar="DATA", help="folder of clips to score on")
+    what.add_argument("--crossval", type=Path, metavar="CV", help="cross-validation: each clip is scored by the "
+                      "network of the fold that never saw it; per fold, and mean and sd")  # fmt: skip
+    parser.add_argument("--data", type=Path, required=True, metavar="DATA", help="folder of clips to score on (of a "
+                        "cross-validation: the folder it was made for)")  # fmt: skip
     parser.add_argument(
         "--reference",
         type=Path,
@@ -41,127 +66,238 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="folder whose mean distribution and mode the reference predictors give (the training data; default: the "
         "scored clips themselves, whose mean no other constant beats)",
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for metrics.json and figures.json")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder for metrics, predictions and plots")
+    parser.add_argument(
+        "--ablate", default="", metavar="LIST",
+        help=f"also score without some of the input, {', '.join(ABLATIONS)} (with commas between them), or all: the "
+        "middle frame repeated; the head blanked; everything but the head blanked",
+    )  # fmt: skip
+    parser.add_argument("--head-um", type=float, default=HEAD_UM, metavar="UM",
+                        help="diameter of the disc that is a head's, for --ablate (default: %(default)g)")  # fmt: skip
+    parser.add_argument("--bootstrap", type=int, default=1000, metavar="N",
+                        help="draws for the confidence intervals (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--seed", type=int, default=1, help="of the draws and of what is blanked (default: 1)")
+    parser.add_argument("--no-plots", action="store_true", help="leave the plots out")
+    parser.add_argument("--device", default="cpu", help="of a run or cross-validation: cpu or cuda (default: cpu)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Score."""
+    names = _ablations(args)
     clips = open_clips(args.data)
-    reference = open_clips(args.reference, verify=False) if args.reference else clips
-    predicted = _predict_run(args.run, clips) if args.run else _predict_model(args.model, clips)
-    target = clips.distributions
-    scores = {"model": score(predicted, target)}
-    for name, constant in reference_predictors(reference.distributions, len(clips)).items():
-        scores[name] = score(constant, target)
-    second = second_panel(clips)
-    if second is not None:
-        scores["second panel"] = score(second, target)
-    matrix = confusion(predicted, target)
-    _print(scores, matrix, len(clips), float(entropy(target).mean()))
+    caution = _caution(args, clips)
+    changes = {name: partial(_changed, clips, name, args.head_um, args.seed) for name in names}
+    if args.crossval:
+        if args.reference:
+            raise InputError("--crossval: each fold's own training clips are the reference; leave out --reference")
+        parts = _folds(args.crossval, clips, changes, args.device)
+        scored = pool([part for part, _ in parts])
+        ablated = {name: np.concatenate([found[name] for _, found in parts]) for name in changes}
+    else:
+        reference = open_clips(args.reference, verify=False) if args.reference else clips
+        grader = run_grader(args.run / BEST, args.device) if args.run else model_grader(args.model)
+        every = range(len(clips))
+        scored = compare(clips, every, predict(grader, clips, every), reference.distributions)
+        ablated = _ablated(grader, clips, every, changes)
+        parts = []
+    scores = scored.scores()
+    everything: dict[str, Any] = {"scored": str(args.run or args.model or args.crossval)}
+    everything |= {"caution": caution} | metrics(scored, scores, ablated, args.bootstrap, args.seed)
+    if args.ablate:
+        everything["ablation_settings"] = {"head_um": args.head_um, "seed": args.seed}
+    if parts:
+        folds = [{"fold": n, "clips": len(part.chosen), "scores": _plain(part.scores())}
+                 for n, (part, _) in enumerate(parts, start=1)]  # fmt: skip
+        everything |= {"folds": folds, **summarise(folds)}
+    console = Console(highlight=False)
+    _print(console, everything, scores)
     if args.out:
         args.out.mkdir(parents=True, exist_ok=True)
-        everything = {
-            "scored": str(args.run or args.model),
-            "data": {"sha256": clips.sha256, "clips": len(clips), "made": dict(clips.made)},
-            "scores": {name: dataclasses.asdict(item) for name, item in scores.items()},
-            "raters_entropy": float(entropy(target).mean()),
-            "confusion": matrix.tolist(),
-        }
         _write_json(args.out / "metrics.json", everything)
-        _write_json(args.out / "figures.json", figures(scores, len(clips)))
+        _write_json(args.out / "figures.json", figures(scores, len(scored.chosen)))
+        write_atomically(args.out / "predictions.csv", table(*per_clip(scored)))
+        if not args.no_plots:
+            _plot(console, args.out, scored, everything)
+    if caution:
+        console.print(f"caution: {caution}", style="bold", soft_wrap=True)
+    console.print(NOTICE)
     return 0
 
 
-def figures(scores: Mapping[str, Scores], count: int) -> dict[str, float]:
-    """Return the main numbers by name, as they stand in a model's manifest."""
-    model, mean = scores["model"], scores["mean distribution"]
-    chosen = {
-        "held-out clips": float(count),
-        "MSE x100": model.mse_x100,
-        "MSE x100 of the mean distribution": mean.mse_x100,
-        "JS x100": model.js_x100,
-        "JS x100 of the mean distribution": mean.js_x100,
-        "EMD": model.emd,
-        "EMD of the mean distribution": mean.emd,
-        "calibration error": model.calibration_error,
-        "balanced accuracy of the most voted grade": model.balanced_accuracy[0],
-        "balanced accuracy, mean over n = 1..5": model.mean_balanced_accuracy,
-    }
-    if "second panel" in scores:
-        chosen["MSE x100 of a second panel of raters"] = scores["second panel"].mse_x100
-        chosen["JS x100 of a second panel of raters"] = scores["second panel"].js_x100
-    return {name: round(value, 5) for name, value in chosen.items()}
+def _caution(args: argparse.Namespace, clips: Clips) -> str:
+    """Return why the figures may flatter: the scored clips helped to make the model. Empty where nothing shows that."""
+    if args.run:
+        recipe = read_recipe(args.run)
+        if clips.sha256 == recipe.data:
+            return "this run was trained on these clips: the figures say nothing about others"
+        if clips.sha256 == recipe.validation:
+            return "these clips chose this run's best epoch: the figures flatter a little"
+    if args.reference:
+        known = set(read_hashes(args.reference).values())
+        hashes = read_hashes(clips.root)
+        shared = sum(hashes[row.file] in known for row in clips.rows)
+        if shared:
+            return f"{shared} of the {len(clips)} scored clips are in {args.reference} too"
+    return ""
 
 
-def second_panel(clips: Clips) -> NDArray[np.float64] | None:
-    """Return (N, C) distributions of other raters on the same clips, None where the folder has none.
-
-    The difference between two panels is what no model can predict.
-    """
-    path = clips.root / SECOND_PANEL
-    if not path.exists():
-        return None
-    with path.open(newline="", encoding="utf-8") as file:
-        votes = {row["id"]: [float(row[grade]) for grade in GRADES] for row in csv.DictReader(file)}
-    table = np.array([votes[row.id] for row in clips.rows])
-    return np.asarray(table / table.sum(axis=1, keepdims=True), np.float64)
-
-
-def _predict_run(folder: Path, clips: Clips) -> NDArray[np.float64]:
-    try:
-        import torch
-
-        from trainer import fit
-        from trainer.weights import load_weights
-    except ImportError as error:
-        raise MissingExtraError('scoring a run needs torch; install it with pip install ".[train]"') from error
-    network = load_weights(folder / fit.BEST).network
-    return fit.predict(network, clips, range(len(clips)), torch.device("cpu"))
+def _ablations(args: argparse.Namespace) -> list[str]:
+    """Return the names of the ablations asked for. Raises InputError for options that cannot be."""
+    if args.bootstrap < 1 or args.seed < 0:
+        raise InputError(f"--bootstrap must be at least 1 and --seed at least 0, are {args.bootstrap} and {args.seed}")
+    if not 0 < args.head_um < float("inf"):
+        raise InputError(f"--head-um {args.head_um:g}: must be above 0")
+    names = list(ABLATIONS) if args.ablate == "all" else [name for name in args.ablate.split(",") if name]
+    unknown = [name for name in names if name not in ABLATIONS]
+    if unknown:
+        raise InputError(f"--ablate {unknown[0]}: expected some of {', '.join(ABLATIONS)}, or all")
+    return list(dict.fromkeys(names))
 
 
-def _predict_model(folder: Path, clips: Clips) -> NDArray[np.float64]:
-    forbid_telemetry()
-    import onnxruntime  # type: ignore[import-untyped]
-
-    artifact = Artifact.open(folder)
-    shape = artifact.manifest.inputs[0].shape[1:]
-    if clips.shape != shape:
-        raise InputError(f"{clips.root}: clips are {clips.shape}, the model takes {shape}; give clips made for it")
-    session = onnxruntime.InferenceSession(artifact.model_path, providers=["CPUExecutionProvider"])
-    answers = []
-    for start in track(range(0, len(clips), MAX_BATCH), description="grading", transient=True):
-        stop = min(start + MAX_BATCH, len(clips))
-        batch = np.stack([clips.pixels(index) for index in range(start, stop)])
-        answers.append(session.run(["grade"], {"clip": batch})[0])
-    return np.concatenate(answers).astype(np.float64)
+def _changed(clips: Clips, name: str, head_um: float, seed: int, clip: Pixels, index: int) -> Pixels:
+    """Return a clip of the folder without what an ablation takes out."""
+    return ABLATIONS[name](clip, head_um / 2 / clips.rows[index].um_per_px, seed + index)
 
 
-def _print(scores: Mapping[str, Scores], matrix: NDArray[np.int64], count: int, raters_entropy: float) -> None:
-    console = Console(highlight=False)
-    table = Table(title=f"{count} clips (lower is better, accuracies: higher)")
-    table.add_column("")
-    for name in scores:
-        table.add_column(name, justify="right")
-    rows = {
-        "MSE x100": [item.mse_x100 for item in scores.values()],
-        "JS x100": [item.js_x100 for item in scores.values()],
-        "EMD": [item.emd for item in scores.values()],
-        "calibration error": [item.calibration_error for item in scores.values()],
-        f"entropy (raters {raters_entropy:.3f})": [item.entropy for item in scores.values()],
-    }
-    for n in range(len(GRADES)):
-        rows[f"balanced accuracy, n = {n + 1}"] = [item.balanced_accuracy[n] for item in scores.values()]
-    rows["balanced accuracy, mean"] = [item.mean_balanced_accuracy for item in scores.values()]
-    for name, values in rows.items():
-        table.add_row(name, *(f"{value:.3f}" for value in values))
-    console.print(table)
-    grid = Table(title="clips by most selected grade: raters down, model across")
-    grid.add_column("")
-    for grade in GRADES:
-        grid.add_column(f"grade {grade}", justify="right")
-    for grade, line in zip(GRADES, matrix, strict=True):
-        grid.add_row(f"grade {grade}", *(str(value) for value in line))
+def _ablated(grader: Grader, clips: Clips, chosen: Sequence[int], changes: Mapping[str, Change]) -> dict[str, Array]:
+    """Return (N, C) predictions for the chosen clips with each change."""
+    return {name: predict(grader, clips, chosen, change, name) for name, change in changes.items()}
+
+
+def _folds(
+    folder: Path, clips: Clips, changes: Mapping[str, Change], device: str
+) -> list[tuple[Scored, dict[str, Array]]]:
+    """Return each fold's clips as predicted by its own network, and the same with each change."""
+    folds, _ = read_folds(folder / FOLDS, clips)
+    found = []
+    for number, fold in enumerate(folds, start=1):
+        run = folder / f"fold-{number}"
+        if not (run / BEST).exists():
+            raise InputError(f"{run}: no {BEST}, so this fold is not done; finish it with crossval --resume")
+        split = read_split(run / SPLIT, clips)
+        if sorted(split.test) != sorted(fold):
+            raise InputError(f"{run / SPLIT}: was not trained for this fold of {FOLDS}; train it again")
+        grader = run_grader(run / BEST, device)
+        predicted = predict(grader, clips, fold, what=f"fold {number}")
+        part = compare(clips, fold, predicted, clips.distributions[split.train + split.validation])
+        found.append((part, _ablated(grader, clips, fold, changes)))
+    return found
+
+
+def _plain(scores: Mapping[str, Scores]) -> dict[str, Any]:
+    return {name: dataclasses.asdict(item) for name, item in scores.items()}
+
+
+def _print(console: Console, everything: Mapping[str, Any], scores: Mapping[str, Scores]) -> None:
+    _print_scores(console, everything, scores)
+    if "folds" in everything:
+        _print_folds(console, everything)
+    if everything["ablations"]:
+        _print_ablations(console, everything)
+    grid = Table(title="most selected grade:\nraters down, model across", box=SIMPLE_HEAD)
+    for name in ("", *GRADES):
+        grid.add_column(name, justify="right")
+    for grade, line in zip(GRADES, everything["confusion"], strict=True):
+        grid.add_row(grade, *(str(value) for value in line))
     console.print(grid)
+
+
+MEASURES: Final = {
+    "MSE x100": "mse_x100",
+    "JS x100": "js_x100",
+    "EMD": "emd",
+    "calibration error": "calibration_error",
+    "entropy": "entropy",
+}
+SHORT: Final = {MEAN: "mean", MODE: "mode", SECOND: "panel"}
+"""What stands over a column, which must be narrow."""
+
+
+def _print_scores(console: Console, everything: Mapping[str, Any], scores: Mapping[str, Scores]) -> None:
+    count, raters = everything["data"]["clips"], everything["raters_entropy"]
+    shown = Table(
+        title=f"{count} clips (the raters' entropy: {raters:.3f})",
+        caption="mean, mode: what predicts without looking at a clip; panel: other raters on the same clips",
+        box=SIMPLE_HEAD,
+    )
+    shown.add_column("", no_wrap=True)
+    for name in scores:
+        shown.add_column(SHORT.get(name, name), justify="right", no_wrap=True)
+        if name == MODEL:
+            shown.add_column("95 % interval", justify="right", no_wrap=True)
+
+    def row(text: str, values: Sequence[float], key: str = "") -> None:
+        interval = everything["intervals"].get(key)
+        cells = [f"{value:.3f}" for value in values]
+        cells.insert(1, f"{interval[0]:.3f} - {interval[1]:.3f}" if interval else "")
+        shown.add_row(text, *cells)
+
+    every = list(scores.values())
+    for text, name in MEASURES.items():
+        row(text, [getattr(item, name) for item in every], name)
+    row("MSE / mean's", [ratios(scores, name)["mse"] for name in scores], "mse_ratio")
+    row("JS / mean's", [ratios(scores, name)["js"] for name in scores], "js_ratio")
+    for n in range(len(GRADES)):
+        key = "" if n else "top_grade_balanced_accuracy"
+        row(f"bal. accuracy, n = {n + 1}", [item.balanced_accuracy[n] for item in every], key)
+    row("bal. accuracy, mean", [item.mean_balanced_accuracy for item in every], "mean_balanced_accuracy")
+    console.print(shown)
+
+
+def _print_folds(console: Console, everything: Mapping[str, Any]) -> None:
+    folds = everything["folds"]
+    shown = Table(title="each fold by the network that never saw it; mean ± sd over the folds", box=SIMPLE_HEAD)
+    shown.add_column("", no_wrap=True)
+    for name in (*(str(fold["fold"]) for fold in folds), "model", SHORT[MEAN]):
+        shown.add_column(name, justify="right", no_wrap=True)
+    rows: dict[str, tuple[str, int | None]] = {text: (name, None) for text, name in MEASURES.items()}
+    rows |= {f"bal. accuracy, n = {n + 1}": ("balanced_accuracy", n) for n in range(len(GRADES))}
+    rows["bal. accuracy, mean"] = ("mean_balanced_accuracy", None)
+    for text, (name, place) in rows.items():
+        each = [_pick(fold["scores"][MODEL], name, place) for fold in folds]
+        both = [
+            f"{_pick(everything['mean'][who], name, place):.3f} ± {_pick(everything['sd'][who], name, place):.3f}"
+            for who in (MODEL, MEAN)
+        ]
+        shown.add_row(text, *(f"{value:.3f}" for value in each), *both)
+    console.print(shown)
+
+
+def _pick(measures: Mapping[str, Any], name: str, place: int | None) -> float:
+    return float(measures[name] if place is None else measures[name][place])
+
+
+def _print_ablations(console: Console, everything: Mapping[str, Any]) -> None:
+    shown = Table(title="without some of the input", box=SIMPLE_HEAD)
+    for name in ("", "MSE x100", "times", "/ mean's", "JS x100", "times", "bal. acc., n = 1"):
+        shown.add_column(name, justify="left" if not name else "right", no_wrap=True)
+    model = everything["scores"][MODEL]
+    unchanged = everything["ratio_to_mean"][MODEL]["mse"]
+    shown.add_row("unchanged", f"{model['mse_x100']:.3f}", "1.000", f"{unchanged:.3f}", f"{model['js_x100']:.3f}",
+                  "1.000", f"{model['balanced_accuracy'][0]:.3f}")  # fmt: skip
+    for name, item in everything["ablations"].items():
+        shown.add_row(
+            name,
+            f"{item['scores']['mse_x100']:.3f}",
+            f"{item['mse_over_unchanged']:.3f}",
+            f"{item['ratio_to_mean']['mse']:.3f}",
+            f"{item['scores']['js_x100']:.3f}",
+            f"{item['js_over_unchanged']:.3f}",
+            f"{item['scores']['balanced_accuracy'][0]:.3f}",
+        )
+    console.print(shown)
+
+
+def _plot(console: Console, out: Path, scored: Scored, everything: Mapping[str, Any]) -> None:
+    """Draw; without matplotlib say so, as the figures are there already."""
+    try:
+        from trainer.plots import draw_all
+    except ImportError:
+        console.print('no plots: matplotlib is not installed; pip install ".[train]" brings it')
+        return
+    names = draw_all(out, scored, everything)
+    text = f"{out}: metrics.json, figures.json, predictions.csv, {', '.join(names)} (each PNG and SVG)"
+    console.print(text, soft_wrap=True)
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

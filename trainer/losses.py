@@ -1,5 +1,7 @@
 """What training minimises: the distance of each head's distribution from the votes, and how alike the features are.
 
+Everything is a mean over clips, so that the mean over a batch is that of its parts, weighted by their sizes.
+
 Torch only; the same distances for reporting, on finished predictions, are in ``trainer.metrics``.
 """
 
@@ -10,6 +12,8 @@ from typing import Final
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from trainer.rostfine import RostfineOutput
 
 Distance = Callable[[Tensor, Tensor], Tensor]
 """Takes predicted and voted distributions, both (N, C), and returns a scalar: the mean over the clips."""
@@ -47,3 +51,15 @@ DISTANCES: Final[dict[str, Distance]] = {"mse": mse, "js": js, "emd": emd, "ce":
 def likeness(features: Sequence[Tensor]) -> Tensor:
     """Return the mean |cosine| over all pairs of the feature vectors, each (N, D): the paper's diversity term."""
     return torch.stack([F.cosine_similarity(a, b, dim=-1).abs().mean() for a, b in combinations(features, 2)]).mean()
+
+
+def loss_of(output: RostfineOutput, target: Tensor, distance: Distance, alpha: float) -> Tensor:
+    """Return the mean over the heads of the distance from the votes (N, C), plus alpha times the features' likeness."""
+    loss = torch.stack([distance(head.float(), target) for head in output.heads.unbind(1)]).mean()
+    features = features_of(output)
+    return loss + alpha * likeness(features) if alpha and len(features) > 1 else loss
+
+
+def features_of(output: RostfineOutput) -> list[Tensor]:
+    """Return the feature vectors (N, D) float32 that the network has, of v_g, v_s, v_t."""
+    return [feature.float() for feature in (output.v_g, output.v_s, output.v_t) if feature is not None]

@@ -1,7 +1,8 @@
 """How good predicted grade distributions are: the paper's measures done right, and a few more.
 
 Every function takes predictions and raters' distributions, both (N, C) float with rows that sum to 1, and returns plain
-numbers or arrays. This module knows arithmetic; it knows no clips, no network and no files.
+numbers or arrays. This module knows arithmetic; it knows no clips, no network and no files. Ties are broken as
+``ranking`` says.
 
 The paper's measures: mean squared error and Jensen-Shannon divergence (both reported times 100) and the balanced
 accuracy of the n-th most selected grade, n = 1..5, with their mean.
@@ -9,11 +10,14 @@ accuracy of the n-th most selected grade, n = 1..5, with their mean.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
+BINS: Final = 10
+"""Of the reliability diagram and the calibration error."""
 
 
 def mse(predicted: Array, target: Array) -> Array:
@@ -68,17 +72,34 @@ def confusion(predicted: Array, target: Array) -> NDArray[np.int64]:
     return np.bincount(flat, minlength=grades * grades).reshape(grades, grades).astype(np.int64)
 
 
-def calibration_error(predicted: Array, target: Array, bins: int = 10) -> float:
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """One bin of a reliability diagram: all probabilities of all clips that were predicted in it."""
+
+    count: int
+    predicted: float
+    """Mean prediction; 0 where the bin is empty."""
+    voted: float
+    """Mean share of the votes."""
+
+
+def reliability(predicted: Array, target: Array, bins: int = BINS) -> list[Bin]:
+    """Return the bins of the predicted probabilities: equal ones from 0 to 1, the upper end counting to the last."""
+    flat, votes = predicted.ravel(), target.ravel()
+    which = np.clip((flat * bins).astype(int), 0, bins - 1)
+    count = np.bincount(which, minlength=bins)
+    sums = np.bincount(which, flat, bins), np.bincount(which, votes, bins)
+    means = [np.divide(total, count, out=np.zeros(bins), where=count > 0) for total in sums]
+    return [Bin(int(n), float(p), float(v)) for n, p, v in zip(count, *means, strict=True)]
+
+
+def calibration_error(predicted: Array, target: Array, bins: int = BINS) -> float:
     """Return the expected calibration error of the distributions.
 
-    Every probability of every clip goes into one of ``bins`` equal bins by its predicted value; the error is the mean,
-    weighted by count, of the distance between the bin's mean prediction and its mean share of the votes.
+    The mean over the bins of ``reliability``, weighted by count, of the distance from mean prediction to mean share.
     """
-    flat, votes = predicted.ravel(), target.ravel()
-    which = np.minimum((flat * bins).astype(int), bins - 1)
-    count = np.bincount(which, minlength=bins)
-    gaps = np.abs(np.bincount(which, flat, bins) - np.bincount(which, votes, bins))
-    return float(gaps[count > 0].sum() / len(flat))
+    found = reliability(predicted, target, bins)
+    return float(sum(one.count * abs(one.predicted - one.voted) for one in found) / predicted.size)
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,9 +50,19 @@ class Recipe(BaseModel):
     """Augment with a gain within this of 1 and an offset within this share of the full range."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """bfloat16: matrix products in bfloat16 (autocast), everything else in float32."""
+    patience: Annotated[int, Field(ge=0)] = 0
+    """Epochs without a smaller validation error after which training stops early; 0: it does not."""
     holdout: Annotated[float, Field(ge=0, lt=1)] = 0.1
     """Share of the sources kept for validation where no validation folder is given."""
     seed: Annotated[int, Field(ge=0)] = 1
+    init_part: Literal["all", "encoder"] = "all"
+    """What is taken from the weights of ``init``: all of them, or the encoder alone."""
+    init: str = ""
+    """SHA-256 of the file of weights that the run began from; empty: a fresh network."""
+    folds: str = ""
+    """SHA-256 of the file of folds that the run is part of; empty: no cross-validation."""
+    fold: Annotated[int, Field(ge=0)] = 0
+    """Which fold, counted from 1, the run never sees; 0: no cross-validation."""
     data: str
     """SHA-256 of the training folder's manifest."""
     validation: str = ""

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from station.errors import InputError
+from trainer.__main__ import main
 from trainer.data import ClipRow, find_problems, open_clips, read_clip, write_atomically, write_clip, write_table
 
 SHAPE = (4, 10, 10)
@@ -64,7 +66,11 @@ BAD_ROWS = {
     "file outside": (cell(1, "../x.npz"), "line 3: file '../x.npz' lies outside the folder"),
     "negative votes": (cell(6, "-3"), "line 3: votes are negative"),
     "nobody voted": (lambda cells: [*cells[:5], "0", "0", "0", "0", "0"], "line 3: nobody voted"),
-    "no number": (cell(7, "many"), "line 3: not a number"),
+    "no number": (cell(7, "many"), "line 3: votes must be whole numbers"),
+    "half a vote": (cell(7, "1.5"), "line 3: votes must be whole numbers"),
+    "one vote empty": (cell(7, ""), "line 3: votes must be whole numbers"),
+    "scale no number": (cell(3, "fine"), "line 3: um_per_px and fps must be numbers"),
+    "file twice": (cell(1, "clips/0.npz"), "line 3: file 'clips/0.npz' stands already in line 2"),
     "id twice": (cell(0, "c0"), "line 3: id 'c0' stands already in line 2"),
     "another rate": (cell(4, "30"), "line 3: 30 frames a second, the first clip has 15"),
     "no scale": (cell(3, "0"), "line 3: um_per_px and fps must be above 0"),
@@ -97,7 +103,9 @@ def test_an_altered_and_a_swapped_clip_are_noticed(tmp_path: Path) -> None:
     clip = read_clip(root / "clips/1.npz").copy()
     clip[0, 0, 0] ^= 1
     write_clip(root / "clips/1.npz", clip)
-    assert [problem.split(": ")[0] for problem in find_problems(root)] == [str(root / "clips/1.npz")]
+    assert [problem.split(": its")[0] for problem in find_problems(root)] == [
+        f"{root / 'clips.csv'}, line 3: clips/1.npz"
+    ]
     with pytest.raises(InputError, match="altered or swapped"):
         open_clips(root)
 
@@ -106,6 +114,42 @@ def test_an_altered_and_a_swapped_clip_are_noticed(tmp_path: Path) -> None:
     (swapped / "clips/1.npz").rename(swapped / "clips/0.npz")
     (swapped / "kept").rename(swapped / "clips/1.npz")
     assert len(find_problems(swapped)) == 2
+
+
+def test_damaged_clips_are_named_by_their_line_even_where_the_hash_fits(tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "data")
+    (root / "clips/0.npz").write_bytes(b"no clip")
+    np.savez(root / "clips/2.npz", clip=np.zeros(SHAPE))
+    manifest = json.loads((root / "manifest.json").read_text())
+    for file in ("clips/0.npz", "clips/2.npz"):
+        manifest["sha256"][file] = hashlib.sha256((root / file).read_bytes()).hexdigest()
+    (root / "manifest.json").write_text(json.dumps(manifest))
+    first, third = find_problems(root)
+    assert "clips.csv, line 2: " in first
+    assert "expected an npz file" in first
+    assert "clips.csv, line 4: " in third
+    assert "must be (T, H, W) uint8, is (4, 10, 10) float64" in third
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege on Windows")
+def test_a_link_that_leads_out_of_the_folder_is_noticed(tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "data")
+    (root / "clips/1.npz").rename(tmp_path / "elsewhere.npz")
+    (root / "clips/1.npz").symlink_to(tmp_path / "elsewhere.npz")
+    assert find_problems(root) == [f"{root / 'clips.csv'}, line 3: file 'clips/1.npz' lies outside the folder"]
+
+
+def test_check_lists_every_problem_and_counts_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = make_folder(tmp_path / "data")
+    assert main(["check", str(root)]) == 0
+    assert "no problems found" in capsys.readouterr().out
+    edit_table(root, 3, cell(6, "-3"))
+    (root / "clips/3.npz").write_bytes(b"")
+    assert main(["check", str(root)]) == 1
+    said = capsys.readouterr().out
+    assert "line 3: votes are negative" in said
+    assert "line 5: clips/3.npz: its content is not what manifest.json promises" in said
+    assert "\n2 problems found in" in said
 
 
 def test_an_altered_vote_is_noticed(tmp_path: Path) -> None:
@@ -121,7 +165,9 @@ def test_a_clip_of_another_shape_is_noticed(tmp_path: Path) -> None:
     manifest = json.loads((root / "manifest.json").read_text())
     manifest["sha256"]["clips/2.npz"] = digest
     (root / "manifest.json").write_text(json.dumps(manifest))
-    assert find_problems(root) == [f"{root / 'clips/2.npz'}: shape (4, 10, 11), expected (4, 10, 10)"]
+    assert find_problems(root) == [
+        f"{root / 'clips.csv'}, line 4: clips/2.npz: shape (4, 10, 11), expected (4, 10, 10)"
+    ]
 
 
 NO_FOLDERS = {

@@ -78,6 +78,42 @@ def test_scores_of_a_worked_example_with_ties_in_the_votes() -> None:
     ]
 
 
+def test_the_other_measures_of_the_worked_example() -> None:
+    votes = np.array([[20, 20, 0, 0, 0], [0, 10, 30, 0, 0], [0, 0, 10, 10, 20]])
+    target = votes / 40
+    predicted = np.array([[0.3, 0.5, 0.2, 0.0, 0.0], [0.0, 0.25, 0.75, 0.0, 0.0], [0.0, 0.0, 0.5, 0.3, 0.2]])
+    scores = metrics.score(predicted, target)
+
+    def term(p: float, q: float) -> float:
+        middle = (p + q) / 2
+        return sum(value * math.log(value / middle) / 2 for value in (p, q) if value)
+
+    first = term(0.3, 0.5) + term(0.5, 0.5) + term(0.2, 0.0)
+    third = term(0.5, 0.25) + term(0.3, 0.25) + term(0.2, 0.5)
+    assert scores.js_x100 == pytest.approx(100 * (first + third) / 3)
+    # Ten bins: six zeros and a .0 of the first bin; .2 .2 | .25 -> third bin; .3 .3 -> fourth; .5 .5 -> sixth; .75.
+    # Gaps (sum of predictions less sum of votes): bin 3 (.2 .2 .25): .65 - .75; bin 4: .6 - .75; bin 6: 1 - .75.
+    assert scores.calibration_error == pytest.approx((0.10 + 0.15 + 0.25) / 15)
+    mean = -(
+        (0.3 * math.log(0.3) + 0.5 * math.log(0.5) + 0.2 * math.log(0.2))
+        + (0.25 * math.log(0.25) + 0.75 * math.log(0.75))
+        + (0.5 * math.log(0.5) + 0.3 * math.log(0.3) + 0.2 * math.log(0.2))
+    )
+    assert scores.entropy == pytest.approx(mean / 3)
+
+
+def test_reliability_bins_of_the_worked_example() -> None:
+    predicted = np.array([[0.0, 0.25, 0.75], [0.05, 0.0, 0.95], [0.0, 1.0, 0.0]])
+    target = np.array([[0.0, 0.5, 0.5], [0.1, 0.0, 0.9], [0.0, 0.8, 0.2]])
+    bins = metrics.reliability(predicted, target)
+    assert [one.count for one in bins] == [5, 0, 1, 0, 0, 0, 0, 1, 0, 2]
+    assert bins[0].predicted == pytest.approx(0.05 / 5)
+    assert bins[0].voted == pytest.approx(0.3 / 5)
+    assert (bins[1].predicted, bins[1].voted) == (0.0, 0.0)
+    assert bins[9].predicted == pytest.approx(1.95 / 2)  # a certainty of 1 counts to the last bin
+    assert bins[9].voted == pytest.approx(1.7 / 2)
+
+
 def test_calibration_error_is_the_weighted_gap_between_predictions_and_shares() -> None:
     predicted = np.array([[0.95, 0.05], [0.95, 0.05]])
     target = np.array([[1.0, 0.0], [0.5, 0.5]])

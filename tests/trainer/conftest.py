@@ -1,0 +1,15 @@
+"""Clips that train in seconds."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.trainer.tiny import make_clips
+
+
+@pytest.fixture(scope="session")
+def tiny_clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Forty clips of ten sources whose brightness tells their grade. Not to be changed."""
+    root = tmp_path_factory.mktemp("tiny")
+    make_clips(root)
+    return root

@@ -1,0 +1,111 @@
+"""One clip in one file: an npz with an array ``clip``, or lossless grey video (FFV1 in Matroska).
+
+Both hold the same bytes of pixels; npz is read some twenty times as fast (0.3 ms
+against 8 ms for 16 x 150 x 150), video takes half the space and opens in every player. This
+module knows single files, not folders, votes or hashes of others.
+"""
+
+import hashlib
+import io
+import zipfile
+import zlib
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+import av
+import numpy as np
+from numpy.typing import NDArray
+
+from station.errors import InputError
+
+NPZ: Final = ".npz"
+VIDEO: Final = ".mkv"
+ENDINGS: Final = (NPZ, VIDEO)
+CODEC: Final = "ffv1"
+GREY: Final = "gray"
+"""FFmpeg's name for 8-bit grey."""
+
+
+def read_clip(path: Path) -> NDArray[np.uint8]:
+    """Read one clip, (T, H, W) uint8. Raises InputError where the file is none; the ending tells which kind it is."""
+    clip = _read_video(path) if path.suffix.lower() == VIDEO else _read_npz(path)
+    if clip.dtype != np.uint8 or clip.ndim != 3 or not clip.size:
+        raise InputError(f"{path}: 'clip' must be (T, H, W) uint8, is {clip.shape} {clip.dtype}; make the clip again")
+    return clip
+
+
+def write_clip(path: Path, clip: NDArray[np.uint8], fps: float = 15.0) -> str:
+    """Write one clip (T, H, W) uint8 as its path's ending says, and return the file's SHA-256.
+
+    No time and nothing random is stamped into the file, so equal clips are equal files. npz is not compressed: camera
+    noise leaves little to gain, and training reads each clip many times. ``fps`` is the speed at which players show a
+    video; nothing here reads it back. Raises InputError for another ending.
+    """
+    if path.suffix not in ENDINGS:
+        raise InputError(f"{path}: clips are written as {' or '.join(ENDINGS)}; give one of these endings")
+    content = _video(clip, fps) if path.suffix == VIDEO else _npz(clip)
+    path.write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def _read_npz(path: Path) -> NDArray[np.uint8]:
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            clip = file["clip"]
+    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise InputError(
+            f"{path}: expected an npz file with an array 'clip', got {_short(error)}; make the clip again"
+        ) from error
+    if not isinstance(clip, np.ndarray):
+        raise InputError(f"{path}: expected an npz file with an array 'clip'; make the clip again")
+    return clip
+
+
+def _npz(clip: NDArray[np.uint8]) -> bytes:
+    buffer = io.BytesIO()
+    np.savez(buffer, clip=clip)
+    return buffer.getvalue()
+
+
+def _read_video(path: Path) -> NDArray[np.uint8]:
+    """Decode every frame. FFmpeg paints damage over without a word: that is told by the manifest's hash alone."""
+    wanted = f"expected lossless grey video ({CODEC} in Matroska)"
+    frames: list[NDArray[np.uint8]] = []
+    av.logging.set_level(None)  # what is wrong with a file is said once, by an InputError
+    try:
+        with av.open(str(path), options={"protocol_whitelist": "file"}) as container:
+            stream = container.streams.video[0]
+            codec = stream.codec_context
+            if codec.name != CODEC or codec.format is None or codec.format.name != GREY:
+                kind = f"{codec.name}, {codec.format.name if codec.format else 'unknown pixels'}"
+                raise InputError(f"{path}: {wanted}, got {kind}; convert it (docs/clip-format.md says how)")
+            codec.thread_count = 1
+            for frame in container.decode(stream):
+                if frame.is_corrupt:
+                    raise InputError(f"{path}: frame {len(frames) + 1} is damaged; make the clip again")
+                frames.append(np.asarray(frame.to_ndarray(), np.uint8))
+    except (av.FFmpegError, OSError, IndexError, ValueError) as error:
+        raise InputError(f"{path}: {wanted}, got {_short(error)}; make the clip again") from error
+    if len({frame.shape for frame in frames}) != 1:
+        raise InputError(f"{path}: {wanted}, got {len(frames)} frames that are not of one size; make the clip again")
+    return np.stack(frames)
+
+
+def _video(clip: NDArray[np.uint8], fps: float) -> bytes:
+    buffer = io.BytesIO()
+    # "bitexact" keeps the muxer from stamping its version and a random identifier into the file.
+    with av.open(buffer, "w", format="matroska", options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream(CODEC, rate=Fraction(fps).limit_denominator(1001))
+        stream.height, stream.width = clip.shape[1:]
+        stream.pix_fmt = GREY
+        stream.codec_context.thread_count = 1
+        stream.codec_context.options = {"level": "3", "g": "1", "flags": "+bitexact"}  # every frame stands on its own
+        for picture in clip:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format=GREY)))
+        container.mux(stream.encode(None))
+    return buffer.getvalue()
+
+
+def _short(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__
