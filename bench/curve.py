@@ -22,16 +22,14 @@ from station.errors import InputError, MissingExtraError
 from station.offline import forbid_telemetry
 
 SIZES: Final[tuple[dict[str, int], ...]] = (
-    {"patch_px": 15, "depth": 5, "width": 192},
-    {"patch_px": 25, "depth": 5, "width": 192},
-    {"patch_px": 50, "depth": 5, "width": 192},
     {"patch_px": 30, "depth": 5, "width": 192},
-    {"patch_px": 30, "depth": 3, "width": 192},
+    {"patch_px": 25, "depth": 5, "width": 192},
+    {"patch_px": 15, "depth": 5, "width": 192},
+    {"patch_px": 50, "depth": 5, "width": 192},
     {"patch_px": 30, "depth": 8, "width": 192},
-    {"patch_px": 30, "depth": 12, "width": 192},
-    {"patch_px": 30, "depth": 5, "width": 96},
     {"patch_px": 30, "depth": 5, "width": 288},
-    {"patch_px": 30, "depth": 5, "width": 384},
+    {"patch_px": 30, "depth": 3, "width": 192},
+    {"patch_px": 30, "depth": 5, "width": 96},
 )
 FRAMES: Final = 4
 SEED: Final = 7001
@@ -61,9 +59,9 @@ class Point:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the bench's options."""
     parser.add_argument(
-        "--token-s", type=float, default=60.0, help="processor time of the tokens (default: %(default)s)"
+        "--token-s", type=float, default=45.0, help="processor time of the tokens (default: %(default)s)"
     )
-    parser.add_argument("--frame-s", type=float, default=120.0, help="of the whole network (default: %(default)s)")
+    parser.add_argument("--frame-s", type=float, default=90.0, help="of the whole network (default: %(default)s)")
     parser.add_argument("--films", type=int, default=300, metavar="N",
                         help="batches of 16 clips filmed for each stage and kept (default: %(default)s)")  # fmt: skip
     parser.add_argument("--threads", type=int, default=2, help="of the latency (default: %(default)s)")

@@ -96,4 +96,4 @@ def lessons(seed: int, frames: int, shares: str, workers: int) -> Generator[Less
                 number += 1
             yield waiting.popleft().result()
     finally:
-        pool.shutdown(wait=False, cancel_futures=True)
+        pool.shutdown(cancel_futures=True)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from capture.anatomy import sample_sperm
-from capture.flagellum import STEP_UM, Flagellum, neck, projected
+from capture.flagellum import STEP_UM, Flagellum, neck, projected, still_course
 
 SOUND = replace(
     sample_sperm(np.random.default_rng(0), 0.0),
@@ -74,3 +74,14 @@ def test_a_bend_shows_as_far_as_it_is_turned_to_the_viewer(angle_deg, roll_rad, 
 def test_more_beat_shows_flat_than_on_edge():
     flagellum = Flagellum(SOUND)
     assert np.ptp(flagellum.centreline(0.0, 0.0).imag) > 1.5 * np.ptp(flagellum.centreline(0.0, math.pi / 2).imag) > 0
+
+
+def test_the_still_course_of_a_sound_tail_is_straight_and_a_kink_turns_it_by_its_angle():
+    course, turn = still_course(SOUND)
+    assert np.allclose(course.imag, 0)
+    assert course[-1].real == pytest.approx(-2.1 - 4.0 - 45.0)
+    assert np.abs(turn).max() == pytest.approx(0)
+    course, turn = still_course(replace(SOUND, tail_bend_deg=90.0))
+    assert turn[-1] == pytest.approx(90.0, abs=0.1)
+    assert abs(turn[5]) < 1
+    assert course[-1].imag == pytest.approx(-30.0, abs=1.0)

@@ -169,7 +169,15 @@ def test_card_and_manifest_say_what_it_is(tmp_path: Path) -> None:
     for expected in (LICENCE, "demonstration model", "Random weights.", "| mse | 0.01 |", "0.25 um/px", "15 frames/s"):
         assert expected in card
     assert artifact.manifest.training.clips == 3
+    assert "## Limits" in card
     assert "demonstration" not in (export(tmp_path / "real", demonstration=False).folder / "MODEL_CARD.md").read_text()
+
+
+def test_notes_stand_in_the_card_before_its_limits(tmp_path: Path) -> None:
+    folder = export(tmp_path / "noted", notes=["## Known failures\n\nMany.\n", "## Inputs\n\nAll."]).folder
+    card = (folder / "MODEL_CARD.md").read_text()
+    places = [card.index(text) for text in ("## Figures", "## Known failures\n\nMany.", "## Inputs", "## Limits")]
+    assert places == sorted(places)
 
 
 class TestCommand:

@@ -93,3 +93,22 @@ def test_raters_of_a_panel_disagree(population: list[Sperm]) -> None:
 
 def test_optical_contrast_is_no_criterion() -> None:
     np.testing.assert_array_equal(flaws(replace(FAULTLESS, contrast=0.7)), flaws(FAULTLESS))
+
+
+def test_of_the_tail_only_what_the_clip_shows_counts() -> None:
+    """A shorter tail whose tip is still out of view is no flaw; a kink counts where it is in view."""
+    tail = list(CRITERIA).index("tail")
+
+    def flaw(**changes: float) -> float:
+        return float(flaws(replace(FAULTLESS, **changes))[tail])
+
+    assert flaw(tail_length_um=30.0) == 0.0
+    assert flaw(tail_length_um=10.0) == 1.0
+    assert flaw(tail_length_um=36.0, tail_bend_deg=110.0) > 0.7  # a third of the way along: 18 um from the head
+    assert flaw(tail_length_um=52.0, tail_bend_deg=110.0) == 0.0
+
+
+def test_a_tail_that_stands_still_is_no_beat_however_it_is_curved() -> None:
+    beat = list(CRITERIA).index("beat")
+    assert flaws(replace(FAULTLESS, beat_hz=0.0))[beat] == 1.0
+    assert flaws(replace(FAULTLESS, beat_hz=20.0))[beat] == 0.0
