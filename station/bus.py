@@ -90,6 +90,10 @@ class Publisher:
         """Sequence number that the next header must carry."""
         return self._seq
 
+    def skip_to(self, seq: int) -> None:
+        """Leave numbers out up to ``seq``: readers count those messages as lost. Never goes back."""
+        self._seq = max(self._seq, seq)
+
     def wait_for_reader(self, keep_waiting: Callable[[], bool]) -> bool:
         """Return True once a reader has subscribed, False when ``keep_waiting`` says so first."""
         while keep_waiting():

@@ -21,6 +21,7 @@ GRADES = ("A", "B", "C", "D", "E")
 
 Count = Annotated[int, Field(ge=0)]
 TimeNs = Annotated[int, Field(ge=0)]
+PositiveReal = Annotated[float, Field(gt=0)]
 Five = Annotated[list[float], Field(min_length=5, max_length=5)]
 
 
@@ -61,6 +62,10 @@ class FrameHeader(Header):
     """Frames that the source lost between the frame before and this one."""
     exposure_id: Count = 0
     """Changes whenever exposure, gain or region of interest change: windows do not mix such frames."""
+    exposure_us: PositiveReal | None = None
+    """Exposure of this very frame where the camera sends it along with the pixels (chunk data)."""
+    gain: float | None = None
+    """Its gain likewise, in the camera's own unit."""
 
 
 class EndHeader(Header):
@@ -138,6 +143,29 @@ class TrackInfo(BaseModel):
     """Frame number since which no gap has broken the window: a grade of an older frame is from before the gap."""
 
 
+class CommandName(StrEnum):
+    """What the supervisor can ask of a stage."""
+
+    START = "start"
+    STOP = "stop"
+    SELECT = "select"
+    SELECT_AUTO = "select_auto"
+    RELEASE = "release"
+
+
+class ObeyedCommand(BaseModel):
+    """A selection or release that the tracker carried out just before a frame; the fields as in ``Command``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    name: Annotated[CommandName, Field(strict=False)]
+    x: float | None = None
+    y: float | None = None
+    sperm_id: Count | None = None
+    """Of a release: whose. Of a selection by point: the number it was given."""
+    count: Annotated[int, Field(ge=1)] | None = None
+
+
 class TracksHeader(Header):
     """All selected sperm after one frame."""
 
@@ -147,6 +175,8 @@ class TracksHeader(Header):
     tracks: list[TrackInfo]
     disturbance: str = ""
     """What disturbs the whole field at this frame, in a few words: "stage moving", "exposure changed"; else empty."""
+    obeyed: list[ObeyedCommand] = []
+    """What was asked of the tracker and done just before this frame, in order; the first selection is in the first."""
 
 
 class Validity(StrEnum):
@@ -224,6 +254,8 @@ class SourceInfo(BaseModel):
     """Nominal frame rate, 1/s."""
     um_per_px: float | None = None
     """Micrometres per px, where known."""
+    settings: dict[str, str] = {}
+    """A camera's settings as it accepted them, by name; empty for files."""
 
 
 class ModelInfo(BaseModel):
@@ -282,16 +314,6 @@ class StageStatus(Header):
     sperm: list[SpermTally] = []
     digest: str = ""
     """Engine: SHA-256 over all grades published so far, to compare runs bit for bit."""
-
-
-class CommandName(StrEnum):
-    """What the supervisor can ask of a stage."""
-
-    START = "start"
-    STOP = "stop"
-    SELECT = "select"
-    SELECT_AUTO = "select_auto"
-    RELEASE = "release"
 
 
 class Command(Header):

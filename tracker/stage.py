@@ -13,6 +13,7 @@ from station.latency import LatencyRecorder
 from station.messages import (
     CommandName,
     FrameHeader,
+    ObeyedCommand,
     StageState,
     Trace,
     TrackInfo,
@@ -63,7 +64,7 @@ def run(context: StageContext) -> None:
             trace = _trace(message)
             seq = message.header.seq
             since = follower.unbroken_since(result, seq)
-            tracks.send(_tracks_header(result, trace, seq, tracks.next_seq, follower.shape.frames, since))
+            tracks.send(_tracks_header(result, trace, seq, tracks.next_seq, follower, since))
             if result.windows:
                 header, pixels = _windows_message(result, trace, seq, windows.next_seq)
                 if not windows.send(header, pixels, context.carry_on):
@@ -81,6 +82,8 @@ class Follower:
         self._context = context
         self._tracker: Tracker | None = None
         self._frame_shape: tuple[int, ...] = ()
+        self.obeyed: list[ObeyedCommand] = []
+        """What was done just before the latest frame."""
         self._next_seq = 0
         self._filled: dict[int, int] = {}
         self._unbroken_since: dict[int, int] = {}
@@ -99,7 +102,8 @@ class Follower:
         if not isinstance(header, FrameHeader) or pixels is None:
             raise TypeError(f"the frame link carried a {type(header).__name__}")
         tracker = self._tracker_for(pixels)
-        self._obey_commands(tracker)
+        done = (self._obey(tracker, command) for command in self._commands())
+        self.obeyed = [command for command in done if command is not None]
         missed = max(0, header.seq - self._next_seq)
         self._next_seq = header.seq + 1
         return tracker.update(
@@ -118,25 +122,36 @@ class Follower:
                     "restart with a source of one frame size"
                 )
             return self._tracker
-        config = self._context.config
         self._frame_shape = pixels.shape
-        self._tracker = Tracker(config.tracker, self.shape, *pixels.shape)
-        for x, y in config.select:
-            self._tracker.select(x, y)
-        if not config.select:
-            self._tracker.select_auto(config.select_auto)
+        self._tracker = Tracker(self._context.config.tracker, self.shape, *pixels.shape)
         return self._tracker
 
-    def _obey_commands(self, tracker: Tracker) -> None:
-        commands = self._context.control.commands
-        while commands:
-            command = commands.popleft()
-            if command.name is CommandName.SELECT and command.x is not None and command.y is not None:
-                tracker.select(command.x, command.y)
-            elif command.name is CommandName.SELECT_AUTO and command.count is not None:
-                tracker.select_auto(command.count)
-            elif command.name is CommandName.RELEASE and command.sperm_id is not None:
-                tracker.release(command.sperm_id)
+    def _commands(self) -> list[ObeyedCommand]:
+        """Return what is to be done before the next frame: with the first, what the configuration selects."""
+        config, asked = self._context.config, self._context.control.commands
+        commands: list[ObeyedCommand] = []
+        if self._next_seq == 0 and config.select:
+            commands += [ObeyedCommand(name=CommandName.SELECT, x=x, y=y) for x, y in config.select]
+        elif self._next_seq == 0 and config.select_auto:
+            commands.append(ObeyedCommand(name=CommandName.SELECT_AUTO, count=config.select_auto))
+        while asked:
+            command = asked.popleft()
+            fields = command.model_dump(include={"name", "x", "y", "sperm_id", "count"})
+            commands.append(ObeyedCommand(**fields))
+        return commands
+
+    @staticmethod
+    def _obey(tracker: Tracker, command: ObeyedCommand) -> ObeyedCommand | None:
+        """Carry a command out; return what was done, None where it says nothing that can be. Raises InputError."""
+        if command.name is CommandName.SELECT and command.x is not None and command.y is not None:
+            return command.model_copy(update={"sperm_id": tracker.select(command.x, command.y)})
+        if command.name is CommandName.SELECT_AUTO and command.count is not None:
+            tracker.select_auto(command.count)
+            return command
+        if command.name is CommandName.RELEASE and command.sperm_id is not None:
+            tracker.release(command.sperm_id)
+            return command
+        return None
 
 
 def _size(shape: tuple[int, ...]) -> str:
@@ -155,7 +170,7 @@ def _trace(message: Received) -> Trace:
 
 
 def _tracks_header(
-    result: FrameResult, trace: Trace, frame_seq: int, seq: int, window_frames: int, since: dict[int, int]
+    result: FrameResult, trace: Trace, frame_seq: int, seq: int, follower: Follower, since: dict[int, int]
 ) -> TracksHeader:
     tracks = [
         TrackInfo(
@@ -174,9 +189,10 @@ def _tracks_header(
         seq=seq,
         frame_seq=frame_seq,
         trace=trace,
-        window_frames=window_frames,
+        window_frames=follower.shape.frames,
         tracks=tracks,
         disturbance=result.disturbance,
+        obeyed=follower.obeyed,
     )
 
 

@@ -14,6 +14,7 @@ from station.messages import (
     GradesHeader,
     Header,
     ModelInfo,
+    ObeyedCommand,
     Percentiles,
     SourceInfo,
     StageName,
@@ -59,6 +60,7 @@ MESSAGES: dict[str, tuple[Header, list[list[int]] | None]] = {
                     sperm_id=4, x=0.0, y=9.0, state=TrackState.LOST, score=0.0, reason="left the frame", filled=0
                 ),
             ],
+            obeyed=[ObeyedCommand(name=CommandName.SELECT, x=1.0, y=2.0, sperm_id=3)],
         ),
         None,
     ),
