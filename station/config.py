@@ -55,6 +55,8 @@ class CameraSettings(Section):
     trigger_edge: Literal["rising", "falling"] = "rising"
     buffers: Annotated[int, Field(ge=2, le=1024)] = 32
     """Frames that the driver can hold while this process is kept from running."""
+    features: dict[str, bool | int | float | str] = {}
+    """Anything else the camera has, by its own (GenICam) name, set before the rest; a command is executed by true."""
 
 
 class SimulatedSettings(Section):

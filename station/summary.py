@@ -11,7 +11,7 @@ from typing import Any
 from station.clock import NS_PER_MS
 from station.dashboard_facts import cautions, without_time
 from station.errors import InputError
-from station.messages import Percentiles, SpermTally, StageName, StageStatus, TrackInfo
+from station.messages import Percentiles, SourceInfo, SpermTally, StageName, StageStatus, TrackInfo
 from station.snapshot import Snapshot
 
 NOTICE = "For research use only. Not for use in diagnostic procedures."
@@ -26,6 +26,7 @@ def summarise(snapshot: Snapshot, tracks: list[TrackInfo], *, ended: str, restar
         ended: Why the run ended, in a few words.
         restarts: How often a stage was started again.
 
+    ``frame_jitter_ms`` is how far the time between two exposures is from what the nominal rate says.
     A grade's ``age_ms`` is its exposure-to-grade time, ``frames_ago`` how many frames have been tracked since,
     ``standing`` what it is worth by what has become of the sperm since. All durations are in ms.
     """
@@ -48,6 +49,9 @@ def summarise(snapshot: Snapshot, tracks: list[TrackInfo], *, ended: str, restar
         "windows": {"replaced": _count(engine, "replaced"), "lost": _count(engine, "lost")},
         "grades": _count(engine, "grades"),
         "grades_sha256": engine.digest if engine else "",
+        "frame_interval_ms": _latency(capture, "frame_interval"),
+        "frame_jitter_ms": _latency(capture, "frame_jitter"),
+        "camera": source and source.settings and _camera(source, capture),
         "latency_ms": {
             "exposure_to_grade": _latency(engine, "exposure_to_grade"),
             "transport": _latency(engine, "transport"),
@@ -61,6 +65,12 @@ def summarise(snapshot: Snapshot, tracks: list[TrackInfo], *, ended: str, restar
             for sperm_id in sorted(tallies.keys() | newest.keys())
         ],
     }
+
+
+def _camera(source: SourceInfo, capture: StageStatus | None) -> dict[str, Any]:
+    """Return a camera's settings as it accepted them, its faults, and how well its clock is known."""
+    faults = {name: _count(capture, name) for name in ("incomplete", "overrun", "reconnects")}
+    return {"settings": source.settings, **faults, "clock_error_ms": _latency(capture, "camera_clock_error")["max"]}
 
 
 def _sperm(sperm_id: int, tally: SpermTally | None, track: TrackInfo | None, snapshot: Snapshot) -> dict[str, Any]:
