@@ -70,7 +70,13 @@ def summarise(snapshot: Snapshot, tracks: list[TrackInfo], *, ended: str, restar
 def _camera(source: SourceInfo, capture: StageStatus | None) -> dict[str, Any]:
     """Return a camera's settings as it accepted them, its faults, and how well its clock is known."""
     faults = {name: _count(capture, name) for name in ("incomplete", "overrun", "reconnects")}
-    return {"settings": source.settings, **faults, "clock_error_ms": _latency(capture, "camera_clock_error")["max"]}
+    lost = _count(capture, "lost_by_source")
+    return {
+        "settings": source.settings,
+        "lost": lost,
+        **faults,
+        "clock_error_ms": _latency(capture, "camera_clock_error")["max"],
+    }
 
 
 def _sperm(sperm_id: int, tally: SpermTally | None, track: TrackInfo | None, snapshot: Snapshot) -> dict[str, Any]:
