@@ -195,7 +195,7 @@ def test_progress_never_runs_ahead_of_the_bytes(tmp_path: Path) -> None:
         assert number - 1 <= progress.frames <= number
         path = tmp_path / f"{number}.mkv"
         path.write_bytes(sink.data[: progress.bytes])
-            with ChunkReader(path) as reader:
+        with ChunkReader(path) as reader:
             for earlier in range(progress.frames):
                 crc = zlib.crc32(shown[earlier].data)
                 assert reader.find(earlier * 20, HEIGHT, WIDTH, crc) is not None
