@@ -34,6 +34,7 @@ class Topic(StrEnum):
     GRADES = "grades"
     STATUS = "status"
     COMMAND = "command"
+    ACTION = "action"
     END = "end"
 
 
@@ -327,3 +328,13 @@ class Command(Header):
     """With SELECT_AUTO: how many more sperm to select by the automatic rule."""
     stride: Annotated[int, Field(ge=1)] | None = None
     """With START, to the tracker: every stride-th frame enters a window."""
+
+
+class ActionHeader(Header):
+    """What the operator did at the station, or what ended the run; for the record."""
+
+    t_ns: TimeNs
+    name: str
+    """"key k", "key a", "key q", "signal", "end of source", ..."""
+    details: str = ""
+    """What it led to, in a few words."""

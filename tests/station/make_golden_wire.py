@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from station.messages import (
+    ActionHeader,
     Command,
     CommandName,
     EndHeader,
@@ -98,6 +99,7 @@ MESSAGES: dict[str, tuple[Header, list[list[int]] | None]] = {
         None,
     ),
     "command": (Command(seq=0, name=CommandName.SELECT, x=320.0, y=240.0), None),
+    "action": (ActionHeader(seq=2, t_ns=3000, name="key k"), None),
 }
 
 
