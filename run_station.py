@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 import zmq
 
-from station.command_line import Options, parse_options
+from station.command_line import Options, comparison_options, parse_options
 from station.config import Config
 from station.endpoints import private_endpoints
 from station.errors import InputError, StageError, StationError
@@ -37,6 +37,8 @@ def main(argv: Sequence[str]) -> int:
     try:
         if argv[:1] == ["doctor"]:
             return diagnose(argv[1:])
+        if argv[:1] == ["compare"]:
+            argv = comparison_options(argv[1:])
         run(parse_options(argv))
     except InputError as error:
         print(f"rostfine: {error}", file=sys.stderr)
@@ -119,7 +121,7 @@ def attend(
         if stop.made:
             return "by a signal"
         keys = {key.lower() for key in keyboard.poll()}
-        if "a" in keys:
+        if "a" in keys and config.replay_of is None:  # a replay repeats what was selected then
             supervisor.replace_lost(watch.current, len(config.select) or config.select_auto)
         if "q" in keys:
             return "by the key q"

@@ -34,6 +34,10 @@ class Frame:
     exposure_us: float | None = None
     """Exposure of this very frame, and its gain, where the camera sends them along with the pixels."""
     gain: float | None = None
+    seq: int | None = None
+    """Number that the frame had when it was recorded (a replay); else None, and the capture stage counts."""
+    dropped_before: int = 0
+    """Recorded frames just before this one that are left out because the tracker had dropped them."""
 
 
 class Pending(Enum):

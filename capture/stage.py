@@ -35,23 +35,30 @@ def run(context: StageContext) -> None:
         if not context.wait_for(CommandName.START) or not frames.wait_for_reader(context.carry_on):
             return
         control.report(StageState.RUNNING)
-        pace = Pace(live=not context.lossless, interval_ns=round(NS_PER_S / source.info.fps))
-        end_ns = math.inf if config.duration_s is None else config.duration_s * NS_PER_S
+        live = config.speed == "live"
+        pace = Pace(live=live, interval_ns=round(NS_PER_S / source.info.fps))
+        longest_ns = math.inf if config.duration_s is None else config.duration_s * NS_PER_S
+        first_ns: int | None = None
         while context.carry_on():
             frame = source.read()
             _account_for(source, control.account)
             if frame is Pending.NOTHING_YET:
                 continue
-            if frame is None or frame.t_source_ns >= end_ns:
+            if frame is None:
+                break
+            first_ns = frame.t_source_ns if first_ns is None else first_ns
+            if frame.t_source_ns - first_ns >= longest_ns:
                 break
             t_exposure_ns = pace.wait(frame, context)
+            if frame.seq is not None:
+                frames.skip_to(frame.seq)
             header = _header(frame, frames.next_seq, t_exposure_ns)
             if control.stopped or not frames.send(header, frame.pixels, context.carry_on):
                 break
-            counters["captured"] += 1
+            counters["captured"] += 1 + frame.dropped_before
             counters["lost_by_source"] += frame.lost_before
             counters["late"] += pace.is_late(header)
-            if not context.lossless:
+            if live:
                 evenness.note(header)
         context.finish(frames)
 

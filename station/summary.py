@@ -46,6 +46,7 @@ def summarise(snapshot: Snapshot, tracks: list[TrackInfo], *, ended: str, restar
             "tracked": _count(tracker, "tracked"),
             "dropped": _count(tracker, "dropped") + _count(capture, "lost_by_source"),
         },
+        "replay": _replay(tracker, engine),
         "windows": {"replaced": _count(engine, "replaced"), "lost": _count(engine, "lost")},
         "grades": _count(engine, "grades"),
         "grades_sha256": engine.digest if engine else "",
@@ -64,6 +65,20 @@ def summarise(snapshot: Snapshot, tracks: list[TrackInfo], *, ended: str, restar
             _sperm(sperm_id, tallies.get(sperm_id), newest.get(sperm_id), snapshot)
             for sperm_id in sorted(tallies.keys() | newest.keys())
         ],
+    }
+
+
+def _replay(tracker: StageStatus | None, engine: StageStatus | None) -> dict[str, int] | None:
+    """Return how far a replay came out as it was recorded; None where the run was no replay.
+
+    ``windows_missing`` were graded then and did not come out; ``windows_left_out`` were not graded then.
+    """
+    if tracker is None or "tracks_as_recorded" not in tracker.counters:
+        return None
+    return {
+        **{name: _count(tracker, name) for name in ("tracks_as_recorded", "tracks_differ")},
+        **{name: _count(engine, name) for name in ("grades_as_recorded", "grades_differ", "windows_missing")},
+        "windows_left_out": _count(engine, "left_out"),
     }
 
 

@@ -82,7 +82,7 @@ class Watch:
             window_fps=self._window_fps(supervisor),
             drops=self._losses(supervisor),
             notices=tuple(self._notices(supervisor)),
-            keys=("q quit", "a replace lost"),
+            keys=("q quit", "a replace lost") if self._config.replay_of is None else ("q quit",),
         )
 
     def overtime(self, supervisor: Supervisor) -> bool:
