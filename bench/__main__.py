@@ -9,6 +9,7 @@ from station.errors import StationError
 BENCHES = {
     "capture": "frames of an emulated camera: losses, evenness, faults",
     "camera": "the whole station on an emulated camera: losses, evenness, faults, return",
+    "fuzz": "damaged video, TIFF and session files: what becomes of each",
     "tracking": "follow sperm in a video and score it; time per frame and per sperm",
     "engine": "time from a window to its grades",
 }
