@@ -45,7 +45,7 @@ def run(context: StageContext) -> None:
         waiting = control.account.latency["tracker_waiting"] = LatencyRecorder()
         control.report(StageState.READY)
         start = context.wait_for(CommandName.START)
-        if start is None or not windows.wait_for_reader(context.carry_on):
+        if start is None or not windows.wait_for_readers(start.readers or 1, context.carry_on):
             return
         control.report(StageState.RUNNING)
         follower = Follower(context, stride=start.stride or 1)
@@ -70,7 +70,7 @@ def run(context: StageContext) -> None:
                 if not windows.send(header, pixels, context.carry_on):
                     break
             latency.add(ms_between(t_work_ns, now_ns()))
-        context.finish(windows)
+        context.finish(windows, tracks)
 
 
 class Follower:
