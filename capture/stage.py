@@ -32,7 +32,8 @@ def run(context: StageContext) -> None:
         counters = control.account.counters = {"captured": 0, "lost_by_source": 0, "late": 0}
         evenness = Evenness(control.account, source.info.fps)
         control.report(StageState.READY)
-        if not context.wait_for(CommandName.START) or not frames.wait_for_reader(context.carry_on):
+        start = context.wait_for(CommandName.START)
+        if start is None or not frames.wait_for_readers(start.readers or 1, context.carry_on):
             return
         control.report(StageState.RUNNING)
         live = config.speed == "live"

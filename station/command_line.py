@@ -28,9 +28,12 @@ examples:
   python run_station.py --source basler:SERIAL                 a Basler camera (needs the extra basler)
   python run_station.py --source replay:SESSION                a recorded session again, at its own pace
   python run_station.py compare SESSION --model DIR            a recorded session's grades beside another model's
+  python run_station.py verify SESSION                         check a recorded session; exit code 1: not as recorded
+  python run_station.py tables SESSION                         write the tables of a session that was cut off
   python run_station.py doctor                                 check this machine and its cameras; exit code 1: unfit
 
-while it runs:  q quits, as do Ctrl-C and SIGTERM; a releases the lost sperm and selects others by the automatic rule
+while it runs:  q quits, as do Ctrl-C and SIGTERM; a releases the lost sperm and selects others by the automatic rule;
+                k keeps the last 30 s
 exit code:      0 ended as asked   1 a stage died or hung   2 something that was given cannot be used
 """
 
@@ -68,6 +71,10 @@ def parse_options(argv: Sequence[str]) -> Options:
         data["speed"] = arguments.speed
     if arguments.duration is not None:
         data["duration_s"] = arguments.duration
+    if arguments.session is not None:
+        data["record"]["folder"] = arguments.session
+    if arguments.record is not None:
+        data["record"]["mode"] = arguments.record
     if arguments.select:
         data.update(parse_selection(arguments.select))
     if arguments.comparison is not None:
@@ -88,6 +95,8 @@ def _replayed(config: Config, arguments: argparse.Namespace) -> Config:
 
     if arguments.select:
         raise InputError("--select: a replay repeats what was selected in the recording; leave it out")
+    if arguments.record is None:  # it is there already
+        config = config.model_copy(update={"record": config.record.model_copy(update={"mode": "off"})})
     return as_recorded(config)
 
 
@@ -178,6 +187,18 @@ def _parser() -> argparse.ArgumentParser:
         "the recorded one that is done in any case",
     )
     add("--duration", type=float, metavar="S", help="end after S seconds of the source's time")
+    add(
+        "--session",
+        metavar="DIR",
+        help="folder that holds the recorded sessions, a new one for each run (default: in the user's data folder)",
+    )
+    add(
+        "--record",
+        metavar="all|keep|off",
+        help="all (default): every frame; keep: numbers always, frames only where the key k saves the last seconds; "
+        "off: nothing",
+    )
+    add("--no-record", action="store_const", const="off", dest="record", help="the same as --record off")
     add("--headless", action="store_true", help="no dashboard; a few lines on standard output instead")
     add("--summary", type=Path, metavar="FILE", help="write one JSON document about the run to FILE at its end")
     if sys.version_info >= (3, 14):

@@ -115,6 +115,31 @@ class ReplaySettings(Section):
     """CSV file for the recorded grades beside the new ones; "": one in the current folder if the model is another."""
 
 
+class RecordSettings(Section):
+    """[record] The flight recorder."""
+
+    mode: Literal["all", "keep", "off"] = "all"
+    """"all": every frame; "keep": numbers always, frames only where the key k saves the look-back; "off": nothing."""
+    folder: str | None = None
+    """Holds the session folders; None: the user's data folder (``station.session.place``)."""
+    codec: Literal["auto", "ffv1", "raw"] = "auto"
+    """"auto": FFV1 where this machine can afford it at the source's frame rate, else uncompressed. Both lossless."""
+    look_back_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    """What the key k keeps: so many seconds before it was pressed."""
+    look_back_mb: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    """Memory that the look-back may take with mode "keep"; when it is used up, it reaches back less far."""
+    chunk_s: Annotated[float, Field(ge=1, le=3600)] = 60.0
+    """A new video file begins after so much source time,"""
+    chunk_mb: Annotated[int, Field(ge=1, le=100_000)] = 256
+    """or this size."""
+    queue_mb: Annotated[int, Field(ge=16, le=1_000_000)] = 512
+    """Frames that may wait for the recorder; when it is full the oldest are lost to the record, counted and shown."""
+    reserve_mb: Annotated[int, Field(ge=0, le=100_000_000)] = 1000
+    """Recording stops when less than this is free on the disk."""
+    max_session_mb: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
+    """Recording stops when a session has this size."""
+
+
 class DashboardSettings(Section):
     """[dashboard] The terminal."""
 
@@ -131,6 +156,7 @@ class Config(Section):
     window: WindowSettings = WindowSettings()
     engine: EngineSettings = EngineSettings()
     replay: ReplaySettings = ReplaySettings()
+    record: RecordSettings = RecordSettings()
     dashboard: DashboardSettings = DashboardSettings()
     select: tuple[tuple[float, float], ...] = ()
     """Points (x, y) in px of the first frame at which sperm are selected."""

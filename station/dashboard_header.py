@@ -18,7 +18,7 @@ from station.dashboard_facts import (
     source_slow,
 )
 from station.dashboard_text import NOT_AVAILABLE, Glyphs, clock, fit, flow, shorten
-from station.messages import Percentiles, StageName
+from station.messages import PIPELINE, Percentiles, RecordingInfo, StageName
 from station.snapshot import Snapshot
 
 DEMONSTRATION = "DEMONSTRATION trained on simulated clips: grades mean nothing about real sperm"
@@ -66,9 +66,9 @@ def model_line(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Text:
 
 def stage_lines(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:
     """Return the row of processes: two lines, one column for each."""
-    cell = width // len(StageName)
+    cell = width // len(PIPELINE)
     upper, lower = Text(), Text()
-    for name in StageName:
+    for name in PIPELINE:
         found = condition(snapshot, name)
         sign, style = _sign(found, glyphs)
         word = found.value.upper() if found in (StageCondition.FAILED, StageCondition.NO_PROGRESS) else found.value
@@ -82,6 +82,42 @@ def drop_lines(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:
     """Return what each link has lost so far."""
     items = [f"{glyphs.clean(name)} {count}" for name, count in snapshot.drops.items()]
     return flow(f"{'Dropped':{LABEL}}", items or [NOT_AVAILABLE], width, glyphs)
+
+
+def recording_line(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Text:
+    """Return whether this run is recorded, how much of it there is, and for how long there is room."""
+    if StageName.RECORDER not in snapshot.stages:
+        return _labelled("Record", "off", ", nothing is recorded", 3, width, glyphs)
+    recording = snapshot.recording
+    if recording is None:
+        word = "STOPPED" if condition(snapshot, StageName.RECORDER) is StageCondition.FAILED else "N/A, not begun yet"
+        return _labelled("Record", word, "", 20, width, glyphs)
+    if recording.stopped or condition(snapshot, StageName.RECORDER) is StageCondition.FAILED:
+        name = f"{glyphs.alarm} STOPPED"
+    elif recording.mode == "keep":
+        name = f"{glyphs.idle} only what is kept"
+    else:
+        name = f"{glyphs.running} every frame"
+    facts = f"  {recording.frames} frames, {recording.lost} lost, {recording.size_bytes / 1e6:.1f} MB {recording.codec}"
+    if recording.look_back_s is not None:
+        facts += f"  k keeps {recording.look_back_s:.0f} s"
+    if recording.kept:
+        facts += f"  kept {recording.kept}"
+    if recording.left_s is not None and not recording.stopped:
+        facts += f"  room {room(recording.left_s)}"
+    return _labelled("Record", name, f"{facts}  {session_name(recording)}", 12, width, glyphs)
+
+
+def room(seconds: float) -> str:
+    """Return how long the disk will do, in the unit that people can picture."""
+    if seconds >= 100 * 3600:
+        return "> 100 h"
+    return f"{seconds / 3600:.0f} h" if seconds >= 5 * 3600 else f"{seconds / 60:.0f} min"
+
+
+def session_name(recording: RecordingInfo) -> str:
+    """Return the last part of the session's folder."""
+    return recording.folder.replace("\\", "/").rpartition("/")[2]
 
 
 def latency_lines(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:

@@ -218,6 +218,12 @@ class StageName(StrEnum):
     CAPTURE = "capture"
     TRACKER = "tracker"
     ENGINE = "engine"
+    RECORDER = "recorder"
+    """Beside the others: it only listens, and they go on without it."""
+
+
+PIPELINE: Final = (StageName.CAPTURE, StageName.TRACKER, StageName.ENGINE)
+"""The stages that a frame passes on its way to a grade."""
 
 
 class StageState(StrEnum):
@@ -275,6 +281,34 @@ class ModelInfo(BaseModel):
     fps: float | None = None
 
 
+class RecordingInfo(BaseModel):
+    """How the recording of this run is doing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    folder: str
+    """Of the session."""
+    mode: Literal["all", "keep"]
+    codec: str
+    frames: Count = 0
+    """In the record."""
+    lost: Count = 0
+    """Frames that are missing in the record."""
+    size_bytes: Count = 0
+    left_s: float | None = None
+    """Until the disk is full or a limit reached, at the present rate; None while that is not known."""
+    look_back_s: float | None = None
+    """How far back "keep" reaches now."""
+    kept: Count = 0
+    """How often it was asked for."""
+    stopped: str = ""
+    """Why recording stopped before the run; empty while it goes on."""
+    complete: bool = False
+    """True once the session was ended in good order."""
+    chain: str = ""
+    """The newest value of the log's hash chain: whoever notes it can tell later that nothing was changed."""
+
+
 class SpermTally(BaseModel):
     """What the engine has published for one sperm."""
 
@@ -312,6 +346,7 @@ class StageStatus(Header):
     """What people should know while it runs: "source scale unknown"."""
     source: SourceInfo | None = None
     model: ModelInfo | None = None
+    recording: RecordingInfo | None = None
     sperm: list[SpermTally] = []
     digest: str = ""
     """Engine: SHA-256 over all grades published so far, to compare runs bit for bit."""
@@ -327,7 +362,12 @@ class Command(Header):
     count: Annotated[int, Field(ge=1)] | None = None
     """With SELECT_AUTO: how many more sperm to select by the automatic rule."""
     stride: Annotated[int, Field(ge=1)] | None = None
-    """With START, to the tracker: every stride-th frame enters a window."""
+    """With START, to tracker and recorder: every stride-th frame enters a window."""
+    readers: Annotated[int, Field(ge=1)] | None = None
+    """With START: how many readers the stage's link has; nothing is sent before all are there."""
+    source: SourceInfo | None = None
+    model: ModelInfo | None = None
+    """With START, to the recorder: what the others have opened."""
 
 
 class ActionHeader(Header):

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from station.clock import NS_PER_MS
-from station.dashboard_facts import cautions, without_time
+from station.dashboard_facts import cautions, recording_alarms, without_time
 from station.errors import InputError
-from station.messages import Percentiles, SourceInfo, SpermTally, StageName, StageStatus, TrackInfo
+from station.messages import PIPELINE, Percentiles, SourceInfo, SpermTally, StageName, StageStatus, TrackInfo
 from station.snapshot import Snapshot
 
 NOTICE = "For research use only. Not for use in diagnostic procedures."
@@ -30,14 +30,14 @@ def summarise(snapshot: Snapshot, tracks: list[TrackInfo], *, ended: str, restar
     A grade's ``age_ms`` is its exposure-to-grade time, ``frames_ago`` how many frames have been tracked since,
     ``standing`` what it is worth by what has become of the sperm since. All durations are in ms.
     """
-    capture, tracker, engine = (snapshot.stage(stage).status for stage in StageName)
+    capture, tracker, engine = (snapshot.stage(stage).status for stage in PIPELINE)
     source, model = snapshot.source, snapshot.model
     tallies = {tally.sperm_id: tally for tally in engine.sperm} if engine else {}
     newest = {track.sperm_id: track for track in tracks}
     return {
         "notice": NOTICE,
         "ended": ended,
-        "cautions": cautions(snapshot),
+        "cautions": [*recording_alarms(snapshot), *cautions(snapshot)],
         "source": source and source.name,
         "runtime": model and model.runtime,
         "model": model and {"name": model.name, "sha256": model.sha256, "demonstration": model.demonstration},
@@ -60,6 +60,7 @@ def summarise(snapshot: Snapshot, tracks: list[TrackInfo], *, ended: str, restar
             "waiting": _latency(engine, "waiting"),
             "engine": _latency(engine, "engine"),
         },
+        "recording": _recording(snapshot),
         "restarts": restarts,
         "sperm": [
             _sperm(sperm_id, tallies.get(sperm_id), newest.get(sperm_id), snapshot)
@@ -113,6 +114,15 @@ def _sperm(sperm_id: int, tally: SpermTally | None, track: TrackInfo | None, sna
             "standing": without_time(track, last, tracks.window_frames) if track and tracks else None,
         },
     }
+
+
+def _recording(snapshot: Snapshot) -> dict[str, Any] | None:
+    """Return how the recording went; null where nothing was to be recorded or it never began."""
+    recording = snapshot.recording
+    if recording is None:
+        return None
+    died = snapshot.stage(StageName.RECORDER).died
+    return recording.model_dump(exclude={"left_s", "look_back_s"}) | {"stopped": recording.stopped or died}
 
 
 class SummaryFile:

@@ -47,7 +47,7 @@ def run(context: StageContext) -> None:
         waiting = control.account.latency["tracker_waiting"] = LatencyRecorder()
         control.report(StageState.READY)
         start = context.wait_for(CommandName.START)
-        if start is None or not windows.wait_for_reader(context.carry_on):
+        if start is None or not windows.wait_for_readers(start.readers or 1, context.carry_on):
             return
         control.report(StageState.RUNNING)
         record = recorded_tracks(context)
@@ -76,7 +76,7 @@ def run(context: StageContext) -> None:
                 if not windows.send(message_header, pixels, context.carry_on):
                     break
             latency.add(ms_between(t_work_ns, now_ns()))
-        context.finish(windows)
+        context.finish(windows, tracks)
 
 
 class Follower:

@@ -43,14 +43,6 @@ class Sink(Protocol):
         """Drop what was written behind the first ``size`` bytes."""
         ...
 
-    def sync(self) -> None:
-        """Have everything on the disk itself when this returns."""
-        ...
-
-    def close(self) -> None:
-        """Nothing more comes; may be called more than once."""
-        ...
-
 
 class FileSink:
     """A new file, written without a buffer of its own."""
@@ -59,7 +51,7 @@ class FileSink:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
         self._closed = False
 
-    def write(self, data: bytes) -> int:
+    def write(self, data: bytes | memoryview) -> int:
         """Write everything. Raises OSError."""
         view = memoryview(data)
         while view:
@@ -99,12 +91,6 @@ class MemorySink:
     def cut(self, size: int) -> None:
         """Shorten."""
         del self.data[size:]
-
-    def sync(self) -> None:
-        """Nothing to wait for."""
-
-    def close(self) -> None:
-        """Nothing to close."""
 
 
 class _Funnel:
@@ -190,7 +176,7 @@ class ChunkWriter:
         self._added += 1
 
     def close(self) -> Progress:
-        """Write what FFmpeg still holds and close the sink; return what the chunk consists of in the end."""
+        """Write what FFmpeg still holds; return what the chunk consists of in the end. The sink is the caller's."""
         if self._closed:
             return self._good
         self._closed = True
@@ -205,7 +191,6 @@ class ChunkWriter:
             self._funnel.error = self._funnel.error or OSError("closed")  # what FFmpeg flushes later goes nowhere
             with contextlib.suppress(av.FFmpegError):
                 self._container.close()
-            self._funnel.sink.close()
         return self._good
 
     def _check(self) -> None:

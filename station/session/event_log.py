@@ -54,14 +54,14 @@ class EventLog:
         """How much has been written."""
         return self._bytes
 
-    def append(self, record: Record, t_ns: int | None = None) -> int:
-        """Write one event, of now unless ``t_ns`` (station clock) says otherwise; return its number.
+    def append(self, record: Record) -> tuple[int, int]:
+        """Write one event of now; return its number and its time on the station clock, ns.
 
         On OSError the log is as it was before.
         """
-        stamp = now_ns() if t_ns is None else t_ns
+        t_ns = now_ns()
         kind = KIND_OF[type(record)]
-        body = f'{{"n":{self._next},"t_ns":{stamp},"kind":"{kind}","data":{record.model_dump_json()}'.encode()
+        body = f'{{"n":{self._next},"t_ns":{t_ns},"kind":"{kind}","data":{record.model_dump_json()}'.encode()
         chain = chained(self._chain, body)
         line = body + f',"chain":"{chain}"}}\n'.encode("ascii")
         try:
@@ -75,7 +75,7 @@ class EventLog:
         self._bytes += len(line)
         self._chain = chain
         self._next += 1
-        return self._next - 1
+        return self._next - 1, t_ns
 
     def sync(self) -> None:
         """Have everything on the disk itself when this returns."""

@@ -33,6 +33,16 @@ class SessionState(StrEnum):
     COMPLETE = "complete"
 
 
+class Standing(StrEnum):
+    """How a session ended."""
+
+    COMPLETE = "complete"
+    STOPPED = "stopped"
+    """Recording ended before the run, in good order: the disk was full, or a limit reached."""
+    CUT_OFF = "cut off"
+    """The recorder had no chance to end it: killed, power lost."""
+
+
 class Head(BaseModel):
     """One event of the log and the chain up to it."""
 

@@ -9,7 +9,6 @@ that are not as they were written are left out and listed. Whether a session is 
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +16,8 @@ from numpy.typing import NDArray
 
 from station.errors import SessionError
 from station.session.event_log import Event, Fault, Torn, read_log
-from station.session.layout import LOG, Manifest, read_manifest
+from station.session.layout import LOG, Manifest, Standing, read_manifest
 from station.session.records import EndRecord, FrameRecord, OpenedRecord, StartRecord, StopRecord
-
-
-class Standing(StrEnum):
-    """How a session ended."""
-
-    COMPLETE = "complete"
-    STOPPED = "stopped"
-    """Recording ended before the run, in good order: the disk was full, or a limit reached."""
-    CUT_OFF = "cut off"
-    """The recorder had no chance to end it: killed, power lost."""
 
 
 @dataclass(frozen=True, slots=True)

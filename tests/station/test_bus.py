@@ -45,7 +45,7 @@ def test_frames_arrive_whole_and_in_order(context: Context, tmp_path: Path, loss
         Receiver(context, endpoint, Fifo(None), lossless=lossless) as receiver,
         Publisher(context, endpoint, lossless=lossless) as publisher,
     ):
-        assert publisher.wait_for_reader(forever)
+        assert publisher.wait_for_readers(1, forever)
         got: list[Received | None] = []
         for seq in range(50):
             pixels = np.full((2, 3), seq, np.uint8)
@@ -73,7 +73,7 @@ def test_live_sender_never_waits_and_every_loss_is_counted(context: Context, tmp
         slow.linger = 0
         slow.subscribe(b"")
         slow.connect(endpoint)
-        assert publisher.wait_for_reader(forever)
+        assert publisher.wait_for_readers(1, forever)
         pixels = np.zeros((256, 256), np.uint8)
         header = frame(0).model_copy(update={"height": 256, "width": 256})
         start = time.monotonic()
@@ -87,7 +87,7 @@ def test_live_sender_never_waits_and_every_loss_is_counted(context: Context, tmp
 def test_policy_and_holes_are_counted_apart(context: Context, tmp_path: Path) -> None:
     endpoint = f"ipc://{tmp_path}/link"
     with Receiver(context, endpoint, Fifo(4)) as receiver, Publisher(context, endpoint) as publisher:
-        assert publisher.wait_for_reader(forever)
+        assert publisher.wait_for_readers(1, forever)
         pixels = np.zeros((2, 3), np.uint8)
         for seq in [0, 1, 2, 3, 4, 5, 9]:
             publisher.send(frame(seq), pixels)
@@ -100,7 +100,7 @@ def test_policy_and_holes_are_counted_apart(context: Context, tmp_path: Path) ->
 def test_first_message_lost_counts_too(context: Context, tmp_path: Path) -> None:
     endpoint = f"ipc://{tmp_path}/link"
     with Receiver(context, endpoint, Fifo(4)) as receiver, Publisher(context, endpoint) as publisher:
-        assert publisher.wait_for_reader(forever)
+        assert publisher.wait_for_readers(1, forever)
         publisher.send(frame(2), np.zeros((2, 3), np.uint8))
         assert receiver.receive(2.0) is not None
         assert receiver.lost == 2
@@ -129,7 +129,7 @@ def test_lossless_sender_waits_for_the_reader(context: Context, tmp_path: Path) 
         Receiver(context, endpoint, Fifo(None), lossless=True) as receiver,
         Publisher(context, endpoint, lossless=True) as publisher,
     ):
-        assert publisher.wait_for_reader(forever)
+        assert publisher.wait_for_readers(1, forever)
 
         def send_all() -> None:
             for seq in range(count):
@@ -150,7 +150,7 @@ def test_lossless_sender_gives_up_when_told(context: Context, tmp_path: Path) ->
         Receiver(context, endpoint, Fifo(None), lossless=True),
         Publisher(context, endpoint, lossless=True) as publisher,
     ):
-        assert publisher.wait_for_reader(forever)
+        assert publisher.wait_for_readers(1, forever)
         pixels = np.zeros((1000, 1000), np.uint8)
         header = frame(0).model_copy(update={"height": 1000, "width": 1000})
         asked = 0
@@ -185,6 +185,6 @@ def test_long_temporary_paths_fall_back_to_tcp(
             Receiver(context, endpoints.frames, Fifo(4)) as receiver,
             Publisher(context, endpoints.frames) as publisher,
         ):
-            assert publisher.wait_for_reader(forever)
+            assert publisher.wait_for_readers(1, forever)
             publisher.send(frame(0), np.zeros((2, 3), np.uint8))
             assert receiver.receive(2.0) is not None

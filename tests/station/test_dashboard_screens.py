@@ -16,6 +16,7 @@ from rich.console import Console
 from station.clock import NS_PER_MS, NS_PER_S
 from station.dashboard import render
 from station.messages import (
+    PIPELINE,
     GradeInfo,
     ModelInfo,
     Percentiles,
@@ -104,7 +105,7 @@ def tracks(*items: TrackInfo, disturbance: str = "", age_ms: int = 60) -> Tracks
 RUNNING = Snapshot(
     now_ns=NOW_NS,
     elapsed_s=83.4,
-    stages={name: view(name) for name in StageName},
+    stages={name: view(name) for name in PIPELINE},
     tracks=tracks(
         track(3),
         track(1),

@@ -16,11 +16,11 @@ from station.clock import NS_PER_S, now_ns
 from station.config import Config
 from station.endpoints import private_endpoints
 from station.errors import InputError, StageError
-from station.messages import StageName, StageState, TrackInfo, TrackState
+from station.messages import PIPELINE, StageName, StageState, TrackInfo, TrackState
 from station.supervisor import Supervisor
 
 STAGES = "tests.station.stages"
-PATIENT = dict.fromkeys(StageName, f"{STAGES}.patient")
+PATIENT = dict.fromkeys(PIPELINE, f"{STAGES}.patient")
 Context = zmq.Context[zmq.Socket[bytes]]
 
 
@@ -95,11 +95,11 @@ def test_silence_while_the_supervisor_itself_was_suspended_does_not_count(
     """Ctrl-Z and fg, or a closed lid: nobody made progress, and nobody is to blame."""
     with private_endpoints() as endpoints, Supervisor(context, Config(), endpoints, PATIENT) as supervisor:
         attend(supervisor, lambda: len(supervisor.statuses) == 3)
-        supervisor.progressed_ns = {stage: now_ns() - 10 * NS_PER_S for stage in StageName}
+        supervisor.progressed_ns = {stage: now_ns() - 10 * NS_PER_S for stage in PIPELINE}
         supervisor._polled_ns = now_ns() - 10 * NS_PER_S
         monkeypatch.setattr(supervisor._centre, "poll", lambda _timeout_s: [])
         supervisor.poll(0.0)
-        supervisor.progressed_ns = {stage: now_ns() - 10 * NS_PER_S for stage in StageName}
+        supervisor.progressed_ns = {stage: now_ns() - 10 * NS_PER_S for stage in PIPELINE}
         with pytest.raises(StageError, match="hangs"):
             supervisor.poll(0.0)
 
@@ -109,11 +109,11 @@ def test_a_killed_supervisor_leaves_nothing_running(tmp_path: Path) -> None:
 import time, zmq
 from station.config import Config
 from station.endpoints import private_endpoints
-from station.messages import StageName
+from station.messages import PIPELINE, StageName
 from station.supervisor import Supervisor
 if __name__ == "__main__":
     with private_endpoints() as endpoints, zmq.Context() as context:
-        modules = {{stage: "{STAGES}.patient" for stage in StageName}}
+        modules = {{stage: "{STAGES}.patient" for stage in PIPELINE}}
         with Supervisor(context, Config(), endpoints, modules) as supervisor:
             while len([s for s in supervisor.statuses.values() if s.state == "running"]) < 3:
                 supervisor.poll(0.02)

@@ -42,12 +42,14 @@ def write_chunk(
     log: EventLog, folder: Path, number: int, frames: Sequence[tuple[FrameHeader, NDArray[np.uint8]]], codec: str
 ) -> None:
     file = chunk_name(number)
-    writer = ChunkWriter(FileSink(folder / file), codec, WIDTH, HEIGHT)
+    sink = FileSink(folder / file)
+    writer = ChunkWriter(sink, codec, WIDTH, HEIGHT)
     for index, (head, pixels) in enumerate(frames):
         pts_ms = (head.t_source_ns - frames[0][0].t_source_ns) // 1_000_000
         writer.add(pixels, pts_ms)
         log.append(FrameRecord(header=head, file=file, index=index, pts_ms=pts_ms, crc32=zlib.crc32(pixels.data)))
     done = writer.close()
+    sink.close()
     log.append(
         ChunkRecord(
             file=file, codec=codec, frames=done.frames, bytes=done.bytes, sha256=done.sha256, closed=True
