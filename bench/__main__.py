@@ -9,6 +9,7 @@ from station.errors import StationError
 BENCHES = {
     "capture": "frames of an emulated camera: losses, evenness, faults",
     "tracking": "follow sperm in a video and score it; time per frame and per sperm",
+    "record": "the whole station with and without its recorder: frames missing, latency",
     "engine": "time from a window to its grades",
 }
 
