@@ -54,13 +54,17 @@ def run(args: argparse.Namespace) -> int:
             for recorded in (False, True):
                 summary = _station(args, folder, recorded=recorded)
                 latency = summary["latency_ms"]["exposure_to_grade"]
-                p50[recorded].append(latency["p50"])
-                p95[recorded].append(latency["p95"])
+                if latency["p95"] is not None:
+                    p50[recorded].append(latency["p50"])
+                    p95[recorded].append(latency["p95"])
                 label = f"turn {turn + 1}, {'recorded' if recorded else 'not recorded'}"
                 _note(report, label, summary)
                 if recorded:
                     good &= _record(report, label, summary, args.seconds)
     for name, values in (("p50", p50), ("p95", p95)):
+        if not values[False] or not values[True]:
+            report.figure(f"exposure to grade {name}, ratio", None, note="no grades to compare")
+            continue
         without, with_recorder = (statistics.median(values[recorded]) for recorded in (False, True))
         report.figure(f"exposure to grade {name}, not recorded", without, "ms", "median of the turns")
         report.figure(f"exposure to grade {name}, recorded", with_recorder, "ms", "median of the turns")
@@ -71,7 +75,9 @@ def run(args: argparse.Namespace) -> int:
 
 def _note(report: Report, label: str, summary: dict[str, Any]) -> None:
     frames, latency = summary["frames"], summary["latency_ms"]["exposure_to_grade"]
-    report.figure(f"{label}: exposure to grade p95", latency["p95"], "ms", f"p50 {latency['p50']:.0f} ms")
+    report.figure(f"{label}: exposure to grade p95", latency["p95"], "ms", f"p50 {latency['p50'] or 0:.0f} ms")
+    tracker = summary["latency_ms"]["tracker"]
+    report.figure(f"{label}: tracker p95", tracker["p95"], "ms", f"p50 {tracker['p50'] or 0:.1f} ms")
     report.figure(f"{label}: grades", summary["grades"])
     note = f"{frames['captured']} captured, {frames['tracked']} tracked"
     report.figure(f"{label}: frames dropped before the tracker", frames["dropped"], note=note)
