@@ -105,7 +105,7 @@ def recording_line(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Text:
         facts += f"  kept {recording.kept}"
     if recording.left_s is not None and not recording.stopped:
         facts += f"  room {room(recording.left_s)}"
-    return _labelled("Record", name, f"{facts}  {session_name(recording)}", 12, width, glyphs)
+    return _labelled("Record", name, f"{facts}  {session_name(recording)}", 19, width, glyphs)
 
 
 def room(seconds: float) -> str:

@@ -88,10 +88,10 @@ def _recording_lines(recording: dict[str, Any] | None) -> list[str]:
     """Return where the recording is, whole or not, and the value to note against later changes."""
     if recording is None:
         return []
-    if recording["complete"]:
-        state = "complete"
+    if recording["stopped"]:
+        state = "ENDED EARLY"
     else:
-        state = "ENDED EARLY" if recording["stopped"] else "NOT ENDED in good order"
+        state = "complete" if recording["complete"] else "NOT ENDED in good order"
     lost, size = recording["lost"] or "none", recording["size_bytes"] / 1e6
     lines = [
         f"record  {state}: {recording['frames']} frames, {lost} missing, {size:.1f} MB {recording['codec']}",

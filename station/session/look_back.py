@@ -66,7 +66,8 @@ class LookBack:
         newest = self._segments[-1]
         newest.chunk.add(header, pixels)
         newest.last = header
-        while self._closed and self._segments[0].last.t_exposure_ns < header.t_exposure_ns - self._seconds * NS_PER_S:
+        reach_ns = header.t_exposure_ns - self._seconds * NS_PER_S
+        while len(self._segments) > 1 and self._segments[1].chunk.first.t_exposure_ns <= reach_ns:
             self._drop_oldest()
         while self._closed and self.bytes > self._limit_bytes:
             self.short_of_memory = True

@@ -1,9 +1,11 @@
 """Lets a process stand back behind those that must not wait."""
 
+import contextlib
 import os
 import sys
 
 STEP = 5
+"""Of niceness: enough that tracker and network come first, little enough that a busy machine still records."""
 
 
 def stand_back() -> None:
@@ -16,3 +18,6 @@ def stand_back() -> None:
         kernel.SetPriorityClass(kernel.GetCurrentProcess(), below_normal)
     else:
         os.nice(STEP)
+        if hasattr(os, "SCHED_BATCH"):  # Linux: waking up never interrupts another process
+            with contextlib.suppress(OSError):
+                os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))

@@ -45,6 +45,7 @@ class Recording:
         self._settings = settings
         self._start = start
         self._codec = CodecChoice("ffv1", 1, "")
+        self._used: list[str] = []
         self._disk = DiskThread()
         self._spare = folder / SPARE
         self._spare.write_bytes(bytes(SPARE_BYTES))
@@ -73,8 +74,8 @@ class Recording:
 
     @property
     def codec(self) -> str:
-        """What frames are coded with now."""
-        return self._codec.name
+        """What frames were coded with, in the order of first use; the first may be all there is."""
+        return ", ".join(self._used)
 
     def use(self, codec: CodecChoice) -> None:
         """Code frames like this from the next one on."""
@@ -83,6 +84,8 @@ class Recording:
             self.look_back = LookBack(settings.look_back_s, settings.look_back_mb * 1_000_000, codec.threads)
         self._row.threads = codec.threads
         self._codec = codec
+        if codec.name not in self._used:
+            self._used.append(codec.name)
 
     def event(self, record: Record) -> None:
         """Write one event of now."""

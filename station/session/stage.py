@@ -46,8 +46,10 @@ from station.stage import StageContext
 WAIT_S: Final = 0.02
 PATIENCE_S: Final = 15.0
 """A disk may hold this process up for long without being broken."""
-DRAIN_S: Final = 1.0
-"""After being told to stop: for what is on its way and what waits."""
+ON_ITS_WAY_S: Final = 0.7
+"""After being told to stop: for what the senders have sent and what has not arrived."""
+DRAIN_S: Final = 6.0
+"""The same where frames wait that did arrive: more than the two seconds of a usual end, for they would be lost."""
 STATUS_S: Final = 10.0
 REPORT_S: Final = 0.3
 WINDOWS_MB: Final = 64
@@ -160,7 +162,7 @@ class Recorder:
                 if stop_s is None:
                     stop_s = now_s
                     self._hurry()
-                if now_s - stop_s > DRAIN_S:
+                if now_s - stop_s > (DRAIN_S if self._links.queue.bytes else ON_ITS_WAY_S):
                     break
         self._note_news()
         self._note_losses()
@@ -224,7 +226,7 @@ class Recorder:
             if isinstance(header, FrameHeader) and pixels is not None:
                 recording.frame(header, pixels)
         self._note_losses()
-        if self._may_fall_back and recording.codec == "ffv1" and links.queue.fullness > BEHIND:
+        if self._may_fall_back and "raw" not in recording.codec and links.queue.fullness > BEHIND:
             why = "FFV1 fell behind on this machine: recorded uncompressed from here on ([record] codec)"
             self._codec = CodecChoice("raw", self._codec.threads, why)
             recording.use(self._codec)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import zmq
 
+from station import bus
 from station.bus import QUEUE_LIVE, Fifo, Publisher, Received, Receiver
 from station.endpoints import private_endpoints
 from station.messages import EndHeader, FrameHeader
@@ -82,6 +83,45 @@ def test_live_sender_never_waits_and_every_loss_is_counted(context: Context, tmp
         assert time.monotonic() - start < 5.0
         slow.close()
         assert publisher.next_seq == sent
+
+
+def test_lossless_waits_for_all_readers_and_goes_on_without_one_that_leaves(context: Context, tmp_path: Path) -> None:
+    """Two readers, one of them slow: both get everything. When one is gone, nobody waits for it."""
+    endpoint, pixels = f"ipc://{tmp_path}/link", np.zeros((2, 3), np.uint8)
+    slow = Receiver(context, endpoint, Fifo(None), lossless=True)
+    with (
+        slow,
+        Receiver(context, endpoint, Fifo(None)) as fast,
+        Publisher(context, endpoint, lossless=True) as publisher,
+    ):
+        assert publisher.wait_for_readers(2, forever)
+        got: list[int] = []
+
+        def read_slowly() -> bool:
+            message = slow.receive(0.002)
+            got.extend([message.header.seq] if message else [])
+            return True
+
+        for seq in range(60):
+            assert publisher.send(frame(seq), pixels, read_slowly)
+        until(lambda: read_slowly() and len(got) == 60)
+        until(lambda: fast.received == 60)
+        assert got == list(range(60))
+        assert (slow.lost, fast.lost, fast.replaced) == (0, 0, 0)
+        slow.close()
+        until(lambda: publisher.send(frame(60), pixels, None))
+        for seq in range(61, 120):
+            assert publisher.send(frame(seq), pixels, forever)
+        until(lambda: fast.received == 120)
+
+
+def test_a_reader_that_never_comes_is_not_waited_for_without_end(
+    context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bus, "OTHERS_S", 0.1)
+    endpoint = f"ipc://{tmp_path}/link"
+    with Receiver(context, endpoint, Fifo(4)), Publisher(context, endpoint) as publisher:
+        assert publisher.wait_for_readers(2, forever)
 
 
 def test_policy_and_holes_are_counted_apart(context: Context, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from station.messages import (
     GradeInfo,
     ModelInfo,
     Percentiles,
+    RecordingInfo,
     SourceInfo,
     StageName,
     StageState,
@@ -62,7 +63,7 @@ LATENCY = {
 
 def view(stage: StageName, state: StageState = StageState.RUNNING, ago_s: float = 0.04, **fields: object) -> StageView:
     t_ns = NOW_NS - round(ago_s * NS_PER_S)
-    rate_hz = {StageName.CAPTURE: 15.0, StageName.TRACKER: 15.0, StageName.ENGINE: 28.2}[stage]
+    rate_hz = {StageName.ENGINE: 28.2}.get(stage, 15.0)
     if stage is StageName.CAPTURE:
         fields = {"source": SOURCE} | fields
     if stage is StageName.ENGINE:
@@ -119,6 +120,18 @@ RUNNING = Snapshot(
     },
     drops={"camera to capture": 0, "capture to tracker": 3, "tracker to engine (replaced)": 120},
 )
+RECORDING = RecordingInfo(
+    folder="/home/user/.local/share/rostfine-station/sessions/20260131T141500Z-3f9c", mode="all", codec="ffv1",
+    frames=1251, size_bytes=803_000_000, left_s=5_400.0, kept=2,
+)  # fmt: skip
+
+
+def recorded(ago_s: float = 0.04, **changes: object) -> Snapshot:
+    recorder = view(StageName.RECORDER, ago_s=ago_s, recording=RECORDING.model_copy(update=changes))
+    keys = ("q quit", "a replace lost", "k keep 30 s")
+    return dataclasses.replace(RUNNING, stages=RUNNING.stages | {StageName.RECORDER: recorder}, keys=keys)
+
+
 REAL_MODEL = MODEL.model_copy(update={"name": "semen-base", "demonstration": False})
 REAL = dataclasses.replace(
     RUNNING, stages=RUNNING.stages | {StageName.ENGINE: view(StageName.ENGINE, model=REAL_MODEL)}
@@ -130,6 +143,16 @@ CASES = {
         stages={StageName.ENGINE: view(StageName.ENGINE, StageState.STARTING, 0.6, model=None, recent_ms={})},
     ),
     "running": RUNNING,
+    "recorded": recorded(),
+    "recording_incomplete": recorded(lost=17, left_s=412.0, mode="keep", codec="raw", look_back_s=12.5),
+    "recording_stopped": recorded(
+        stopped="the disk is almost full: 0.99 GB free, 1.00 GB are kept free ([record] reserve_mb)", left_s=0.0
+    ),
+    "recorder_died": dataclasses.replace(
+        recorded(),
+        stages=recorded().stages
+        | {StageName.RECORDER: StageView(died="the recorder stage died (signal 9)", progress_ns=NOW_NS)},
+    ),
     "lost_and_stale": dataclasses.replace(
         REAL,
         tracks=tracks(

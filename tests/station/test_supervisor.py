@@ -63,7 +63,7 @@ def test_lost_sperm_are_replaced_and_no_others(context: Context) -> None:
         supervisor.replace_lost(tracks, wanted=4)
         attend(supervisor, lambda: "select_auto 2" in supervisor.statuses[StageName.TRACKER].counters)
         heard = supervisor.statuses[StageName.TRACKER].counters
-        assert heard.keys() - {"stride"} == {"release 2", "select_auto 2"}
+        assert heard.keys() - {"stride", "readers"} == {"release 2", "select_auto 2"}
 
 
 FAULTS = {
@@ -85,6 +85,64 @@ def test_a_fault_is_named_and_everything_ends(context: Context, name: str) -> No
         private_endpoints() as endpoints,
         pytest.raises(error, match=message),
         Supervisor(context, Config(), endpoints, modules) as supervisor,
+    ):
+        attend(supervisor, lambda: False)
+
+
+RECORDER_FAULTS = {
+    "defect": ("failing", "failed: KeyError"),
+    "killed": ("dying", r"died (signal 9)"),
+    "hangs": ("hanging", "hangs: no progress for 0"),
+    "told to end from outside": ("leaving", "died (it was told to from outside)"),
+    "no such module": ("absent", "failed: ModuleNotFoundError"),
+}
+
+
+@pytest.mark.parametrize("name", RECORDER_FAULTS)
+def test_without_the_recorder_the_others_start_and_go_on(context: Context, name: str) -> None:
+    module, message = RECORDER_FAULTS[name]
+    modules = PATIENT | {StageName.RECORDER: f"{STAGES}.{module}"}
+    with (
+        private_endpoints() as endpoints,
+        Supervisor(context, Config(), endpoints, modules, optional=[StageName.RECORDER]) as supervisor,
+    ):
+
+        def all_run() -> bool:
+            states = [status.state for stage, status in supervisor.statuses.items() if stage in PIPELINE]
+            return StageName.RECORDER in supervisor.faults and states == [StageState.RUNNING] * 3
+
+        attend(supervisor, all_run)
+        assert message in supervisor.faults[StageName.RECORDER]
+        supervisor.note_action("key k")  # to nobody
+        before = {stage: supervisor.statuses[stage].progress for stage in PIPELINE}
+        attend(supervisor, lambda: all(supervisor.statuses[stage].progress > before[stage] for stage in PIPELINE))
+
+
+def test_capture_starts_when_the_recorder_runs_and_knows_of_two_readers(context: Context) -> None:
+    order: list[StageName] = []
+    modules = PATIENT | {StageName.RECORDER: f"{STAGES}.patient"}
+    with (
+        private_endpoints() as endpoints,
+        Supervisor(context, Config(), endpoints, modules, optional=[StageName.RECORDER]) as supervisor,
+    ):
+
+        def all_run() -> bool:
+            for stage, status in supervisor.statuses.items():
+                if status.state is StageState.RUNNING and stage not in order:
+                    order.append(stage)
+            return len(order) == 4
+
+        attend(supervisor, all_run)
+        assert order[-1] is StageName.CAPTURE
+        assert supervisor.statuses[StageName.CAPTURE].counters["readers"] == 2
+
+
+def test_a_recorder_that_cannot_use_what_the_user_gave_ends_the_start(context: Context) -> None:
+    modules = PATIENT | {StageName.RECORDER: f"{STAGES}.refusing"}
+    with (
+        private_endpoints() as endpoints,
+        pytest.raises(InputError, match="expected a video"),
+        Supervisor(context, Config(), endpoints, modules, optional=[StageName.RECORDER]) as supervisor,
     ):
         attend(supervisor, lambda: False)
 
