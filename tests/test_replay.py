@@ -1,6 +1,7 @@
 """Recorded sessions replayed by the whole program: the same tracks and grades, bit for bit; cut-off and broken ones."""
 
 import csv
+import fcntl
 import itertools
 import json
 import os
@@ -11,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import termios
 import time
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,12 @@ from station.session.records import GradesRecord, TracksRecord
 from tests.program import ROOT, SMALL, Station, wait_for
 
 KILLS = int(os.environ.get("TEST_KILLS", "2"))
-SECONDS = 6.0
+FPS, SPERM, SECONDS = 10, 20, 7.0
+
+
+def take_terminal() -> None:
+    """Make standard input the terminal that controls this process, as a shell does: keys are read of no other."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
 def only_session(parent: Path) -> Path:
@@ -74,17 +81,21 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path
     folder = tmp_path_factory.mktemp("live")
     station = Station(folder)
     video = ROOT.parent / "shared" / "data" / "visem" / "12" / "video.mp4"
-    source = ["--source", str(video)] if video.is_file() else list(station.small)
+    (folder / "slow.toml").write_text(
+        f"{SMALL}fps = {FPS}\n[source]\nfps = {FPS}\n"
+    )  # slow: machines that test are busy
+    source = ["--source", str(video)] if video.is_file() else []
     path = folder / "summary.json"
-    options = ["--select", "auto:16", "--duration", f"{SECONDS:g}", "--session", str(folder / "sessions")]
+    options = ["--config", str(folder / "slow.toml"), "--select", f"auto:{SPERM}", "--duration", f"{SECONDS:g}"]
+    options += ["--session", str(folder / "sessions")]
     controller, terminal = pty.openpty()
     with subprocess.Popen(
         [*station.command(*source, *options), "--headless", "--summary", str(path)],
         cwd=ROOT, env=station.environment, stdin=terminal, stdout=subprocess.DEVNULL, start_new_session=True,
-        preexec_fn=lambda: __import__("fcntl").ioctl(0, __import__("termios").TIOCSCTTY, 0),
+        preexec_fn=take_terminal,
     ) as process:  # fmt: skip
         log = wait_for(lambda: next((folder / "sessions").glob("*/log.jsonl"), None))
-        wait_for(lambda: log.read_bytes().count(b'"kind":"tracks"') > 60)
+        wait_for(lambda: log.read_bytes().count(b'"kind":"tracks"') > 30 or process.poll() is not None)
         os.write(controller, b"a")
         assert process.wait(60.0) == 0
     os.close(controller)
@@ -105,7 +116,7 @@ def test_the_operators_key_is_in_the_record(live) -> None:
     _, session = live
     headers = [e.record.header for e in Session(session).events() if isinstance(e.record, TracksRecord)]
     obeyed = [command for header in headers for command in header.obeyed]
-    assert (obeyed[0].name, obeyed[0].count, headers[0].obeyed) == (CommandName.SELECT_AUTO, 16, [obeyed[0]])
+    assert (obeyed[0].name, obeyed[0].count, headers[0].obeyed) == (CommandName.SELECT_AUTO, SPERM, [obeyed[0]])
     lost_when_pressed = any(command.name is CommandName.RELEASE for command in obeyed[1:])
     assert lost_when_pressed == (len(obeyed) > 1)
 
@@ -219,7 +230,7 @@ def test_a_changed_session_plays_up_to_the_change_and_says_where(station: Statio
     (caution,) = [c for c in again["cautions"] if "record is broken" in c]
     assert named in caution
     assert again["replay"]["tracks_differ"] == again["replay"]["grades_differ"] == 0
-    assert 0 < again["replay"]["tracks_as_recorded"] < 0.9 * SECONDS * 49
+    assert 0 < again["replay"]["tracks_as_recorded"] < 0.9 * SECONDS * FPS
     done = subprocess.run(
         station.command("verify", str(recorded)), cwd=ROOT, env=station.environment, capture_output=True, text=True,
         check=False,
@@ -275,13 +286,13 @@ def test_a_look_back_is_played_as_a_new_run(station: Station, recorded: Path) ->
             record = event.record
             if isinstance(record, StartRecord):
                 record = record.model_copy(update={"mode": "keep"})
-            if isinstance(record, FrameRecord) and not 100 <= record.header.seq < 200:
+            if isinstance(record, FrameRecord) and not 10 <= record.header.seq < 60:
                 continue
             new.append(record)
     again = replay(station, recorded, "--speed", "max")
-    assert again["frames"]["captured"] == 100
-    assert again["frames"]["tracked"] == 100
+    assert again["frames"]["captured"] == 50
+    assert again["frames"]["tracked"] == 50
     assert again["grades"] > 0
     assert any("only a look-back was recorded" in caution for caution in again["cautions"])
     newest = [s["last"]["frame_seq"] for s in again["sperm"] if s["last"]]
-    assert all(100 <= seq < 200 for seq in itertools.chain(newest)), "frames keep their numbers"
+    assert all(10 <= seq < 60 for seq in itertools.chain(newest)), "frames keep their numbers"
