@@ -69,6 +69,7 @@ class Watch:
             now_ns=now_ns(),
             elapsed_s=self.elapsed_s,
             speed=self._config.speed,
+            replay=self._config.replay_of is not None,
             stages={
                 stage: StageView(
                     status=statuses.get(stage),
