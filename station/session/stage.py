@@ -276,7 +276,7 @@ class Recorder:
     def _keep(self) -> None:
         record = self._recording.keep(self._control.beat)
         if record is None:
-            self._kept_notice = "nothing was kept: no frame has been recorded yet"
+            self._kept_notice = "nothing was kept: no frame has come since"
         else:
             self._kept_notice = (
                 f"kept {record.seconds:.1f} s: frames {record.first_seq} to {record.last_seq}, {record.frames} in all"
