@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 import zmq
 
-from station.command_line import Options, parse_options
+from station.command_line import Options, comparison_options, parse_options
 from station.config import Config
 from station.endpoints import private_endpoints
 from station.errors import InputError, StageError, StationError
@@ -71,7 +71,13 @@ def diagnose(argv: Sequence[str]) -> int:
     return exit_code(findings)
 
 
-COMMANDS = {"doctor": diagnose, "verify": commands.verify, "tables": commands.tables}
+def compare(argv: Sequence[str]) -> int:
+    """Replay a session with another model (``compare``); return the exit code."""
+    run(parse_options(comparison_options(argv)))
+    return 0
+
+
+COMMANDS = {"doctor": diagnose, "compare": compare, "verify": commands.verify, "tables": commands.tables}
 """What can be asked for instead of a run, by the first word of the command line."""
 
 
@@ -131,7 +137,7 @@ def attend(
         keys = {key.lower() for key in keyboard.poll()}
         for key in sorted(keys & {"a", "k", "q"}):
             supervisor.note_action(f"key {key}")
-        if "a" in keys:
+        if "a" in keys and config.replay_of is None:  # a replay repeats what was selected then
             supervisor.replace_lost(watch.current, len(config.select) or config.select_auto)
         if "q" in keys:
             return "by the key q"

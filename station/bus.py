@@ -160,6 +160,7 @@ class Receiver(Generic[Item]):
         self._buffer = buffer
         self._expected_seq = 0
         self._end_seen = False
+        self._drained = False
         self._arrived = threading.Condition()
         self._closing = False
         self._fault: BaseException | None = None
@@ -180,6 +181,7 @@ class Receiver(Generic[Item]):
             deadline = time.monotonic() + timeout_s
             while item is None and not self._end_seen and self._read(max(0.0, deadline - time.monotonic())):
                 item = self._buffer.take()
+            self._drained = item is None and self._end_seen
             return item
         if self._fault is not None:
             raise self._fault
@@ -188,12 +190,13 @@ class Receiver(Generic[Item]):
             if item is None and not self._end_seen:
                 self._arrived.wait(timeout_s)
                 item = self._buffer.take()
+            self._drained = item is None and self._end_seen
             return item
 
     @property
     def ended(self) -> bool:
-        """True once the sender has said that nothing more comes (the buffer may still hold items)."""
-        return self._end_seen
+        """True once the sender has said that nothing more comes and ``receive`` has handed out all there was."""
+        return self._drained
 
     def close(self) -> None:
         """Stop the thread and close the socket; may be called more than once."""

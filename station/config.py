@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from station.errors import InputError
 
+REPLAY = "replay:"
+"""Opens the name of a source that is a recorded session."""
 PositiveFloat = Annotated[float, Field(gt=0)]
 
 
@@ -26,7 +28,7 @@ class SourceSettings(Section):
     """[source] Where frames come from."""
 
     kind: str = "simulated"
-    """"simulated", "basler" or "basler:SERIAL", or the path of a video file, a TIFF stack or a folder of pictures."""
+    """"simulated", "basler" or "basler:SERIAL", "replay:SESSION", or the path of a video, a TIFF stack or a folder."""
     fps: PositiveFloat | None = None
     """Frame rate to go by instead of the source's own, 1/s; None: what the source says, 15 for pictures that do not."""
     um_per_px: PositiveFloat | None = None
@@ -55,6 +57,8 @@ class CameraSettings(Section):
     trigger_edge: Literal["rising", "falling"] = "rising"
     buffers: Annotated[int, Field(ge=2, le=1024)] = 32
     """Frames that the driver can hold while this process is kept from running."""
+    features: dict[str, bool | int | float | str] = {}
+    """Anything else the camera has, by its own (GenICam) name, set before the rest; a command is executed by true."""
 
 
 class SimulatedSettings(Section):
@@ -104,6 +108,13 @@ class EngineSettings(Section):
     """Threads of the network on a CPU; 0: all cores but one, at least one, so that the tracker keeps a core."""
 
 
+class ReplaySettings(Section):
+    """[replay] What is made of a replay (``--source replay:SESSION``)."""
+
+    comparison: str = ""
+    """CSV file for the recorded grades beside the new ones; "": one in the current folder if the model is another."""
+
+
 class RecordSettings(Section):
     """[record] The flight recorder."""
 
@@ -144,6 +155,7 @@ class Config(Section):
     tracker: TrackerSettings = TrackerSettings()
     window: WindowSettings = WindowSettings()
     engine: EngineSettings = EngineSettings()
+    replay: ReplaySettings = ReplaySettings()
     record: RecordSettings = RecordSettings()
     dashboard: DashboardSettings = DashboardSettings()
     select: tuple[tuple[float, float], ...] = ()
@@ -154,6 +166,16 @@ class Config(Section):
     """"max": as fast as the machine allows, nothing dropped (files and simulation only)."""
     duration_s: PositiveFloat | None = None
     """Ends the run after this much source time."""
+
+    @property
+    def lossless(self) -> bool:
+        """True where nothing may be dropped and senders wait: offline, and in a replay at any speed."""
+        return self.speed == "max" or self.replay_of is not None
+
+    @property
+    def replay_of(self) -> Path | None:
+        """The session folder that is to be replayed; None for any other source."""
+        return Path(self.source.kind.removeprefix(REPLAY)).expanduser() if self.source.kind.startswith(REPLAY) else None
 
 
 def load_config(path: Path) -> Config:

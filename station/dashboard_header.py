@@ -31,6 +31,8 @@ def title_line(snapshot: Snapshot, width: int) -> Text:
     """Return the bar at the top: what this is, how it is, how it runs."""
     found = overall(snapshot)
     pace = "live" if snapshot.speed == "live" else "as fast as possible, not live"
+    if snapshot.replay:
+        pace = "replay, not live" if snapshot.speed == "live" else "replay, as fast as possible"
     left, right = " RoSTFine station  ", f"{pace}  {clock(snapshot.elapsed_s)} "
     gap = " " * max(1, width - len(left) - len(found.value) - 2 - len(right))
     return Text.assemble(

@@ -63,6 +63,8 @@ def closing_report(summary: dict[str, Any]) -> str:
         f"grades  {graded}",
         *_recording_lines(summary["recording"]),
     ]
+    if summary["replay"]:
+        lines += _replay_lines(summary["replay"])
     for sperm in summary["sperm"]:
         lines += _sperm_lines(sperm)
     lines += [_caution(caution) for caution in summary["cautions"]]
@@ -70,6 +72,16 @@ def closing_report(summary: dict[str, Any]) -> str:
         lines.append(DEMONSTRATION)
     lines.append(NOTICE)
     return "\n".join(lines)
+
+
+def _replay_lines(replay: dict[str, int]) -> list[str]:
+    """Return how far a replay came out as it was recorded, to the last bit."""
+    rows = [("tracks", "frames", replay["tracks_as_recorded"], replay["tracks_differ"])]
+    rows.append(("grades", "windows", replay["grades_as_recorded"], replay["grades_differ"]))
+    lines = [f"replay  {what} of {same} {of} exactly as recorded, {other} different" for what, of, same, other in rows]
+    if replay["windows_missing"]:
+        lines.append(f"replay  {replay['windows_missing']} windows that were graded then did not come out this time")
+    return lines
 
 
 def _recording_lines(recording: dict[str, Any] | None) -> list[str]:

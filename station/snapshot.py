@@ -46,6 +46,8 @@ class Snapshot:
     elapsed_s: float
     """Since the start of the run."""
     speed: Literal["live", "max"] = "live"
+    replay: bool = False
+    """What is shown was recorded before: nothing of it is happening now."""
     window_fps: float | None = None
     """Frames per second of source time in a window, once the source is known."""
     stages: Mapping[StageName, StageView] = field(default_factory=dict)

@@ -40,8 +40,8 @@ class StageContext:
 
     @property
     def lossless(self) -> bool:
-        """True where nothing may be dropped and senders wait (``speed = "max"``)."""
-        return self.config.speed == "max"
+        """True where nothing may be dropped and senders wait: offline (``speed = "max"``), and in a replay."""
+        return self.config.lossless
 
     def finish(self, *links: Publisher) -> None:
         """Report the end, and say it on the stage's links, again and again until told to stop.

@@ -11,7 +11,7 @@ from typing import Any
 from station.clock import NS_PER_MS
 from station.dashboard_facts import cautions, recording_alarms, without_time
 from station.errors import InputError
-from station.messages import PIPELINE, Percentiles, SpermTally, StageName, StageStatus, TrackInfo
+from station.messages import PIPELINE, Percentiles, SourceInfo, SpermTally, StageName, StageStatus, TrackInfo
 from station.snapshot import Snapshot
 
 NOTICE = "For research use only. Not for use in diagnostic procedures."
@@ -26,6 +26,7 @@ def summarise(snapshot: Snapshot, tracks: list[TrackInfo], *, ended: str, restar
         ended: Why the run ended, in a few words.
         restarts: How often a stage was started again.
 
+    ``frame_jitter_ms`` is how far the time between two exposures is from what the nominal rate says.
     A grade's ``age_ms`` is its exposure-to-grade time, ``frames_ago`` how many frames have been tracked since,
     ``standing`` what it is worth by what has become of the sperm since. All durations are in ms.
     """
@@ -45,9 +46,13 @@ def summarise(snapshot: Snapshot, tracks: list[TrackInfo], *, ended: str, restar
             "tracked": _count(tracker, "tracked"),
             "dropped": _count(tracker, "dropped") + _count(capture, "lost_by_source"),
         },
+        "replay": _replay(tracker, engine),
         "windows": {"replaced": _count(engine, "replaced"), "lost": _count(engine, "lost")},
         "grades": _count(engine, "grades"),
         "grades_sha256": engine.digest if engine else "",
+        "frame_interval_ms": _latency(capture, "frame_interval"),
+        "frame_jitter_ms": _latency(capture, "frame_jitter"),
+        "camera": source and source.settings and _camera(source, capture),
         "latency_ms": {
             "exposure_to_grade": _latency(engine, "exposure_to_grade"),
             "transport": _latency(engine, "transport"),
@@ -61,6 +66,32 @@ def summarise(snapshot: Snapshot, tracks: list[TrackInfo], *, ended: str, restar
             _sperm(sperm_id, tallies.get(sperm_id), newest.get(sperm_id), snapshot)
             for sperm_id in sorted(tallies.keys() | newest.keys())
         ],
+    }
+
+
+def _replay(tracker: StageStatus | None, engine: StageStatus | None) -> dict[str, int] | None:
+    """Return how far a replay came out as it was recorded; None where the run was no replay.
+
+    ``windows_missing`` were graded then and did not come out; ``windows_left_out`` were not graded then.
+    """
+    if tracker is None or "tracks_as_recorded" not in tracker.counters:
+        return None
+    return {
+        **{name: _count(tracker, name) for name in ("tracks_as_recorded", "tracks_differ")},
+        **{name: _count(engine, name) for name in ("grades_as_recorded", "grades_differ", "windows_missing")},
+        "windows_left_out": _count(engine, "left_out"),
+    }
+
+
+def _camera(source: SourceInfo, capture: StageStatus | None) -> dict[str, Any]:
+    """Return a camera's settings as it accepted them, its faults, and how well its clock is known."""
+    faults = {name: _count(capture, name) for name in ("incomplete", "overrun", "reconnects")}
+    lost = _count(capture, "lost_by_source")
+    return {
+        "settings": source.settings,
+        "lost": lost,
+        **faults,
+        "clock_error_ms": _latency(capture, "camera_clock_error")["max"],
     }
 
 

@@ -69,6 +69,7 @@ class Watch:
             now_ns=now_ns(),
             elapsed_s=self.elapsed_s,
             speed=self._config.speed,
+            replay=self._config.replay_of is not None,
             stages={
                 stage: StageView(
                     status=statuses.get(stage),
@@ -84,7 +85,7 @@ class Watch:
             window_fps=self._window_fps(supervisor),
             drops=self._losses(supervisor),
             notices=tuple(self._notices(supervisor)),
-            keys=("q quit", "a replace lost", *self._keep_key()),
+            keys=self._keys(),
         )
 
     def overtime(self, supervisor: Supervisor) -> bool:
@@ -116,8 +117,10 @@ class Watch:
     def _recorded(self) -> bool:
         return self._config.record.mode != "off"
 
-    def _keep_key(self) -> list[str]:
-        return [f"k keep {self._config.record.look_back_s:g} s"] if self._recorded else []
+    def _keys(self) -> tuple[str, ...]:
+        replace = [] if self._config.replay_of is not None else ["a replace lost"]
+        keep = [f"k keep {self._config.record.look_back_s:g} s"] if self._recorded else []
+        return ("q quit", *replace, *keep)
 
     def _losses(self, supervisor: Supervisor) -> dict[str, int]:
         counts = {stage: status.counters for stage, status in supervisor.statuses.items()}

@@ -21,7 +21,9 @@ from station.messages import (
     WindowInfo,
     WindowsHeader,
 )
+from station.replay import RecordedTracks
 from station.stage import StageContext
+from tracker.replay import TracksComparison, recorded_tracks
 from tracker.results import FrameResult
 from tracker.tracker import Tracker
 from tracker.window import WindowShape
@@ -48,7 +50,9 @@ def run(context: StageContext) -> None:
         if start is None or not windows.wait_for_readers(start.readers or 1, context.carry_on):
             return
         control.report(StageState.RUNNING)
-        follower = Follower(context, stride=start.stride or 1)
+        record = recorded_tracks(context)
+        follower = Follower(context, start.stride or 1, record)
+        comparison = TracksComparison(control.account, record)
         while context.carry_on():
             message = frames.receive(WAIT_S)
             counters["dropped"] = frames.replaced + frames.lost
@@ -64,10 +68,12 @@ def run(context: StageContext) -> None:
             trace = _trace(message)
             seq = message.header.seq
             since = follower.unbroken_since(result, seq)
-            tracks.send(_tracks_header(result, trace, seq, tracks.next_seq, follower, since))
+            header = _tracks_header(result, trace, seq, tracks.next_seq, follower, since)
+            tracks.send(header)
+            comparison.note(header)
             if result.windows:
-                header, pixels = _windows_message(result, trace, seq, windows.next_seq)
-                if not windows.send(header, pixels, context.carry_on):
+                message_header, pixels = _windows_message(result, trace, seq, windows.next_seq)
+                if not windows.send(message_header, pixels, context.carry_on):
                     break
             latency.add(ms_between(t_work_ns, now_ns()))
         context.finish(windows, tracks)
@@ -76,10 +82,12 @@ def run(context: StageContext) -> None:
 class Follower:
     """Feeds frames and commands to a Tracker, which is made when the first frame tells the field's size."""
 
-    def __init__(self, context: StageContext, stride: int) -> None:
+    def __init__(self, context: StageContext, stride: int, record: RecordedTracks | None = None) -> None:
+        """``record``: of a replay, what is to be done before each frame."""
         window = context.config.window
         self.shape = WindowShape(frames=window.frames, size=window.size, stride=stride)
         self._context = context
+        self._record = record
         self._tracker: Tracker | None = None
         self._frame_shape: tuple[int, ...] = ()
         self.obeyed: list[ObeyedCommand] = []
@@ -102,7 +110,7 @@ class Follower:
         if not isinstance(header, FrameHeader) or pixels is None:
             raise TypeError(f"the frame link carried a {type(header).__name__}")
         tracker = self._tracker_for(pixels)
-        done = (self._obey(tracker, command) for command in self._commands())
+        done = (self._obey(tracker, command) for command in self._commands(header.seq))
         self.obeyed = [command for command in done if command is not None]
         missed = max(0, header.seq - self._next_seq)
         self._next_seq = header.seq + 1
@@ -126,8 +134,10 @@ class Follower:
         self._tracker = Tracker(self._context.config.tracker, self.shape, *pixels.shape)
         return self._tracker
 
-    def _commands(self) -> list[ObeyedCommand]:
-        """Return what is to be done before the next frame: with the first, what the configuration selects."""
+    def _commands(self, seq: int) -> list[ObeyedCommand]:
+        """Return what is to be done before this frame: with the first, what the configuration selects."""
+        if self._record is not None:
+            return self._record.obeyed(seq)
         config, asked = self._context.config, self._context.control.commands
         commands: list[ObeyedCommand] = []
         if self._next_seq == 0 and config.select:

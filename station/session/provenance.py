@@ -52,6 +52,7 @@ def recorded_config(config: Config, pseudonym: Pseudonym) -> dict[str, Any]:
     data["source"]["kind"] = pseudonym.kind
     data["engine"]["model"] = Path(config.engine.model).name
     data["record"]["folder"] = None
+    data["replay"]["comparison"] = ""
     return data
 
 

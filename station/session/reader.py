@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from station.errors import SessionError
-from station.session.chunk_reader import ChunkReader
 from station.session.event_log import Event, Fault, Torn, read_log
 from station.session.layout import LOG, Manifest, Standing, read_manifest
 from station.session.records import EndRecord, FrameRecord, OpenedRecord, StartRecord, StopRecord
@@ -61,21 +60,31 @@ class Session:
         )
         """Source and model; None where the session was cut off before they were known."""
 
-    def events(self) -> Iterator[Event]:
-        """Yield every event that can be read, in the order in which they were written."""
+    def events(self, *, until_broken: bool = False) -> Iterator[Event]:
+        """Yield every event that can be read, in the order in which they were written.
+
+        ``until_broken``: only up to the first that is not as it was written.
+        """
         for item in read_log(self.folder / LOG):
             if isinstance(item, Event):
                 yield item
             elif isinstance(item, Fault):
                 self._note(f"{LOG}, event {item.n}: {item.what}")
+                if until_broken:
+                    return
             elif isinstance(item, Torn):
                 self._note(f"{LOG}: the last line (event {item.n}) is torn and was left out")
 
-    def frames(self) -> Iterator[RecordedFrame]:
-        """Yield every frame that the log names, in the order in which they were recorded."""
+    def frames(self, *, until_broken: bool = False) -> Iterator[RecordedFrame]:
+        """Yield every frame that the log names, in the order in which they were recorded.
+
+        ``until_broken``: only up to the first event that is not as it was written.
+        """
+        from station.session.chunk_reader import ChunkReader  # FFmpeg is loaded only where pixels are wanted
+
         with ExitStack() as stack:
             file, reader = "", None
-            for event in self.events():
+            for event in self.events(until_broken=until_broken):
                 record = event.record
                 if not isinstance(record, FrameRecord):
                     continue

@@ -228,3 +228,31 @@ def test_long_temporary_paths_fall_back_to_tcp(
             assert publisher.wait_for_readers(1, forever)
             publisher.send(frame(0), np.zeros((2, 3), np.uint8))
             assert receiver.receive(2.0) is not None
+
+
+def test_a_link_has_ended_only_once_everything_on_it_was_handed_out(context: Context, tmp_path: Path) -> None:
+    """A reader that finds nothing, and then the last message and the end come together."""
+    endpoint = f"ipc://{tmp_path}/link"
+    with Publisher(context, endpoint) as publisher, Receiver(context, endpoint, Fifo(None)) as receiver:
+        assert publisher.wait_for_readers(1, forever)
+        assert receiver.receive(0) is None
+        publisher.send(frame(0), np.zeros((2, 3), np.uint8))
+        publisher.send(EndHeader(seq=publisher.next_seq))
+        until(lambda: receiver._end_seen)
+        assert not receiver.ended
+        assert receiver.receive(0) is not None
+        assert receiver.receive(0) is None
+        assert receiver.ended
+
+
+def test_numbers_that_were_left_out_count_as_lost(context: Context, tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/link"
+    with Publisher(context, endpoint) as publisher, Receiver(context, endpoint, Fifo(None)) as receiver:
+        assert publisher.wait_for_readers(1, forever)
+        for seq in (0, 3, 2, 4):
+            publisher.skip_to(seq)
+            publisher.send(frame(publisher.next_seq), np.zeros((2, 3), np.uint8))
+        until(lambda: receiver.received == 4)
+        got = [receiver.receive(0) for _ in range(4)]
+        assert [message.header.seq for message in got if message] == [0, 3, 4, 5]
+        assert receiver.lost == 2

@@ -316,3 +316,9 @@ def test_text_from_outside_cannot_break_the_screen() -> None:
         assert "\r" not in text
         assert "x y [red]z" in text
         assert [cell_len(line) for line in text.split("\n")] == [80] * 24
+
+
+@pytest.mark.parametrize(("speed", "words"), [("live", "replay, not live"), ("max", "replay, as fast as possible")])
+def test_a_replay_is_never_called_live(speed: str, words: str) -> None:
+    shown = drawn(dataclasses.replace(CASES["running"], replay=True, speed=speed), 80, 24)
+    assert words in shown.splitlines()[0]
