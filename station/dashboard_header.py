@@ -94,7 +94,8 @@ def recording_line(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Text:
     if recording is None:
         word = "STOPPED" if condition(snapshot, StageName.RECORDER) is StageCondition.FAILED else "N/A, not begun yet"
         return _labelled("Record", word, "", 20, width, glyphs)
-    if recording.stopped or condition(snapshot, StageName.RECORDER) is StageCondition.FAILED:
+    over = bool(recording.stopped) or condition(snapshot, StageName.RECORDER) is StageCondition.FAILED
+    if over:
         name = f"{glyphs.alarm} STOPPED"
     elif recording.mode == "keep":
         name = f"{glyphs.idle} only what is kept"
@@ -105,7 +106,7 @@ def recording_line(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Text:
         facts += f"  k keeps {recording.look_back_s:.0f} s"
     if recording.kept:
         facts += f"  kept {recording.kept}"
-    if recording.left_s is not None and not recording.stopped:
+    if recording.left_s is not None and not over:
         facts += f"  room {room(recording.left_s)}"
     return _labelled("Record", name, f"{facts}  {session_name(recording)}", 19, width, glyphs)
 

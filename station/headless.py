@@ -89,12 +89,12 @@ def _recording_lines(recording: dict[str, Any] | None) -> list[str]:
     if recording is None:
         return []
     if recording["stopped"]:
-        state = "ENDED EARLY"
+        state, until = "ENDED EARLY", " until then"
     else:
-        state = "complete" if recording["complete"] else "NOT ENDED in good order"
+        state, until = "complete" if recording["complete"] else "NOT ENDED in good order", ""
     lost, size = recording["lost"] or "none", recording["size_bytes"] / 1e6
     lines = [
-        f"record  {state}: {recording['frames']} frames, {lost} missing, {size:.1f} MB {recording['codec']}",
+        f"record  {state}: {recording['frames']} frames{until}, {lost} missing, {size:.1f} MB {recording['codec']}",
         f"        {recording['folder']}",
     ]
     return lines + ([f"chain   {recording['chain']}"] if recording["chain"] else [])

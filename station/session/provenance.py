@@ -21,12 +21,22 @@ ROOT: Final = Path(__file__).resolve().parent.parent.parent
 GIT_LIMIT_S: Final = 3.0
 
 
-def start_record(config: Config, session: str, pseudonym: Pseudonym) -> StartRecord:
-    """Return the first event of a session that is recorded with this configuration."""
+def begun(record: StartRecord, session: str) -> StartRecord:
+    """Return the record for a session that begins now."""
+    return record.model_copy(update={"session": session, "started_utc": utc_now()})
+
+
+def utc_now() -> str:
+    """Return the wall time, ISO 8601."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def start_record(config: Config, pseudonym: Pseudonym) -> StartRecord:
+    """Return the first event of a session with this configuration, which has no name yet; takes a moment."""
     return StartRecord(
         notice=NOTICE,
-        session=session,
-        started_utc=datetime.now(UTC).isoformat(timespec="milliseconds"),
+        session="",
+        started_utc=utc_now(),
         mode="keep" if config.record.mode == "keep" else "all",
         program=program(),
         git_commit=git_commit(),

@@ -7,7 +7,6 @@ This module knows a session; not links, processes or the operator's keys.
 import contextlib
 from collections import deque
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Self
 
@@ -23,6 +22,7 @@ from station.session.disk import DiskThread, Room
 from station.session.event_log import EventLog
 from station.session.layout import LOG, Head, Manifest, SessionState, write_manifest
 from station.session.look_back import LookBack
+from station.session.provenance import utc_now
 from station.session.records import EndRecord, FrameRecord, KeepRecord, Record, StartRecord, StopRecord
 from station.session.tables import Tables
 
@@ -198,8 +198,7 @@ class Recording:
             for record in self._tables.close():
                 self._append(record)
         with contextlib.suppress(OSError):
-            ended = datetime.now(UTC).isoformat(timespec="milliseconds")
-            self._append(EndRecord(ended_utc=ended, counters=self.counters))
+            self._append(EndRecord(ended_utc=utc_now(), counters=self.counters))
         self._closed = True
         with contextlib.suppress(OSError):
             self._tables.abandon()

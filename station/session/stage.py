@@ -28,7 +28,7 @@ from station.session.codec_choice import CodecChoice, choose_codec
 from station.session.layout import new_session
 from station.session.place import sessions_folder
 from station.session.priority import stand_back
-from station.session.provenance import start_record
+from station.session.provenance import begun, start_record
 from station.session.pseudonym import Pseudonym
 from station.session.queue import ByteFifo
 from station.session.recording import Recording
@@ -65,15 +65,16 @@ def run(context: StageContext) -> None:
     stand_back()
     control, config = context.control, context.config
     control.patience_s = PATIENCE_S
+    pseudonym = Pseudonym(config.source.kind)
+    provenance = start_record(config, pseudonym)  # while the others load: it asks git and reads the source
     with Links(context) as links:
         control.report(StageState.READY)
         start = context.wait_for(CommandName.START)
         if start is None:
             return
-        pseudonym = Pseudonym(config.source.kind)
         folder = new_session(sessions_folder(config.record.folder))
         try:
-            recording = Recording(folder, start_record(config, folder.name, pseudonym), config.record)
+            recording = Recording(folder, begun(provenance, folder.name), config.record)
         except OSError as error:
             raise SessionError(
                 f"session {folder}: cannot be written ({error.strerror}); give another folder with --session, or "
@@ -275,7 +276,7 @@ class Recorder:
     def _keep(self) -> None:
         record = self._recording.keep(self._control.beat)
         if record is None:
-            self._kept_notice = "nothing was kept: no frame has been recorded yet"
+            self._kept_notice = "nothing was kept: no frame has come since"
         else:
             self._kept_notice = (
                 f"kept {record.seconds:.1f} s: frames {record.first_seq} to {record.last_seq}, {record.frames} in all"

@@ -3,6 +3,8 @@
 import errno
 import hashlib
 import os
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -232,3 +234,14 @@ def test_chunks_state_the_hash_of_their_file(tmp_path: Path) -> None:
     for chunk in chunks:
         content = (folder / chunk.file).read_bytes()
         assert (len(content), hashlib.sha256(content).hexdigest()) == (chunk.bytes, chunk.sha256)
+
+
+def test_the_program_in_the_document_reads_a_session(tmp_path: Path) -> None:
+    """With nothing of ours: what stands in docs/session-format.md is enough."""
+    root = Path(__file__).resolve().parents[3]
+    document = (root / "docs" / "session-format.md").read_text()
+    folder = record(tmp_path)
+    program = document.split("```python\n")[1].split("```")[0].replace("20260131T141500Z-3f9c", folder.as_posix())
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
+    expected = [f"{seq} {header(seq).t_source_ns} ({HEIGHT}, {WIDTH})" for seq in range(12)]
+    assert done.stdout.splitlines() == expected
