@@ -100,7 +100,7 @@ def _steady(report: Report, folder: Path, serial: str, fps: float, args: argpars
     """Run the program for some seconds; report what its summary says."""
     config, summary = _configuration(folder, fps, args), folder / "summary.json"
     command = [sys.executable, "run_station.py", "--config", str(config), "--source", f"basler:{serial}", "--headless"]
-    command += ["--select", args.select, "--duration", f"{args.seconds:g}", "--summary", str(summary)]
+    command += ["--no-record", "--select", args.select, "--duration", f"{args.seconds:g}", "--summary", str(summary)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         raise InputError(f"run_station.py ended with exit code {done.returncode}: {done.stderr.strip()}")

@@ -26,7 +26,7 @@ ROOT: Final = Path(__file__).resolve().parent.parent
 LIMIT_S: Final = 30.0
 """Of one file: the readers' own limit for a single read of a file is 20 s."""
 WORKER: Final = ("-m", "bench.fuzz_worker")
-BAD: Final = ("crash", "hang", "defect", "silent loss", "wrong frame")
+BAD: Final = ("crash", "hang", "defect", "silent loss", "wrong frame", "verified though broken")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,6 +91,8 @@ def try_file(reader: "Reader", original: Path, folder: Path, kind: str, how: str
             return "wrong frame", said
         if count < FRAME_COUNT and not said:
             return "silent loss", said
+        if answer["verified"] == "complete, intact" and (count < FRAME_COUNT or said):
+            return "verified though broken", said
     elif not said and (count == 0 or (how in ("cut", "empty") and count < FRAME_COUNT)):
         return "silent loss", said
     if answer["refused"]:

@@ -18,6 +18,7 @@ from capture.opening import open_source
 from capture.source import Frame
 from station.config import REPLAY, build_config
 from station.errors import InputError
+from station.session.verify import verify_session
 
 
 @dataclass(slots=True)
@@ -30,6 +31,8 @@ class Answer:
     refused: bool = False
     defect: str = ""
     """A traceback, or what is wrong with the frames themselves."""
+    verified: str = ""
+    """Of a session: what ``verify`` says of it."""
     seconds: float = 0.0
 
 
@@ -50,12 +53,25 @@ def read(path: Path) -> Answer:
         answer.said, answer.refused = str(error), True
     except Exception:
         answer.defect = traceback.format_exc()
+    if path.is_dir():
+        _verify(path, answer)
     if not all(b > a for a, b in itertools.pairwise(times)):
         answer.defect = answer.defect or "times do not rise"
     if "\n" in answer.said:
         answer.defect = answer.defect or f"more than one line: {answer.said!r}"
     answer.seconds = time.monotonic() - start
     return answer
+
+
+def _verify(path: Path, answer: Answer) -> None:
+    try:
+        found = verify_session(path)
+    except InputError as error:
+        answer.verified = str(error)
+    except Exception:
+        answer.defect = traceback.format_exc()
+    else:
+        answer.verified = f"{found.standing.value}, {'intact' if found.intact else 'broken'}"
 
 
 def main() -> None:
