@@ -21,7 +21,6 @@ from station.config import REPLAY, build_config
 from station.errors import InputError
 from station.session.verify import verify_session
 
-
 READY: Final = "ready"
 """Said first: what loading takes on a busy machine is no file's fault."""
 
