@@ -29,8 +29,7 @@ from station.watch import Watch
 
 STAGES = {StageName.CAPTURE: "capture.stage", StageName.TRACKER: "tracker.stage", StageName.ENGINE: "engine.stage"}
 """The processes, by the module whose ``run`` each carries out."""
-RECORDER = {StageName.RECORDER: "station.session.stage"}
-"""Without it the run goes on."""
+RECORDER = {StageName.RECORDER: "station.session.stage"}  # without it the run goes on
 POLL_S = 0.02
 
 
@@ -38,9 +37,8 @@ def main(argv: Sequence[str]) -> int:
     """Run the station as the command line asks; return the exit code."""
     make_output_forgiving()
     try:
-        command = COMMANDS.get(argv[0]) if argv else None
-        if command is not None:
-            return command(argv[1:])
+        if argv and argv[0] in COMMANDS:
+            return COMMANDS[argv[0]](argv[1:])
         run(parse_options(argv))
     except InputError as error:
         print(f"rostfine: {error}", file=sys.stderr)
@@ -90,8 +88,8 @@ def run(options: Options) -> None:
         endpoints = outer.enter_context(private_endpoints())
         context = outer.enter_context(zmq.Context())
         watch = outer.enter_context(Watch(context, config, endpoints))
-        recorder = {} if config.record.mode == "off" else RECORDER
-        supervisor = Supervisor(context, config, endpoints, STAGES | recorder, optional=recorder)
+        stages = STAGES if config.record.mode == "off" else STAGES | RECORDER
+        supervisor = Supervisor(context, config, endpoints, stages, optional=RECORDER)
         try:
             with ExitStack() as inner:
                 inner.enter_context(supervisor)

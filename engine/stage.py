@@ -195,6 +195,7 @@ def model_info(artifact: Artifact, runtime: Runtime) -> ModelInfo:
     return ModelInfo(
         name=manifest.name,
         sha256=artifact.model_sha256,
+        plan_sha256=runtime.plan_sha256,
         runtime=runtime.name,
         demonstration=manifest.demonstration,
         um_per_px=manifest.um_per_px,

@@ -273,6 +273,8 @@ class ModelInfo(BaseModel):
     name: str
     sha256: str
     """Of the model file."""
+    plan_sha256: str = ""
+    """Of the compiled plan that runs; empty where the model file itself is run."""
     runtime: str
     """Such as "onnxruntime (CPU, 1 thread)"."""
     demonstration: bool
