@@ -20,11 +20,14 @@ from typing import Any, Final, Self
 import numpy as np
 
 from bench.fuzz_files import DAMAGES, FRAME_COUNT, KINDS, damaged_copy, frames
+from bench.fuzz_worker import READY
 from bench.report import Report
+from station.errors import InputError
 
 ROOT: Final = Path(__file__).resolve().parent.parent
 LIMIT_S: Final = 30.0
 """Of one file: the readers' own limit for a single read of a file is 20 s."""
+START_LIMIT_S: Final = 120.0
 WORKER: Final = ("-m", "bench.fuzz_worker")
 BAD: Final = ("crash", "hang", "defect", "silent loss", "wrong frame", "verified though broken")
 
@@ -153,6 +156,8 @@ class Reader:
         self._lines: queue.Queue[str] = queue.Queue()
         self._thread = threading.Thread(target=self._take, args=(self._process, self._lines), name="answers")
         self._thread.start()
+        if self._lines.get(timeout=START_LIMIT_S).strip() != READY:
+            raise InputError("the reading process does not start; what it says stands above")
 
     @staticmethod
     def _take(process: "subprocess.Popen[str]", lines: "queue.Queue[str]") -> None:

@@ -13,12 +13,16 @@ import warnings
 import zlib
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Final
 
 from capture.opening import open_source
 from capture.source import Frame
 from station.config import REPLAY, build_config
 from station.errors import InputError
 from station.session.verify import verify_session
+
+READY: Final = "ready"
+"""Said first: what loading takes on a busy machine is no file's fault."""
 
 
 @dataclass(slots=True)
@@ -77,6 +81,7 @@ def _verify(path: Path, answer: Answer) -> None:
 def main() -> None:
     """Answer until standard input ends."""
     warnings.simplefilter("error")
+    print(READY, flush=True)
     for line in sys.stdin:
         print(json.dumps(asdict(read(Path(json.loads(line))))), flush=True)
 

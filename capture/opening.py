@@ -7,8 +7,9 @@ from capture.basler_search import PREFIX as BASLER
 from capture.microscope import SimulatedMicroscope
 from capture.pictures import PictureFolder
 from capture.source import Source
-from station.config import Config
+from station.config import REPLAY, Config
 from station.errors import InputError
+from station.session.layout import LOG
 
 SIMULATED = "simulated"
 TIFF_ENDINGS = (".tif", ".tiff")
@@ -32,6 +33,10 @@ def open_source(config: Config) -> Source:
 
         return RecordedSession(config.replay_of)
     path = Path(settings.kind).expanduser()
+    if (path / LOG).is_file():
+        raise InputError(
+            f"source {settings.kind}: is a recorded session; to replay it give --source {REPLAY}{settings.kind}"
+        )
     if path.is_dir():
         return PictureFolder(path, fps=settings.fps, um_per_px=settings.um_per_px, bits=settings.bits)
     # Their libraries (FFmpeg, tifffile) are loaded only where a file is read: a microscope starts without them.

@@ -91,6 +91,8 @@ class RecordedSession:
             notices.append(
                 f"tracks of {self._tracked.unknown} frames are missing in the record: not exact from there on"
             )
+        if self._tracked.missing:
+            notices.append(f"{self._tracked.missing} tracked frames are missing in the record: not exact from there on")
         manifest = recording.session.manifest
         if self._broken:
             notices.append(f"the record is broken and was played up to there: {self._broken}")

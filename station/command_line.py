@@ -53,7 +53,7 @@ class Options:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; `python run_station.py --help` lists the options")
+        raise InputError(f"{message}; `python {self.prog} --help` lists the options")
 
 
 def parse_options(argv: Sequence[str]) -> Options:

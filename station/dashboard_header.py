@@ -25,6 +25,8 @@ DEMONSTRATION = "DEMONSTRATION trained on simulated clips: grades mean nothing a
 """As wide as the narrowest full screen allows, so that it is always one whole line."""
 OVERALL_STYLE = {Overall.FAILED: "bold red reverse", Overall.ATTENTION: "bold magenta reverse"}
 LABEL = 8
+CAMERA_CLOCK = "camera_clock_error"
+"""Name in ``StageStatus.recent_ms``; only cameras with a clock have it."""
 
 
 def title_line(snapshot: Snapshot, width: int) -> Text:
@@ -52,6 +54,9 @@ def source_line(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Text:
     slow = ", SLOW" if source_slow(snapshot) else ""
     scale = "scale not known" if source.um_per_px is None else f"{source.um_per_px:.3g} um/px"
     facts = f"  {source.width} x {source.height} px  {rate} fps (nominal {source.fps:.1f}{slow})  {scale}"
+    clock_error = latency(snapshot, CAMERA_CLOCK)
+    if clock_error is not None:
+        facts += f"  camera clock within {clock_error.max:.2f} ms"
     return _labelled("Source", source.name, facts, 12, width, glyphs)
 
 

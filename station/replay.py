@@ -56,26 +56,31 @@ class RecordedTracks:
         self._coming = recording.tracks()
         self._next = next(self._coming, None)
         self._started = False
+        self._asked = -1
+        self._late: list[ObeyedCommand] = []
+        """Of frames that are missing in the record."""
 
     def at(self, frame_seq: int) -> TracksHeader | None:
         """Return what was recorded of a frame; None where nothing was. Frames are asked for in rising order."""
         while self._next is not None and self._next.frame_seq < frame_seq:
+            if self._next.frame_seq > self._asked:
+                self._late += self._next.obeyed
             self._next = next(self._coming, None)
+        self._asked = frame_seq
         return self._next if self._next is not None and self._next.frame_seq == frame_seq else None
 
     def obeyed(self, frame_seq: int) -> list[ObeyedCommand]:
-        """Return what is to be done before a frame: what was done then.
+        """Return what is to be done before a frame: what was done then, or before frames that are missing since.
 
         Where the record begins in mid-run: with its first frame, select every sperm that was followed there.
         """
         header = self.at(frame_seq)
-        first, self._started = not self._started, True
-        if header is None:
-            return []
         if self._whole:
-            return header.obeyed
-        if not first:
+            late, self._late = self._late, []
+            return late + (header.obeyed if header is not None else [])
+        if header is None or self._started:
             return []
+        self._started = True
         return [
             ObeyedCommand(name=CommandName.SELECT, x=track.x, y=track.y)
             for track in header.tracks
@@ -93,6 +98,9 @@ class TrackedFrames:
         self._ahead: deque[TracksHeader] = deque()
         self.unknown = 0
         """Frames that may or may not have been taken: the tracks of that time are missing in the record."""
+        self.missing = 0
+        """Frames that were taken and are not in the record: nobody asked for them."""
+        self._asked = -1
 
     def took(self, frame_seq: int) -> bool:
         """Return whether the tracker took this frame; True where that is not known."""
@@ -100,6 +108,8 @@ class TrackedFrames:
             return True
         while (header := self._peek()) is not None and header.frame_seq < frame_seq:
             self._before = self._ahead.popleft()
+            self.missing += header.frame_seq > self._asked
+        self._asked = frame_seq
         if header is None:
             return True  # behind the end of the recorded tracks
         if header.frame_seq == frame_seq:

@@ -322,3 +322,11 @@ def test_text_from_outside_cannot_break_the_screen() -> None:
 def test_a_replay_is_never_called_live(speed: str, words: str) -> None:
     shown = drawn(dataclasses.replace(CASES["running"], replay=True, speed=speed), 80, 24)
     assert words in shown.splitlines()[0]
+
+
+def test_the_error_of_a_cameras_clock_is_shown() -> None:
+    error = {"camera_clock_error": Percentiles(count=9, p50=0.1, p95=0.2, p99=0.25, max=0.31)}
+    stages = RUNNING.stages | {StageName.CAPTURE: view(StageName.CAPTURE, source=SOURCE, recent_ms=error)}
+    shown = drawn(dataclasses.replace(RUNNING, stages=stages), 160, 40)
+    assert "camera clock within 0.31 ms" in shown
+    assert "camera clock" not in drawn(RUNNING, 160, 40)

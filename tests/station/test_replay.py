@@ -104,14 +104,26 @@ def test_commands_come_back_before_the_frames_that_they_came_before(tmp_path: Pa
     assert [record.obeyed(seq) for seq in range(4)] == [[SELECT], [], [], [RELEASE, SELECT]]
 
 
+def test_what_was_done_before_a_missing_frame_is_done_before_the_next(tmp_path: Path):
+    """Frames 1 and 2 were tracked, and the recorder lost them."""
+    folder = session(tmp_path, tracks(0, 0, [SELECT]), tracks(1, 1), tracks(2, 2, [RELEASE]), tracks(3, 3, [SELECT]))
+    recording = Recording(folder)
+    record, frames = RecordedTracks(recording), TrackedFrames(recording)
+    assert [record.obeyed(seq) for seq in (0, 3)] == [[SELECT], [RELEASE, SELECT]]
+    assert [frames.took(seq) for seq in (0, 3)] == [True, True]
+    assert (frames.missing, frames.unknown) == (2, 0)
+
+
 def test_a_look_back_begins_with_selecting_what_was_followed(tmp_path: Path):
-    folder = session(tmp_path, *(tracks(k, k, [SELECT] * (k == 0)) for k in range(5)), mode="keep")
+    """Of frame 2, the first that was kept, nothing is recorded: the tracker had dropped it."""
+    records = [tracks(n, k, [SELECT] * (k == 0)) for n, k in enumerate((0, 1, 3, 4))]
+    folder = session(tmp_path, *records, mode="keep")
     recording = Recording(folder)
     record = RecordedTracks(recording)
     at_first_frame = ObeyedCommand(name=CommandName.SELECT, x=0.1 + 3, y=20.0)
     assert not recording.whole
-    assert [record.obeyed(seq) for seq in (3, 4)] == [[at_first_frame], []]
-    assert all(TrackedFrames(recording).took(seq) for seq in (3, 4))
+    assert [record.obeyed(seq) for seq in (2, 3, 4)] == [[], [at_first_frame], []]
+    assert all(TrackedFrames(recording).took(seq) for seq in (2, 3, 4))
 
 
 def test_a_broken_record_is_read_up_to_the_break(tmp_path: Path):
