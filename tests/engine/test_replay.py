@@ -66,7 +66,18 @@ def test_a_window_that_does_not_come_any_more_holds_nobody_up_and_is_counted():
     assert taken(buffer) == [[(1, 4)]]
     buffer.put(windows(6, 1))
     assert taken(buffer) == [[(1, 6)]]
-    assert buffer.missing == 3, "sperm 2 twice, and what the end of the link will not bring"
+    buffer.give_up()
+    assert buffer.missing == 2, "sperm 2 twice; frame 9 was not played"
+
+
+def test_what_waits_when_the_link_ends_is_missing():
+    buffer = RecordedBatches(batches([(1, 4), (2, 5)], [(1, 9)]))
+    buffer.put(windows(4, 1))
+    assert taken(buffer) == []
+    assert buffer.missing == 0
+    buffer.give_up()
+    assert buffer.missing == 1
+    assert taken(buffer) == []
 
 
 BY_HAND = (0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75) + math.log(1 / 0.75)) / 2
