@@ -1,4 +1,4 @@
-"""Recorded grades beside those of another model, window by window: a CSV table, and a summary of it as JSON.
+"""Recorded grades beside those of another model, window by window: a table (CSV, Parquet) and a summary (JSON).
 
 Both distributions, how far apart they are, and whether the most likely grade is the same. Which model is nearer to
 experts it cannot say: nobody graded these sperm. It knows pairs of grades; where they come from is not its business.
@@ -52,9 +52,12 @@ class Comparison:
 
     def __init__(self, path: Path, session: str, recorded: ModelInfo, new: ModelInfo) -> None:
         """Begin the table, in place of an older one. Raises InputError where it cannot be written."""
+        self._path = path
         self._summary_path = path.with_suffix(".json")
-        if self._summary_path == path:
-            raise InputError(f"comparison {path}: expected the name of a CSV file; its summary goes beside it as .json")
+        if path in (self._summary_path, path.with_suffix(".parquet")):
+            raise InputError(
+                f"comparison {path}: expected the name of a CSV file; .parquet and .json are written beside it"
+            )
         try:
             self._file = path.open("w", encoding="utf-8", newline="")
         except OSError as error:
@@ -97,10 +100,20 @@ class Comparison:
         }
 
     def close(self) -> None:
-        """Finish the table and write the summary; may be called more than once."""
+        """Finish the table, write it as Parquet too, and the summary; may be called more than once."""
         if not self._file.closed:
             self._file.close()
+            _write_parquet(self._path)
             self._summary_path.write_text(json.dumps(self.summary(), indent=2) + "\n", encoding="utf-8")
+
+
+def _write_parquet(path: Path) -> None:
+    """Write the CSV table at ``path`` beside it as Parquet, with the notice in its metadata."""
+    import pyarrow.csv  # loaded only where there is a table: a live engine does without
+    import pyarrow.parquet
+
+    table = pyarrow.csv.read_csv(path, pyarrow.csv.ReadOptions(skip_rows=1))
+    pyarrow.parquet.write_table(table.replace_schema_metadata({"notice": NOTICE}), path.with_suffix(".parquet"))
 
 
 def _about(model: ModelInfo) -> dict[str, str]:

@@ -31,12 +31,13 @@ class RecordedBatches:
         self._newest = -1
         self.left_out = 0
         """Windows that the live engine did not grade: a newer one had replaced them, or the record ends before."""
-        self._missing = 0
+        self.missing = 0
+        """Windows that were graded then and did not come out this time."""
 
-    @property
-    def missing(self) -> int:
-        """Windows that were graded then and did not come out this time, or not yet."""
-        return self._missing + sum(len(batch) for batch in self._batches)
+    def give_up(self) -> None:
+        """Nothing more comes: count what waits in vain. What was graded of frames that were not played does not."""
+        self.missing += sum(seq <= self._newest for batch in self._batches for _, seq in batch)
+        self._batches.clear()
 
     def put(self, message: Received) -> int:
         """Take in the windows of a message; those that were not graded go, which is no loss."""
@@ -59,7 +60,7 @@ class RecordedBatches:
                 return None
             self._batches.popleft()
             batch = [self._held.pop(key) for key in keys if key in self._held]
-            self._missing += len(keys) - len(batch)
+            self.missing += len(keys) - len(batch)
             if batch:
                 return batch
         return None
@@ -109,8 +110,10 @@ class GradesReplay:
             if self._comparison is not None:
                 self._comparison.add(recorded, new)
 
-    def finish(self) -> None:
-        """Nothing more comes: finish the comparison file."""
+    def finish(self, *, ended: bool) -> None:
+        """Finish the counts and the comparison file. ``ended``: everything came; else the replay was broken off."""
+        if ended and isinstance(self.buffer, RecordedBatches):
+            self.buffer.give_up()
         self.note(())
         if self._comparison is not None:
             self._comparison.close()

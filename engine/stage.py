@@ -79,7 +79,7 @@ def run(context: StageContext) -> None:
                 if replay is not None:
                     replay.note(header.grades)
             if replay is not None:
-                replay.finish()
+                replay.finish(ended=windows.ended)
             context.finish(grades)
 
 

@@ -39,7 +39,7 @@ exit code:      0 ended as asked   1 a stage died or hung   2 something that was
 
 
 COMPARE = """Replays a recorded session with another model, as fast as the machine can, and writes the recorded and the
-new grade distribution of each window side by side: FILE, and a summary beside it as .json."""
+new grade distribution of each window side by side: FILE, and beside it .parquet (the same) and .json (a summary)."""
 
 
 @dataclass(frozen=True, slots=True)

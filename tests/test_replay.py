@@ -190,8 +190,8 @@ def test_a_session_that_was_killed_replays_up_to_its_last_frame(station: Station
     grades = sum(len(record.header.grades) for record in recorded if isinstance(record, GradesRecord))
     frames = sum(isinstance(record, FrameRecord) for record in recorded)
     assert again["frames"]["captured"] >= frames - 1, "all that the log names but the one that was being written"
-    assert found["grades_as_recorded"] + found["windows_missing"] == grades
-    assert found["windows_missing"] <= 8, "windows of the very last frames, whose pixels the kill kept from the disk"
+    assert found["windows_missing"] == 0
+    assert grades - 8 <= found["grades_as_recorded"] <= grades, "all but those of frames that the kill kept from disk"
     assert any("cut off" in caution for caution in again["cautions"])
 
 

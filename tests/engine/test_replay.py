@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from engine.comparison import Comparison, emd, js, most_likely
@@ -66,7 +67,18 @@ def test_a_window_that_does_not_come_any_more_holds_nobody_up_and_is_counted():
     assert taken(buffer) == [[(1, 4)]]
     buffer.put(windows(6, 1))
     assert taken(buffer) == [[(1, 6)]]
-    assert buffer.missing == 3, "sperm 2 twice, and what the end of the link will not bring"
+    buffer.give_up()
+    assert buffer.missing == 2, "sperm 2 twice; frame 9 was not played"
+
+
+def test_what_waits_when_the_link_ends_is_missing():
+    buffer = RecordedBatches(batches([(1, 4), (2, 5)], [(1, 9)]))
+    buffer.put(windows(4, 1))
+    assert taken(buffer) == []
+    assert buffer.missing == 0
+    buffer.give_up()
+    assert buffer.missing == 1
+    assert taken(buffer) == []
 
 
 BY_HAND = (0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75) + math.log(1 / 0.75)) / 2
@@ -108,6 +120,10 @@ def test_the_table_and_its_summary(tmp_path: Path):
     assert (float(first["recorded_A"]), first["same_grade"], first["new_grade"]) == (third, "1", "B")
     assert (second["sperm_id"], second["frame_seq"], second["emd"]) == ("2", "31", "3")
     assert (second["recorded_grade"], second["new_grade"], second["same_grade"]) == ("A", "D", "0")
+    parquet = pq.read_table(tmp_path / "c.parquet")
+    assert parquet.schema.metadata[b"notice"].decode() == NOTICE
+    assert parquet.column_names == list(first)
+    assert parquet["recorded_A"].to_pylist() == [third, 1]
     summary = json.loads((tmp_path / "c.json").read_text())
     assert summary["notice"] == NOTICE
     assert (summary["windows"], summary["emd"]["mean"], summary["same_most_likely_grade"]) == (2, 1.5, 0.5)
