@@ -1,4 +1,4 @@
-"""The station: starts capture, tracker and engine, watches them, and shows what they find.
+"""The station: starts capture, tracker, engine and recorder, watches them, and shows what they find.
 
 ``python run_station.py --help`` says what it can be asked for; ``docs/architecture.md`` how the parts work together.
 """
@@ -11,7 +11,7 @@ from contextlib import ExitStack
 
 import zmq
 
-from station.command_line import Options, parse_options
+from station.command_line import Options, comparison_options, parse_options
 from station.config import Config
 from station.endpoints import private_endpoints
 from station.errors import InputError, StageError, StationError
@@ -20,6 +20,7 @@ from station.keyboard import Keyboard
 from station.messages import StageName
 from station.output import discard_output, make_output_forgiving
 from station.screen import Screen
+from station.session import commands
 from station.snapshot import Snapshot
 from station.stopping import StopRequest
 from station.summary import SummaryFile, summarise
@@ -28,6 +29,7 @@ from station.watch import Watch
 
 STAGES = {StageName.CAPTURE: "capture.stage", StageName.TRACKER: "tracker.stage", StageName.ENGINE: "engine.stage"}
 """The processes, by the module whose ``run`` each carries out."""
+RECORDER = {StageName.RECORDER: "station.session.stage"}  # without it the run goes on
 POLL_S = 0.02
 
 
@@ -35,8 +37,8 @@ def main(argv: Sequence[str]) -> int:
     """Run the station as the command line asks; return the exit code."""
     make_output_forgiving()
     try:
-        if argv[:1] == ["doctor"]:
-            return diagnose(argv[1:])
+        if argv and argv[0] in COMMANDS:
+            return COMMANDS[argv[0]](argv[1:])
         run(parse_options(argv))
     except InputError as error:
         print(f"rostfine: {error}", file=sys.stderr)
@@ -67,6 +69,16 @@ def diagnose(argv: Sequence[str]) -> int:
     return exit_code(findings)
 
 
+def compare(argv: Sequence[str]) -> int:
+    """Replay a session with another model (``compare``); return the exit code."""
+    run(parse_options(comparison_options(argv)))
+    return 0
+
+
+COMMANDS = {"doctor": diagnose, "compare": compare, "verify": commands.verify, "tables": commands.tables}
+"""What can be asked for instead of a run, by the first word of the command line."""
+
+
 def run(options: Options) -> None:
     """Run from the first process started to the last one ended. Raises StationError."""
     config, ended = options.config, ""
@@ -76,7 +88,8 @@ def run(options: Options) -> None:
         endpoints = outer.enter_context(private_endpoints())
         context = outer.enter_context(zmq.Context())
         watch = outer.enter_context(Watch(context, config, endpoints))
-        supervisor = Supervisor(context, config, endpoints, STAGES)
+        stages = STAGES if config.record.mode == "off" else STAGES | RECORDER
+        supervisor = Supervisor(context, config, endpoints, stages, optional=RECORDER)
         try:
             with ExitStack() as inner:
                 inner.enter_context(supervisor)
@@ -84,6 +97,7 @@ def run(options: Options) -> None:
                 keyboard = inner.enter_context(Keyboard())
                 show = HeadlessReport().show if options.headless else inner.enter_context(Screen()).show
                 ended = attend(config, supervisor, watch, keyboard, show, stop)
+                supervisor.note_action("end", ended)
         except StationError as error:
             ended = f"by a fault: {str(error).splitlines()[0]}"
             raise
@@ -119,7 +133,9 @@ def attend(
         if stop.made:
             return "by a signal"
         keys = {key.lower() for key in keyboard.poll()}
-        if "a" in keys:
+        for key in sorted(keys & {"a", "k", "q"}):
+            supervisor.note_action(f"key {key}")
+        if "a" in keys and config.replay_of is None:  # a replay repeats what was selected then
             supervisor.replace_lost(watch.current, len(config.select) or config.select_auto)
         if "q" in keys:
             return "by the key q"

@@ -8,7 +8,10 @@ from station.errors import StationError
 
 BENCHES = {
     "capture": "frames of an emulated camera: losses, evenness, faults",
+    "camera": "the whole station on an emulated camera: losses, evenness, faults, return",
+    "fuzz": "damaged video, TIFF and session files: what becomes of each",
     "tracking": "follow sperm in a video and score it; time per frame and per sperm",
+    "record": "the whole station with and without its recorder: frames missing, latency",
     "curve": "error against latency of networks of different sizes",
     "engine": "time from a window to its grades",
 }

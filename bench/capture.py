@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Run the bench; return 1 where anything was lost or not counted, else 0."""
-    emulated = _emulated_camera()
+    emulated = emulated_camera()
     report = Report(
         bench="capture",
         counts="frames of the SDK's emulated camera through the station's source; no sensor, no cable",
@@ -174,7 +174,7 @@ def _read_while(camera: Camera, go_on: Callable[[], bool]) -> list[tuple[int, in
             return frames
 
 
-def _emulated_camera() -> str:
+def emulated_camera() -> str:
     """Return the serial number of the SDK's emulated camera. Raises InputError where there is none."""
     os.environ.setdefault("PYLON_CAMEMU", "1")  # read when the SDK is first imported
     with warnings.catch_warnings():

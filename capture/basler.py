@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from capture.basler_chunks import ChunkReader
 from capture.basler_search import PREFIX, Found, choose, import_pylon, list_cameras, origin, short
 from capture.basler_settings import apply_settings, exposure_ns_of, frame_rate_of
 from capture.camera import Camera
@@ -78,8 +79,9 @@ class BaslerDevice:
             if prepare is not None:
                 prepare(self._camera)
             nodes = self._camera.GetNodeMap()
-            self.settings, notices = apply_settings(nodes, settings)
-            self.settings = {"camera": str(self._found)} | self.settings
+            accepted, notices = apply_settings(nodes, settings)
+            self._chunks = ChunkReader(nodes)
+            accepted |= {"camera": str(self._found), "chunks": " ".join(self._chunks.names.values()) or "none"}
             self.exposure_ns = exposure_ns_of(nodes)
             self.info = SourceInfo(
                 name=f"Basler {self._found}",
@@ -87,12 +89,13 @@ class BaslerDevice:
                 width=int(nodes.GetNode("Width").Value),
                 fps=fps or frame_rate_of(nodes),
                 um_per_px=um_per_px,
+                settings=accepted,
             )
             self._ns_per_tick = _ns_per_tick(nodes)
             self._latch_nodes = _latch_nodes(nodes)
             self._converter = pylon.ImageFormatConverter()
             self._converter.OutputPixelFormat = pylon.PixelType_Mono8
-            self._mono8 = self.settings["pixel_format"] == "Mono8"
+            self._mono8 = accepted["pixel_format"] == "Mono8"
             self._wraps = self._found.device_class == "BaslerGigE"
             self._ids_before = 0
             self._last_id = 0
@@ -121,6 +124,7 @@ class BaslerDevice:
                     pixels=self._pixels(result) if complete else None,
                     frame_id=self._frame_id(result.BlockID),
                     camera_ns=round(ticks * self._ns_per_tick) if ticks else None,
+                    **(self._chunks.read(result) if complete else {}),
                 )
             finally:
                 result.Release()
@@ -176,7 +180,7 @@ class BaslerDevice:
         self._pixels(result)
         cost_ms = (time.perf_counter() - start) * 1e3
         result.Release()
-        name = self.settings["pixel_format"]
+        name = self.info.settings["pixel_format"]
         return (f"pixel format {name} is converted to grey: {cost_ms:.1f} ms a frame here; Mono8 needs none",)
 
 

@@ -4,8 +4,10 @@ Camera families name the same thing differently (ExposureTime, ExposureTimeAbs);
 taken. A value that a camera cannot take is refused with its range, never bent silently.
 """
 
+import difflib
 from typing import Any
 
+from capture.basler_search import short
 from station.config import CameraSettings
 from station.errors import InputError
 
@@ -23,6 +25,8 @@ def apply_settings(nodes: Any, settings: CameraSettings) -> tuple[dict[str, str]
     Returns all settings as the camera accepted them, by the names of the configuration, and notices for people.
     Raises InputError for what the camera cannot do, with what it can.
     """
+    for name, value in settings.features.items():
+        _feature(nodes, name, value)
     _choose(nodes, "PixelFormat", settings.pixel_format, "pixel_format")
     _region(nodes, settings)
     if settings.exposure_us is not None:
@@ -97,6 +101,8 @@ def _read_back(nodes: Any, settings: CameraSettings) -> dict[str, str]:
     }
     read = {key: _first(nodes, candidates) for key, candidates in names.items()}
     accepted = {key: str(node.Value) for key, node in read.items() if node is not None}
+    features = {name: nodes.GetNode(name) for name in settings.features}
+    accepted |= {f"features.{name}": node.ToString() for name, node in features.items() if _readable(node)}
     return accepted | {"trigger": settings.trigger}
 
 
@@ -139,6 +145,27 @@ def _number(nodes: Any, names: tuple[str, ...], value: float, key: str, unit: st
     node.Value = int(value) if whole else float(value)
 
 
+def _feature(nodes: Any, name: str, value: bool | float | str) -> None:
+    """Set anything by the camera's own name, or execute a command. Raises InputError with the nearest name."""
+    from pypylon import genicam
+
+    key, node = f"[camera.features] {name}", nodes.GetNode(name)
+    if not genicam.IsImplemented(node):
+        known = [n.GetNode().GetName() for n in nodes.GetNodes() if genicam.IsImplemented(n)]
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+        raise InputError(f"{key}: this camera has no such setting; did you mean {near[0] if near else 'another'!r}?")
+    if not _writable(node):
+        raise InputError(f"{key}: the camera does not let it be set now; remove the key")
+    try:
+        if node.GetNode().GetPrincipalInterfaceType() == genicam.intfICommand:
+            if value is True:
+                node.Execute()
+            return
+        node.FromString(str(value).lower() if isinstance(value, bool) else str(value))
+    except genicam.GenericException as error:
+        raise InputError(f"{key}: the camera does not take {value!r} ({short(error)}); mend the value") from error
+
+
 def _choose(nodes: Any, name: str, value: str, key: str) -> None:
     """Set one of several words. Raises InputError with those that there are."""
     node = _first(nodes, (name,))
@@ -167,6 +194,12 @@ def _first(nodes: Any, names: tuple[str, ...]) -> Any | None:
         if genicam.IsReadable(node):
             return node
     return None
+
+
+def _readable(node: Any) -> bool:
+    from pypylon import genicam
+
+    return bool(genicam.IsReadable(node))
 
 
 def _writable(node: Any) -> bool:

@@ -44,16 +44,11 @@ class Camera:
         self._counts = {"incomplete": 0, "overrun": 0, "reconnects": 0}
         self._gone: str = ""
         device = connect()
-        self.info: Final = device.info
+        self.info = device.info
         self._notices = device.notices
         self._timeline = Timeline(device)
         self._thread = threading.Thread(target=self._run, args=(device,), name="grab")
         self._thread.start()
-
-    @property
-    def settings(self) -> dict[str, str]:
-        """The settings as the camera accepted them, by name."""
-        return dict(self._timeline.device.settings)
 
     @property
     def condition(self) -> Condition:
@@ -149,6 +144,7 @@ class Camera:
                 device.close()
                 continue
             self._timeline.reopen(device)
+            self.info = device.info
             self._notices = device.notices
             self._gone = ""
             self._counts["reconnects"] += 1

@@ -8,6 +8,9 @@ from capture.device import Device, Grab
 from capture.source import Frame
 from station.clock import NS_PER_S
 
+SAME_EXPOSURE = 0.02
+"""Share by which exposure or gain may change before frames count as taken with another setting."""
+
 
 class Timeline:
     """Turns buffers into frames: their times on both axes, and how many are missing before each."""
@@ -20,6 +23,8 @@ class Timeline:
         self._previous_id: int | None = None
         self._incomplete = 0
         self._exposure_id = 0
+        self._exposed_like: Grab | None = None
+        """The first buffer of the present exposure setting."""
         self._reopened = False
         self._first_camera_ns: int | None = None
         """Camera time from which source time is counted, ``_base_ns`` later, in this connection."""
@@ -29,8 +34,9 @@ class Timeline:
 
     def reopen(self, device: Device) -> None:
         """Go on with the same camera after it was away: its counters start anew, its settings may differ."""
-        if device.settings != self.device.settings:
+        if device.info.settings != self.device.info.settings:
             self._exposure_id += 1
+            self._exposed_like = None
         self.clock = CameraClock()
         self.device = device
         self._latched = False
@@ -52,24 +58,36 @@ class Timeline:
         if grab.pixels is None:
             self._incomplete += 1
             return None
-        exposed_ns = self._exposure_end_ns(grab.camera_ns, t_arrival_ns)
+        self._compare_exposure(grab)
+        exposed_ns = self._exposure_end_ns(grab, t_arrival_ns)
         lost = self._lost_before(grab.frame_id, exposed_ns)
         self._t_source_ns = self._source_ns(grab.camera_ns, exposed_ns)
         self._t_exposure_ns = exposed_ns
         self._previous_id, self._incomplete, self._reopened = grab.frame_id, 0, False
         grab.pixels.flags.writeable = False
-        return Frame(grab.pixels, self._t_source_ns, exposed_ns, lost, self._exposure_id)
+        return Frame(grab.pixels, self._t_source_ns, exposed_ns, lost, self._exposure_id, grab.exposure_us, grab.gain)
 
-    def _exposure_end_ns(self, camera_ns: int | None, t_arrival_ns: int) -> int:
+    def _compare_exposure(self, grab: Grab) -> None:
+        """Begin a new exposure setting where exposure or gain have left those of the present one."""
+        like = self._exposed_like
+        if like is None:
+            self._exposed_like = grab
+        elif _differ(like.exposure_us, grab.exposure_us) or _differ(like.gain, grab.gain):
+            self._exposed_like = grab
+            self._exposure_id += 1
+
+    def _exposure_end_ns(self, grab: Grab, t_arrival_ns: int) -> int:
         """Return the end of exposure on the station clock.
 
         With a latch: the camera's stamp of the exposure's start, plus the exposure. Without: as if the transfer of the
         fastest frames took no time. Without a clock in the camera: the arrival.
         """
+        camera_ns = grab.camera_ns
         if camera_ns is None:
             return t_arrival_ns
         if self._latched:
-            exposed_ns = self.clock.station_ns(camera_ns) + self.device.exposure_ns
+            exposure_ns = self.device.exposure_ns if grab.exposure_us is None else round(grab.exposure_us * 1000)
+            exposed_ns = self.clock.station_ns(camera_ns) + exposure_ns
         else:
             self.clock.add(camera_ns, t_arrival_ns)
             exposed_ns = self.clock.station_ns(camera_ns)
@@ -92,3 +110,10 @@ class Timeline:
                 self._first_camera_ns, self._base_ns = camera_ns, elapsed_ns
             elapsed_ns = self._base_ns + camera_ns - self._first_camera_ns
         return max(self._t_source_ns + 1, elapsed_ns)
+
+
+def _differ(before: float | None, now: float | None) -> bool:
+    """Return whether a setting has changed by more than the picture's noise would show."""
+    if before is None or now is None:
+        return False
+    return abs(now - before) > SAME_EXPOSURE * max(abs(before), abs(now))

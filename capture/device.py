@@ -22,6 +22,10 @@ class Grab:
     """The camera's own count, rising by 1 per frame exposed; None where it does not count."""
     camera_ns: int | None = None
     """The camera's time at the start of the exposure; None where it has no clock."""
+    exposure_us: float | None = None
+    """Exposure of this very frame; None where the camera does not send it along."""
+    gain: float | None = None
+    """Its gain likewise, in the camera's own unit."""
 
 
 class DeviceLostError(Exception):
@@ -32,8 +36,7 @@ class Device(Protocol):
     """An open camera that is grabbing. Used by one thread at a time."""
 
     info: SourceInfo
-    settings: dict[str, str]
-    """As the camera accepted them, by name."""
+    """With the settings as the camera accepted them."""
     notices: tuple[str, ...]
     exposure_ns: int
     triggered: bool

@@ -7,15 +7,16 @@ from capture.basler_search import PREFIX as BASLER
 from capture.microscope import SimulatedMicroscope
 from capture.pictures import PictureFolder
 from capture.source import Source
-from station.config import Config
+from station.config import REPLAY, Config
 from station.errors import InputError
+from station.session.layout import LOG
 
 SIMULATED = "simulated"
 TIFF_ENDINGS = (".tif", ".tiff")
 
 
 def open_source(config: Config) -> Source:
-    """Open what ``[source] kind`` names: "simulated", "basler[:SERIAL]", a video, a TIFF stack, a folder of pictures.
+    """Open what ``[source] kind`` names: "simulated", "basler[:SERIAL]", "replay:SESSION", a file, a folder.
 
     Raises InputError where it is missing or cannot be used.
     """
@@ -27,7 +28,15 @@ def open_source(config: Config) -> Source:
             raise InputError(f"source {settings.kind}: a camera has its own pace; --speed max is for files")
         serial = settings.kind.partition(":")[2]
         return open_basler(serial, config.camera, fps=settings.fps, um_per_px=settings.um_per_px)
+    if config.replay_of is not None:
+        from capture.replay import RecordedSession
+
+        return RecordedSession(config.replay_of)
     path = Path(settings.kind).expanduser()
+    if (path / LOG).is_file():
+        raise InputError(
+            f"source {settings.kind}: is a recorded session; to replay it give --source {REPLAY}{settings.kind}"
+        )
     if path.is_dir():
         return PictureFolder(path, fps=settings.fps, um_per_px=settings.um_per_px, bits=settings.bits)
     # Their libraries (FFmpeg, tifffile) are loaded only where a file is read: a microscope starts without them.
@@ -40,5 +49,5 @@ def open_source(config: Config) -> Source:
         return VideoFile(path, fps=settings.fps, um_per_px=settings.um_per_px)
     raise InputError(
         f"source {settings.kind!r}: no such file or folder; "
-        f"give {SIMULATED!r}, 'basler', or the path of a video file, a TIFF stack or a folder of pictures"
+        f"give {SIMULATED!r}, 'basler', 'replay:SESSION', or the path of a video file, a TIFF stack or a folder"
     )

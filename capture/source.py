@@ -31,6 +31,13 @@ class Frame:
     lost_before: int = 0
     """Frames the source knows to have lost just before this one."""
     exposure_id: int = 0
+    exposure_us: float | None = None
+    """Exposure of this very frame, and its gain, where the camera sends them along with the pixels."""
+    gain: float | None = None
+    seq: int | None = None
+    """Number that the frame had when it was recorded (a replay); else None, and the capture stage counts."""
+    dropped_before: int = 0
+    """Recorded frames just before this one that are left out because the tracker had dropped them."""
 
 
 class Pending(Enum):
@@ -61,7 +68,7 @@ class Source(Protocol):
 
     @property
     def info(self) -> SourceInfo:
-        """What the source is; known from the moment it is open."""
+        """What the source is; known from the moment it is open. A camera's settings may change when it comes back."""
         ...
 
     @property

@@ -11,7 +11,7 @@ import cv2
 from capture.opening import open_source
 from capture.source import Frame, Pending, Source
 from station.bus import Publisher
-from station.clock import NS_PER_S, now_ns
+from station.clock import NS_PER_S, ms_between, now_ns
 from station.control import Account
 from station.latency import LatencyRecorder
 from station.messages import CommandName, FrameHeader, StageState
@@ -30,32 +30,44 @@ def run(context: StageContext) -> None:
     ):
         control.account.source = source.info
         counters = control.account.counters = {"captured": 0, "lost_by_source": 0, "late": 0}
+        evenness = Evenness(control.account, source.info.fps)
         control.report(StageState.READY)
-        if not context.wait_for(CommandName.START) or not frames.wait_for_reader(context.carry_on):
+        start = context.wait_for(CommandName.START)
+        if start is None or not frames.wait_for_readers(start.readers or 1, context.carry_on):
             return
         control.report(StageState.RUNNING)
-        pace = Pace(live=not context.lossless, interval_ns=round(NS_PER_S / source.info.fps))
-        end_ns = math.inf if config.duration_s is None else config.duration_s * NS_PER_S
+        live = config.speed == "live"
+        pace = Pace(live=live, interval_ns=round(NS_PER_S / source.info.fps))
+        longest_ns = math.inf if config.duration_s is None else config.duration_s * NS_PER_S
+        first_ns: int | None = None
         while context.carry_on():
             frame = source.read()
             _account_for(source, control.account)
             if frame is Pending.NOTHING_YET:
                 continue
-            if frame is None or frame.t_source_ns >= end_ns:
+            if frame is None:
+                break
+            first_ns = frame.t_source_ns if first_ns is None else first_ns
+            if frame.t_source_ns - first_ns >= longest_ns:
                 break
             t_exposure_ns = pace.wait(frame, context)
+            if frame.seq is not None:
+                frames.skip_to(frame.seq)
             header = _header(frame, frames.next_seq, t_exposure_ns)
             if control.stopped or not frames.send(header, frame.pixels, context.carry_on):
                 break
-            counters["captured"] += 1
+            counters["captured"] += 1 + frame.dropped_before
             counters["lost_by_source"] += frame.lost_before
             counters["late"] += pace.is_late(header)
+            if live:
+                evenness.note(header)
         context.finish(frames)
 
 
 def _account_for(source: Source, account: Account) -> None:
     """Pass on how the source is doing."""
     condition = source.condition
+    account.source = source.info
     account.notices = list(condition.notices)
     account.counters.update(condition.counts)
     if condition.clock_error_ms is not None:
@@ -73,7 +85,27 @@ def _header(frame: Frame, seq: int, t_exposure_ns: int) -> FrameHeader:
         width=width,
         lost_before=frame.lost_before,
         exposure_id=frame.exposure_id,
+        exposure_us=frame.exposure_us,
+        gain=frame.gain,
     )
+
+
+class Evenness:
+    """Measures how evenly frames are exposed: the time between them, and how far it is from what the rate says."""
+
+    def __init__(self, account: Account, fps: float) -> None:
+        self._nominal_ms = 1000 / fps
+        self._interval = account.latency["frame_interval"] = LatencyRecorder()
+        self._jitter = account.latency["frame_jitter"] = LatencyRecorder()
+        self._last_ns: int | None = None
+
+    def note(self, header: FrameHeader) -> None:
+        """Take in a frame. After a loss the measuring begins again: a gap is counted, it is no jitter."""
+        if self._last_ns is not None and not header.lost_before:
+            interval_ms = ms_between(self._last_ns, header.t_exposure_ns)
+            self._interval.add(interval_ms)
+            self._jitter.add(abs(interval_ms - self._nominal_ms))
+        self._last_ns = header.t_exposure_ns
 
 
 class Pace:

@@ -65,6 +65,8 @@ def find_frames(file: tifffile.TiffFile) -> Layout:
 
     Raises InputError for what is no stack of pictures, and whatever tifffile throws at damaged files.
     """
+    if _circular(file):
+        raise ValueError("the directories lead back to an earlier one")  # tifffile would follow them for ever
     series: Any = file.series[0]
     sizes = dict(zip(series.axes, series.shape, strict=True))
     samples = (sizes["S"],) if "S" in sizes else ()
@@ -96,11 +98,16 @@ def salvage_frames(file: tifffile.TiffFile) -> Layout:
     of all (as in ImageJ's and many OME files), pictures one behind the other up to the end of the file.
     """
     pages: list[Any] = []
+    seen: set[int] = set()
     while len(pages) < MOST_PAGES:
         try:
-            pages.append(file.pages[len(pages)])
+            page = file.pages[len(pages)]
         except Exception:  # of whatever kind: here the readable part ends
             break
+        if page.offset in seen:
+            break
+        seen.add(page.offset)
+        pages.append(page)
     if not pages:
         raise ValueError("no page is left")
     first = pages[0].keyframe
@@ -129,6 +136,21 @@ def _picture(file: tifffile.TiffFile, shape: Any, stored: Any) -> "tuple[tuple[i
     if len(shape) == 3 and shape[2] > 4:
         raise InputError(f"{origin}: expected grey or RGB pictures, got {shape[2]} channels in one; save one channel")
     return shape, dtype
+
+
+def _circular(file: tifffile.TiffFile) -> bool:
+    """Return whether the chain of directories comes back to one that it has been at."""
+    seen: set[int] = set()
+    offset = int(file.pages.first.offset)
+    while offset and len(seen) < MOST_PAGES:
+        if offset in seen:
+            return True
+        seen.add(offset)
+        try:
+            offset = _next_directory(file, offset)
+        except (struct.error, ValueError, OSError):
+            return False  # it breaks off, which tifffile sees too
+    return False
 
 
 def _next_directory(file: tifffile.TiffFile, offset: int) -> int:

@@ -31,6 +31,8 @@ from station.messages import SourceInfo
 SNIFFED_BYTES = 4096
 MOST_PX: Final = 2**26
 """A damaged header that announces more is refused before memory is taken for it."""
+MOST_FPS: Final = 100_000
+"""A damaged header that states more is not believed: frame times could not be told apart."""
 DECODER_OPTIONS: Final = {"err_detect": "crccheck", "max_pixels": str(MOST_PX)}
 FULL_RANGE: Final = 2
 """FFmpeg's AVCOL_RANGE_JPEG."""
@@ -57,12 +59,13 @@ class VideoFile:
             stated = self._stream.average_rate or self._stream.guessed_rate
             self._by_container = fps is None
             if fps is None:
-                if not stated or not math.isfinite(stated) or stated <= 0:
-                    raise InputError(f"source {path}: the video states no frame rate; set [source] fps")
+                if not stated or not math.isfinite(stated) or not 0 < stated <= MOST_FPS:
+                    what = f"a frame rate of {float(stated):g}/s" if stated else "no frame rate"
+                    raise InputError(f"source {path}: the video states {what}; set [source] fps")
                 fps = float(stated)
             self._fps = fps
             self._first_pts: int | None = None
-            self._interval_ns = round(NS_PER_S / fps)
+            self._interval_ns = max(1, round(NS_PER_S / fps))
             self._last_ns = -1
             self._last_end_ns = 0
             self._ahead = next(self._frames, None)

@@ -81,6 +81,7 @@ class OnnxSession:
         self._at_once = CLIPS_AT_ONCE_ON_A_CPU if device == "CPU" else MAX_BATCH
         detail = f"{device}, {threads} thread{'s' * (threads > 1)}" if device == "CPU" else device
         self.name = f"onnxruntime ({detail})"
+        self.plan_sha256 = ""
         self.precision: Precision = "float32"  # also with float16 weights: they are widened when they are loaded
         self._shape = artifact.manifest.inputs[0].shape[1:]
 

@@ -49,6 +49,11 @@ class Runtime(Protocol):
         """What it computes in; decides the tolerance of verification."""
         ...
 
+    @property
+    def plan_sha256(self) -> str:
+        """Of the compiled plan that runs; empty where the model file itself is run."""
+        ...
+
     def infer(self, clips: NDArray[np.uint8], ids: Sequence[WindowId] | None = None) -> Grades:
         """Grade clips (N, T, H, W) uint8, N >= 1, any N. ``clips`` is not kept.
 

@@ -41,7 +41,7 @@ class NewestPerSperm:
     def put(self, message: Received) -> int:
         """Take in the windows of a message; return how many older ones they replaced."""
         replaced = 0
-        for window in _split(message):
+        for window in split(message):
             replaced += window.info.sperm_id in self._waiting
             self._waiting[window.info.sperm_id] = window
         return replaced
@@ -65,7 +65,7 @@ class EveryWindow:
 
     def put(self, message: Received) -> int:
         """Take in the windows of a message; nothing is ever replaced."""
-        windows = _split(message)
+        windows = split(message)
         self._batches.extend(windows[i : i + self._limit] for i in range(0, len(windows), self._limit))
         return 0
 
@@ -74,7 +74,8 @@ class EveryWindow:
         return self._batches.popleft() if self._batches else None
 
 
-def _split(message: Received) -> Batch:
+def split(message: Received) -> Batch:
+    """Return the windows of a message, each with its pixels."""
     header, pixels = message.header, message.pixels
     if not isinstance(header, WindowsHeader) or pixels is None:
         raise TypeError(f"the window link carried a {type(header).__name__}")

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from engine.artifact import MAX_BATCH, Artifact
 from engine.opening import open_verified_runtime
+from engine.replay import GradesReplay
 from engine.runtime import Runtime, WindowId
 from engine.scheduler import Batch, EveryWindow, NewestPerSperm, PendingWindow
-from station.bus import Publisher, Receiver
+from station.bus import Buffer, Publisher, Receiver
 from station.clock import ms_between, now_ns
 from station.config import WindowSettings
 from station.control import PATIENCE_S
@@ -30,6 +31,7 @@ from station.messages import (
     Trace,
     Validity,
 )
+from station.replay import Recording
 from station.stage import StageContext
 
 WAIT_S = 0.02
@@ -45,17 +47,23 @@ def run(context: StageContext) -> None:
     with open_verified_runtime(artifact, config.engine.runtime, config.engine.threads) as runtime:
         seconds = warm_up(runtime, config.window, context.carry_on)
         control.patience_s = max(PATIENCE_S, 5 * MAX_BATCH * seconds[1])
-        buffer = EveryWindow() if context.lossless else NewestPerSperm(worthwhile_batch(seconds))
+        model = model_info(artifact, runtime)
+        grader = Grader(context, runtime)
+        replay = GradesReplay(context, Recording(config.replay_of), model) if config.replay_of is not None else None
+        buffer: Buffer[Batch]
+        if replay is not None:
+            buffer = replay.buffer
+        else:
+            buffer = EveryWindow() if context.lossless else NewestPerSperm(worthwhile_batch(seconds))
         with (
             Receiver(context.zmq, endpoints.windows, buffer, lossless=context.lossless) as windows,
             Publisher(context.zmq, endpoints.grades) as grades,
         ):
-            control.account.model = model_info(artifact, runtime)
+            control.account.model = model
             control.report(StageState.READY)
             if context.wait_for(CommandName.START) is None:
                 return
             control.report(StageState.RUNNING)
-            grader = Grader(context, runtime)
             counters = control.account.counters
             while context.carry_on():
                 batch = windows.receive(WAIT_S)
@@ -66,7 +74,12 @@ def run(context: StageContext) -> None:
                     if windows.ended:
                         break
                     continue
-                grades.send(GradesHeader(seq=grades.next_seq, grades=grader.grade(batch)))
+                header = GradesHeader(seq=grades.next_seq, grades=grader.grade(batch))
+                grades.send(header)
+                if replay is not None:
+                    replay.note(header.grades)
+            if replay is not None:
+                replay.finish(ended=windows.ended)
             context.finish(grades)
 
 
@@ -182,6 +195,7 @@ def model_info(artifact: Artifact, runtime: Runtime) -> ModelInfo:
     return ModelInfo(
         name=manifest.name,
         sha256=artifact.model_sha256,
+        plan_sha256=runtime.plan_sha256,
         runtime=runtime.name,
         demonstration=manifest.demonstration,
         um_per_px=manifest.um_per_px,

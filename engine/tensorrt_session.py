@@ -52,6 +52,7 @@ class TensorRtSession:
         self._cuda = cuda
         self._shape = artifact.manifest.inputs[0].shape[1:]
         self.precision: Precision = plan.info.precision
+        self.plan_sha256 = plan.info.plan_sha256
         self.gpu_ms = float("nan")
         """Upload, network and download of the latest batch, by the GPU's own clock."""
         self.uploaded_bytes = 0

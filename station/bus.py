@@ -7,6 +7,7 @@ the link lives: ZeroMQ's high-water mark bounds a queue's length but not its age
 the sequence numbers) or ``bad`` (not a valid message).
 """
 
+import math
 import threading
 import time
 from collections import deque
@@ -25,6 +26,9 @@ from station.wire import decode, encode
 
 POLL_MS = 20
 RETRY_S = 0.001
+OTHERS_S = 2.0
+LINGER_MS = 200
+"""How long a sender that closes may still wait for readers to take what they have been sent."""
 QUEUE_LIVE = 64
 QUEUE_LOSSLESS = 2
 """Messages in flight on a lossless link, on either side: enough to overlap two stages, few enough to bound memory."""
@@ -79,10 +83,11 @@ class Publisher:
         self._seq = 0
         self._socket = context.socket(zmq.XPUB)
         self._socket.sndhwm = QUEUE_LOSSLESS if lossless else QUEUE_LIVE
-        self._socket.linger = 0
+        self._socket.linger = LINGER_MS
         if lossless:
             # Without this a full queue would silently swallow the message; with it the send says "try again".
             self._socket.setsockopt(zmq.XPUB_NODROP, 1)
+        self._socket.setsockopt(zmq.XPUB_VERBOSE, 1)  # else a second reader of the same would not be heard of
         self._socket.bind(endpoint)
 
     @property
@@ -90,13 +95,23 @@ class Publisher:
         """Sequence number that the next header must carry."""
         return self._seq
 
-    def wait_for_reader(self, keep_waiting: Callable[[], bool]) -> bool:
-        """Return True once a reader has subscribed, False when ``keep_waiting`` says so first."""
-        while keep_waiting():
+    def skip_to(self, seq: int) -> None:
+        """Leave numbers out up to ``seq``: readers count those messages as lost. Never goes back."""
+        self._seq = max(self._seq, seq)
+
+    def wait_for_readers(self, count: int, keep_waiting: Callable[[], bool]) -> bool:
+        """Return True once so many readers have subscribed, False when ``keep_waiting`` says so first.
+
+        Waits without end for the first alone: one of the others may have died since it was counted.
+        """
+        here, deadline = 0, math.inf
+        while keep_waiting() and time.monotonic() < deadline:
             if self._socket.poll(POLL_MS, zmq.POLLIN):
-                self._socket.recv()
-                return True
-        return False
+                here += 1 if self._socket.recv().startswith(b"\x01") else -1
+                deadline = time.monotonic() + OTHERS_S if here else math.inf
+                if here >= count:
+                    return True
+        return here > 0 and keep_waiting()
 
     def send(
         self, header: Header, pixels: NDArray[np.uint8] | None = None, keep_waiting: Callable[[], bool] | None = None
@@ -145,6 +160,7 @@ class Receiver(Generic[Item]):
         self._buffer = buffer
         self._expected_seq = 0
         self._end_seen = False
+        self._drained = False
         self._arrived = threading.Condition()
         self._closing = False
         self._fault: BaseException | None = None
@@ -165,6 +181,7 @@ class Receiver(Generic[Item]):
             deadline = time.monotonic() + timeout_s
             while item is None and not self._end_seen and self._read(max(0.0, deadline - time.monotonic())):
                 item = self._buffer.take()
+            self._drained = item is None and self._end_seen
             return item
         if self._fault is not None:
             raise self._fault
@@ -173,12 +190,13 @@ class Receiver(Generic[Item]):
             if item is None and not self._end_seen:
                 self._arrived.wait(timeout_s)
                 item = self._buffer.take()
+            self._drained = item is None and self._end_seen
             return item
 
     @property
     def ended(self) -> bool:
-        """True once the sender has said that nothing more comes (the buffer may still hold items)."""
-        return self._end_seen
+        """True once the sender has said that nothing more comes and ``receive`` has handed out all there was."""
+        return self._drained
 
     def close(self) -> None:
         """Stop the thread and close the socket; may be called more than once."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from station.config import Config, build_config, load_config
+from station.config import REPLAY, Config, build_config, load_config
 from station.errors import InputError
 
 DESCRIPTION = """\
@@ -26,11 +26,20 @@ examples:
   python run_station.py --source clip.mp4 --speed max --headless --summary s.json
                                                                every frame of a file, as fast as the machine can
   python run_station.py --source basler:SERIAL                 a Basler camera (needs the extra basler)
+  python run_station.py --source replay:SESSION                a recorded session again, at its own pace
+  python run_station.py compare SESSION --model DIR            a recorded session's grades beside another model's
+  python run_station.py verify SESSION                         check a recorded session; exit code 1: not as recorded
+  python run_station.py tables SESSION                         write the tables of a session that was cut off
   python run_station.py doctor                                 check this machine and its cameras; exit code 1: unfit
 
-while it runs:  q quits, as do Ctrl-C and SIGTERM; a releases the lost sperm and selects others by the automatic rule
+while it runs:  q quits, as do Ctrl-C and SIGTERM; a releases the lost sperm and selects others by the automatic rule;
+                k keeps the last 30 s
 exit code:      0 ended as asked   1 a stage died or hung   2 something that was given cannot be used
 """
+
+
+COMPARE = """Replays a recorded session with another model, as fast as the machine can, and writes the recorded and the
+new grade distribution of each window side by side: FILE, and beside it .parquet (the same) and .json (a summary)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +53,7 @@ class Options:
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; `python run_station.py --help` lists the options")
+        raise InputError(f"{message}; `python {self.prog} --help` lists the options")
 
 
 def parse_options(argv: Sequence[str]) -> Options:
@@ -62,9 +71,44 @@ def parse_options(argv: Sequence[str]) -> Options:
         data["speed"] = arguments.speed
     if arguments.duration is not None:
         data["duration_s"] = arguments.duration
+    if arguments.session is not None:
+        data["record"]["folder"] = arguments.session
+    if arguments.record is not None:
+        data["record"]["mode"] = arguments.record
     if arguments.select:
         data.update(parse_selection(arguments.select))
-    return Options(build_config(data, "command line"), arguments.headless, arguments.summary)
+    if arguments.comparison is not None:
+        data["replay"]["comparison"] = str(arguments.comparison)
+    config = build_config(data, "command line")
+    if config.replay_of is not None:
+        config = _replayed(config, arguments)
+    elif arguments.comparison is not None:
+        raise InputError(
+            "--comparison: compares a replay's grades with the recorded ones; give --source replay:SESSION"
+        )
+    return Options(config, arguments.headless, arguments.summary)
+
+
+def _replayed(config: Config, arguments: argparse.Namespace) -> Config:
+    """Return the configuration of a replay, made of what was given and what was recorded. Raises InputError."""
+    from station.replay import as_recorded
+
+    if arguments.select:
+        raise InputError("--select: a replay repeats what was selected in the recording; leave it out")
+    if arguments.record is None:  # it is there already
+        config = config.model_copy(update={"record": config.record.model_copy(update={"mode": "off"})})
+    return as_recorded(config)
+
+
+def comparison_options(argv: Sequence[str]) -> list[str]:
+    """Return the options of ``compare SESSION ...`` as those of an ordinary run. Raises InputError."""
+    parser = _Parser(prog="run_station.py compare", description=COMPARE, allow_abbrev=False)
+    parser.add_argument("session", metavar="SESSION", help="folder of a recorded session")
+    parser.add_argument("--model", metavar="DIR", required=True, help="folder of the other model's artifact")
+    parser.add_argument("--out", metavar="FILE", default="comparison.csv", help="CSV table (default comparison.csv)")
+    given = parser.parse_args(argv)
+    options = ["--source", f"{REPLAY}{given.session}", "--speed", "max", "--headless"]
+    return [*options, "--model", given.model, "--comparison", given.out]
 
 
 def parse_selection(values: Sequence[str]) -> dict[str, Any]:
@@ -111,9 +155,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--config", type=Path, metavar="FILE", help="TOML file with the settings (docs/configuration.md lists them)")
     add(
         "--source",
-        metavar="simulated|PATH|basler[:SERIAL]",
+        metavar="simulated|PATH|basler[:SERIAL]|replay:SESSION",
         help="where frames come from: the simulated microscope (default), a video file, a TIFF stack, a folder of "
-        "pictures, or a Basler camera",
+        "pictures, a Basler camera, or a recorded session",
     )
     add(
         "--select",
@@ -135,7 +179,26 @@ def _parser() -> argparse.ArgumentParser:
         help="live (default): at the source's own pace, late data is dropped and counted; max: offline, as fast as "
         "the machine can and nothing dropped",
     )
+    add(
+        "--comparison",
+        type=Path,
+        metavar="FILE",
+        help="with a replay: write the recorded and the new grades side by side to FILE (CSV); with another model than "
+        "the recorded one that is done in any case",
+    )
     add("--duration", type=float, metavar="S", help="end after S seconds of the source's time")
+    add(
+        "--session",
+        metavar="DIR",
+        help="folder that holds the recorded sessions, a new one for each run (default: in the user's data folder)",
+    )
+    add(
+        "--record",
+        metavar="all|keep|off",
+        help="all (default): every frame; keep: numbers always, frames only where the key k saves the last seconds; "
+        "off: nothing",
+    )
+    add("--no-record", action="store_const", const="off", dest="record", help="the same as --record off")
     add("--headless", action="store_true", help="no dashboard; a few lines on standard output instead")
     add("--summary", type=Path, metavar="FILE", help="write one JSON document about the run to FILE at its end")
     if sys.version_info >= (3, 14):

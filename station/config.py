@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from station.errors import InputError
 
+REPLAY = "replay:"
+"""Opens the name of a source that is a recorded session."""
 PositiveFloat = Annotated[float, Field(gt=0)]
 
 
@@ -26,7 +28,7 @@ class SourceSettings(Section):
     """[source] Where frames come from."""
 
     kind: str = "simulated"
-    """"simulated", "basler" or "basler:SERIAL", or the path of a video file, a TIFF stack or a folder of pictures."""
+    """"simulated", "basler" or "basler:SERIAL", "replay:SESSION", or the path of a video, a TIFF stack or a folder."""
     fps: PositiveFloat | None = None
     """Frame rate to go by instead of the source's own, 1/s; None: what the source says, 15 for pictures that do not."""
     um_per_px: PositiveFloat | None = None
@@ -55,6 +57,8 @@ class CameraSettings(Section):
     trigger_edge: Literal["rising", "falling"] = "rising"
     buffers: Annotated[int, Field(ge=2, le=1024)] = 32
     """Frames that the driver can hold while this process is kept from running."""
+    features: dict[str, bool | int | float | str] = {}
+    """Anything else the camera has, by its own (GenICam) name, set before the rest; a command is executed by true."""
 
 
 class SimulatedSettings(Section):
@@ -104,6 +108,38 @@ class EngineSettings(Section):
     """Threads of the network on a CPU; 0: all cores but one, at least one, so that the tracker keeps a core."""
 
 
+class ReplaySettings(Section):
+    """[replay] What is made of a replay (``--source replay:SESSION``)."""
+
+    comparison: str = ""
+    """CSV file for the recorded grades beside the new ones; "": one in the current folder if the model is another."""
+
+
+class RecordSettings(Section):
+    """[record] The flight recorder."""
+
+    mode: Literal["all", "keep", "off"] = "all"
+    """"all": every frame; "keep": numbers always, frames only where the key k saves the look-back; "off": nothing."""
+    folder: str | None = None
+    """Holds the session folders; None: the user's data folder (``station.session.place``)."""
+    codec: Literal["auto", "ffv1", "raw"] = "auto"
+    """"auto": FFV1 where this machine can afford it at the source's frame rate, else uncompressed. Both lossless."""
+    look_back_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    """What the key k keeps: so many seconds before it was pressed."""
+    look_back_mb: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    """Memory that the look-back may take with mode "keep"; when it is used up, it reaches back less far."""
+    chunk_s: Annotated[float, Field(ge=1, le=3600)] = 60.0
+    """A new video file begins after so much source time,"""
+    chunk_mb: Annotated[int, Field(ge=1, le=100_000)] = 256
+    """or this size."""
+    queue_mb: Annotated[int, Field(ge=16, le=1_000_000)] = 512
+    """Frames that may wait for the recorder; when it is full the oldest are lost to the record, counted and shown."""
+    reserve_mb: Annotated[int, Field(ge=0, le=100_000_000)] = 1000
+    """Recording stops when less than this is free on the disk."""
+    max_session_mb: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
+    """Recording stops when a session has this size."""
+
+
 class DashboardSettings(Section):
     """[dashboard] The terminal."""
 
@@ -119,6 +155,8 @@ class Config(Section):
     tracker: TrackerSettings = TrackerSettings()
     window: WindowSettings = WindowSettings()
     engine: EngineSettings = EngineSettings()
+    replay: ReplaySettings = ReplaySettings()
+    record: RecordSettings = RecordSettings()
     dashboard: DashboardSettings = DashboardSettings()
     select: tuple[tuple[float, float], ...] = ()
     """Points (x, y) in px of the first frame at which sperm are selected."""
@@ -128,6 +166,16 @@ class Config(Section):
     """"max": as fast as the machine allows, nothing dropped (files and simulation only)."""
     duration_s: PositiveFloat | None = None
     """Ends the run after this much source time."""
+
+    @property
+    def lossless(self) -> bool:
+        """True where nothing may be dropped and senders wait: offline, and in a replay at any speed."""
+        return self.speed == "max" or self.replay_of is not None
+
+    @property
+    def replay_of(self) -> Path | None:
+        """The session folder that is to be replayed; None for any other source."""
+        return Path(self.source.kind.removeprefix(REPLAY)).expanduser() if self.source.kind.startswith(REPLAY) else None
 
 
 def load_config(path: Path) -> Config:

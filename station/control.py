@@ -5,6 +5,7 @@ command never waits behind frames. Sending never blocks: a heartbeat that finds 
 says the same and more.
 """
 
+import contextlib
 import multiprocessing
 import os
 import time
@@ -18,9 +19,11 @@ from station.clock import now_ns
 from station.errors import MessageError
 from station.latency import LatencyRecorder
 from station.messages import (
+    ActionHeader,
     Command,
     CommandName,
     ModelInfo,
+    RecordingInfo,
     SourceInfo,
     SpermTally,
     StageName,
@@ -31,6 +34,7 @@ from station.wire import decode, encode
 
 HEARTBEAT_S = 0.1
 PATIENCE_S = 3.0
+KEEP_NEWS = 1000
 
 
 def orphaned() -> bool:
@@ -50,19 +54,22 @@ class Account:
     model: ModelInfo | None = None
     sperm: dict[int, SpermTally] = field(default_factory=dict)
     digest: str = ""
+    recording: RecordingInfo | None = None
 
 
 class StageControl:
     """A stage's end: tells how it is, hears what it should do.
 
     ``beat`` is called at least once per round of the stage's loop; it sends a heartbeat when one is due and takes in
-    commands. STOP is kept in ``stopped``, all others wait in ``commands``.
+    commands. STOP is kept in ``stopped``, all others wait in ``commands``; what others report waits in ``news``.
     """
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, stage: StageName) -> None:
         self.state = StageState.STARTING
         self.stopped = False
         self.commands: deque[Command] = deque()
+        self.news: deque[StageStatus | ActionHeader] = deque(maxlen=KEEP_NEWS)
+        """To the recorder: what the other stages say and the operator does."""
         self.patience_s = PATIENCE_S
         self.account = Account()
         self._stage = stage
@@ -88,6 +95,8 @@ class StageControl:
             if isinstance(header, Command):
                 self.stopped |= header.name is CommandName.STOP
                 self.commands.append(header)
+            elif isinstance(header, StageStatus | ActionHeader):
+                self.news.append(header)
 
     def report(self, state: StageState, *, error: str = "", details: str = "", user_error: bool = False) -> None:
         """Send a status now and keep ``state`` for the heartbeats to come."""
@@ -113,6 +122,7 @@ class StageControl:
             model=account.model,
             sperm=list(account.sperm.values()),
             digest=account.digest,
+            recording=account.recording,
         )
         try:
             self._socket.send_multipart(encode(status), zmq.DONTWAIT)
@@ -164,6 +174,11 @@ class ControlCentre:
         command = Command(seq=self._seq, name=name, **fields)
         self._seq += 1
         self._socket.send_multipart([stage.value.encode(), *encode(command)], zmq.DONTWAIT)
+
+    def tell(self, stage: StageName, header: StageStatus | ActionHeader) -> None:
+        """Pass a stage's word, or what the operator did, on to another stage; left out where its queue is full."""
+        with contextlib.suppress(zmq.Again):
+            self._socket.send_multipart([stage.value.encode(), *encode(header)], zmq.DONTWAIT)
 
     def close(self) -> None:
         """Close the socket; may be called more than once."""

@@ -16,13 +16,14 @@ from station.dashboard_header import (
     drop_lines,
     latency_lines,
     model_line,
+    recording_line,
     source_line,
     stage_lines,
     title_line,
 )
 from station.dashboard_sperm import sperm_lines
 from station.dashboard_text import ASCII, UTF8, Glyphs, fit, wrap
-from station.messages import StageName
+from station.messages import PIPELINE
 from station.snapshot import Snapshot
 
 MIN_WIDTH, MIN_HEIGHT = 80, 20
@@ -68,6 +69,7 @@ def _full(snapshot: Snapshot, width: int, height: int, glyphs: Glyphs) -> list[T
         *_empty(height >= ROOMY_HEIGHT),
         *stage_lines(snapshot, width, glyphs),
         *drop_lines(snapshot, width, glyphs)[:2],
+        recording_line(snapshot, width, glyphs),
         *latency_lines(snapshot, width, glyphs),
         *_empty(height >= ROOMY_HEIGHT),
     ]
@@ -93,7 +95,7 @@ def _small(snapshot: Snapshot, width: int, height: int, glyphs: Glyphs) -> list[
     sentences = [
         f"Terminal too small to show grades: it has {width} x {height} characters, {MIN_WIDTH} x {MIN_HEIGHT} needed.",
         f"{overall(snapshot).value}. " + ". ".join(alarms(snapshot)),
-        ", ".join(f"{name.value} {condition(snapshot, name).value}" for name in StageName),
+        ", ".join(f"{name.value} {condition(snapshot, name).value}" for name in PIPELINE),
         f"Sperm followed: {counts or 'none'}.",
     ]
     last = [Text(line, "bold") for line in wrap(RESEARCH_ONLY, width)]

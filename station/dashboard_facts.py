@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from station.clock import NS_PER_MS, NS_PER_S
-from station.messages import GradeInfo, Percentiles, StageName, StageState, TrackInfo, TrackState
+from station.messages import PIPELINE, GradeInfo, Percentiles, StageName, StageState, TrackInfo, TrackState
 from station.snapshot import RATE_WINDOW_S, Snapshot
 from station.stride import differs
 
 NO_PROGRESS_S = 0.5
 """A running stage that stands still for longer than this is shown as such."""
+DISK_PATIENCE_S = 2.0
 STALE_S = 1.0
 """A grade older than this is stale in a live run: the sperm it speaks of has swum on."""
 SLOW_SHARE = 0.9
@@ -171,7 +172,7 @@ class Overall(StrEnum):
 
 def overall(snapshot: Snapshot) -> Overall:
     """Return the worst that holds for any stage."""
-    found = {condition(snapshot, name) for name in StageName}
+    found = {condition(snapshot, name) for name in PIPELINE}
     if StageCondition.FAILED in found:
         return Overall.FAILED
     if alarms(snapshot):
@@ -185,7 +186,7 @@ def overall(snapshot: Snapshot) -> Overall:
 
 def alarms(snapshot: Snapshot) -> list[str]:
     """Return what is wrong now, one sentence each, worst first."""
-    conditions = {name: condition(snapshot, name) for name in StageName}
+    conditions = {name: condition(snapshot, name) for name in PIPELINE}
     lines = [
         f"{name.value} FAILED: {failure(snapshot, name)}"
         for name, found in conditions.items()
@@ -196,6 +197,27 @@ def alarms(snapshot: Snapshot) -> list[str]:
         for name, found in conditions.items()
         if found is StageCondition.NO_PROGRESS
     ]
+    return lines + recording_alarms(snapshot)
+
+
+def recording_alarms(snapshot: Snapshot) -> list[str]:
+    """Return what is wrong with the recording; the run goes on without it, so it must be said plainly."""
+    if StageName.RECORDER not in snapshot.stages:
+        return []
+    recording = snapshot.recording
+    found = condition(snapshot, StageName.RECORDER)
+    if found is StageCondition.FAILED:
+        why = failure(snapshot, StageName.RECORDER)
+    else:
+        why = recording.stopped if recording is not None else ""
+    if why:
+        return [f"RECORDING STOPPED: {why}. Tracking and grading go on, nothing of them is recorded"]
+    lines = []
+    if found is StageCondition.NO_PROGRESS:
+        age_s = progress_age_s(snapshot, StageName.RECORDER) or 0.0
+        lines.append(f"recorder makes NO PROGRESS: none for {age_s:.1f} s")
+    if recording is not None and recording.lost:
+        lines.append(f"RECORD INCOMPLETE: {recording.lost} frames are missing in it")
     return lines
 
 
@@ -257,7 +279,9 @@ def _standing(snapshot: Snapshot, track: TrackInfo, grade: GradeInfo | None, age
 
 
 def _patience_s(snapshot: Snapshot, name: StageName) -> float:
-    """Return how long a stage may stand still: a large network on a CPU takes longer for one batch than the rest do."""
+    """Return how long a stage may stand still: a large network on a CPU, or a slow disk, takes longer than the rest."""
+    if name is StageName.RECORDER:
+        return DISK_PATIENCE_S
     status = snapshot.stage(name).status
     usual = status.recent_ms.get("engine") if status and name is StageName.ENGINE else None
     return max(NO_PROGRESS_S, 2 * usual.p95 / 1000) if usual else NO_PROGRESS_S

@@ -18,19 +18,23 @@ from station.dashboard_facts import (
     source_slow,
 )
 from station.dashboard_text import NOT_AVAILABLE, Glyphs, clock, fit, flow, shorten
-from station.messages import Percentiles, StageName
+from station.messages import PIPELINE, Percentiles, RecordingInfo, StageName
 from station.snapshot import Snapshot
 
 DEMONSTRATION = "DEMONSTRATION trained on simulated clips: grades mean nothing about real sperm"
 """As wide as the narrowest full screen allows, so that it is always one whole line."""
 OVERALL_STYLE = {Overall.FAILED: "bold red reverse", Overall.ATTENTION: "bold magenta reverse"}
 LABEL = 8
+CAMERA_CLOCK = "camera_clock_error"
+"""Name in ``StageStatus.recent_ms``; only cameras with a clock have it."""
 
 
 def title_line(snapshot: Snapshot, width: int) -> Text:
     """Return the bar at the top: what this is, how it is, how it runs."""
     found = overall(snapshot)
     pace = "live" if snapshot.speed == "live" else "as fast as possible, not live"
+    if snapshot.replay:
+        pace = "replay, not live" if snapshot.speed == "live" else "replay, as fast as possible"
     left, right = " RoSTFine station  ", f"{pace}  {clock(snapshot.elapsed_s)} "
     gap = " " * max(1, width - len(left) - len(found.value) - 2 - len(right))
     return Text.assemble(
@@ -50,6 +54,9 @@ def source_line(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Text:
     slow = ", SLOW" if source_slow(snapshot) else ""
     scale = "scale not known" if source.um_per_px is None else f"{source.um_per_px:.3g} um/px"
     facts = f"  {source.width} x {source.height} px  {rate} fps (nominal {source.fps:.1f}{slow})  {scale}"
+    clock_error = latency(snapshot, CAMERA_CLOCK)
+    if clock_error is not None:
+        facts += f"  camera clock within {clock_error.max:.2f} ms"
     return _labelled("Source", source.name, facts, 12, width, glyphs)
 
 
@@ -66,9 +73,9 @@ def model_line(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Text:
 
 def stage_lines(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:
     """Return the row of processes: two lines, one column for each."""
-    cell = width // len(StageName)
+    cell = width // len(PIPELINE)
     upper, lower = Text(), Text()
-    for name in StageName:
+    for name in PIPELINE:
         found = condition(snapshot, name)
         sign, style = _sign(found, glyphs)
         word = found.value.upper() if found in (StageCondition.FAILED, StageCondition.NO_PROGRESS) else found.value
@@ -82,6 +89,43 @@ def drop_lines(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:
     """Return what each link has lost so far."""
     items = [f"{glyphs.clean(name)} {count}" for name, count in snapshot.drops.items()]
     return flow(f"{'Dropped':{LABEL}}", items or [NOT_AVAILABLE], width, glyphs)
+
+
+def recording_line(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Text:
+    """Return whether this run is recorded, how much of it there is, and for how long there is room."""
+    if StageName.RECORDER not in snapshot.stages:
+        return _labelled("Record", "off", ", nothing is recorded", 3, width, glyphs)
+    recording = snapshot.recording
+    if recording is None:
+        word = "STOPPED" if condition(snapshot, StageName.RECORDER) is StageCondition.FAILED else "N/A, not begun yet"
+        return _labelled("Record", word, "", 20, width, glyphs)
+    over = bool(recording.stopped) or condition(snapshot, StageName.RECORDER) is StageCondition.FAILED
+    if over:
+        name = f"{glyphs.alarm} STOPPED"
+    elif recording.mode == "keep":
+        name = f"{glyphs.idle} only what is kept"
+    else:
+        name = f"{glyphs.running} every frame"
+    facts = f"  {recording.frames} frames, {recording.lost} lost, {recording.size_bytes / 1e6:.1f} MB {recording.codec}"
+    if recording.look_back_s is not None:
+        facts += f"  k keeps {recording.look_back_s:.0f} s"
+    if recording.kept:
+        facts += f"  kept {recording.kept}"
+    if recording.left_s is not None and not over:
+        facts += f"  room {room(recording.left_s)}"
+    return _labelled("Record", name, f"{facts}  {session_name(recording)}", 19, width, glyphs)
+
+
+def room(seconds: float) -> str:
+    """Return how long the disk will do, in the unit that people can picture."""
+    if seconds >= 100 * 3600:
+        return "> 100 h"
+    return f"{seconds / 3600:.0f} h" if seconds >= 5 * 3600 else f"{seconds / 60:.0f} min"
+
+
+def session_name(recording: RecordingInfo) -> str:
+    """Return the last part of the session's folder."""
+    return recording.folder.replace("\\", "/").rpartition("/")[2]
 
 
 def latency_lines(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:

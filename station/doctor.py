@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn, Protocol
 
 from station.errors import InputError, MissingExtraError
+from station.session.place import sessions_folder
 
 LINE_WIDTH = 80
 DESCRIPTION = """Checks whether this machine is fit to run a station: cameras, USB and network limits, disk, clock,
@@ -115,11 +116,21 @@ class _Parser(argparse.ArgumentParser):
         raise InputError(f"doctor: {message}; `python run_station.py doctor --help` lists the options")
 
 
+def _recordings() -> Path:
+    """Return the folder of the sessions, or the nearest one above it that there is."""
+    folder = sessions_folder(None)
+    return next((path for path in (folder, *folder.parents) if path.is_dir()), Path.home())
+
+
 def parse_folder(argv: Sequence[str]) -> Path:
     """Return the folder whose disk is to be tried, from the command line behind "doctor". Raises InputError."""
     parser = _Parser(prog="run_station.py doctor", description=DESCRIPTION, allow_abbrev=False)
     parser.add_argument(
-        "--folder", type=Path, default=Path.home(), metavar="DIR", help="where recordings will go (default: home)"
+        "--folder",
+        type=Path,
+        default=_recordings(),
+        metavar="DIR",
+        help="where recordings will go (default: where they go unless told otherwise)",
     )
     folder: Path = parser.parse_args(argv).folder
     if not folder.is_dir():

@@ -37,3 +37,10 @@ class MissingExtraError(InputError):
 
 class StageError(StationError):
     """A stage process died or stopped making progress. The message names the stage; its log follows."""
+
+
+class SessionError(InputError):
+    """A recorded session cannot be read, or a new one cannot be made where it was asked for.
+
+    ``python run_station.py verify SESSION`` says what of a session is intact; the message names the place.
+    """

@@ -3,7 +3,7 @@
 import textwrap
 from typing import Any
 
-from station.dashboard_facts import cautions
+from station.dashboard_facts import cautions, recording_alarms
 from station.dashboard_text import percent
 from station.messages import GRADES, StageName, Validity
 from station.snapshot import Snapshot
@@ -19,6 +19,7 @@ class HeadlessReport:
 
     def __init__(self) -> None:
         self._introduced = False
+        self._recording_said = False
         self._next_s = EVERY_S
         self._said: set[str] = set()
 
@@ -34,7 +35,10 @@ class HeadlessReport:
             print(f"model   {model.name}, {model.runtime}")
             if model.demonstration:
                 print(DEMONSTRATION, flush=True)
-        for caution in cautions(snapshot):
+        if snapshot.recording is not None and not self._recording_said:
+            self._recording_said = True
+            print(f"record  {snapshot.recording.folder}", flush=True)
+        for caution in [*recording_alarms(snapshot), *cautions(snapshot)]:
             kind = "".join(letter for letter in caution if not letter.isdigit())  # a count that rises is said once
             if kind not in self._said:
                 self._said.add(kind)
@@ -57,7 +61,10 @@ def closing_report(summary: dict[str, Any]) -> str:
         f"ended   {summary['ended']}",
         f"frames  {frames['captured']} captured, {frames['tracked']} tracked, {frames['dropped']} dropped",
         f"grades  {graded}",
+        *_recording_lines(summary["recording"]),
     ]
+    if summary["replay"]:
+        lines += _replay_lines(summary["replay"])
     for sperm in summary["sperm"]:
         lines += _sperm_lines(sperm)
     lines += [_caution(caution) for caution in summary["cautions"]]
@@ -65,6 +72,32 @@ def closing_report(summary: dict[str, Any]) -> str:
         lines.append(DEMONSTRATION)
     lines.append(NOTICE)
     return "\n".join(lines)
+
+
+def _replay_lines(replay: dict[str, int]) -> list[str]:
+    """Return how far a replay came out as it was recorded, to the last bit."""
+    rows = [("tracks", "frames", replay["tracks_as_recorded"], replay["tracks_differ"])]
+    rows.append(("grades", "windows", replay["grades_as_recorded"], replay["grades_differ"]))
+    lines = [f"replay  {what} of {same} {of} exactly as recorded, {other} different" for what, of, same, other in rows]
+    if replay["windows_missing"]:
+        lines.append(f"replay  {replay['windows_missing']} windows that were graded then did not come out this time")
+    return lines
+
+
+def _recording_lines(recording: dict[str, Any] | None) -> list[str]:
+    """Return where the recording is, whole or not, and the value to note against later changes."""
+    if recording is None:
+        return []
+    if recording["stopped"]:
+        state, until = "ENDED EARLY", " until then"
+    else:
+        state, until = "complete" if recording["complete"] else "NOT ENDED in good order", ""
+    lost, size = recording["lost"] or "none", recording["size_bytes"] / 1e6
+    lines = [
+        f"record  {state}: {recording['frames']} frames{until}, {lost} missing, {size:.1f} MB {recording['codec']}",
+        f"        {recording['folder']}",
+    ]
+    return lines + ([f"chain   {recording['chain']}"] if recording["chain"] else [])
 
 
 def _sperm_lines(sperm: dict[str, Any]) -> list[str]:

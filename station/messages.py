@@ -21,6 +21,7 @@ GRADES = ("A", "B", "C", "D", "E")
 
 Count = Annotated[int, Field(ge=0)]
 TimeNs = Annotated[int, Field(ge=0)]
+PositiveReal = Annotated[float, Field(gt=0)]
 Five = Annotated[list[float], Field(min_length=5, max_length=5)]
 
 
@@ -33,6 +34,7 @@ class Topic(StrEnum):
     GRADES = "grades"
     STATUS = "status"
     COMMAND = "command"
+    ACTION = "action"
     END = "end"
 
 
@@ -61,6 +63,10 @@ class FrameHeader(Header):
     """Frames that the source lost between the frame before and this one."""
     exposure_id: Count = 0
     """Changes whenever exposure, gain or region of interest change: windows do not mix such frames."""
+    exposure_us: PositiveReal | None = None
+    """Exposure of this very frame where the camera sends it along with the pixels (chunk data)."""
+    gain: float | None = None
+    """Its gain likewise, in the camera's own unit."""
 
 
 class EndHeader(Header):
@@ -138,6 +144,29 @@ class TrackInfo(BaseModel):
     """Frame number since which no gap has broken the window: a grade of an older frame is from before the gap."""
 
 
+class CommandName(StrEnum):
+    """What the supervisor can ask of a stage."""
+
+    START = "start"
+    STOP = "stop"
+    SELECT = "select"
+    SELECT_AUTO = "select_auto"
+    RELEASE = "release"
+
+
+class ObeyedCommand(BaseModel):
+    """A selection or release that the tracker carried out just before a frame; the fields as in ``Command``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    name: Annotated[CommandName, Field(strict=False)]
+    x: float | None = None
+    y: float | None = None
+    sperm_id: Count | None = None
+    """Of a release: whose. Of a selection by point: the number it was given."""
+    count: Annotated[int, Field(ge=1)] | None = None
+
+
 class TracksHeader(Header):
     """All selected sperm after one frame."""
 
@@ -147,6 +176,8 @@ class TracksHeader(Header):
     tracks: list[TrackInfo]
     disturbance: str = ""
     """What disturbs the whole field at this frame, in a few words: "stage moving", "exposure changed"; else empty."""
+    obeyed: list[ObeyedCommand] = []
+    """What was asked of the tracker and done just before this frame, in order; the first selection is in the first."""
 
 
 class Validity(StrEnum):
@@ -187,6 +218,12 @@ class StageName(StrEnum):
     CAPTURE = "capture"
     TRACKER = "tracker"
     ENGINE = "engine"
+    RECORDER = "recorder"
+    """Beside the others: it only listens, and they go on without it."""
+
+
+PIPELINE: Final = (StageName.CAPTURE, StageName.TRACKER, StageName.ENGINE)
+"""The stages that a frame passes on its way to a grade."""
 
 
 class StageState(StrEnum):
@@ -224,6 +261,8 @@ class SourceInfo(BaseModel):
     """Nominal frame rate, 1/s."""
     um_per_px: float | None = None
     """Micrometres per px, where known."""
+    settings: dict[str, str] = {}
+    """A camera's settings as it accepted them, by name; empty for files."""
 
 
 class ModelInfo(BaseModel):
@@ -234,12 +273,42 @@ class ModelInfo(BaseModel):
     name: str
     sha256: str
     """Of the model file."""
+    plan_sha256: str = ""
+    """Of the compiled plan that runs; empty where the model file itself is run."""
     runtime: str
     """Such as "onnxruntime (CPU, 1 thread)"."""
     demonstration: bool
     """True for a model made from simulated clips: its grades mean nothing about real sperm."""
     um_per_px: float | None = None
     fps: float | None = None
+
+
+class RecordingInfo(BaseModel):
+    """How the recording of this run is doing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    folder: str
+    """Of the session."""
+    mode: Literal["all", "keep"]
+    codec: str
+    frames: Count = 0
+    """In the record."""
+    lost: Count = 0
+    """Frames that are missing in the record."""
+    size_bytes: Count = 0
+    left_s: float | None = None
+    """Until the disk is full or a limit reached, at the present rate; None while that is not known."""
+    look_back_s: float | None = None
+    """How far back "keep" reaches now."""
+    kept: Count = 0
+    """How often it was asked for."""
+    stopped: str = ""
+    """Why recording stopped before the run; empty while it goes on."""
+    complete: bool = False
+    """True once the session was ended in good order."""
+    chain: str = ""
+    """The newest value of the log's hash chain: whoever notes it can tell later that nothing was changed."""
 
 
 class SpermTally(BaseModel):
@@ -279,19 +348,10 @@ class StageStatus(Header):
     """What people should know while it runs: "source scale unknown"."""
     source: SourceInfo | None = None
     model: ModelInfo | None = None
+    recording: RecordingInfo | None = None
     sperm: list[SpermTally] = []
     digest: str = ""
     """Engine: SHA-256 over all grades published so far, to compare runs bit for bit."""
-
-
-class CommandName(StrEnum):
-    """What the supervisor can ask of a stage."""
-
-    START = "start"
-    STOP = "stop"
-    SELECT = "select"
-    SELECT_AUTO = "select_auto"
-    RELEASE = "release"
 
 
 class Command(Header):
@@ -304,4 +364,19 @@ class Command(Header):
     count: Annotated[int, Field(ge=1)] | None = None
     """With SELECT_AUTO: how many more sperm to select by the automatic rule."""
     stride: Annotated[int, Field(ge=1)] | None = None
-    """With START, to the tracker: every stride-th frame enters a window."""
+    """With START, to tracker and recorder: every stride-th frame enters a window."""
+    readers: Annotated[int, Field(ge=1)] | None = None
+    """With START: how many readers the stage's link has; nothing is sent before all are there."""
+    source: SourceInfo | None = None
+    model: ModelInfo | None = None
+    """With START, to the recorder: what the others have opened."""
+
+
+class ActionHeader(Header):
+    """What the operator did at the station, or what ended the run; for the record."""
+
+    t_ns: TimeNs
+    name: str
+    """"key k", "key a", "key q", "signal", "end of source", ..."""
+    details: str = ""
+    """What it led to, in a few words."""

@@ -11,10 +11,15 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from station.clock import NS_PER_S
-from station.messages import GradeInfo, ModelInfo, SourceInfo, StageName, StageStatus, TracksHeader
+from station.messages import GradeInfo, ModelInfo, RecordingInfo, SourceInfo, StageName, StageStatus, TracksHeader
 
 RATE_WINDOW_S = 3.0
-RATE_COUNTERS = {StageName.CAPTURE: "captured", StageName.TRACKER: "tracked", StageName.ENGINE: "grades"}
+RATE_COUNTERS = {
+    StageName.CAPTURE: "captured",
+    StageName.TRACKER: "tracked",
+    StageName.ENGINE: "grades",
+    StageName.RECORDER: "recorded",
+}
 """The counter of each stage whose rise per second is its rate."""
 
 
@@ -41,10 +46,12 @@ class Snapshot:
     elapsed_s: float
     """Since the start of the run."""
     speed: Literal["live", "max"] = "live"
+    replay: bool = False
+    """What is shown was recorded before: nothing of it is happening now."""
     window_fps: float | None = None
     """Frames per second of source time in a window, once the source is known."""
     stages: Mapping[StageName, StageView] = field(default_factory=dict)
-    """A stage that is missing here counts as not heard of yet."""
+    """A stage that is missing here counts as not heard of yet; without a recorder here nothing is recorded."""
     tracks: TracksHeader | None = None
     """The newest."""
     grades: Mapping[int, GradeInfo] = field(default_factory=dict)
@@ -65,6 +72,12 @@ class Snapshot:
         """The source, once the capture stage has opened it."""
         status = self.stage(StageName.CAPTURE).status
         return status.source if status else None
+
+    @property
+    def recording(self) -> RecordingInfo | None:
+        """The recording, once it has begun."""
+        status = self.stage(StageName.RECORDER).status
+        return status.recording if status else None
 
     @property
     def model(self) -> ModelInfo | None:

@@ -40,18 +40,20 @@ class StageContext:
 
     @property
     def lossless(self) -> bool:
-        """True where nothing may be dropped and senders wait (``speed = "max"``)."""
-        return self.config.speed == "max"
+        """True where nothing may be dropped and senders wait: offline (``speed = "max"``), and in a replay."""
+        return self.config.lossless
 
-    def finish(self, link: Publisher | None = None) -> None:
-        """Report the end, and repeat it on the stage's link until told to stop.
+    def finish(self, *links: Publisher) -> None:
+        """Report the end, and say it on the stage's links, again and again until told to stop.
 
         Repeated, because a live link may lose any single message.
         """
         self.control.report(StageState.ENDED)
-        while not self.control.stopped:
-            if link is not None:
+        while True:
+            for link in links:
                 link.send(EndHeader(seq=link.next_seq))
+            if self.control.stopped:
+                return
             self.nap(END_REPEAT_S)
 
     def carry_on(self) -> bool:

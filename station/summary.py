@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from station.clock import NS_PER_MS
-from station.dashboard_facts import cautions, without_time
+from station.dashboard_facts import cautions, recording_alarms, without_time
 from station.errors import InputError
-from station.messages import Percentiles, SpermTally, StageName, StageStatus, TrackInfo
+from station.messages import PIPELINE, Percentiles, SourceInfo, SpermTally, StageName, StageStatus, TrackInfo
 from station.snapshot import Snapshot
 
 NOTICE = "For research use only. Not for use in diagnostic procedures."
@@ -26,17 +26,18 @@ def summarise(snapshot: Snapshot, tracks: list[TrackInfo], *, ended: str, restar
         ended: Why the run ended, in a few words.
         restarts: How often a stage was started again.
 
+    ``frame_jitter_ms`` is how far the time between two exposures is from what the nominal rate says.
     A grade's ``age_ms`` is its exposure-to-grade time, ``frames_ago`` how many frames have been tracked since,
     ``standing`` what it is worth by what has become of the sperm since. All durations are in ms.
     """
-    capture, tracker, engine = (snapshot.stage(stage).status for stage in StageName)
+    capture, tracker, engine = (snapshot.stage(stage).status for stage in PIPELINE)
     source, model = snapshot.source, snapshot.model
     tallies = {tally.sperm_id: tally for tally in engine.sperm} if engine else {}
     newest = {track.sperm_id: track for track in tracks}
     return {
         "notice": NOTICE,
         "ended": ended,
-        "cautions": cautions(snapshot),
+        "cautions": [*recording_alarms(snapshot), *cautions(snapshot)],
         "source": source and source.name,
         "runtime": model and model.runtime,
         "model": model and {"name": model.name, "sha256": model.sha256, "demonstration": model.demonstration},
@@ -45,9 +46,13 @@ def summarise(snapshot: Snapshot, tracks: list[TrackInfo], *, ended: str, restar
             "tracked": _count(tracker, "tracked"),
             "dropped": _count(tracker, "dropped") + _count(capture, "lost_by_source"),
         },
+        "replay": _replay(tracker, engine),
         "windows": {"replaced": _count(engine, "replaced"), "lost": _count(engine, "lost")},
         "grades": _count(engine, "grades"),
         "grades_sha256": engine.digest if engine else "",
+        "frame_interval_ms": _latency(capture, "frame_interval"),
+        "frame_jitter_ms": _latency(capture, "frame_jitter"),
+        "camera": source and source.settings and _camera(source, capture),
         "latency_ms": {
             "exposure_to_grade": _latency(engine, "exposure_to_grade"),
             "transport": _latency(engine, "transport"),
@@ -55,11 +60,38 @@ def summarise(snapshot: Snapshot, tracks: list[TrackInfo], *, ended: str, restar
             "waiting": _latency(engine, "waiting"),
             "engine": _latency(engine, "engine"),
         },
+        "recording": _recording(snapshot),
         "restarts": restarts,
         "sperm": [
             _sperm(sperm_id, tallies.get(sperm_id), newest.get(sperm_id), snapshot)
             for sperm_id in sorted(tallies.keys() | newest.keys())
         ],
+    }
+
+
+def _replay(tracker: StageStatus | None, engine: StageStatus | None) -> dict[str, int] | None:
+    """Return how far a replay came out as it was recorded; None where the run was no replay.
+
+    ``windows_missing`` were graded then and did not come out; ``windows_left_out`` were not graded then.
+    """
+    if tracker is None or "tracks_as_recorded" not in tracker.counters:
+        return None
+    return {
+        **{name: _count(tracker, name) for name in ("tracks_as_recorded", "tracks_differ")},
+        **{name: _count(engine, name) for name in ("grades_as_recorded", "grades_differ", "windows_missing")},
+        "windows_left_out": _count(engine, "left_out"),
+    }
+
+
+def _camera(source: SourceInfo, capture: StageStatus | None) -> dict[str, Any]:
+    """Return a camera's settings as it accepted them, its faults, and how well its clock is known."""
+    faults = {name: _count(capture, name) for name in ("incomplete", "overrun", "reconnects")}
+    lost = _count(capture, "lost_by_source")
+    return {
+        "settings": source.settings,
+        "lost": lost,
+        **faults,
+        "clock_error_ms": _latency(capture, "camera_clock_error")["max"],
     }
 
 
@@ -82,6 +114,15 @@ def _sperm(sperm_id: int, tally: SpermTally | None, track: TrackInfo | None, sna
             "standing": without_time(track, last, tracks.window_frames) if track and tracks else None,
         },
     }
+
+
+def _recording(snapshot: Snapshot) -> dict[str, Any] | None:
+    """Return how the recording went; null where nothing was to be recorded or it never began."""
+    recording = snapshot.recording
+    if recording is None:
+        return None
+    died = snapshot.stage(StageName.RECORDER).died
+    return recording.model_dump(exclude={"left_s", "look_back_s"}) | {"stopped": recording.stopped or died}
 
 
 class SummaryFile:

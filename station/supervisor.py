@@ -6,7 +6,7 @@ This module knows processes and heartbeats; what the stages do and what is shown
 
 import multiprocessing
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from multiprocessing.process import BaseProcess
 from typing import Self
 
@@ -16,8 +16,8 @@ from station.clock import NS_PER_S, now_ns
 from station.config import Config
 from station.control import ControlCentre
 from station.endpoints import Endpoints
-from station.errors import InputError, StageError
-from station.messages import CommandName, StageName, StageState, StageStatus, TrackInfo, TrackState
+from station.errors import InputError, StageError, StationError
+from station.messages import ActionHeader, CommandName, StageName, StageState, StageStatus, TrackInfo, TrackState
 from station.stage import log_path, run_stage
 from station.stride import window_stride
 
@@ -28,6 +28,10 @@ SLEPT_S = 1.0
 GRACE_S = 1.2
 """Between asking the stages to stop and terminating them; together with KILL_S within the 2 s that ending may take."""
 KILL_S = 0.4
+RECORDER_GRACE_S = 8.0
+"""A slow disk may take longer than the two seconds, and what it is waiting for is a recording."""
+FORWARD_S = 1.0
+"""How often the recorder hears how another stage is doing, changes aside."""
 
 
 class Supervisor:
@@ -39,13 +43,23 @@ class Supervisor:
         config: Config,
         endpoints: Endpoints,
         modules: dict[StageName, str],
+        optional: Collection[StageName] = (),
     ) -> None:
-        """Prepare one process per entry of ``modules``: the stage's name and the module with its ``run``."""
+        """Prepare one process per entry of ``modules``: the stage's name and the module with its ``run``.
+
+        Without the ``optional`` ones the run goes on: what became of them stands in ``faults``.
+        """
         spawn = multiprocessing.get_context("spawn")
         self.statuses: dict[StageName, StageStatus] = {}
         """The latest word of each stage."""
         self.progressed_ns: dict[StageName, int] = {}
         """When each stage last made progress, station clock."""
+        self.faults: dict[StageName, str] = {}
+        """Why an optional stage is no more, one line."""
+        self._optional = optional
+        self._ran: set[StageName] = set()
+        self._forwarded_ns: dict[StageName, int] = {}
+        self._actions = 0
         self._config = config
         self._endpoints = endpoints
         self._centre = ControlCentre(context, endpoints.control)
@@ -58,9 +72,8 @@ class Supervisor:
 
     @property
     def finished(self) -> bool:
-        """True once the last stage of the chain has dealt with everything that came and said so."""
-        engine = self.statuses.get(StageName.ENGINE)
-        return engine is not None and engine.state is StageState.ENDED and not self._dead(StageName.ENGINE)
+        """True once the last stage of the chain, and the recorder, have dealt with all that came and said so."""
+        return self._ended(StageName.ENGINE) and (not self._listening or self._ended(StageName.RECORDER))
 
     def poll(self, timeout_s: float) -> None:
         """Take in heartbeats for at most ``timeout_s``, start stages that are due, and check on all of them.
@@ -72,12 +85,12 @@ class Supervisor:
             before = self.statuses.get(status.stage)
             if before is None or status.progress > before.progress or status.state != before.state:
                 self.progressed_ns[status.stage] = now_ns()
-            self.statuses[status.stage] = status
+            self._take_in(status)
         self._polled_ns = now_ns()
         if slept:  # this process stood still itself (Ctrl-Z, a lid closed): nobody else's silence counts
             self.progressed_ns = dict.fromkeys(self.progressed_ns, self._polled_ns)
         for stage in self._processes:
-            self._check(stage)
+            self._check_or_give_up(stage)
         self._start_due_stages()
 
     def replace_lost(self, tracks: Sequence[TrackInfo], wanted: int) -> None:
@@ -88,6 +101,13 @@ class Supervisor:
         if wanted > len(tracks) - len(lost):
             count = wanted - (len(tracks) - len(lost))
             self._centre.send(StageName.TRACKER, CommandName.SELECT_AUTO, count=count)
+
+    def note_action(self, name: str, details: str = "") -> None:
+        """Let the recorder know what the operator did, or what ends the run."""
+        if self._listening:
+            action = ActionHeader(seq=self._actions, t_ns=now_ns(), name=name, details=details)
+            self._actions += 1
+            self._centre.tell(StageName.RECORDER, action)
 
     def stop(self) -> None:
         """End all stages: ask, then terminate, then kill. May be called more than once."""
@@ -101,7 +121,8 @@ class Supervisor:
         deadline = time.monotonic() + GRACE_S
         while any(process.is_alive() for process in alive) and time.monotonic() < deadline:
             for status in self._centre.poll(0.01):
-                self.statuses[status.stage] = status
+                self._take_in(status)
+        self._let_recorder_finish()
         for process in alive:
             if process.is_alive():
                 process.terminate()
@@ -111,7 +132,7 @@ class Supervisor:
                 process.kill()
                 process.join()
         for status in self._centre.poll(0):
-            self.statuses[status.stage] = status
+            self._take_in(status)
 
     def __enter__(self) -> Self:
         try:
@@ -134,14 +155,18 @@ class Supervisor:
         self._centre.close()
 
     def _start_due_stages(self) -> None:
-        """Send START to a stage that is ready and whose downstream neighbour runs; the engine goes first."""
-        if set(self.statuses) != set(self._processes):
+        """Send START to a stage that is ready and whose downstream neighbour runs; engine and recorder go first."""
+        expected = set(self._processes) - set(self.faults)
+        if not expected <= set(self.statuses):
             return
-        if not self._started and any(status.state is StageState.STARTING for status in self.statuses.values()):
+        if not self._started and any(self.statuses[stage].state is StageState.STARTING for stage in expected):
             return
         self._start(StageName.ENGINE)
+        if self._listening:
+            self._start(StageName.RECORDER)
         for downstream, upstream in UPSTREAM_OF.items():
-            if self.statuses[downstream].state is StageState.RUNNING:
+            recorder_due = upstream is StageName.CAPTURE and self._listening
+            if self._runs(downstream) and (not recorder_due or self._runs(StageName.RECORDER)):
                 self._start(upstream)
 
     def _start(self, stage: StageName) -> None:
@@ -152,13 +177,38 @@ class Supervisor:
         if source is None or model is None:
             raise StageError(f"the {stage} stage cannot start: capture or engine did not say what it has opened")
         stride = window_stride(self._config.window.stride, source.fps, model.fps)
-        self._centre.send(stage, CommandName.START, stride=stride)
+        readers = 1 + self._listening
+        opened = {"source": source, "model": model} if stage is StageName.RECORDER else {}
+        self._centre.send(stage, CommandName.START, stride=stride, readers=readers, **opened)
+
+    def _check_or_give_up(self, stage: StageName) -> None:
+        """Raise the error of a stage that is needed; of another, keep it as a fault and see that the stage is gone.
+
+        An optional stage that cannot use what the user gave, and finds out before it runs, is not given up: the user
+        asked for it.
+        """
+        if stage in self.faults:
+            return
+        try:
+            self._check(stage)
+        except InputError as error:
+            if stage not in self._optional or stage not in self._ran:
+                raise
+            self._give_up(stage, error)
+        except StageError as error:
+            if stage not in self._optional:
+                raise
+            self._give_up(stage, error)
+
+    def _give_up(self, stage: StageName, error: StationError) -> None:
+        self.faults[stage] = str(error).splitlines()[0]
+        self._processes[stage].kill()
 
     def _check(self, stage: StageName) -> None:
         """Raise the error of a stage that has failed, died or hangs."""
         if self._dead(stage):
             for late in self._centre.poll(0.1):  # its last words may still be on their way
-                self.statuses[late.stage] = late
+                self._take_in(late)
         status = self.statuses.get(stage)
         if status is not None and status.state is StageState.FAILED:
             if status.user_error:
@@ -172,6 +222,38 @@ class Supervisor:
         limit_s = START_TIMEOUT_S if starting or status is None else status.patience_s
         if silent_s > limit_s:
             raise StageError(f"the {stage} stage hangs: no progress for {silent_s:.1f} s{self._log_tail(stage)}")
+
+    @property
+    def _listening(self) -> bool:
+        """True where there is a recorder that has not failed."""
+        return StageName.RECORDER in self._processes and StageName.RECORDER not in self.faults
+
+    def _take_in(self, status: StageStatus) -> None:
+        """Keep a stage's word, and let the recorder know it now and then."""
+        stage, before = status.stage, self.statuses.get(status.stage)
+        self.statuses[stage] = status
+        if status.state is StageState.RUNNING:
+            self._ran.add(stage)
+        changed = before is None or before.state is not status.state or before.notices != status.notices
+        due = now_ns() - self._forwarded_ns.get(stage, 0) >= FORWARD_S * NS_PER_S
+        if stage is not StageName.RECORDER and self._listening and (changed or due):
+            self._forwarded_ns[stage] = now_ns()
+            self._centre.tell(StageName.RECORDER, status)
+
+    def _let_recorder_finish(self) -> None:
+        """Wait for a recorder that is still bringing things to the disk, as long as it gets on with it."""
+        recorder = self._processes.get(StageName.RECORDER)
+        deadline = time.monotonic() + RECORDER_GRACE_S
+        while recorder is not None and self._listening and recorder.is_alive() and time.monotonic() < deadline:
+            for status in self._centre.poll(0.01):
+                self._take_in(status)
+
+    def _ended(self, stage: StageName) -> bool:
+        status = self.statuses.get(stage)
+        return status is not None and status.state is StageState.ENDED and not self._dead(stage)
+
+    def _runs(self, stage: StageName) -> bool:
+        return self.statuses[stage].state is StageState.RUNNING
 
     def _dead(self, stage: StageName) -> bool:
         process = self._processes.get(stage)

@@ -12,7 +12,7 @@ from station.bus import Fifo, Receiver
 from station.clock import now_ns
 from station.config import Config
 from station.endpoints import Endpoints
-from station.messages import GradeInfo, GradesHeader, StageName, StageState, TrackInfo, TracksHeader
+from station.messages import PIPELINE, GradeInfo, GradesHeader, StageName, StageState, TrackInfo, TracksHeader
 from station.snapshot import RateMeter, Snapshot, StageView
 from station.stride import window_stride
 from station.supervisor import Supervisor
@@ -69,26 +69,31 @@ class Watch:
             now_ns=now_ns(),
             elapsed_s=self.elapsed_s,
             speed=self._config.speed,
+            replay=self._config.replay_of is not None,
             stages={
                 stage: StageView(
                     status=statuses.get(stage),
                     progress_ns=supervisor.progressed_ns.get(stage),
                     rate_hz=self._rates[stage].update(statuses[stage]) if stage in statuses else None,
+                    died=supervisor.faults.get(stage, ""),
                 )
                 for stage in StageName
+                if stage is not StageName.RECORDER or self._recorded
             },
             tracks=self._tracks,
             grades=dict(self._grades),
             window_fps=self._window_fps(supervisor),
             drops=self._losses(supervisor),
             notices=tuple(self._notices(supervisor)),
-            keys=("q quit", "a replace lost"),
+            keys=self._keys(),
         )
 
     def overtime(self, supervisor: Supervisor) -> bool:
         """Return whether a live run with a duration goes on well past it (a source that stands still never ends)."""
         capture = supervisor.statuses.get(StageName.CAPTURE)
         if self._config.duration_s is None or self._config.speed != "live" or capture is None:
+            return False
+        if capture.state is StageState.ENDED:  # what is behind it may take its time: a recorder has a queue
             return False
         if self._running_since is None and capture.state is StageState.RUNNING:
             self._running_since = time.monotonic()
@@ -108,9 +113,18 @@ class Watch:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
+    @property
+    def _recorded(self) -> bool:
+        return self._config.record.mode != "off"
+
+    def _keys(self) -> tuple[str, ...]:
+        replace = [] if self._config.replay_of is not None else ["a replace lost"]
+        keep = [f"k keep {self._config.record.look_back_s:g} s"] if self._recorded else []
+        return ("q quit", *replace, *keep)
+
     def _losses(self, supervisor: Supervisor) -> dict[str, int]:
         counts = {stage: status.counters for stage, status in supervisor.statuses.items()}
-        capture, tracker, engine = (counts.get(stage, {}) for stage in StageName)
+        capture, tracker, engine = (counts.get(stage, {}) for stage in PIPELINE)
         return {
             "camera": capture.get("lost_by_source", 0),
             "to tracker": tracker.get("dropped", 0),

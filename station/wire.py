@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from station.errors import MessageError
 from station.messages import (
+    ActionHeader,
     Command,
     EndHeader,
     FrameHeader,
@@ -33,6 +34,7 @@ HEADERS: dict[Topic, type[Header]] = {
     Topic.GRADES: GradesHeader,
     Topic.STATUS: StageStatus,
     Topic.COMMAND: Command,
+    Topic.ACTION: ActionHeader,
     Topic.END: EndHeader,
 }
 TOPICS = {header: topic for topic, header in HEADERS.items()}

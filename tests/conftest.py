@@ -8,7 +8,10 @@ import psutil
 import pytest
 import zmq
 
+from tests.emulator import emulator
 from tests.program import Station
+
+__all__ = ["emulator"]
 
 VISEM = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "visem"
 

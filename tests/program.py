@@ -37,7 +37,8 @@ class Station:
 
     @property
     def environment(self) -> dict[str, str]:
-        return os.environ | {"TMPDIR": str(self.temporary), "TERM": "xterm-256color"}
+        data = {"XDG_DATA_HOME": str(self.folder / "data")}  # no recording of a test among the user's own
+        return os.environ | {"TMPDIR": str(self.temporary), "TERM": "xterm-256color"} | data
 
     def run(self, *options: str, timeout_s: float = 100.0) -> "subprocess.CompletedProcess[str]":
         done = subprocess.run(

@@ -30,6 +30,11 @@ def config(text: str) -> Callable[[Path], list[str]]:
     return write
 
 
+def session_into_a_file(folder: Path) -> list[str]:
+    (folder / "file").write_text("")
+    return ["--config", str(folder / "small.toml"), "--session", str(folder / "file")]
+
+
 BAD_INPUT: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "missing file": (lambda _: ["--source", "none.mp4"], "none.mp4"),
     "no video": (bad_video, "poem.mp4"),
@@ -48,6 +53,8 @@ BAD_INPUT: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "window of another size": (config(SMALL + "[window]\nsize = 128\n"), "128"),
     "window of another length": (config(SMALL + "[window]\nframes = 8\n"), "8"),
     "summary into nowhere": (lambda folder: ["--summary", str(folder / "none" / "s.json")], "s.json"),
+    "sessions into a file": (session_into_a_file, "--no-record"),
+    "no such way to record": (lambda _: ["--record", "some"], "record.mode"),
     "unknown option": (lambda _: ["--sorce", "x"], "--sorce"),
 }
 

@@ -13,6 +13,7 @@ from station.latency import LatencyRecorder
 from station.messages import (
     CommandName,
     FrameHeader,
+    ObeyedCommand,
     StageState,
     Trace,
     TrackInfo,
@@ -20,7 +21,9 @@ from station.messages import (
     WindowInfo,
     WindowsHeader,
 )
+from station.replay import RecordedTracks
 from station.stage import StageContext
+from tracker.replay import TracksComparison, recorded_tracks
 from tracker.results import FrameResult
 from tracker.tracker import Tracker
 from tracker.window import WindowShape
@@ -44,10 +47,12 @@ def run(context: StageContext) -> None:
         waiting = control.account.latency["tracker_waiting"] = LatencyRecorder()
         control.report(StageState.READY)
         start = context.wait_for(CommandName.START)
-        if start is None or not windows.wait_for_reader(context.carry_on):
+        if start is None or not windows.wait_for_readers(start.readers or 1, context.carry_on):
             return
         control.report(StageState.RUNNING)
-        follower = Follower(context, stride=start.stride or 1)
+        record = recorded_tracks(context)
+        follower = Follower(context, start.stride or 1, record)
+        comparison = TracksComparison(control.account, record)
         while context.carry_on():
             message = frames.receive(WAIT_S)
             counters["dropped"] = frames.replaced + frames.lost
@@ -63,24 +68,30 @@ def run(context: StageContext) -> None:
             trace = _trace(message)
             seq = message.header.seq
             since = follower.unbroken_since(result, seq)
-            tracks.send(_tracks_header(result, trace, seq, tracks.next_seq, follower.shape.frames, since))
+            header = _tracks_header(result, trace, seq, tracks.next_seq, follower, since)
+            tracks.send(header)
+            comparison.note(header)
             if result.windows:
-                header, pixels = _windows_message(result, trace, seq, windows.next_seq)
-                if not windows.send(header, pixels, context.carry_on):
+                message_header, pixels = _windows_message(result, trace, seq, windows.next_seq)
+                if not windows.send(message_header, pixels, context.carry_on):
                     break
             latency.add(ms_between(t_work_ns, now_ns()))
-        context.finish(windows)
+        context.finish(windows, tracks)
 
 
 class Follower:
     """Feeds frames and commands to a Tracker, which is made when the first frame tells the field's size."""
 
-    def __init__(self, context: StageContext, stride: int) -> None:
+    def __init__(self, context: StageContext, stride: int, record: RecordedTracks | None = None) -> None:
+        """``record``: of a replay, what is to be done before each frame."""
         window = context.config.window
         self.shape = WindowShape(frames=window.frames, size=window.size, stride=stride)
         self._context = context
+        self._record = record
         self._tracker: Tracker | None = None
         self._frame_shape: tuple[int, ...] = ()
+        self.obeyed: list[ObeyedCommand] = []
+        """What was done just before the latest frame."""
         self._next_seq = 0
         self._filled: dict[int, int] = {}
         self._unbroken_since: dict[int, int] = {}
@@ -99,7 +110,8 @@ class Follower:
         if not isinstance(header, FrameHeader) or pixels is None:
             raise TypeError(f"the frame link carried a {type(header).__name__}")
         tracker = self._tracker_for(pixels)
-        self._obey_commands(tracker)
+        done = (self._obey(tracker, command) for command in self._commands(header.seq))
+        self.obeyed = [command for command in done if command is not None]
         missed = max(0, header.seq - self._next_seq)
         self._next_seq = header.seq + 1
         return tracker.update(
@@ -118,25 +130,38 @@ class Follower:
                     "restart with a source of one frame size"
                 )
             return self._tracker
-        config = self._context.config
         self._frame_shape = pixels.shape
-        self._tracker = Tracker(config.tracker, self.shape, *pixels.shape)
-        for x, y in config.select:
-            self._tracker.select(x, y)
-        if not config.select:
-            self._tracker.select_auto(config.select_auto)
+        self._tracker = Tracker(self._context.config.tracker, self.shape, *pixels.shape)
         return self._tracker
 
-    def _obey_commands(self, tracker: Tracker) -> None:
-        commands = self._context.control.commands
-        while commands:
-            command = commands.popleft()
-            if command.name is CommandName.SELECT and command.x is not None and command.y is not None:
-                tracker.select(command.x, command.y)
-            elif command.name is CommandName.SELECT_AUTO and command.count is not None:
-                tracker.select_auto(command.count)
-            elif command.name is CommandName.RELEASE and command.sperm_id is not None:
-                tracker.release(command.sperm_id)
+    def _commands(self, seq: int) -> list[ObeyedCommand]:
+        """Return what is to be done before this frame: with the first, what the configuration selects."""
+        if self._record is not None:
+            return self._record.obeyed(seq)
+        config, asked = self._context.config, self._context.control.commands
+        commands: list[ObeyedCommand] = []
+        if self._next_seq == 0 and config.select:
+            commands += [ObeyedCommand(name=CommandName.SELECT, x=x, y=y) for x, y in config.select]
+        elif self._next_seq == 0 and config.select_auto:
+            commands.append(ObeyedCommand(name=CommandName.SELECT_AUTO, count=config.select_auto))
+        while asked:
+            command = asked.popleft()
+            fields = command.model_dump(include={"name", "x", "y", "sperm_id", "count"})
+            commands.append(ObeyedCommand(**fields))
+        return commands
+
+    @staticmethod
+    def _obey(tracker: Tracker, command: ObeyedCommand) -> ObeyedCommand | None:
+        """Carry a command out; return what was done, None where it says nothing that can be. Raises InputError."""
+        if command.name is CommandName.SELECT and command.x is not None and command.y is not None:
+            return command.model_copy(update={"sperm_id": tracker.select(command.x, command.y)})
+        if command.name is CommandName.SELECT_AUTO and command.count is not None:
+            tracker.select_auto(command.count)
+            return command
+        if command.name is CommandName.RELEASE and command.sperm_id is not None:
+            tracker.release(command.sperm_id)
+            return command
+        return None
 
 
 def _size(shape: tuple[int, ...]) -> str:
@@ -155,7 +180,7 @@ def _trace(message: Received) -> Trace:
 
 
 def _tracks_header(
-    result: FrameResult, trace: Trace, frame_seq: int, seq: int, window_frames: int, since: dict[int, int]
+    result: FrameResult, trace: Trace, frame_seq: int, seq: int, follower: Follower, since: dict[int, int]
 ) -> TracksHeader:
     tracks = [
         TrackInfo(
@@ -174,9 +199,10 @@ def _tracks_header(
         seq=seq,
         frame_seq=frame_seq,
         trace=trace,
-        window_frames=window_frames,
+        window_frames=follower.shape.frames,
         tracks=tracks,
         disturbance=result.disturbance,
+        obeyed=follower.obeyed,
     )
 
 

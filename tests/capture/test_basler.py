@@ -63,7 +63,7 @@ def test_cameras_are_listed(emulator):
 def test_frames_settings_and_info(emulator):
     settings = CameraSettings(width=1392, height=976, exposure_us=2500, gain=6, fps=50, offset_x=16)
     with open_basler(emulator[0], settings, um_per_px=0.2) as camera:
-        assert camera.info.model_dump() == {
+        assert camera.info.model_dump(exclude={"settings"}) == {
             "name": "Basler Emulation 0815-0000",
             "height": 976,
             "width": 1392,
@@ -82,9 +82,12 @@ def test_frames_settings_and_info(emulator):
             "gain_auto": "Off",
             "trigger": "off",
             "fps": "50.0",
+            "chunks": "none",
         }
-        assert {key: camera.settings[key] for key in accepted} == accepted
-        assert float(camera.settings["gain"]) == pytest.approx(6, abs=1e-3)  # the camera's steps are finer than that
+        assert {key: camera.info.settings[key] for key in accepted} == accepted
+        assert float(camera.info.settings["gain"]) == pytest.approx(
+            6, abs=1e-3
+        )  # the camera's steps are finer than that
         frames = read(camera, 10)
     assert all(f.pixels.shape == (976, 1392) and f.pixels.dtype == np.uint8 for f in frames)
     assert all(f.pixels.flags.c_contiguous for f in frames)
@@ -107,6 +110,22 @@ def test_pictures_arrive_as_they_are(emulator, tmp_path: Path):
     with open_basler(emulator[0], SMALL, prepare=Handle(show)) as camera:
         frame = read(camera, 1)[0]
     np.testing.assert_array_equal(frame.pixels, picture)
+
+
+def test_any_feature_of_the_camera_can_be_set_and_is_read_back(emulator, tmp_path: Path):
+    picture = np.random.default_rng(1).integers(0, 256, (96, 128), np.uint8)
+    cv2.imwrite(str(tmp_path / "a.png"), picture)
+    features = {
+        "ReverseX": True, "Gamma": 2, "TestImageSelector": "Off", "ImageFilename": str(tmp_path / "a.png"),
+        "ImageFileMode": "On", "ForceFailedBufferCount": 3, "ForceFailedBuffer": True,
+    }  # fmt: skip
+    with open_basler(emulator[0], SMALL.model_copy(update={"features": features})) as camera:
+        settings = camera.info.settings
+        assert settings["features.ReverseX"] == "1"
+        assert float(settings["features.Gamma"]) == 2
+        frame = read(camera, 1)[0]
+        assert camera.condition.counts["incomplete"] == frame.lost_before == 3
+    assert frame.pixels.shape == picture.shape
 
 
 @pytest.mark.parametrize(
@@ -164,6 +183,9 @@ def test_an_unplugged_camera_is_opened_again_with_its_settings(emulator):
         pytest.param({"pixel_format": "Mono9"}, r"no 'Mono9'; it has Mono8, Mono10", id="pixel format"),
         pytest.param({"gain": 99}, r"gain: 99 is outside .*, 0 to 48", id="gain"),
         pytest.param({"fps": 9999}, r"fps: 9999 frames/s is outside", id="rate"),
+        pytest.param({"features": {"Gama": 1}}, r"Gama: this camera has no such .*mean 'Gamma'", id="no such feature"),
+        pytest.param({"features": {"Gamma": "x"}}, r"Gamma: the camera does not take 'x'", id="feature value"),
+        pytest.param({"features": {"DeviceVendorName": "x"}}, r"VendorName: .*not let it be set", id="fixed feature"),
         pytest.param({"trigger": "line4"}, r"trigger: the camera has no 'Line4'; it has .*Line1", id="trigger line"),
     ],
 )

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -33,8 +34,9 @@ class StandIn:
         size: tuple[int, int] = (6, 4),
         exposure_us: str = "1000",
     ) -> None:
-        self.info = SourceInfo(name="stand-in", width=size[0], height=size[1], fps=100.0)
-        self.settings = {"exposure_us": exposure_us}
+        self.info = SourceInfo(
+            name="stand-in", width=size[0], height=size[1], fps=100.0, settings={"exposure_us": exposure_us}
+        )
         self.notices: tuple[str, ...] = ()
         self.exposure_ns = 1 * MS
         self.triggered = True
@@ -184,6 +186,39 @@ def test_a_camera_that_returns_with_another_exposure_begins_a_new_exposure_setti
     devices = iter([StandIn([grab(0), DeviceLostError("gone")]), StandIn([grab(0)], exposure_us="2000")])
     with Camera(lambda: next(devices)) as camera:
         assert [f.exposure_id for f in read(camera, 2)] == [0, 1]
+        assert camera.info.settings == {"exposure_us": "2000"}
+
+
+@pytest.mark.parametrize(
+    ("exposures_us", "gains", "exposure_ids"),
+    [
+        pytest.param([1000, 1000, 1000], [1, 1, 1], [0, 0, 0], id="steady"),
+        pytest.param([1000, 1500, 1500], [1, 1, 1], [0, 1, 1], id="another exposure"),
+        pytest.param([1000, 1000, 1000], [0, 0, 3], [0, 0, 1], id="another gain"),
+        pytest.param([1000, 1010, 1019, 1021], [1] * 4, [0, 0, 0, 1], id="creeping away"),
+        pytest.param([1000, None, 1000], [1, None, 1], [0, 0, 0], id="a frame that does not say"),
+    ],
+)
+def test_an_exposure_that_comes_with_each_frame_decides_which_frames_belong_together(exposures_us, gains, exposure_ids):
+    script = [
+        replace(grab(k), exposure_us=exposure, gain=gain)
+        for k, (exposure, gain) in enumerate(zip(exposures_us, gains, strict=True))
+    ]
+    with Camera(lambda: StandIn(script)) as camera:
+        frames = read(camera, len(script))
+    assert [f.exposure_id for f in frames] == exposure_ids
+    assert [(f.exposure_us, f.gain) for f in frames] == list(zip(exposures_us, gains, strict=True))
+
+
+def test_with_a_latch_the_frames_own_exposure_tells_its_end():
+    start_ns = now_ns() - 200 * MS
+    script = [
+        Grab(np.zeros((4, 6), np.uint8), k, start_ns + 40 * MS * k, exposure_us=1000.0 * (k + 1)) for k in range(3)
+    ]
+    with Camera(lambda: StandIn(script, latch=lambda: (now_ns(), now_ns()))) as camera:
+        frames = read(camera, 3)
+    ends_ms = [(f.t_exposure_ns - start_ns) / MS for f in frames]
+    assert ends_ms == pytest.approx([1, 42, 83], abs=1)
 
 
 def test_a_camera_that_returns_with_another_size_is_not_taken():

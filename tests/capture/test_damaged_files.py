@@ -1,132 +1,63 @@
-"""Damaged files of every kind: no crash, no hang; readable frames as they are, and one clear line."""
+"""Damaged files of every kind: no crash, no hang; readable frames as they are, and one clear line.
 
-import itertools
-import time
-from collections.abc import Callable
-from fractions import Fraction
+They are read in a process of their own, which a decoder may take down; ``python -m bench fuzz`` reads more of them.
+"""
+
+import os
 from pathlib import Path
 
-import av
-import cv2
-import numpy as np
 import pytest
-import tifffile
 
-from capture.opening import open_source
-from station.config import build_config
-from station.errors import InputError
+from bench import fuzz
+from bench.fuzz_files import DAMAGES, FRAME_COUNT, KINDS
 
-FRAMES = [cv2.GaussianBlur(np.random.default_rng(k).integers(0, 256, (48, 64), np.uint8), (0, 0), 2) for k in range(12)]
-LIMIT_S = 10.0
-
-
-def video(codec: str, pix_fmt: str) -> Callable[[Path], None]:
-    def write(path: Path) -> None:
-        with av.open(str(path), "w") as container:
-            stream = container.add_stream(codec, rate=Fraction(15))
-            stream.width, stream.height, stream.pix_fmt = 64, 48, pix_fmt
-            for frame in FRAMES:
-                container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="gray").reformat(format=pix_fmt)))
-            container.mux(stream.encode(None))
-
-    return write
-
-
-KINDS: dict[str, Callable[[Path], object]] = {
-    "mpeg4.mp4": video("mpeg4", "yuv420p"),
-    "mpeg4.avi": video("mpeg4", "yuv420p"),
-    "ffv1.mkv": video("ffv1", "gray"),
-    "mjpeg.avi": video("mjpeg", "yuvj420p"),
-    "rgb.mkv": video("ffv1", "bgr0"),
-    "plain.tif": lambda path: tifffile.imwrite(path, np.stack(FRAMES)),
-    "ome.tif": lambda path: tifffile.imwrite(path, np.stack(FRAMES), ome=True, metadata={"axes": "TYX"}),
-    "imagej.tif": lambda path: tifffile.imwrite(path, np.stack(FRAMES), imagej=True, metadata={"axes": "TYX"}),
-    "deflate.tif": lambda path: tifffile.imwrite(path, np.stack(FRAMES), compression="zlib"),
-    "lzw.tif": lambda path: cv2.imwritemulti(str(path), FRAMES),
-}
-
-
-def damage(data: bytes, how: str, rng: np.random.Generator) -> bytes:
-    broken = bytearray(data)
-    match how:
-        case "flips":
-            for place in rng.integers(0, len(broken), int(rng.integers(1, 40))):
-                broken[place] ^= 1 << int(rng.integers(8))
-        case "flips in the header":
-            for place in rng.integers(0, min(400, len(broken)), int(rng.integers(1, 12))):
-                broken[place] ^= 1 << int(rng.integers(8))
-        case "cut":
-            del broken[int(rng.integers(0, len(broken))) :]
-        case "hole":
-            start = int(rng.integers(0, len(broken)))
-            broken[start : start + int(rng.integers(1, 2000))] = b""
-        case "noise":
-            start = int(rng.integers(0, len(broken)))
-            stop = min(len(broken), start + int(rng.integers(1, 2000)))
-            broken[start:stop] = rng.bytes(stop - start)
-        case "empty":
-            broken.clear()
-    return bytes(broken)
-
-
-DAMAGES = ("flips", "flips in the header", "cut", "hole", "noise", "empty", "wrong ending")
+FILES = int(os.environ.get("TEST_FUZZ_FILES", len(KINDS) * len(DAMAGES) * 4))
+"""Each kind with each damage, four times."""
 
 
 @pytest.fixture(scope="module")
-def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
-    folder = tmp_path_factory.mktemp("sound")
-    for name, write in KINDS.items():
-        write(folder / name)
-    return {name: (folder / name).read_bytes() for name in KINDS}
+def originals(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    return fuzz.write_originals(tmp_path_factory.mktemp("fuzz") / "sound")
 
 
-def test_the_sound_files_are_read_whole_without_a_word(originals, tmp_path: Path):
-    for name, data in originals.items():
-        (tmp_path / name).write_bytes(data)
-        frames, line = read(tmp_path / name)
-        assert (name, frames, line) == (name, len(FRAMES), "")
+def test_the_sound_files_are_read_whole_without_a_word(originals):
+    with fuzz.Reader() as reader:
+        for name, path in originals.items():
+            answer = reader.read(path)
+            assert answer is not None
+            found = name, len(answer["crcs"]), answer["said"], answer["defect"]
+            assert found == (name, FRAME_COUNT, "", "")
 
 
-def read(path: Path) -> tuple[int, str]:
-    """Return how many frames came and what was said; check each frame."""
-    start = time.monotonic()
-    times = []
-    try:
-        with open_source(build_config({"source": {"kind": str(path)}}, "test")) as source:
-            while (frame := source.read()) is not None:
-                assert frame.pixels.shape == (source.info.height, source.info.width)
-                assert frame.pixels.dtype == np.uint8
-                times.append(frame.t_source_ns)
-            said = " | ".join(source.condition.notices)
-            source.close()
-    except InputError as error:
-        said = str(error)
-    assert time.monotonic() - start < LIMIT_S, f"took {time.monotonic() - start:.1f} s"
-    assert "\n" not in said
-    assert all(b > a for a, b in itertools.pairwise(times)), "times do not rise"
-    return len(times), said
-
-
-def fuzz(originals: dict[str, bytes], folder: Path, seeds: range) -> None:
-    for seed in seeds:
-        rng = np.random.default_rng(seed)
-        name = list(KINDS)[seed % len(KINDS)]
-        how = DAMAGES[seed // len(KINDS) % len(DAMAGES)]
-        path = folder / name
-        if how == "wrong ending":
-            path = path.with_suffix({".tif": ".mp4", ".mp4": ".tif", ".avi": ".png", ".mkv": ".tiff"}[path.suffix])
-        path.write_bytes(damage(originals[name], how, rng))
-        try:
-            frames, said = read(path)
-        except Exception as error:
-            raise AssertionError(f"seed {seed}: {name}, {how}: {type(error).__name__}: {error}") from error
-        assert frames or said, f"seed {seed}: {name}, {how}: no frame, and nothing said"
-        if how in ("cut", "empty") and frames < len(FRAMES):
-            assert said, f"seed {seed}: {name}, {how}: {frames} frames, and nothing said"
-        path.unlink()
-
-
-def test_350_damaged_files(originals, tmp_path: Path, capfd):
-    """Each kind with each damage, five times."""
-    fuzz(originals, tmp_path, range(len(KINDS) * len(DAMAGES) * 5))
+def test_damaged_files_do_no_harm(originals, tmp_path: Path, capfd):
+    with fuzz.Reader() as reader:
+        for seed in range(FILES):
+            kind, how = fuzz.case(seed)
+            outcome, said = fuzz.try_file(reader, originals[kind], tmp_path, kind, how, seed)
+            assert outcome not in fuzz.BAD, f"seed {seed}: {kind}, {how}: {outcome}: {said}"
     assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("code", "ending"),
+    [
+        pytest.param("import os; os.abort()", "crash", id="a decoder that crashes"),
+        pytest.param("import time; time.sleep(60)", "hang", id="a decoder that hangs"),
+    ],
+)
+def test_harm_is_seen_and_the_next_file_is_read(originals, monkeypatch, tmp_path: Path, code: str, ending: str):
+    """A TIFF stack whose opening does harm, in a reading process that is otherwise the real one."""
+    monkeypatch.setattr(fuzz, "LIMIT_S", 3.0)
+    (tmp_path / "harm.py").write_text(
+        f"import capture.opening, bench.fuzz_worker as w\nsound = w.open_source\n"
+        f"def harm(config):\n    if 'harm' in config.source.kind:\n        {code}\n    return sound(config)\n"
+        f"w.open_source = harm\nw.main()\n"
+    )
+    monkeypatch.setattr(fuzz, "WORKER", (str(tmp_path / "harm.py"),))
+    monkeypatch.setenv("PYTHONPATH", str(fuzz.ROOT))
+    with fuzz.Reader() as reader:
+        assert reader.read(tmp_path / "harm.tif") is None
+        assert reader.died == ending
+        after = reader.read(originals["plain.tif"])
+        assert after is not None
+        assert len(after["crcs"]) == FRAME_COUNT

@@ -41,3 +41,9 @@ def test_a_missing_path_is_refused_in_one_line(tmp_path: Path):
     with pytest.raises(InputError, match=r"nowhere\.mp4.*no such file or folder; give 'simulated'") as error:
         open_source(config)
     assert "\n" not in str(error.value)
+
+
+def test_a_recorded_session_without_its_prefix_is_recognised(tmp_path: Path):
+    (tmp_path / "log.jsonl").write_text("")
+    with pytest.raises(InputError, match=f"is a recorded session; to replay it give --source replay:{tmp_path}"):
+        open_source(build_config({"source": {"kind": str(tmp_path)}}, "test"))

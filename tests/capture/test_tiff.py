@@ -1,5 +1,6 @@
 """TIFF stacks: order, depth, times and scale as the file has them, and what is left of damaged ones."""
 
+import struct
 from pathlib import Path
 
 import cv2
@@ -186,3 +187,20 @@ def test_a_tiff_is_known_by_its_content(tmp_path: Path):
     config = build_config({"source": {"kind": str(tmp_path / "stack.mp4"), "fps": 5.0, "bits": 8}}, "test")
     with open_source(config) as source:
         assert (source.info.width, source.info.fps) == (50, 5.0)
+
+
+def test_directories_that_lead_in_a_circle_are_not_followed_for_ever(tmp_path: Path):
+    """The second directory's link is bent back to the first; its picture is of another size, so no uniform series."""
+    path = tmp_path / "circle.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for size in ((48, 64), (24, 32), (48, 64)):
+            writer.write(np.full(size, 90, np.uint8), contiguous=False, metadata=None)
+    with tifffile.TiffFile(path) as file:
+        first, second = (file.pages[k].offset for k in (0, 1))
+    data = bytearray(path.read_bytes())
+    (entries,) = struct.unpack_from("<H", data, second)
+    struct.pack_into("<I", data, second + 2 + 12 * entries, first)
+    path.write_bytes(data)
+    with TiffStack(path) as stack:
+        assert [stack.read() is None for _ in range(2)] == [False, True]
+        assert "damaged" in stack.condition.notices[-1]

@@ -1,5 +1,6 @@
 """Video files: frames, grey, times, and one clear line for what is no video."""
 
+import struct
 import subprocess
 import sys
 from fractions import Fraction
@@ -216,3 +217,15 @@ def test_the_real_clip_is_read_whole_with_its_own_times(visem: Path):
     assert times[0] == 0
     assert np.all(np.diff(times) > 0)
     assert np.diff(times) == pytest.approx(1e9 / 49, rel=1e-3)
+
+
+def test_a_frame_rate_that_cannot_be_is_not_believed(video: Path):
+    """Scale and rate stand 20 bytes behind the head of the AVI's stream header."""
+    data = bytearray(video.read_bytes())
+    struct.pack_into("<II", data, data.index(b"strh") + 8 + 20, 1, 2_000_000_000)
+    video.write_bytes(data)
+    with pytest.raises(InputError, match=r"states a frame rate of 2e\+09/s; set \[source\] fps"):
+        VideoFile(video)
+    with VideoFile(video, fps=15) as source:
+        times = [source.read().t_source_ns for _ in range(3)]
+    assert times == [0, 66666667, 133333333]

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from station.messages import (
+    ActionHeader,
     Command,
     CommandName,
     EndHeader,
@@ -14,6 +15,7 @@ from station.messages import (
     GradesHeader,
     Header,
     ModelInfo,
+    ObeyedCommand,
     Percentiles,
     SourceInfo,
     StageName,
@@ -59,6 +61,7 @@ MESSAGES: dict[str, tuple[Header, list[list[int]] | None]] = {
                     sperm_id=4, x=0.0, y=9.0, state=TrackState.LOST, score=0.0, reason="left the frame", filled=0
                 ),
             ],
+            obeyed=[ObeyedCommand(name=CommandName.SELECT, x=1.0, y=2.0, sperm_id=3)],
         ),
         None,
     ),
@@ -96,6 +99,7 @@ MESSAGES: dict[str, tuple[Header, list[list[int]] | None]] = {
         None,
     ),
     "command": (Command(seq=0, name=CommandName.SELECT, x=320.0, y=240.0), None),
+    "action": (ActionHeader(seq=2, t_ns=3000, name="key k"), None),
 }
 
 

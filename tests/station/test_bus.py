@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import zmq
 
+from station import bus
 from station.bus import QUEUE_LIVE, Fifo, Publisher, Received, Receiver
 from station.endpoints import private_endpoints
 from station.messages import EndHeader, FrameHeader
@@ -45,7 +46,7 @@ def test_frames_arrive_whole_and_in_order(context: Context, tmp_path: Path, loss
         Receiver(context, endpoint, Fifo(None), lossless=lossless) as receiver,
         Publisher(context, endpoint, lossless=lossless) as publisher,
     ):
-        assert publisher.wait_for_reader(forever)
+        assert publisher.wait_for_readers(1, forever)
         got: list[Received | None] = []
         for seq in range(50):
             pixels = np.full((2, 3), seq, np.uint8)
@@ -73,7 +74,7 @@ def test_live_sender_never_waits_and_every_loss_is_counted(context: Context, tmp
         slow.linger = 0
         slow.subscribe(b"")
         slow.connect(endpoint)
-        assert publisher.wait_for_reader(forever)
+        assert publisher.wait_for_readers(1, forever)
         pixels = np.zeros((256, 256), np.uint8)
         header = frame(0).model_copy(update={"height": 256, "width": 256})
         start = time.monotonic()
@@ -84,10 +85,49 @@ def test_live_sender_never_waits_and_every_loss_is_counted(context: Context, tmp
         assert publisher.next_seq == sent
 
 
+def test_lossless_waits_for_all_readers_and_goes_on_without_one_that_leaves(context: Context, tmp_path: Path) -> None:
+    """Two readers, one of them slow: both get everything. When one is gone, nobody waits for it."""
+    endpoint, pixels = f"ipc://{tmp_path}/link", np.zeros((2, 3), np.uint8)
+    slow = Receiver(context, endpoint, Fifo(None), lossless=True)
+    with (
+        slow,
+        Receiver(context, endpoint, Fifo(None)) as fast,
+        Publisher(context, endpoint, lossless=True) as publisher,
+    ):
+        assert publisher.wait_for_readers(2, forever)
+        got: list[int] = []
+
+        def read_slowly() -> bool:
+            message = slow.receive(0.002)
+            got.extend([message.header.seq] if message else [])
+            return True
+
+        for seq in range(60):
+            assert publisher.send(frame(seq), pixels, read_slowly)
+        until(lambda: read_slowly() and len(got) == 60)
+        until(lambda: fast.received == 60)
+        assert got == list(range(60))
+        assert (slow.lost, fast.lost, fast.replaced) == (0, 0, 0)
+        slow.close()
+        until(lambda: publisher.send(frame(60), pixels, None))
+        for seq in range(61, 120):
+            assert publisher.send(frame(seq), pixels, forever)
+        until(lambda: fast.received == 120)
+
+
+def test_a_reader_that_never_comes_is_not_waited_for_without_end(
+    context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bus, "OTHERS_S", 0.1)
+    endpoint = f"ipc://{tmp_path}/link"
+    with Receiver(context, endpoint, Fifo(4)), Publisher(context, endpoint) as publisher:
+        assert publisher.wait_for_readers(2, forever)
+
+
 def test_policy_and_holes_are_counted_apart(context: Context, tmp_path: Path) -> None:
     endpoint = f"ipc://{tmp_path}/link"
     with Receiver(context, endpoint, Fifo(4)) as receiver, Publisher(context, endpoint) as publisher:
-        assert publisher.wait_for_reader(forever)
+        assert publisher.wait_for_readers(1, forever)
         pixels = np.zeros((2, 3), np.uint8)
         for seq in [0, 1, 2, 3, 4, 5, 9]:
             publisher.send(frame(seq), pixels)
@@ -100,7 +140,7 @@ def test_policy_and_holes_are_counted_apart(context: Context, tmp_path: Path) ->
 def test_first_message_lost_counts_too(context: Context, tmp_path: Path) -> None:
     endpoint = f"ipc://{tmp_path}/link"
     with Receiver(context, endpoint, Fifo(4)) as receiver, Publisher(context, endpoint) as publisher:
-        assert publisher.wait_for_reader(forever)
+        assert publisher.wait_for_readers(1, forever)
         publisher.send(frame(2), np.zeros((2, 3), np.uint8))
         assert receiver.receive(2.0) is not None
         assert receiver.lost == 2
@@ -129,7 +169,7 @@ def test_lossless_sender_waits_for_the_reader(context: Context, tmp_path: Path) 
         Receiver(context, endpoint, Fifo(None), lossless=True) as receiver,
         Publisher(context, endpoint, lossless=True) as publisher,
     ):
-        assert publisher.wait_for_reader(forever)
+        assert publisher.wait_for_readers(1, forever)
 
         def send_all() -> None:
             for seq in range(count):
@@ -150,7 +190,7 @@ def test_lossless_sender_gives_up_when_told(context: Context, tmp_path: Path) ->
         Receiver(context, endpoint, Fifo(None), lossless=True),
         Publisher(context, endpoint, lossless=True) as publisher,
     ):
-        assert publisher.wait_for_reader(forever)
+        assert publisher.wait_for_readers(1, forever)
         pixels = np.zeros((1000, 1000), np.uint8)
         header = frame(0).model_copy(update={"height": 1000, "width": 1000})
         asked = 0
@@ -185,6 +225,34 @@ def test_long_temporary_paths_fall_back_to_tcp(
             Receiver(context, endpoints.frames, Fifo(4)) as receiver,
             Publisher(context, endpoints.frames) as publisher,
         ):
-            assert publisher.wait_for_reader(forever)
+            assert publisher.wait_for_readers(1, forever)
             publisher.send(frame(0), np.zeros((2, 3), np.uint8))
             assert receiver.receive(2.0) is not None
+
+
+def test_a_link_has_ended_only_once_everything_on_it_was_handed_out(context: Context, tmp_path: Path) -> None:
+    """A reader that finds nothing, and then the last message and the end come together."""
+    endpoint = f"ipc://{tmp_path}/link"
+    with Publisher(context, endpoint) as publisher, Receiver(context, endpoint, Fifo(None)) as receiver:
+        assert publisher.wait_for_readers(1, forever)
+        assert receiver.receive(0) is None
+        publisher.send(frame(0), np.zeros((2, 3), np.uint8))
+        publisher.send(EndHeader(seq=publisher.next_seq))
+        until(lambda: receiver._end_seen)
+        assert not receiver.ended
+        assert receiver.receive(0) is not None
+        assert receiver.receive(0) is None
+        assert receiver.ended
+
+
+def test_numbers_that_were_left_out_count_as_lost(context: Context, tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/link"
+    with Publisher(context, endpoint) as publisher, Receiver(context, endpoint, Fifo(None)) as receiver:
+        assert publisher.wait_for_readers(1, forever)
+        for seq in (0, 3, 2, 4):
+            publisher.skip_to(seq)
+            publisher.send(frame(publisher.next_seq), np.zeros((2, 3), np.uint8))
+        until(lambda: receiver.received == 4)
+        got = [receiver.receive(0) for _ in range(4)]
+        assert [message.header.seq for message in got if message] == [0, 3, 4, 5]
+        assert receiver.lost == 2

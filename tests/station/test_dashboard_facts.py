@@ -20,6 +20,7 @@ from station.dashboard_facts import (
 )
 from station.dashboard_text import ASCII, UTF8, bar, duration, fit, percent, shorten, wrap
 from station.messages import (
+    PIPELINE,
     GradeInfo,
     ModelInfo,
     Percentiles,
@@ -175,7 +176,7 @@ def test_an_engine_without_a_full_window_waits_unless_it_hangs() -> None:
 
 
 def test_overall_is_the_worst() -> None:
-    ended = {name: view(name, state=StageState.ENDED) for name in StageName}
+    ended = {name: view(name, state=StageState.ENDED) for name in PIPELINE}
     assert overall(snapshot()) is Overall.RUNNING
     assert overall(snapshot(stages=ended)) is Overall.ENDED
     assert overall(snapshot(stages={StageName.ENGINE: StageView()})) is Overall.STARTING

@@ -16,9 +16,11 @@ from rich.console import Console
 from station.clock import NS_PER_MS, NS_PER_S
 from station.dashboard import render
 from station.messages import (
+    PIPELINE,
     GradeInfo,
     ModelInfo,
     Percentiles,
+    RecordingInfo,
     SourceInfo,
     StageName,
     StageState,
@@ -61,7 +63,7 @@ LATENCY = {
 
 def view(stage: StageName, state: StageState = StageState.RUNNING, ago_s: float = 0.04, **fields: object) -> StageView:
     t_ns = NOW_NS - round(ago_s * NS_PER_S)
-    rate_hz = {StageName.CAPTURE: 15.0, StageName.TRACKER: 15.0, StageName.ENGINE: 28.2}[stage]
+    rate_hz = {StageName.ENGINE: 28.2}.get(stage, 15.0)
     if stage is StageName.CAPTURE:
         fields = {"source": SOURCE} | fields
     if stage is StageName.ENGINE:
@@ -104,7 +106,7 @@ def tracks(*items: TrackInfo, disturbance: str = "", age_ms: int = 60) -> Tracks
 RUNNING = Snapshot(
     now_ns=NOW_NS,
     elapsed_s=83.4,
-    stages={name: view(name) for name in StageName},
+    stages={name: view(name) for name in PIPELINE},
     tracks=tracks(
         track(3),
         track(1),
@@ -118,6 +120,18 @@ RUNNING = Snapshot(
     },
     drops={"camera to capture": 0, "capture to tracker": 3, "tracker to engine (replaced)": 120},
 )
+RECORDING = RecordingInfo(
+    folder="/home/user/.local/share/rostfine-station/sessions/20260131T141500Z-3f9c", mode="all", codec="ffv1",
+    frames=1251, size_bytes=803_000_000, left_s=5_400.0, kept=2,
+)  # fmt: skip
+
+
+def recorded(ago_s: float = 0.04, **changes: object) -> Snapshot:
+    recorder = view(StageName.RECORDER, ago_s=ago_s, recording=RECORDING.model_copy(update=changes))
+    keys = ("q quit", "a replace lost", "k keep 30 s")
+    return dataclasses.replace(RUNNING, stages=RUNNING.stages | {StageName.RECORDER: recorder}, keys=keys)
+
+
 REAL_MODEL = MODEL.model_copy(update={"name": "semen-base", "demonstration": False})
 REAL = dataclasses.replace(
     RUNNING, stages=RUNNING.stages | {StageName.ENGINE: view(StageName.ENGINE, model=REAL_MODEL)}
@@ -129,6 +143,16 @@ CASES = {
         stages={StageName.ENGINE: view(StageName.ENGINE, StageState.STARTING, 0.6, model=None, recent_ms={})},
     ),
     "running": RUNNING,
+    "recorded": recorded(),
+    "recording_incomplete": recorded(lost=17, left_s=412.0, mode="keep", codec="raw", look_back_s=12.5),
+    "recording_stopped": recorded(
+        stopped="the disk is almost full: 0.99 GB free, 1.00 GB are kept free ([record] reserve_mb)", left_s=0.0
+    ),
+    "recorder_died": dataclasses.replace(
+        recorded(),
+        stages=recorded().stages
+        | {StageName.RECORDER: StageView(died="the recorder stage died (signal 9)", progress_ns=NOW_NS)},
+    ),
     "lost_and_stale": dataclasses.replace(
         REAL,
         tracks=tracks(
@@ -292,3 +316,17 @@ def test_text_from_outside_cannot_break_the_screen() -> None:
         assert "\r" not in text
         assert "x y [red]z" in text
         assert [cell_len(line) for line in text.split("\n")] == [80] * 24
+
+
+@pytest.mark.parametrize(("speed", "words"), [("live", "replay, not live"), ("max", "replay, as fast as possible")])
+def test_a_replay_is_never_called_live(speed: str, words: str) -> None:
+    shown = drawn(dataclasses.replace(CASES["running"], replay=True, speed=speed), 80, 24)
+    assert words in shown.splitlines()[0]
+
+
+def test_the_error_of_a_cameras_clock_is_shown() -> None:
+    error = {"camera_clock_error": Percentiles(count=9, p50=0.1, p95=0.2, p99=0.25, max=0.31)}
+    stages = RUNNING.stages | {StageName.CAPTURE: view(StageName.CAPTURE, source=SOURCE, recent_ms=error)}
+    shown = drawn(dataclasses.replace(RUNNING, stages=stages), 160, 40)
+    assert "camera clock within 0.31 ms" in shown
+    assert "camera clock" not in drawn(RUNNING, 160, 40)

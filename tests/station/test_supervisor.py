@@ -16,11 +16,11 @@ from station.clock import NS_PER_S, now_ns
 from station.config import Config
 from station.endpoints import private_endpoints
 from station.errors import InputError, StageError
-from station.messages import StageName, StageState, TrackInfo, TrackState
+from station.messages import PIPELINE, StageName, StageState, TrackInfo, TrackState
 from station.supervisor import Supervisor
 
 STAGES = "tests.station.stages"
-PATIENT = dict.fromkeys(StageName, f"{STAGES}.patient")
+PATIENT = dict.fromkeys(PIPELINE, f"{STAGES}.patient")
 Context = zmq.Context[zmq.Socket[bytes]]
 
 
@@ -63,7 +63,7 @@ def test_lost_sperm_are_replaced_and_no_others(context: Context) -> None:
         supervisor.replace_lost(tracks, wanted=4)
         attend(supervisor, lambda: "select_auto 2" in supervisor.statuses[StageName.TRACKER].counters)
         heard = supervisor.statuses[StageName.TRACKER].counters
-        assert heard.keys() - {"stride"} == {"release 2", "select_auto 2"}
+        assert heard.keys() - {"stride", "readers"} == {"release 2", "select_auto 2"}
 
 
 FAULTS = {
@@ -89,17 +89,75 @@ def test_a_fault_is_named_and_everything_ends(context: Context, name: str) -> No
         attend(supervisor, lambda: False)
 
 
+RECORDER_FAULTS = {
+    "defect": ("failing", "failed: KeyError"),
+    "killed": ("dying", r"died (signal 9)"),
+    "hangs": ("hanging", "hangs: no progress for 0"),
+    "told to end from outside": ("leaving", "died (it was told to from outside)"),
+    "no such module": ("absent", "failed: ModuleNotFoundError"),
+}
+
+
+@pytest.mark.parametrize("name", RECORDER_FAULTS)
+def test_without_the_recorder_the_others_start_and_go_on(context: Context, name: str) -> None:
+    module, message = RECORDER_FAULTS[name]
+    modules = PATIENT | {StageName.RECORDER: f"{STAGES}.{module}"}
+    with (
+        private_endpoints() as endpoints,
+        Supervisor(context, Config(), endpoints, modules, optional=[StageName.RECORDER]) as supervisor,
+    ):
+
+        def all_run() -> bool:
+            states = [status.state for stage, status in supervisor.statuses.items() if stage in PIPELINE]
+            return StageName.RECORDER in supervisor.faults and states == [StageState.RUNNING] * 3
+
+        attend(supervisor, all_run)
+        assert message in supervisor.faults[StageName.RECORDER]
+        supervisor.note_action("key k")  # to nobody
+        before = {stage: supervisor.statuses[stage].progress for stage in PIPELINE}
+        attend(supervisor, lambda: all(supervisor.statuses[stage].progress > before[stage] for stage in PIPELINE))
+
+
+def test_capture_starts_when_the_recorder_runs_and_knows_of_two_readers(context: Context) -> None:
+    order: list[StageName] = []
+    modules = PATIENT | {StageName.RECORDER: f"{STAGES}.patient"}
+    with (
+        private_endpoints() as endpoints,
+        Supervisor(context, Config(), endpoints, modules, optional=[StageName.RECORDER]) as supervisor,
+    ):
+
+        def all_run() -> bool:
+            for stage, status in supervisor.statuses.items():
+                if status.state is StageState.RUNNING and stage not in order:
+                    order.append(stage)
+            return len(order) == 4
+
+        attend(supervisor, all_run)
+        assert order[-1] is StageName.CAPTURE
+        assert supervisor.statuses[StageName.CAPTURE].counters["readers"] == 2
+
+
+def test_a_recorder_that_cannot_use_what_the_user_gave_ends_the_start(context: Context) -> None:
+    modules = PATIENT | {StageName.RECORDER: f"{STAGES}.refusing"}
+    with (
+        private_endpoints() as endpoints,
+        pytest.raises(InputError, match="expected a video"),
+        Supervisor(context, Config(), endpoints, modules, optional=[StageName.RECORDER]) as supervisor,
+    ):
+        attend(supervisor, lambda: False)
+
+
 def test_silence_while_the_supervisor_itself_was_suspended_does_not_count(
     context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-Z and fg, or a closed lid: nobody made progress, and nobody is to blame."""
     with private_endpoints() as endpoints, Supervisor(context, Config(), endpoints, PATIENT) as supervisor:
         attend(supervisor, lambda: len(supervisor.statuses) == 3)
-        supervisor.progressed_ns = {stage: now_ns() - 10 * NS_PER_S for stage in StageName}
+        supervisor.progressed_ns = {stage: now_ns() - 10 * NS_PER_S for stage in PIPELINE}
         supervisor._polled_ns = now_ns() - 10 * NS_PER_S
         monkeypatch.setattr(supervisor._centre, "poll", lambda _timeout_s: [])
         supervisor.poll(0.0)
-        supervisor.progressed_ns = {stage: now_ns() - 10 * NS_PER_S for stage in StageName}
+        supervisor.progressed_ns = {stage: now_ns() - 10 * NS_PER_S for stage in PIPELINE}
         with pytest.raises(StageError, match="hangs"):
             supervisor.poll(0.0)
 
@@ -109,11 +167,11 @@ def test_a_killed_supervisor_leaves_nothing_running(tmp_path: Path) -> None:
 import time, zmq
 from station.config import Config
 from station.endpoints import private_endpoints
-from station.messages import StageName
+from station.messages import PIPELINE, StageName
 from station.supervisor import Supervisor
 if __name__ == "__main__":
     with private_endpoints() as endpoints, zmq.Context() as context:
-        modules = {{stage: "{STAGES}.patient" for stage in StageName}}
+        modules = {{stage: "{STAGES}.patient" for stage in PIPELINE}}
         with Supervisor(context, Config(), endpoints, modules) as supervisor:
             while len([s for s in supervisor.statuses.values() if s.state == "running"]) < 3:
                 supervisor.poll(0.02)

@@ -14,7 +14,7 @@ from station.wire import MAX_HEADER_BYTES, decode, encode
 GOLDEN = json.loads((Path(__file__).parent / "golden_wire.json").read_text())
 FRAME = {
     "v": 1, "seq": 7, "t_exposure_ns": 10, "t_source_ns": 20, "t_sent_ns": 30, "height": 2, "width": 3,
-    "dtype": "uint8", "lost_before": 0, "exposure_id": 0,
+    "dtype": "uint8", "lost_before": 0, "exposure_id": 0, "exposure_us": None, "gain": None,
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ def run(context: StageContext) -> None:
     context.control.report(StageState.READY)
     start = context.wait_for(CommandName.START)
     if start is not None:
-        account.counters["stride"] = start.stride or 0
+        account.counters |= {"stride": start.stride or 0, "readers": start.readers or 0}
         context.control.report(StageState.RUNNING)
     while context.carry_on():
         context.nap(0.005)

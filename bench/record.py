@@ -1,0 +1,122 @@
+"""Does recording lose frames, and does it slow the station? The whole program, with and without its recorder.
+
+Runs ``run_station.py`` headless on the simulated microscope, several times in turn without and with recording, and
+takes the figures from its summaries: frames missing in the record (by sequence numbers, so none can hide), and the
+latency from exposure to grade. Each recording is verified. Turns alternate because a shared machine drifts; the p95
+compared are the medians over the turns. Counted with: making the simulated frames (a camera would not take that), a
+second copy of every frame on the way to the recorder, the codec, hashing, the disk of --folder. The first 3 s of each
+run, while models load and windows fill, are in the figures.
+"""
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from bench.report import Report
+from station.errors import StageError
+from station.session.verify import verify_session
+
+ROOT = Path(__file__).resolve().parent.parent
+MARGIN_S = 90.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this bench's options."""
+    parser.add_argument("--seconds", type=float, default=60.0, help="of each run (default 60)")
+    parser.add_argument("--turns", type=int, default=2, help="runs without and with recording, each (default 2)")
+    parser.add_argument("--fps", type=float, default=60.0)
+    parser.add_argument("--width", type=int, default=1392)
+    parser.add_argument("--height", type=int, default=976)
+    parser.add_argument("--sperm", type=int, default=4, help="followed (default 4)")
+    parser.add_argument("--codec", choices=("auto", "ffv1", "raw"), default="auto")
+    parser.add_argument("--folder", type=Path, help="on the disk to record to (default: a temporary one)")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the bench; return 1 where a frame is missing in a record or a record does not verify, else 0."""
+    report = Report(
+        bench="record",
+        counts="the whole program on the simulated microscope, without and with its recorder, in turn",
+        settings={key: getattr(args, key) for key in ("seconds", "turns", "fps", "width", "height", "sperm", "codec")},
+    )
+    p95: dict[bool, list[float]] = {False: [], True: []}
+    p50: dict[bool, list[float]] = {False: [], True: []}
+    good = True
+    with tempfile.TemporaryDirectory(prefix="bench-record-", dir=args.folder) as name:
+        folder = Path(name)
+        for turn in range(args.turns):
+            for recorded in (False, True):
+                summary = _station(args, folder, recorded=recorded)
+                latency = summary["latency_ms"]["exposure_to_grade"]
+                if latency["p95"] is not None:
+                    p50[recorded].append(latency["p50"])
+                    p95[recorded].append(latency["p95"])
+                label = f"turn {turn + 1}, {'recorded' if recorded else 'not recorded'}"
+                _note(report, label, summary)
+                if recorded:
+                    good &= _record(report, label, summary, args.seconds)
+    for name, values in (("p50", p50), ("p95", p95)):
+        if not values[False] or not values[True]:
+            report.figure(f"exposure to grade {name}, ratio", None, note="no grades to compare")
+            continue
+        without, with_recorder = (statistics.median(values[recorded]) for recorded in (False, True))
+        report.figure(f"exposure to grade {name}, not recorded", without, "ms", "median of the turns")
+        report.figure(f"exposure to grade {name}, recorded", with_recorder, "ms", "median of the turns")
+        report.figure(f"exposure to grade {name}, ratio", with_recorder / without, "", "aim: at most 1.10 for p95")
+    report.emit()
+    return 0 if good else 1
+
+
+def _note(report: Report, label: str, summary: dict[str, Any]) -> None:
+    frames, latency = summary["frames"], summary["latency_ms"]["exposure_to_grade"]
+    report.figure(f"{label}: exposure to grade p95", latency["p95"], "ms", f"p50 {latency['p50'] or 0:.0f} ms")
+    tracker = summary["latency_ms"]["tracker"]
+    report.figure(f"{label}: tracker p95", tracker["p95"], "ms", f"p50 {tracker['p50'] or 0:.1f} ms")
+    report.figure(f"{label}: grades", summary["grades"])
+    note = f"{frames['captured']} captured, {frames['tracked']} tracked"
+    report.figure(f"{label}: frames dropped before the tracker", frames["dropped"], note=note)
+
+
+def _record(report: Report, label: str, summary: dict[str, Any], seconds: float) -> bool:
+    """Report on one record and remove it; return whether it is whole."""
+    recording = summary["recording"]
+    folder = Path(recording["folder"])
+    found = verify_session(folder)
+    shutil.rmtree(folder)
+    captured = summary["frames"]["captured"]
+    missing = captured - recording["frames"]
+    report.figure(
+        f"{label}: frames missing in the record", missing,
+        note=f"{recording['frames']} recorded as {recording['codec']}, {recording['lost']} counted as lost",
+    )  # fmt: skip
+    report.figure(f"{label}: written", recording["size_bytes"] / seconds / 1e6, "MB/s")
+    report.figure(f"{label}: verifies", int(found.intact), note=found.standing.value)
+    for caution in summary["cautions"]:
+        print(f"{label}: {caution}")
+    return missing == 0 and found.intact
+
+
+def _station(args: argparse.Namespace, folder: Path, *, recorded: bool) -> dict[str, Any]:
+    """Run the program once; return its summary."""
+    settings = folder / "settings.toml"
+    settings.write_text(
+        f"[simulated]\nwidth = {args.width}\nheight = {args.height}\nfps = {args.fps}\n"
+        f'[record]\ncodec = "{args.codec}"\n'
+    )
+    path = folder / "summary.json"
+    options = ["--config", settings, "--select", f"auto:{args.sperm}", "--duration", args.seconds, "--summary", path]
+    options += ["--session", folder] if recorded else ["--no-record"]
+    done = subprocess.run(
+        [sys.executable, "run_station.py", "--headless", *map(str, options)],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=args.seconds + MARGIN_S,
+    )  # fmt: skip
+    if done.returncode:
+        raise StageError(f"the station ended with exit code {done.returncode}: {done.stderr.strip()}")
+    summary: dict[str, Any] = json.loads(path.read_text())
+    return summary

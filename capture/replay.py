@@ -1,0 +1,101 @@
+"""A recorded session as a source: its frames with their numbers, times and losses, as they were.
+
+Frames that the tracker had dropped are left out again, so that it sees what it saw. The session is played up to the
+first frame or event that is not as it was recorded, and says so; one that was cut off, up to its last frame. What is to
+be done with the frames again is in ``station.replay``.
+"""
+
+from collections.abc import Generator
+from pathlib import Path
+from typing import Final, Self
+
+from capture.source import Condition, Frame
+from station.errors import InputError
+from station.messages import SourceInfo
+from station.replay import Recording, TrackedFrames
+from station.session.layout import SessionState
+
+
+class RecordedSession:
+    """A Source (see ``capture.source``). Raises InputError where the session has no frame to play."""
+
+    def __init__(self, folder: Path) -> None:
+        self._recording = Recording(folder)
+        self._tracked = TrackedFrames(self._recording)
+        self._broken: str = ""
+        self._over = False
+        self._frames = self._play()
+        self._ahead = next(self._frames, None)
+        if self._ahead is None:
+            self.close()
+            why = f" ({self._broken})" if self._broken else ""
+            raise InputError(f"session {folder}: holds no frame that can be played{why}; there is nothing to replay")
+        recorded = self._recording.opened.source
+        self.info: Final = SourceInfo(
+            **recorded.model_dump(exclude={"name"}), name=f"replay of {self._recording.name}: {recorded.name}"
+        )
+
+    @property
+    def condition(self) -> Condition:
+        """Where the record broke off, and why a replay of it is not exact."""
+        return Condition(tuple(self._notices()))
+
+    def read(self) -> Frame | None:
+        """Return the next frame, or None at the end."""
+        frame, self._ahead = self._ahead, None
+        return frame if frame is not None else next(self._frames, None)
+
+    def close(self) -> None:
+        """Close the file; may be called more than once."""
+        self._frames.close()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Close."""
+        self.close()
+
+    def _play(self) -> Generator[Frame, None, None]:
+        session, dropped = self._recording.session, 0
+        known = len(session.damage)
+        for recorded in session.frames(until_broken=True):
+            if recorded.pixels is None:
+                break
+            header = recorded.record.header
+            if not self._tracked.took(header.seq):
+                dropped += 1
+                continue
+            recorded.pixels.flags.writeable = False
+            yield Frame(
+                recorded.pixels,
+                header.t_source_ns,
+                lost_before=header.lost_before,
+                exposure_id=header.exposure_id,
+                exposure_us=header.exposure_us,
+                gain=header.gain,
+                seq=header.seq,
+                dropped_before=dropped,
+            )
+            dropped = 0
+        self._broken = "; ".join(session.damage[known:])
+        self._over = True
+
+    def _notices(self) -> list[str]:
+        recording = self._recording
+        notices = []
+        if not recording.whole:
+            notices.append("only a look-back was recorded: tracks and grades begin anew and are not those of then")
+        if self._tracked.unknown:
+            notices.append(
+                f"tracks of {self._tracked.unknown} frames are missing in the record: not exact from there on"
+            )
+        if self._tracked.missing:
+            notices.append(f"{self._tracked.missing} tracked frames are missing in the record: not exact from there on")
+        manifest = recording.session.manifest
+        if self._broken:
+            notices.append(f"the record is broken and was played up to there: {self._broken}")
+        elif self._over and (manifest is None or manifest.state is SessionState.RECORDING):
+            notices.append("the recording was cut off; it was played up to its last whole frame")
+        return notices

@@ -1,0 +1,124 @@
+"""Recorded grades beside those of another model, window by window: a table (CSV, Parquet) and a summary (JSON).
+
+Both distributions, how far apart they are, and whether the most likely grade is the same. Which model is nearer to
+experts it cannot say: nobody graded these sperm. It knows pairs of grades; where they come from is not its business.
+"""
+
+import csv
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from station.errors import InputError
+from station.messages import GRADES, GradeInfo, ModelInfo
+from station.summary import NOTICE
+
+COLUMNS: Final = (
+    "sperm_id", "frame_seq", "validity",
+    *(f"recorded_{letter}" for letter in GRADES), *(f"new_{letter}" for letter in GRADES),
+    "emd", "js", "recorded_grade", "new_grade", "same_grade",
+)  # fmt: skip
+COMMENT: Final = "#"
+
+
+def emd(p: Sequence[float], q: Sequence[float]) -> float:
+    """Return the earth mover's distance on the scale of the grades: neighbours are 1 apart, A and E are 4 apart."""
+    carried, distance = 0.0, 0.0
+    for a, b in zip(p, q, strict=True):
+        carried += a - b
+        distance += abs(carried)
+    return distance
+
+
+def js(p: Sequence[float], q: Sequence[float]) -> float:
+    """Return the Jensen-Shannon divergence, KL(p, m) / 2 + KL(q, m) / 2 with m = (p + q) / 2, natural logarithm."""
+    middle = [(a + b) / 2 for a, b in zip(p, q, strict=True)]
+    return (_kl(p, middle) + _kl(q, middle)) / 2
+
+
+def _kl(p: Sequence[float], q: Sequence[float]) -> float:
+    return sum(a * math.log(a / b) for a, b in zip(p, q, strict=True) if a > 0)
+
+
+def most_likely(grade: Sequence[float]) -> str:
+    """Return the letter of the most likely grade; of equals the better one."""
+    return GRADES[max(range(len(GRADES)), key=lambda k: (grade[k], -k))]
+
+
+class Comparison:
+    """Writes the table as the pairs come, so that a run that is broken off leaves what there was."""
+
+    def __init__(self, path: Path, session: str, recorded: ModelInfo, new: ModelInfo) -> None:
+        """Begin the table, in place of an older one. Raises InputError where it cannot be written."""
+        self._path = path
+        self._summary_path = path.with_suffix(".json")
+        if path in (self._summary_path, path.with_suffix(".parquet")):
+            raise InputError(
+                f"comparison {path}: expected the name of a CSV file; .parquet and .json are written beside it"
+            )
+        try:
+            self._file = path.open("w", encoding="utf-8", newline="")
+        except OSError as error:
+            raise InputError(
+                f"comparison {path}: cannot be written ({error.strerror}); give a path in a folder that exists"
+            ) from error
+        self._file.write(f"{COMMENT} {NOTICE}\n")
+        self._rows = csv.writer(self._file, lineterminator="\n")
+        self._rows.writerow(COLUMNS)
+        self._head = {"notice": NOTICE, "session": session}
+        self._models = {"recorded": _about(recorded), "new": _about(new)}
+        self._emd: list[float] = []
+        self._js: list[float] = []
+        self._same = 0
+
+    def add(self, recorded: GradeInfo, new: GradeInfo) -> None:
+        """Add one window."""
+        distance, divergence = emd(recorded.grade, new.grade), js(recorded.grade, new.grade)
+        letters = most_likely(recorded.grade), most_likely(new.grade)
+        same = letters[0] == letters[1]
+        self._rows.writerow(
+            [new.sperm_id, new.frame_seq, new.validity.value]
+            + [repr(p) for p in (*recorded.grade, *new.grade)]
+            + [f"{distance:.6g}", f"{divergence:.6g}", *letters, int(same)]
+        )
+        self._emd.append(distance)
+        self._js.append(divergence)
+        self._same += same
+
+    def summary(self) -> dict[str, object]:
+        """Return the comparison in a few numbers; means are null where there is no window."""
+        count = len(self._emd)
+        return {
+            **self._head,
+            "models": self._models,
+            "windows": count,
+            "emd": {"mean": _mean(self._emd), "max": max(self._emd, default=None)},
+            "js": {"mean": _mean(self._js), "max": max(self._js, default=None)},
+            "same_most_likely_grade": self._same / count if count else None,
+        }
+
+    def close(self) -> None:
+        """Finish the table, write it as Parquet too, and the summary; may be called more than once."""
+        if not self._file.closed:
+            self._file.close()
+            _write_parquet(self._path)
+            self._summary_path.write_text(json.dumps(self.summary(), indent=2) + "\n", encoding="utf-8")
+
+
+def _write_parquet(path: Path) -> None:
+    """Write the CSV table at ``path`` beside it as Parquet, with the notice in its metadata."""
+    import pyarrow.csv  # loaded only where there is a table: a live engine does without
+    import pyarrow.parquet
+
+    table = pyarrow.csv.read_csv(path, pyarrow.csv.ReadOptions(skip_rows=1))
+    pyarrow.parquet.write_table(table.replace_schema_metadata({"notice": NOTICE}), path.with_suffix(".parquet"))
+
+
+def _about(model: ModelInfo) -> dict[str, str]:
+    return {"name": model.name, "sha256": model.sha256, "runtime": model.runtime}
+
+
+def _mean(values: Sequence[float]) -> float | None:
+    return math.fsum(values) / len(values) if values else None

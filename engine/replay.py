@@ -1,0 +1,129 @@
+"""The engine's part in a replay: the windows that were graded then, in the batches of then, and the grades beside them.
+
+A live engine grades the newest window of each sperm when it has time for one. Which those were stands in the record;
+grading them in the same batches gives the same bits, for a network sums up a batch of two differently than one. This
+module knows the record, windows and grades; it runs no network.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from engine.comparison import Comparison
+from engine.scheduler import Batch, EveryWindow, PendingWindow, split
+from station.bus import Received
+from station.errors import InputError
+from station.messages import GradeInfo, GradesHeader, ModelInfo, WindowsHeader
+from station.replay import Recording
+from station.stage import StageContext
+
+Key = tuple[int, int]
+"""Sperm, newest frame of the window."""
+
+
+class RecordedBatches:
+    """Policy of the window link in a replay."""
+
+    def __init__(self, batches: Iterable[GradesHeader]) -> None:
+        self._batches = deque([(grade.sperm_id, grade.frame_seq) for grade in header.grades] for header in batches)
+        self._wanted = Counter(key for batch in self._batches for key in batch)
+        self._held: dict[Key, PendingWindow] = {}
+        self._newest = -1
+        self.left_out = 0
+        """Windows that the live engine did not grade: a newer one had replaced them, or the record ends before."""
+        self.missing = 0
+        """Windows that were graded then and did not come out this time."""
+
+    def give_up(self) -> None:
+        """Nothing more comes: count what waits in vain. What was graded of frames that were not played does not."""
+        self.missing += sum(seq <= self._newest for batch in self._batches for _, seq in batch)
+        self._batches.clear()
+
+    def put(self, message: Received) -> int:
+        """Take in the windows of a message; those that were not graded go, which is no loss."""
+        for window in split(message):
+            key = (window.info.sperm_id, window.info.frame_seqs[-1])
+            if self._wanted[key]:
+                self._held[key] = window
+            else:
+                self.left_out += 1
+        assert isinstance(message.header, WindowsHeader)
+        self._newest = message.header.frame_seq
+        return 0
+
+    def take(self) -> Batch | None:
+        """Return the next recorded batch once all of its windows are there, or can no longer come."""
+        while self._batches:
+            keys = self._batches[0]
+            complete = all(key in self._held for key in keys)
+            if not complete and self._newest < max(seq for _, seq in keys):
+                return None
+            self._batches.popleft()
+            batch = [self._held.pop(key) for key in keys if key in self._held]
+            self.missing += len(keys) - len(batch)
+            if batch:
+                return batch
+        return None
+
+
+class GradesReplay:
+    """The record beside the engine's new grades: counts in the stage's account, and the comparison file."""
+
+    def __init__(self, context: StageContext, recording: Recording, model: ModelInfo) -> None:
+        """``model``: the one at hand. Raises InputError where the comparison file cannot be written."""
+        recorded, account = recording.opened.model, context.control.account
+        self._account = account
+        self._headers = recording.batches() if recording.whole else iter(())
+        self._open: dict[Key, GradeInfo] = {}
+        self.buffer: RecordedBatches | EveryWindow
+        self.buffer = RecordedBatches(recording.batches()) if recording.whole else EveryWindow()
+        same_model = model.sha256 == recorded.sha256
+        file = context.config.replay.comparison
+        if not same_model and not file:
+            file = f"{recording.name}-{model.sha256[:8]}.csv"
+        if file and not recording.whole:
+            raise InputError(
+                f"session {recording.name}: only a look-back was recorded, whose windows cannot be cut again as they "
+                "were: its grades cannot be compared"
+            )
+        self._comparison = Comparison(Path(file), recording.name, recorded, model) if file else None
+        account.counters |= dict.fromkeys(("grades_as_recorded", "grades_differ", "windows_missing", "left_out"), 0)
+        if not same_model:
+            account.notices.append(
+                f"graded with {model.name} ({model.sha256[:8]}), recorded with {recorded.name} "
+                f"({recorded.sha256[:8]}): compared in {file}"
+            )
+        elif model.runtime != recorded.runtime:
+            account.notices.append(f"recorded with {recorded.runtime}: grades may differ in their last bits")
+
+    def note(self, grades: Sequence[GradeInfo]) -> None:
+        """Take in the grades of one batch."""
+        counters = self._account.counters
+        if isinstance(self.buffer, RecordedBatches):
+            counters["windows_missing"], counters["left_out"] = self.buffer.missing, self.buffer.left_out
+        for new in grades:
+            recorded = self._recorded(new)
+            if recorded is None:
+                continue
+            same = (new.grade, new.heads, new.validity) == (recorded.grade, recorded.heads, recorded.validity)
+            counters["grades_as_recorded" if same else "grades_differ"] += 1
+            if self._comparison is not None:
+                self._comparison.add(recorded, new)
+
+    def finish(self, *, ended: bool) -> None:
+        """Finish the counts and the comparison file. ``ended``: everything came; else the replay was broken off."""
+        if ended and isinstance(self.buffer, RecordedBatches):
+            self.buffer.give_up()
+        self.note(())
+        if self._comparison is not None:
+            self._comparison.close()
+
+    def _recorded(self, new: GradeInfo) -> GradeInfo | None:
+        """Return the recorded grade of the same window. Asked for in the recorded order, so little is kept."""
+        key = (new.sperm_id, new.frame_seq)
+        while key not in self._open:
+            header = next(self._headers, None)
+            if header is None:
+                return None
+            self._open = {(grade.sperm_id, grade.frame_seq): grade for grade in header.grades}
+        return self._open.pop(key)

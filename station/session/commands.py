@@ -1,0 +1,71 @@
+"""``python run_station.py verify SESSION`` and ``tables SESSION``: what can be asked of a recorded session."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from station.errors import InputError
+from station.session.layout import TABLES, Standing
+from station.session.verify import Verification, verify_session
+from station.summary import NOTICE
+
+VERIFY = """Checks a recorded session: the hash chain of its log, and the hash of every file that the log states.
+Names the first place that is not as it was recorded. Exit code: 0 intact (complete, or cut off and intact up to
+there), 1 not."""
+WRITE_TABLES = """Writes the tables (Parquet and CSV) of a session that was cut off before they were finished."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{self.prog.split()[-1]}: {message}; `python {self.prog} --help` says what is expected")
+
+
+def verify(argv: Sequence[str]) -> int:
+    """Carry out ``verify``; return the exit code. Raises InputError."""
+    found = verify_session(_folder("verify", VERIFY, argv))
+    print(report(found))
+    return 0 if found.intact else 1
+
+
+def tables(argv: Sequence[str]) -> int:
+    """Carry out ``tables``; return the exit code. Raises InputError."""
+    from station.session.tables import write_tables  # verify needs no Arrow
+
+    folder = _folder("tables", WRITE_TABLES, argv)
+    paths = write_tables(folder)
+    print(f"{len(paths)} files in {folder / TABLES}")
+    return 0
+
+
+def report(found: Verification) -> str:
+    """Return what was found, for people; the last line but the notice is the verdict."""
+    lines = [
+        f"session  {found.session or 'unknown'}, {found.duration_s:.1f} s",
+        f"log      {found.events} events, last chain value {found.chain or 'none'}",
+        f"video    {found.frames} frames, {found.video_bytes / 1e6:.1f} MB",
+    ]
+    if found.intact and found.standing is Standing.CUT_OFF:
+        behind = f"; {found.unproved_bytes} bytes of video behind that are not covered" if found.unproved_bytes else ""
+        torn = f"; a torn last line of {found.torn_bytes} bytes was left out" if found.torn_bytes else ""
+        lines.append(
+            f"CUT OFF, INTACT  not ended in good order; unchanged as far as it goes: log to {found.duration_s:.1f} s, "
+            f"video proved to {found.proved_s:.1f} s{behind}{torn}"
+        )
+    elif found.intact:
+        early = ", recording was stopped before the run ended" if found.standing is Standing.STOPPED else ""
+        lines.append(f"COMPLETE, INTACT  as it was recorded{early}")
+    else:
+        lines.append(f"BROKEN  first at {found.breaks[0]}")
+        if len(found.breaks) > 1:
+            lines.append(f"        and {len(found.breaks) - 1} more places")
+    return "\n".join([*lines, NOTICE])
+
+
+def _folder(name: str, description: str, argv: Sequence[str]) -> Path:
+    parser = _Parser(prog=f"run_station.py {name}", description=description, allow_abbrev=False)
+    parser.add_argument("session", type=Path, metavar="SESSION", help="the folder of one session, with session.json")
+    folder: Path = parser.parse_args(argv).session
+    if not folder.is_dir():
+        raise InputError(f"{name}: {folder}: no such folder; give the folder of a session")
+    return folder

@@ -1,0 +1,118 @@
+"""Where things lie in a session folder, and what ``session.json`` says.
+
+No name of a person, a sample or a source file stands in any file name: sessions are called by their start and four
+random digits, everything inside by number.
+"""
+
+import os
+import secrets
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from station.errors import SessionError
+
+FORMAT_VERSION: Final = 1
+MANIFEST: Final = "session.json"
+LOG: Final = "log.jsonl"
+VIDEO: Final = "video"
+TABLES: Final = "tables"
+CHUNK_PATTERN: Final = r"^video/\d{6}\.mkv$"
+MAX_MANIFEST_BYTES: Final = 1 << 20
+
+
+class SessionState(StrEnum):
+    """What ``session.json`` says of a session; where a run was cut off it stays at "recording"."""
+
+    RECORDING = "recording"
+    STOPPED = "stopped"
+    """Recording ended before the run did (disk full, limit reached); what was recorded until then is whole."""
+    COMPLETE = "complete"
+
+
+class Standing(StrEnum):
+    """How a session ended."""
+
+    COMPLETE = "complete"
+    STOPPED = "stopped"
+    """Recording ended before the run, in good order: the disk was full, or a limit reached."""
+    CUT_OFF = "cut off"
+    """The recorder had no chance to end it: killed, power lost."""
+
+
+class Head(BaseModel):
+    """One event of the log and the chain up to it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    event: Annotated[int, Field(ge=0)]
+    chain: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Manifest(BaseModel):
+    """``session.json``. Everything in it but the head also stands in the log."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    format: Annotated[int, Field(ge=1)] = FORMAT_VERSION
+    notice: str
+    session: str
+    """The session's name, the same as its folder's when it was made."""
+    started_utc: str
+    """ISO 8601."""
+    program: str
+    state: Annotated[SessionState, Field(strict=False)]
+    head: Head | None = None
+    """The newest event when this was written: at the end the last one, while recording one a few seconds back."""
+
+
+def new_session(parent: Path, now: datetime | None = None) -> Path:
+    """Make the folder of a new session in ``parent`` and return it. Raises SessionError where it cannot."""
+    stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
+    folder = parent / f"{stamp}-{secrets.token_hex(2)}"
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700)
+        (folder / VIDEO).mkdir()
+    except OSError as error:
+        raise SessionError(
+            f"session folder {folder}: cannot be made ({error.strerror}); give a folder that can be written to with "
+            "--session, or --no-record"
+        ) from error
+    return folder
+
+
+def chunk_name(number: int) -> str:
+    """Return the path of a chunk inside its session."""
+    return f"{VIDEO}/{number:06d}.mkv"
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Replace ``session.json``, whole or not at all, and on disk when this returns. Raises OSError."""
+    partial = folder / f".{MANIFEST}.partial"
+    with partial.open("wb") as file:
+        file.write((manifest.model_dump_json(indent=2) + "\n").encode())
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(folder / MANIFEST)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Return what ``session.json`` says. Raises SessionError where it cannot be read or is of another version."""
+    path = folder / MANIFEST
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MAX_MANIFEST_BYTES)
+    except OSError as error:
+        raise SessionError(f"{path}: cannot be read ({error.strerror}); give the folder of a session") from error
+    try:
+        return Manifest.model_validate_json(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"])) or "the file"
+        raise SessionError(
+            f"{path}: is not a session's manifest ({place}: {first['msg']}); it is damaged or of another program"
+        ) from error

@@ -1,0 +1,243 @@
+"""The log of a session as tables that people open: Parquet and CSV, the same columns in both.
+
+Written along with the log, so that the end of a run does not wait for them; from the log afterwards where a session
+was cut off. Units stand in the column names. This module knows records; not who writes them.
+"""
+
+import contextlib
+import csv
+import hashlib
+from collections.abc import Callable, Iterator
+from io import TextIOWrapper
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from station.clock import NS_PER_MS
+from station.errors import SessionError
+from station.messages import GRADES, StageState
+from station.session.layout import TABLES
+from station.session.reader import Session
+from station.session.records import (
+    ActionRecord,
+    ChunkRecord,
+    EndRecord,
+    FileRecord,
+    FrameRecord,
+    GradesRecord,
+    KeepRecord,
+    LossRecord,
+    OpenedRecord,
+    Record,
+    StartRecord,
+    StatusRecord,
+    StopRecord,
+    TracksRecord,
+    WindowsRecord,
+)
+from station.summary import NOTICE
+
+FLUSH_ROWS: Final = 5000
+FLUSH_S: Final = 5.0
+HEADS: Final = ("global", "spatial", "temporal")
+INT, REAL, TEXT, TRUTH = pa.int64(), pa.float64(), pa.string(), pa.bool_()
+COLUMNS: Final[dict[str, list[tuple[str, pa.DataType]]]] = {
+    "frames": [
+        ("event", INT), ("frame", INT), ("t_source_ns", INT), ("t_exposure_ns", INT), ("t_sent_ns", INT),
+        ("lost_before", INT), ("exposure_id", INT), ("exposure_us", REAL), ("gain", REAL), ("file", TEXT),
+        ("index_in_file", INT), ("pts_ms", INT),
+    ],
+    "tracks": [
+        ("event", INT), ("frame", INT), ("t_exposure_ns", INT), ("sperm", INT), ("x_px", REAL), ("y_px", REAL),
+        ("state", TEXT), ("score", REAL), ("reason", TEXT), ("window_filled", INT), ("unbroken_since", INT),
+        ("disturbance", TEXT),
+    ],
+    "windows": [
+        ("event", INT), ("frame", INT), ("sperm", INT), ("x_px", REAL), ("y_px", REAL), ("first_frame", INT),
+        ("last_frame", INT), ("t_first_source_ns", INT), ("t_last_source_ns", INT), ("padded", TRUTH),
+    ],
+    "grades": [
+        ("event", INT), ("sperm", INT), ("frame", INT), ("x_px", REAL), ("y_px", REAL),
+        *((f"grade_{letter}", REAL) for letter in GRADES),
+        *((f"{head}_{letter}", REAL) for head in HEADS for letter in GRADES),
+        ("validity", TEXT), ("t_exposure_ns", INT), ("exposure_to_grade_ms", REAL),
+    ],
+    "events": [("event", INT), ("t_ns", INT), ("kind", TEXT), ("what", TEXT)],
+}  # fmt: skip
+Row = tuple[Any, ...]
+
+
+class Tables:
+    """All tables of one session. ``close`` gives them their names; until then they are partial. Raises OSError."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        (folder / TABLES).mkdir(exist_ok=True)
+        self._tables = {name: _Table(folder / TABLES, name) for name in COLUMNS}
+        self._states: dict[str, StageState] = {}
+        self._notices: set[str] = set()
+        self._flushed_s = 0.0
+
+    def add(self, n: int, t_ns: int, record: Record) -> None:
+        """Take one event in."""
+        for name, row in self._rows(n, t_ns, record):
+            self._tables[name].add(row)
+
+    def tick(self, now_s: float) -> None:
+        """Write what has gathered, now and then."""
+        if now_s - self._flushed_s >= FLUSH_S:
+            self._flushed_s = now_s
+            for table in self._tables.values():
+                table.flush()
+
+    def close(self) -> list[FileRecord]:
+        """Finish all tables; return what the log may say of them."""
+        return [record for table in self._tables.values() for record in table.close()]
+
+    def abandon(self) -> None:
+        """Close what is still open, as it is; may be called more than once."""
+        for table in self._tables.values():
+            table.abandon()
+
+    def _rows(self, n: int, t_ns: int, record: Record) -> Iterator[tuple[str, Row]]:
+        match record:
+            case FrameRecord(header=h):
+                yield "frames", (
+                    n, h.seq, h.t_source_ns, h.t_exposure_ns, h.t_sent_ns, h.lost_before, h.exposure_id,
+                    h.exposure_us, h.gain, record.file, record.index, record.pts_ms,
+                )  # fmt: skip
+            case TracksRecord(header=h):
+                for t in h.tracks:
+                    yield "tracks", (
+                        n, h.frame_seq, h.trace.t_exposure_ns, t.sperm_id, t.x, t.y, t.state.value, t.score, t.reason,
+                        t.filled, t.unbroken_since, h.disturbance,
+                    )  # fmt: skip
+                for done in h.obeyed:
+                    fields = done.model_dump(exclude_none=True, mode="json")
+                    words = " ".join(f"{key} {value}" for key, value in fields.items() if key != "name")
+                    yield "events", (n, t_ns, "obeyed", f"before frame {h.frame_seq}: {done.name.value} {words}")
+            case WindowsRecord(header=h):
+                for w in h.windows:
+                    yield "windows", (
+                        n, h.frame_seq, w.sperm_id, w.x, w.y, w.frame_seqs[0], w.frame_seqs[-1], w.t_source_ns[0],
+                        w.t_source_ns[-1], w.padded,
+                    )  # fmt: skip
+            case GradesRecord(header=h):
+                for g in h.grades:
+                    heads = [value for head in g.heads for value in head]
+                    age_ms = (g.trace.t_grade_ns - g.trace.t_exposure_ns) / NS_PER_MS
+                    yield "grades", (
+                        n, g.sperm_id, g.frame_seq, g.x, g.y, *g.grade, *heads, g.validity.value,
+                        g.trace.t_exposure_ns, age_ms,
+                    )  # fmt: skip
+            case _:
+                for what in self._events(record):
+                    yield "events", (n, t_ns, type(record).__name__.removesuffix("Record").lower(), what)
+
+    def _events(self, record: Record) -> Iterator[str]:
+        """Yield what the table of events says of a record: nothing of what only repeats."""
+        match record:
+            case StartRecord():
+                yield f"{record.program}, mode {record.mode}, {record.started_utc}"
+            case OpenedRecord():
+                yield f"source {record.source.name}; model {record.model.name} {record.model.sha256}"
+            case ActionRecord(action=action):
+                yield f"{action.name} {action.details}".strip()
+            case StatusRecord(status=status):
+                if self._states.get(status.stage) is not status.state:
+                    self._states[status.stage] = status.state
+                    yield f"{status.stage.value} {status.state.value} {status.error}".strip()
+                for notice in status.notices:
+                    kind = "".join(letter for letter in notice if not letter.isdigit())
+                    if kind not in self._notices:  # a count that rises is said once
+                        self._notices.add(kind)
+                        yield f"{status.stage.value}: {notice}"
+            case ChunkRecord(closed=True):
+                yield f"{record.file}: {record.frames} frames, sha256 {record.sha256}"
+            case LossRecord():
+                yield f"{record.count} missing of {record.link}: {record.reason}"
+            case KeepRecord():
+                yield f"frames {record.first_seq} to {record.last_seq}, {record.seconds:.1f} s"
+            case StopRecord():
+                yield record.reason
+            case EndRecord():
+                yield record.ended_utc
+
+
+class _Table:
+    """One table in both formats."""
+
+    def __init__(self, folder: Path, name: str) -> None:
+        fields = [pa.field(column, dtype) for column, dtype in COLUMNS[name]]
+        self._schema = pa.schema(fields, metadata={"notice": NOTICE})
+        self._rows: list[Row] = []
+        self._paths = {ending: folder / f"{name}.{ending}" for ending in ("csv", "parquet")}
+        self._csv: TextIOWrapper | None = None
+        self._parquet: Any = None
+        self._csv = self._partial("csv").open("w", encoding="utf-8", newline="")
+        self._parquet = pq.ParquetWriter(self._partial("parquet"), self._schema, compression="zstd")
+        self._csv.write(f"# {NOTICE}\n")
+        self._lines = csv.writer(self._csv, lineterminator="\n")
+        self._lines.writerow(self._schema.names)
+
+    def add(self, row: Row) -> None:
+        self._rows.append(row)
+        if len(self._rows) >= FLUSH_ROWS:
+            self.flush()
+
+    def flush(self) -> None:
+        if not self._rows or self._csv is None:
+            return
+        rows, self._rows = self._rows, []
+        self._lines.writerows(rows)
+        self._csv.flush()
+        values = zip(zip(*rows, strict=True), self._schema, strict=True)
+        columns = [pa.array(column, field.type) for column, field in values]
+        self._parquet.write_table(pa.Table.from_arrays(columns, schema=self._schema))
+
+    def close(self) -> Iterator[FileRecord]:
+        self.flush()
+        self.abandon()
+        for ending, path in self._paths.items():
+            self._partial(ending).replace(path)
+            content = path.read_bytes()
+            sha256 = hashlib.sha256(content).hexdigest()
+            yield FileRecord(file=f"{TABLES}/{path.name}", bytes=len(content), sha256=sha256)
+
+    def abandon(self) -> None:
+        file, self._csv = self._csv, None
+        if file is not None:
+            file.close()
+            self._parquet.close()
+
+    def _partial(self, ending: str) -> Path:
+        path = self._paths[ending]
+        return path.with_name(f".{path.name}.partial")
+
+
+def write_tables(folder: Path, keep_going: Callable[[], object] = lambda: None) -> list[Path]:
+    """Make the tables of a session from its log, as of one that was cut off; return their paths.
+
+    Raises SessionError where the session already has them, cannot be read, or the disk does not take them.
+    """
+    session = Session(folder)
+    recorded = [event.record for event in session.events() if isinstance(event.record, FileRecord)]
+    if recorded:
+        raise SessionError(f"session {folder}: its tables were written when it was recorded, see {folder / TABLES}")
+    try:
+        tables = Tables(folder)
+        try:
+            for event in session.events():
+                tables.add(event.n, event.t_ns, event.record)
+                keep_going()
+            return [folder / record.file for record in tables.close()]
+        finally:
+            with contextlib.suppress(OSError):
+                tables.abandon()
+    except OSError as error:
+        raise SessionError(
+            f"session {folder}: its tables cannot be written ({error.strerror or error}); copy the session to a disk "
+            "with room, or make the folder writable"
+        ) from error
