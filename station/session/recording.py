@@ -239,7 +239,12 @@ class Recording:
 
     def _write_manifest(self, state: SessionState) -> None:
         manifest = self._manifest(state)
-        self._disk.submit(lambda: write_manifest(self.folder, manifest))
+
+        def write() -> None:
+            self._log.sync()  # after a power cut the log must not end before the event that the manifest holds
+            write_manifest(self.folder, manifest)
+
+        self._disk.submit(write)
 
     def _manifest(self, state: SessionState) -> Manifest:
         start = self._start

@@ -1,5 +1,8 @@
 """The parts of a recorder: look-back, queue, room on the disk, pseudonyms, tables of a session that was cut off."""
 
+import os
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +14,18 @@ from station.config import RecordSettings
 from station.errors import SessionError
 from station.messages import EndHeader
 from station.session import codec_choice, disk
+from station.session import recording as recording_module
 from station.session.codec_choice import CodecChoice, choose_codec
 from station.session.disk import Room
-from station.session.layout import LOG, Standing, new_session
+from station.session.event_log import EventLog
+from station.session.layout import LOG, Manifest, Standing, new_session
 from station.session.look_back import LookBack
 from station.session.place import sessions_folder
 from station.session.pseudonym import Pseudonym
 from station.session.queue import ByteFifo
 from station.session.reader import Session
 from station.session.recording import Recording
-from station.session.records import KeepRecord, StartRecord
+from station.session.records import ChunkRecord, KeepRecord, Record, StartRecord
 from station.session.tables import write_tables
 from station.session.verify import verify_session
 from tests.station.session.recording import HEIGHT, NOTICE, WIDTH, header, pictures, record
@@ -112,6 +117,45 @@ def test_chunks_are_rotated_by_time_and_size(tmp_path: Path) -> None:
     assert len(sizes) == 3
     assert all(times[-1] - times[0] < 1.0 for times in sizes.values())
     assert verify_session(folder).breaks == []
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel which file a descriptor is")
+def test_what_is_stated_is_on_the_disk_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a power cut asks for: the log before the manifest with its head, a chunk before the event of its hash."""
+    folder = new_session(tmp_path)
+    synced: dict[str, int] = {}
+    real_fsync, real_manifest, real_append = os.fsync, recording_module.write_manifest, EventLog.append
+
+    def fsync(file: int) -> None:
+        real_fsync(file)
+        synced[os.readlink(f"/proc/self/fd/{file}")] = os.fstat(file).st_size
+
+    def write(folder: Path, manifest: Manifest) -> None:
+        on_disk = (folder / LOG).read_bytes()[: synced[str(folder / LOG)]]
+        assert manifest.head is not None
+        assert manifest.head.chain.encode() in on_disk
+        manifests.append(manifest.head.event)
+        real_manifest(folder, manifest)
+
+    def append(log: EventLog, record: Record) -> tuple[int, int]:
+        if isinstance(record, ChunkRecord):
+            assert synced[str(folder / record.file)] >= record.bytes
+            chunks.append(record.bytes)
+        return real_append(log, record)
+
+    manifests: list[int] = []
+    chunks: list[int] = []
+    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(recording_module, "write_manifest", write)
+    monkeypatch.setattr(EventLog, "append", append)
+    with Recording(folder, start(), RecordSettings(reserve_mb=0)) as recording:
+        recording.use(CodecChoice("raw", 1, ""))
+        for seq, pixels in enumerate(pictures(60)):
+            recording.frame(header(seq), pixels)
+            recording.tick(seq * 0.5)
+            time.sleep(0.002)
+    assert len(chunks) > 3
+    assert len(manifests) > 3
 
 
 def test_a_recording_that_stops_is_whole_up_to_there(tmp_path: Path) -> None:

@@ -1,0 +1,140 @@
+"""The recorder's own decisions, on real links: what it does when it falls behind, and how it ends."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zmq
+
+from station.bus import Publisher
+from station.config import Config, RecordSettings
+from station.control import StageControl
+from station.endpoints import private_endpoints
+from station.messages import Command, CommandName, EndHeader, FrameHeader, ModelInfo, SourceInfo, StageName
+from station.session.layout import new_session
+from station.session.provenance import begun, start_record
+from station.session.pseudonym import Pseudonym
+from station.session.reader import Session, Standing
+from station.session.recording import Recording
+from station.session.records import LossRecord
+from station.session.stage import Links, Recorder
+from station.session.verify import verify_session
+from station.stage import StageContext
+
+EDGE = 1024
+FRAME_MB = EDGE * EDGE / 1e6
+Context = zmq.Context[zmq.Socket[bytes]]
+
+
+class Desk:
+    """A recorder with the sending ends of all its links."""
+
+    def __init__(self, stack: ExitStack, context: Context, folder: Path, settings: RecordSettings) -> None:
+        config = Config(record=settings)
+        endpoints = stack.enter_context(private_endpoints())
+        self.control = stack.enter_context(StageControl(context, endpoints.control, StageName.RECORDER))
+        self.links = {
+            name: stack.enter_context(Publisher(context, getattr(endpoints, name)))
+            for name in ("frames", "tracks", "windows", "grades")
+        }
+        stage = StageContext(config, endpoints, self.control, context)
+        self.ends = stack.enter_context(Links(stage))
+        for link in self.links.values():
+            assert link.wait_for_readers(1, lambda: True)
+        pseudonym = Pseudonym("simulated")
+        self.folder = new_session(folder)
+        self.recording = stack.enter_context(
+            Recording(self.folder, begun(start_record(config, pseudonym), self.folder.name), settings)
+        )
+        start = Command(
+            seq=0,
+            name=CommandName.START,
+            stride=1,
+            source=SourceInfo(name="test", height=EDGE, width=EDGE, fps=0.5),
+            model=ModelInfo(name="none", sha256="", runtime="none", demonstration=True),
+        )
+        self.recorder = Recorder(stage, self.recording, self.ends, pseudonym, start)
+
+    def send(self, count: int) -> None:
+        frames = self.links["frames"]
+        for _ in range(count):
+            seq = frames.next_seq
+            t_ns = seq * 10**7
+            header = FrameHeader(
+                seq=seq, t_exposure_ns=t_ns, t_source_ns=t_ns, t_sent_ns=t_ns, height=EDGE, width=EDGE
+            )  # fmt: skip
+            frames.send(header, np.full((EDGE, EDGE), seq, np.uint8))
+        deadline = time.monotonic() + 20
+        while self.ends.frames.received + self.ends.frames.lost < frames.next_seq:
+            assert time.monotonic() < deadline
+            time.sleep(0.005)
+
+    def end(self) -> None:
+        for link in self.links.values():
+            link.send(EndHeader(seq=link.next_seq))
+        self.recorder.record()
+        self.recorder.report()
+
+
+@pytest.fixture
+def stack() -> Iterator[ExitStack]:
+    with ExitStack() as stack:
+        yield stack
+
+
+def test_all_that_was_sent_is_in_the_record_when_the_links_have_ended(
+    stack: ExitStack, context: Context, tmp_path: Path
+) -> None:
+    with stack:
+        desk = Desk(stack, context, tmp_path, RecordSettings(reserve_mb=0))
+        desk.send(8)
+        desk.end()
+        info = desk.control.account.recording
+        assert info is not None
+        assert (info.frames, info.lost, info.codec, info.complete) == (8, 0, "ffv1", True)
+        assert verify_session(desk.folder).intact
+
+
+def test_ffv1_that_falls_behind_gives_way(stack: ExitStack, context: Context, tmp_path: Path) -> None:
+    with stack:
+        desk = Desk(stack, context, tmp_path, RecordSettings(reserve_mb=0, queue_mb=16))
+        desk.send(3)
+        desk.recorder._take_in()
+        assert desk.recording.codec == "ffv1"
+        desk.send(10)
+        desk.end()
+        assert desk.recording.codec == "ffv1, raw"
+        assert any("FFV1 fell behind" in notice for notice in desk.control.account.notices)
+        frames = list(Session(desk.folder).frames())
+        assert [frame.record.header.seq for frame in frames] == list(range(13))
+        assert all(frame.pixels is not None for frame in frames)
+        assert len({frame.record.file for frame in frames}) == 2
+
+
+def test_a_full_queue_loses_the_oldest_and_says_how_many(stack: ExitStack, context: Context, tmp_path: Path) -> None:
+    with stack:
+        desk = Desk(stack, context, tmp_path, RecordSettings(reserve_mb=0, queue_mb=16, codec="ffv1"))
+        desk.send(40)
+        desk.end()
+        info = desk.control.account.recording
+        assert info is not None
+        assert info.frames + info.lost == 40
+        assert info.frames == int(16 / FRAME_MB)
+        losses = [e.record for e in Session(desk.folder).events() if isinstance(e.record, LossRecord)]
+        assert sum(loss.count for loss in losses) == info.lost
+        assert Session(desk.folder).standing() is Standing.COMPLETE
+
+
+def test_told_to_stop_it_writes_what_waits_uncompressed(stack: ExitStack, context: Context, tmp_path: Path) -> None:
+    """Nobody says that the links have ended: the senders may be gone."""
+    with stack:
+        desk = Desk(stack, context, tmp_path, RecordSettings(reserve_mb=0))
+        desk.send(12)
+        desk.control.stop()
+        desk.recorder.record()
+        assert desk.recording.counters["frames"] == 12
+        assert desk.recording.codec.endswith("raw")
+        assert verify_session(desk.folder).intact
