@@ -52,7 +52,7 @@ def summarise(snapshot: Snapshot, tracks: list[TrackInfo], *, ended: str, restar
         "grades_sha256": engine.digest if engine else "",
         "frame_interval_ms": _latency(capture, "frame_interval"),
         "frame_jitter_ms": _latency(capture, "frame_jitter"),
-        "camera": source and source.settings and _camera(source, capture),
+        "camera": _camera(source, capture) if source and source.settings else None,
         "latency_ms": {
             "exposure_to_grade": _latency(engine, "exposure_to_grade"),
             "transport": _latency(engine, "transport"),

@@ -21,11 +21,12 @@ import pytest
 
 from station.messages import CommandName
 from station.session.reader import Session
-from station.session.records import FrameRecord, GradesRecord, TracksRecord
+from station.session.records import FrameRecord, GradesRecord, TracksRecord, WindowsRecord
 from tests.program import ROOT, SMALL, Station, wait_for
 
 KILLS = int(os.environ.get("TEST_KILLS", "2"))
-FPS, SPERM, SECONDS = 10, 20, 7.0
+FPS, SPERM, SECONDS = 5, 30, 8.0
+"""Of the live run: few frames, so that a busy machine tracks nearly all; more windows than it can grade."""
 
 
 def take_terminal() -> None:
@@ -95,7 +96,7 @@ def live(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Path
         preexec_fn=take_terminal,
     ) as process:  # fmt: skip
         log = wait_for(lambda: next((folder / "sessions").glob("*/log.jsonl"), None))
-        wait_for(lambda: log.read_bytes().count(b'"kind":"tracks"') > 30 or process.poll() is not None)
+        wait_for(lambda: log.read_bytes().count(b'"kind":"tracks"') > 20 or process.poll() is not None)
         os.write(controller, b"a")
         assert process.wait(60.0) == 0
     os.close(controller)
@@ -109,7 +110,9 @@ def test_a_live_run_at_any_speed(live, station: Station, speed: str) -> None:
     recorded, session = live
     again = replay(station, session, "--speed", speed)
     assert_the_same(recorded, again, session)
-    assert again["replay"]["windows_left_out"] > 0, "the engine had left out what it had no time for"
+    events = [event.record for event in Session(session).events()]
+    windows = sum(len(record.header.windows) for record in events if isinstance(record, WindowsRecord))
+    assert again["replay"]["windows_left_out"] == windows - recorded["grades"], "what the engine had no time for"
 
 
 def test_the_operators_key_is_in_the_record(live) -> None:
@@ -284,13 +287,13 @@ def test_a_look_back_is_played_as_a_new_run(station: Station, recorded: Path) ->
             record = event.record
             if isinstance(record, StartRecord):
                 record = record.model_copy(update={"mode": "keep"})
-            if isinstance(record, FrameRecord) and not 10 <= record.header.seq < 60:
+            if isinstance(record, FrameRecord) and not 5 <= record.header.seq < 35:
                 continue
             new.append(record)
     again = replay(station, recorded, "--speed", "max")
-    assert again["frames"]["captured"] == 50
-    assert again["frames"]["tracked"] == 50
+    assert again["frames"]["captured"] == 30
+    assert again["frames"]["tracked"] == 30
     assert again["grades"] > 0
     assert any("only a look-back was recorded" in caution for caution in again["cautions"])
     newest = [s["last"]["frame_seq"] for s in again["sperm"] if s["last"]]
-    assert all(10 <= seq < 60 for seq in itertools.chain(newest)), "frames keep their numbers"
+    assert all(5 <= seq < 35 for seq in itertools.chain(newest)), "frames keep their numbers"

@@ -29,6 +29,7 @@ def test_natural_order_and_times(tmp_path: Path):
             "width": 60,
             "fps": 20.0,
             "um_per_px": 0.2,
+            "settings": {},
         }
         frames = []
         while (frame := source.read()) is not None:
