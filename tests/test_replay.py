@@ -24,7 +24,7 @@ from station.session.reader import Session
 from station.session.records import FrameRecord, GradesRecord, TracksRecord, WindowsRecord
 from tests.program import ROOT, SMALL, Station, wait_for
 
-KILLS = int(os.environ.get("TEST_KILLS", "2"))
+KILLS = int(os.environ.get("TEST_KILLS", "1"))
 FPS, SPERM, SECONDS = 5, 30, 8.0
 """Of the live run: few frames, so that a busy machine tracks nearly all; more windows than it can grade."""
 
