@@ -1,18 +1,22 @@
 """Which windows go into the network next.
 
 Live, only the newest window of each sperm waits and an older one is replaced: an old answer is worth less than none.
-The sperm whose last answer is oldest goes first. Offline, every window counts and batches follow the messages, so that
+The sperm whose last answer is oldest goes first, and none is graded more often than a person can read
+(``[engine] grades_per_s``): neighbouring windows share nearly all their frames, and on a computer without a GPU what
+they cost is taken from the tracker. Offline, every window counts and batches follow the messages, so that
 two runs put the same windows together and give the same bits.
 """
 
 from collections import deque
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from engine.artifact import MAX_BATCH
 from station.bus import Received
+from station.clock import NS_PER_S
 from station.messages import Trace, WindowInfo, WindowsHeader
 
 
@@ -27,33 +31,48 @@ class PendingWindow:
 
 Batch = list[PendingWindow]
 
+EARLY: Final = 0.1
+"""Share of the interval between two grades by which the next may come early: exposures are not quite even."""
+
 
 class NewestPerSperm:
-    """Live policy: one window waits per sperm, the newest."""
+    """Live policy: one window waits per sperm, the newest, and goes when the sperm's next grade is due."""
 
-    def __init__(self, limit: int = MAX_BATCH) -> None:
+    def __init__(self, limit: int = MAX_BATCH, grades_per_s: float = 0.0) -> None:
+        """``grades_per_s``: of one sperm at most, by its windows' exposure times; 0: every window is due."""
         self.limit = limit
+        self._interval_ns = (1 - EARLY) * NS_PER_S / grades_per_s if grades_per_s else 0.0
         self._waiting: dict[int, PendingWindow] = {}
+        self._graded_ns: dict[int, int] = {}
+        """Exposure of each sperm's last window that was taken."""
         self._served: dict[int, int] = {}
         """When each sperm was last served, as the running number of its batch."""
         self._batches = 0
 
     def put(self, message: Received) -> int:
-        """Take in the windows of a message; return how many older ones they replaced."""
+        """Take in the windows of a message; return how many older ones they replaced that were due."""
         replaced = 0
         for window in split(message):
-            replaced += window.info.sperm_id in self._waiting
+            older = self._waiting.get(window.info.sperm_id)
+            replaced += older is not None and self._due(older)
             self._waiting[window.info.sperm_id] = window
         return replaced
 
     def take(self) -> Batch | None:
-        """Return up to ``limit`` windows, longest unanswered sperm first, lower ids first among equals."""
-        if not self._waiting:
+        """Return up to ``limit`` windows that are due, longest unanswered sperm first, lower ids first among equals."""
+        due = [sperm_id for sperm_id, window in self._waiting.items() if self._due(window)]
+        if not due:
             return None
-        order = sorted(self._waiting, key=lambda sperm_id: (self._served.get(sperm_id, -1), sperm_id))[: self.limit]
+        order = sorted(due, key=lambda sperm_id: (self._served.get(sperm_id, -1), sperm_id))[: self.limit]
         self._batches += 1
         self._served.update(dict.fromkeys(order, self._batches))
-        return [self._waiting.pop(sperm_id) for sperm_id in order]
+        batch = [self._waiting.pop(sperm_id) for sperm_id in order]
+        self._graded_ns.update({window.info.sperm_id: window.trace.t_exposure_ns for window in batch})
+        return batch
+
+    def _due(self, window: PendingWindow) -> bool:
+        before_ns = self._graded_ns.get(window.info.sperm_id)
+        return before_ns is None or window.trace.t_exposure_ns - before_ns >= self._interval_ns
 
 
 class EveryWindow:

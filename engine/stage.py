@@ -54,7 +54,8 @@ def run(context: StageContext) -> None:
         if replay is not None:
             buffer = replay.buffer
         else:
-            buffer = EveryWindow() if context.lossless else NewestPerSperm(worthwhile_batch(seconds))
+            newest = NewestPerSperm(worthwhile_batch(seconds), config.engine.grades_per_s)
+            buffer = EveryWindow() if context.lossless else newest
         with (
             Receiver(context.zmq, endpoints.windows, buffer, lossless=context.lossless) as windows,
             Publisher(context.zmq, endpoints.grades) as grades,

@@ -106,6 +106,8 @@ class EngineSettings(Section):
     runtime: Literal["auto", "onnxruntime", "tensorrt_rtx", "tensorrt"] = "auto"
     threads: Annotated[int, Field(ge=0, le=256)] = 0
     """Threads of the network on a CPU; 0: all cores but one, at least one, so that the tracker keeps a core."""
+    grades_per_s: Annotated[float, Field(ge=0, le=1000)] = 5.0
+    """Of one sperm at most, in a live run; 0: every window, as offline."""
 
 
 class ReplaySettings(Section):

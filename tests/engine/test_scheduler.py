@@ -7,14 +7,14 @@ from station.bus import Received
 from station.messages import Trace, WindowInfo, WindowsHeader
 
 
-def message(frame_seq: int, *sperm_ids: int) -> Received:
+def message(frame_seq: int, *sperm_ids: int, t_exposure_ns: int = 1) -> Received:
     windows = [
         WindowInfo(sperm_id=i, x=0.0, y=0.0, frame_seqs=[frame_seq], t_source_ns=[0], padded=False) for i in sperm_ids
     ]
     header = WindowsHeader(
         seq=0,
         frame_seq=frame_seq,
-        trace=Trace(t_exposure_ns=1, t_sent_ns=2),
+        trace=Trace(t_exposure_ns=t_exposure_ns, t_sent_ns=2),
         shape=[len(sperm_ids), 1, 2, 2],
         windows=windows,
     )
@@ -55,6 +55,19 @@ def test_live_new_sperm_go_before_old_ones() -> None:
     assert taken(buffer) == [(1, 0)]
     buffer.put(message(1, 1, 9))
     assert taken(buffer) == [(9, 1)]
+
+
+def test_live_grades_no_sperm_more_often_than_asked_and_counts_only_windows_that_were_due() -> None:
+    buffer = NewestPerSperm(grades_per_s=5.0)
+    graded, replaced = [], 0
+    for frame in range(16):  # of a camera at 15/s: every third frame
+        replaced += buffer.put(message(frame, 1, t_exposure_ns=frame * 66_666_667))
+        graded += taken(buffer) or []
+    assert graded == [(1, 0), (1, 3), (1, 6), (1, 9), (1, 12), (1, 15)]
+    assert replaced == 0
+    buffer.put(message(18, 1, t_exposure_ns=18 * 66_666_667))
+    assert buffer.put(message(19, 1, 2, t_exposure_ns=19 * 66_666_667)) == 1
+    assert taken(buffer) == [(2, 19), (1, 19)]
 
 
 def test_offline_keeps_everything_in_the_batches_of_the_messages() -> None:
