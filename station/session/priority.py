@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 
-STEP = 5
+STEP = 10
 """Of niceness: enough that tracker and network come first, little enough that a busy machine still records."""
 
 
