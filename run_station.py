@@ -96,7 +96,11 @@ def run(options: Options) -> None:
                 stop.listen()
                 keyboard = inner.enter_context(Keyboard())
                 show = HeadlessReport().show if options.headless else inner.enter_context(Screen()).show
-                ended = attend(config, supervisor, watch, keyboard, show, stop)
+                try:
+                    ended = attend(config, supervisor, watch, keyboard, show, stop)
+                except StationError as error:
+                    supervisor.note_action("end", f"by a fault: {str(error).splitlines()[0]}")
+                    raise
                 supervisor.note_action("end", ended)
         except StationError as error:
             ended = f"by a fault: {str(error).splitlines()[0]}"

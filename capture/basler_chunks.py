@@ -6,6 +6,7 @@ its pixels, or not at all. Frame number and time stamp are in every buffer's own
 switches chunks on and reads them; what follows from a change is ``capture.camera_timeline``'s business.
 """
 
+import math
 from typing import Any, Final
 
 CHUNKS: Final = {"exposure_us": ("ExposureTime",), "gain": ("Gain", "GainAll")}
@@ -48,7 +49,13 @@ class ChunkReader:
             return {}
         nodes = result.GetChunkDataNodeMap()
         values = {what: nodes.GetNode(name) for what, name in self.names.items()}
-        return {what: float(node.Value) for what, node in values.items() if genicam.IsReadable(node)}
+        read = {what: float(node.Value) for what, node in values.items() if genicam.IsReadable(node)}
+        return {what: value for what, value in read.items() if _means_something(what, value)}
+
+
+def _means_something(what: str, value: float) -> bool:
+    """Return whether a camera has filled a chunk in: some send an exposure of zero in the modes that do not know it."""
+    return math.isfinite(value) and (value > 0 or what != "exposure_us")
 
 
 def _entries_behind(mode: Any, selector: Any) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 """From the configuration to an open source. Knows which kinds there are, not how any of them works."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from capture.basler import open_basler
@@ -15,7 +16,7 @@ SIMULATED = "simulated"
 TIFF_ENDINGS = (".tif", ".tiff")
 
 
-def open_source(config: Config) -> Source:
+def open_source(config: Config, keep_going: Callable[[], object] = lambda: None) -> Source:
     """Open what ``[source] kind`` names: "simulated", "basler[:SERIAL]", "replay:SESSION", a file, a folder.
 
     Raises InputError where it is missing or cannot be used.
@@ -31,9 +32,13 @@ def open_source(config: Config) -> Source:
     if config.replay_of is not None:
         from capture.replay import RecordedSession
 
-        return RecordedSession(config.replay_of)
-    path = Path(settings.kind).expanduser()
-    if (path / LOG).is_file():
+        return RecordedSession(config.replay_of, keep_going)
+    try:
+        path = Path(settings.kind).expanduser()
+        is_session = (path / LOG).is_file()
+    except (OSError, RuntimeError) as error:  # a name too long, a folder closed to this user, an unknown user's home
+        raise InputError(f"source {settings.kind}: cannot be read ({error}); give a path that can be") from error
+    if is_session:
         raise InputError(
             f"source {settings.kind}: is a recorded session; to replay it give --source {REPLAY}{settings.kind}"
         )

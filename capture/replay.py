@@ -5,7 +5,7 @@ first frame or event that is not as it was recorded, and says so; one that was c
 be done with the frames again is in ``station.replay``.
 """
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Final, Self
 
@@ -19,8 +19,9 @@ from station.session.layout import SessionState
 class RecordedSession:
     """A Source (see ``capture.source``). Raises InputError where the session has no frame to play."""
 
-    def __init__(self, folder: Path) -> None:
-        self._recording = Recording(folder)
+    def __init__(self, folder: Path, keep_going: Callable[[], object] = lambda: None) -> None:
+        """``keep_going`` is called now and then while events without frames are read."""
+        self._recording = Recording(folder, keep_going)
         self._tracked = TrackedFrames(self._recording)
         self._broken: str = ""
         self._over = False

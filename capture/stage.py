@@ -25,7 +25,7 @@ def run(context: StageContext) -> None:
     control, config = context.control, context.config
     cv2.setNumThreads(1)  # the other cores belong to the tracker and the network
     with (
-        open_source(config) as source,
+        open_source(config, control.beat) as source,
         Publisher(context.zmq, context.endpoints.frames, lossless=context.lossless) as frames,
     ):
         control.account.source = source.info

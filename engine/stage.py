@@ -49,7 +49,9 @@ def run(context: StageContext) -> None:
         control.patience_s = max(PATIENCE_S, 5 * MAX_BATCH * seconds[1])
         model = model_info(artifact, runtime)
         grader = Grader(context, runtime)
-        replay = GradesReplay(context, Recording(config.replay_of), model) if config.replay_of is not None else None
+        replay: GradesReplay | None = None
+        if config.replay_of is not None:
+            replay = GradesReplay(context, Recording(config.replay_of, control.beat), model)
         buffer: Buffer[Batch]
         if replay is not None:
             buffer = replay.buffer

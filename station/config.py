@@ -177,7 +177,12 @@ class Config(Section):
     @property
     def replay_of(self) -> Path | None:
         """The session folder that is to be replayed; None for any other source."""
-        return Path(self.source.kind.removeprefix(REPLAY)).expanduser() if self.source.kind.startswith(REPLAY) else None
+        if not self.source.kind.startswith(REPLAY):
+            return None
+        try:
+            return Path(self.source.kind.removeprefix(REPLAY)).expanduser()
+        except RuntimeError:
+            raise InputError(f"source {self.source.kind}: no such user's home; give the folder's whole path") from None
 
 
 def load_config(path: Path) -> Config:

@@ -377,6 +377,6 @@ class ActionHeader(Header):
 
     t_ns: TimeNs
     name: str
-    """"key k", "key a", "key q", "signal", "end of source", ..."""
+    """"key k", "key a", "key q", "end"."""
     details: str = ""
     """What it led to, in a few words."""

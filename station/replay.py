@@ -8,7 +8,7 @@ A record that is not as it was written is played up to its first break. This mod
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,8 +22,9 @@ from station.session.records import GradesRecord, OpenedRecord, TracksRecord
 class Recording:
     """A session to be replayed. Raises InputError where there is nothing to replay in the folder."""
 
-    def __init__(self, folder: Path) -> None:
-        self.session = Session(folder)
+    def __init__(self, folder: Path, keep_going: Callable[[], object] = lambda: None) -> None:
+        """``keep_going``: a stage's beat, called while long stretches of the record are read."""
+        self.session = Session(folder, keep_going)
         opened = self.session.opened
         if opened is None:
             raise InputError(

@@ -12,7 +12,7 @@ from station.stage import StageContext
 def recorded_tracks(context: StageContext) -> RecordedTracks | None:
     """Return the recorded tracks where the run is a replay."""
     folder = context.config.replay_of
-    return None if folder is None else RecordedTracks(Recording(folder))
+    return None if folder is None else RecordedTracks(Recording(folder, context.control.beat))
 
 
 class TracksComparison:

@@ -3,6 +3,7 @@
 A frame is stated once its bytes have gone to the file; a chunk's progress once they are on the disk itself.
 """
 
+import contextlib
 import zlib
 from collections import deque
 from concurrent.futures import Future
@@ -108,7 +109,10 @@ class ChunkRow:
         try:
             sink.write(memoryview(data))
         except OSError:
-            sink.close()
+            with contextlib.suppress(OSError):
+                sink.close()
+            with contextlib.suppress(OSError):  # no event will name it, and what is there already needs the room
+                (self._folder / chunk.file).unlink()
             raise
         self._due += chunk.stated()
         self._finish(sink, chunk, chunk.writer.progress)

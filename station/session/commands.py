@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NoReturn
 
-from station.errors import InputError
+from station.errors import InputError, SessionError
 from station.session.layout import TABLES, Standing
 from station.session.verify import Verification, verify_session
 from station.summary import NOTICE
@@ -23,7 +23,11 @@ class _Parser(argparse.ArgumentParser):
 
 def verify(argv: Sequence[str]) -> int:
     """Carry out ``verify``; return the exit code. Raises InputError."""
-    found = verify_session(_folder("verify", VERIFY, argv))
+    folder = _folder("verify", VERIFY, argv)
+    try:
+        found = verify_session(folder)
+    except OSError as error:
+        raise SessionError(f"session {folder}: cannot be read ({error.strerror or error}); check the disk") from error
     print(report(found))
     return 0 if found.intact else 1
 
@@ -66,6 +70,12 @@ def _folder(name: str, description: str, argv: Sequence[str]) -> Path:
     parser = _Parser(prog=f"run_station.py {name}", description=description, allow_abbrev=False)
     parser.add_argument("session", type=Path, metavar="SESSION", help="the folder of one session, with session.json")
     folder: Path = parser.parse_args(argv).session
-    if not folder.is_dir():
+    try:
+        there = folder.is_dir()
+    except OSError as error:
+        raise InputError(
+            f"{name}: {folder}: cannot be read ({error.strerror}); give the folder of a session"
+        ) from error
+    if not there:
         raise InputError(f"{name}: {folder}: no such folder; give the folder of a session")
     return folder

@@ -4,11 +4,16 @@ import os
 import sys
 from pathlib import Path
 
+from station.errors import SessionError
+
 
 def sessions_folder(folder: str | None) -> Path:
     """Return the folder that holds the sessions: ``folder``, or "rostfine-station/sessions" where user data belong."""
     if folder is not None:
-        return Path(folder).expanduser()
+        try:
+            return Path(folder).expanduser()
+        except RuntimeError:
+            raise SessionError(f"session folder {folder}: no such user's home; give the folder's whole path") from None
     if sys.platform == "win32":
         data = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     elif sys.platform == "darwin":

@@ -24,8 +24,8 @@ class Pseudonym:
         self._inside: list[str] = []
         prefix, colon, rest = kind.partition(":")
         for text, before in ((kind, ""), (rest, prefix + colon)):
-            path = Path(text).expanduser() if text else None
-            if path is not None and path.exists():
+            path = _existing(text)
+            if path is not None:
                 self.kind = f"{before}{'folder' if path.is_dir() else 'file'}-{fingerprint(path)}"
                 self._words = _words(kind, text, path)
                 self._inside = sorted((entry.name for entry in path.iterdir()), key=len) if path.is_dir() else []
@@ -38,7 +38,9 @@ class Pseudonym:
         if self.kind in text:  # pictures of a folder are named behind it
             for name in reversed(self._inside):
                 text = text.replace(name, "(file)")
-        return text.replace(str(Path.home()), "~")
+        for home in _spellings(str(Path.home())):
+            text = text.replace(home, "~")
+        return text
 
 
 def fingerprint(path: Path) -> str:
@@ -70,4 +72,18 @@ def _words(kind: str, text: str, path: Path) -> list[str]:
     """Return everything by which the source may be called in a text, longest first."""
     whole = path.absolute()
     words = {kind, text, str(path), str(whole), str(path.resolve()), path.name, "/".join(whole.parts[-2:])}
+    words = {spelling for word in words for spelling in _spellings(word)}
     return sorted((word for word in words if len(word) >= SHORTEST_WORD), key=len, reverse=True)
+
+
+def _spellings(word: str) -> list[str]:
+    r"""Return a word as it stands, and as it stands in messages of the system, which double each backslash."""
+    return [repr(word)[1:-1], word]
+
+
+def _existing(text: str) -> Path | None:
+    try:
+        path = Path(text).expanduser()
+        return path if text and path.exists() else None
+    except (OSError, RuntimeError):  # a name too long, an unknown user's home: capture says so
+        return None

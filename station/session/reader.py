@@ -6,10 +6,11 @@ that are not as they were written are left out and listed. Whether a session is 
 ``station.session.verify`` to say.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +19,8 @@ from station.errors import SessionError
 from station.session.event_log import Event, Fault, Torn, read_log
 from station.session.layout import LOG, Manifest, Standing, read_manifest
 from station.session.records import EndRecord, FrameRecord, OpenedRecord, StartRecord, StopRecord
+
+EVENTS_AT_ONCE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +39,20 @@ class Session:
     Raises SessionError where the folder holds no session that can be read.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, keep_going: Callable[[], object] = lambda: None) -> None:
+        """``keep_going`` is called now and then while events are read: a long log takes a while."""
         self.folder = folder
+        self._keep_going = keep_going
         self.damage: list[str] = []
         """What was found not to be as it was recorded, one line each, as far as it has been read."""
         self.manifest: Manifest | None = None
-        if not folder.is_dir():
+        try:
+            there, has_log = folder.is_dir(), (folder / LOG).is_file()
+        except OSError as error:
+            raise SessionError(f"session {folder}: cannot be read ({error.strerror}); give its folder") from error
+        if not there:
             raise SessionError(f"session {folder}: no such folder; give the folder that holds session.json")
-        if not (folder / LOG).is_file():
+        if not has_log:
             raise SessionError(f"session {folder}: has no {LOG}; give the folder of a recorded session")
         try:
             self.manifest = read_manifest(folder)
@@ -65,7 +74,9 @@ class Session:
 
         ``until_broken``: only up to the first that is not as it was written.
         """
-        for item in read_log(self.folder / LOG):
+        for number, item in enumerate(read_log(self.folder / LOG)):
+            if number % EVENTS_AT_ONCE == 0:
+                self._keep_going()
             if isinstance(item, Event):
                 yield item
             elif isinstance(item, Fault):

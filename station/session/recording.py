@@ -7,7 +7,9 @@ This module knows a session; not links, processes or the operator's keys.
 import contextlib
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from pathlib import Path
+from types import TracebackType
 from typing import Final, Self
 
 import numpy as np
@@ -49,7 +51,9 @@ class Recording:
         self._disk = DiskThread()
         self._spare = folder / SPARE
         self._spare.write_bytes(bytes(SPARE_BYTES))
+        write_manifest(folder, _manifest(start, SessionState.RECORDING, None))  # a log never stands there without it
         self._log = EventLog(folder / LOG)
+        self._synced: Future[None] | None = None
         self._tables = Tables(folder)
         self.room = Room(folder, settings.reserve_mb * 1_000_000, _bytes(settings.max_session_mb))
         limits = ChunkLimits(settings.chunk_s, settings.chunk_mb * 1_000_000)
@@ -60,7 +64,6 @@ class Recording:
         self._looked_s = self._manifest_s = -MANIFEST_S
         self._closed = False
         self.event(start)
-        self._write_manifest(SessionState.RECORDING)
 
     @property
     def head(self) -> Head | None:
@@ -142,7 +145,7 @@ class Recording:
             self._tables.tick(now_s)
             if now_s - self._looked_s >= LOOK_S:
                 self._looked_s = now_s
-                self._disk.submit(self._log.sync)
+                self._sync_log()
                 reason = self.room.look(now_s, self.counters["bytes"])
                 if reason:
                     self.stop(reason)
@@ -157,7 +160,7 @@ class Recording:
         """Stop recording for good, in good order, because of ``reason``."""
         if self.stopped or self._closed:
             return
-        self._spare.unlink(missing_ok=True)
+        self._give_back_spare()
         with contextlib.suppress(OSError):
             self._finish_video()
         with contextlib.suppress(OSError):
@@ -181,7 +184,12 @@ class Recording:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End the session; not as complete where it is left by an error, for then more was to come."""
+        if kind is not None:
+            self.stop(f"the recorder failed ({kind.__name__})")
         self.close()
 
     def _finish_video(self) -> None:
@@ -193,19 +201,25 @@ class Recording:
 
     def _end(self, state: SessionState) -> None:
         """Write tables, the last event and the manifest, as far as the disk takes them, and close everything."""
-        self._spare.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):
-            for record in self._tables.close():
+        self._give_back_spare()
+        try:
+            for record in list(self._tables.close()):
                 self._append(record)
-        with contextlib.suppress(OSError):
+        except OSError as error:
+            self._tables.discard()  # the log needs the room more, and they can be made from it
+            if not self.stopped:
+                self.stopped, state = _reason(error), SessionState.STOPPED
+                with contextlib.suppress(OSError):
+                    self._append(StopRecord(reason=self.stopped))
+        try:
             self._append(EndRecord(ended_utc=utc_now(), counters=self.counters))
+        except OSError as error:  # then the session is one that was cut off, and says so
+            self.stopped, state = self.stopped or _reason(error), SessionState.RECORDING
         self._closed = True
-        with contextlib.suppress(OSError):
-            self._tables.abandon()
         with contextlib.suppress(OSError):
             self._disk.submit(self._log.sync).result()
         with contextlib.suppress(OSError):
-            write_manifest(self.folder, self._manifest(state))
+            write_manifest(self.folder, _manifest(self._start, state, self._log.head))
         self._log.close()
         self._disk.close()
 
@@ -214,6 +228,7 @@ class Recording:
         for segment in look_back.take():
             segment.chunk.file = self._row.next_name()
             self._row.add_whole(segment.sink.data, segment.chunk)
+            self._append_due()  # file by file: a kill leaves at most one that no event names
             beat()
         self._row.wait()
         self._append_due()
@@ -238,7 +253,7 @@ class Recording:
         self.counters["bytes"] = self._row.written_bytes + self._log.bytes
 
     def _write_manifest(self, state: SessionState) -> None:
-        manifest = self._manifest(state)
+        manifest = _manifest(self._start, state, self._log.head)
 
         def write() -> None:
             self._log.sync()  # after a power cut the log must not end before the event that the manifest holds
@@ -246,12 +261,24 @@ class Recording:
 
         self._disk.submit(write)
 
-    def _manifest(self, state: SessionState) -> Manifest:
-        start = self._start
-        return Manifest(
-            notice=start.notice, session=start.session, started_utc=start.started_utc, program=start.program,
-            state=state, head=self._log.head,
-        )  # fmt: skip
+    def _sync_log(self) -> None:
+        """Have the log brought to the disk. Raises OSError where the disk refused it the last time."""
+        if self._synced is not None:
+            if not self._synced.done():
+                return
+            self._synced.result()
+        self._synced = self._disk.submit(self._log.sync)
+
+    def _give_back_spare(self) -> None:
+        with contextlib.suppress(OSError):
+            self._spare.unlink(missing_ok=True)
+
+
+def _manifest(start: StartRecord, state: SessionState, head: Head | None) -> Manifest:
+    return Manifest(
+        notice=start.notice, session=start.session, started_utc=start.started_utc, program=start.program,
+        state=state, head=head,
+    )  # fmt: skip
 
 
 def _bytes(megabytes: int | None) -> int | None:

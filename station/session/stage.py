@@ -6,11 +6,12 @@ wait for it. When recording stops before the run does, it goes on listening, so 
 
 import time
 import zlib
+from collections import deque
 from contextlib import ExitStack
 from typing import Any, Final, Literal, Self
 
 from station.bus import Fifo, Received, Receiver
-from station.control import StageControl
+from station.control import StageControl, orphaned
 from station.errors import SessionError
 from station.messages import (
     Command,
@@ -137,6 +138,8 @@ class Recorder:
         self._pseudonym = pseudonym
         self._missed: dict[LinkName, int] = {}
         self._said: dict[StageName, tuple[float, StageState, int]] = {}
+        self._asked_ns: deque[int] = deque()
+        """When the operator pressed "keep" while frames of before that still wait."""
         self._reported_s = 0.0
         self._kept_notice = ""
         source = start.source.model_copy(update={"name": pseudonym.clean(start.source.name)})
@@ -166,12 +169,15 @@ class Recorder:
                 if now_s - stop_s > (DRAIN_S if self._links.queue.bytes else ON_ITS_WAY_S):
                     break
         self._note_news()
+        self._keep_up_to(None)
         self._note_losses()
         left = 0
         while self._links.frames.receive(0) is not None:
             left += 1
         if left:
             self._lose("frames", left, "the run ended before they could be coded")
+        if not (self._links.ended or orphaned() or any(c.name is CommandName.STOP for c in self._control.commands)):
+            self._recording.stop("the recorder alone was told to end")  # by a signal; the run may well go on
         self._recording.close()
 
     def _hurry(self) -> None:
@@ -204,6 +210,9 @@ class Recorder:
     def _notices(self) -> list[str]:
         recording = self._recording
         notices = [self._codec.why, self._kept_notice]
+        missed = [f"{count} of {name}" for name, count in self._missed.items() if name != "frames"]
+        if missed:
+            notices.append(f"messages are missing in the record: {', '.join(missed)}")
         if recording.room.scarce and not recording.stopped and recording.room.left_s is not None:
             notices.append(f"the disk has room for {recording.room.left_s / 60:.0f} min more: recording will stop then")
         if recording.look_back is not None and recording.look_back.short_of_memory:
@@ -226,6 +235,9 @@ class Recorder:
             header, pixels = frame.header, frame.pixels
             if isinstance(header, FrameHeader) and pixels is not None:
                 recording.frame(header, pixels)
+                self._keep_up_to(header.t_exposure_ns)
+        else:
+            self._keep_up_to(None)
         self._note_losses()
         if self._may_fall_back and "raw" not in recording.codec and links.queue.fullness > BEHIND:
             why = "FFV1 fell behind on this machine: recorded uncompressed from here on ([record] codec)"
@@ -251,10 +263,17 @@ class Recorder:
             if isinstance(header, StageStatus):
                 self._note_status(header)
                 continue
-            self._recording.event(ActionRecord(action=header))
+            details = self._pseudonym.clean(header.details)
+            self._recording.event(ActionRecord(action=header.model_copy(update={"details": details})))
             if header.name == KEEP:
-                self._keep()
+                self._asked_ns.append(header.t_ns)
         return busy
+
+    def _keep_up_to(self, exposed_ns: int | None) -> None:
+        """Carry out what was asked for before the frame at hand was exposed; None: no frame waits any more."""
+        while self._asked_ns and (exposed_ns is None or exposed_ns >= self._asked_ns[0]):
+            self._asked_ns.popleft()
+            self._keep()
 
     def _note_status(self, status: StageStatus) -> None:
         """Record a status where it says something new, and now and then."""
@@ -276,7 +295,8 @@ class Recorder:
     def _keep(self) -> None:
         record = self._recording.keep(self._control.beat)
         if record is None:
-            self._kept_notice = "nothing was kept: no frame has come since"
+            why = "recording has stopped" if self._recording.stopped else "no frame has come since"
+            self._kept_notice = f"nothing was kept: {why}"
         else:
             self._kept_notice = (
                 f"kept {record.seconds:.1f} s: frames {record.first_seq} to {record.last_seq}, {record.frames} in all"
@@ -284,7 +304,8 @@ class Recorder:
 
     def _note_losses(self) -> None:
         for name, link in self._links.all.items():
-            missed = link.lost + link.replaced + link.bad
+            left_out = name == "frames" and self._context.config.replay_of is not None  # numbers with holes, on purpose
+            missed = link.replaced + link.bad + (0 if left_out else link.lost)
             new = missed - self._missed.get(name, 0)
             if new > 0:
                 self._missed[name] = missed

@@ -72,10 +72,11 @@ Row = tuple[Any, ...]
 class Tables:
     """All tables of one session. ``close`` gives them their names; until then they are partial. Raises OSError."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, ending: str = "partial") -> None:
+        """``ending``: of the partial files' names."""
         self._folder = folder
         (folder / TABLES).mkdir(exist_ok=True)
-        self._tables = {name: _Table(folder / TABLES, name) for name in COLUMNS}
+        self._tables = {name: _Table(folder / TABLES, name, ending) for name in COLUMNS}
         self._states: dict[str, StageState] = {}
         self._notices: set[str] = set()
         self._flushed_s = 0.0
@@ -100,6 +101,11 @@ class Tables:
         """Close what is still open, as it is; may be called more than once."""
         for table in self._tables.values():
             table.abandon()
+
+    def discard(self) -> None:
+        """Close everything and take the files away again, finished or not, as far as the disk lets it."""
+        for table in self._tables.values():
+            table.discard()
 
     def _rows(self, n: int, t_ns: int, record: Record) -> Iterator[tuple[str, Row]]:
         match record:
@@ -169,7 +175,8 @@ class Tables:
 class _Table:
     """One table in both formats."""
 
-    def __init__(self, folder: Path, name: str) -> None:
+    def __init__(self, folder: Path, name: str, ending: str) -> None:
+        self._ending = ending
         fields = [pa.field(column, dtype) for column, dtype in COLUMNS[name]]
         self._schema = pa.schema(fields, metadata={"notice": NOTICE})
         self._rows: list[Row] = []
@@ -202,19 +209,29 @@ class _Table:
         self.abandon()
         for ending, path in self._paths.items():
             self._partial(ending).replace(path)
-            content = path.read_bytes()
-            sha256 = hashlib.sha256(content).hexdigest()
-            yield FileRecord(file=f"{TABLES}/{path.name}", bytes=len(content), sha256=sha256)
+            with path.open("rb") as content:
+                sha256 = hashlib.file_digest(content, "sha256").hexdigest()
+            yield FileRecord(file=f"{TABLES}/{path.name}", bytes=path.stat().st_size, sha256=sha256)
 
     def abandon(self) -> None:
         file, self._csv = self._csv, None
         if file is not None:
-            file.close()
-            self._parquet.close()
+            try:
+                file.close()
+            finally:
+                self._parquet.close()
+
+    def discard(self) -> None:
+        with contextlib.suppress(OSError):
+            self.abandon()
+        for ending, path in self._paths.items():
+            for leftover in (self._partial(ending), path):
+                with contextlib.suppress(OSError):
+                    leftover.unlink(missing_ok=True)
 
     def _partial(self, ending: str) -> Path:
         path = self._paths[ending]
-        return path.with_name(f".{path.name}.partial")
+        return path.with_name(f".{path.name}.{self._ending}")
 
 
 def write_tables(folder: Path, keep_going: Callable[[], object] = lambda: None) -> list[Path]:
@@ -227,7 +244,7 @@ def write_tables(folder: Path, keep_going: Callable[[], object] = lambda: None) 
     if recorded:
         raise SessionError(f"session {folder}: its tables were written when it was recorded, see {folder / TABLES}")
     try:
-        tables = Tables(folder)
+        tables = Tables(folder, "remade")  # the session may be one that is still being recorded
         try:
             for event in session.events():
                 tables.add(event.n, event.t_ns, event.record)

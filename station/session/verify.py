@@ -102,6 +102,13 @@ def _manifest(folder: Path, found: Verification) -> Manifest | None:
         return None
 
 
+def _other_start(manifest: Manifest | None, start: StartRecord) -> Iterator[Break]:
+    """Yield where ``session.json`` says another thing of the session than the log."""
+    for name in ("notice", "session", "started_utc", "program"):
+        if manifest is not None and getattr(manifest, name) != getattr(start, name):
+            yield Break(MANIFEST, 0, f"was changed: {name} is not what the log says")
+
+
 def _events(folder: Path, manifest: Manifest | None, found: Verification) -> Iterator[Event]:
     """Yield the events; note what is wrong with the log itself."""
     first_ns: int | None = None
@@ -118,6 +125,7 @@ def _events(folder: Path, manifest: Manifest | None, found: Verification) -> Ite
         record: Record = item.record
         if item.n == 0 and isinstance(record, StartRecord):
             found.session = record.session
+            found.breaks += _other_start(manifest, record)
         elif item.n == 0:
             found.breaks.append(Break(LOG, 0, "is not the start of a session"))
         if ended:

@@ -132,6 +132,9 @@ def test_each_frames_own_exposure_and_gain_are_read_with_it(camera, expected):
     assert reader.read(buffer) == expected
     buffer.values["ExposureTime"] = 6000.0
     assert reader.read(buffer)["exposure_us"] == 6000.0
+    for nothing in (0.0, float("nan")):
+        buffer.values["ExposureTime"] = nothing
+        assert "exposure_us" not in reader.read(buffer), "a chunk that was not filled in says nothing"
 
 
 @pytest.mark.parametrize(

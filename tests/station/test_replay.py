@@ -126,6 +126,16 @@ def test_a_look_back_begins_with_selecting_what_was_followed(tmp_path: Path):
     assert all(TrackedFrames(recording).took(seq) for seq in (2, 3, 4))
 
 
+def test_a_long_stretch_of_the_record_is_read_with_signs_of_life(tmp_path: Path):
+    """A look-back that was kept an hour after the start: the supervisor must not take the reading for hanging."""
+    folder = session(tmp_path, *(tracks(k, k) for k in range(1200)), mode="keep")
+    beats: list[int] = []
+    recording = Recording(folder, lambda: beats.append(1))
+    before = len(beats)
+    assert RecordedTracks(recording).obeyed(1199)
+    assert len(beats) - before >= 3
+
+
 def test_a_broken_record_is_read_up_to_the_break(tmp_path: Path):
     folder = session(tmp_path, *(tracks(k, k) for k in range(6)), grades(0, (1, 3)), grades(1, (1, 4)))
     break_line(folder, 2 + 4)

@@ -13,13 +13,22 @@ from station.bus import Publisher
 from station.config import Config, RecordSettings
 from station.control import StageControl
 from station.endpoints import private_endpoints
-from station.messages import Command, CommandName, EndHeader, FrameHeader, ModelInfo, SourceInfo, StageName
+from station.messages import (
+    ActionHeader,
+    Command,
+    CommandName,
+    EndHeader,
+    FrameHeader,
+    ModelInfo,
+    SourceInfo,
+    StageName,
+)
 from station.session.layout import new_session
 from station.session.provenance import begun, start_record
 from station.session.pseudonym import Pseudonym
 from station.session.reader import Session, Standing
 from station.session.recording import Recording
-from station.session.records import LossRecord
+from station.session.records import KeepRecord, LossRecord
 from station.session.stage import Links, Recorder
 from station.session.verify import verify_session
 from station.stage import StageContext
@@ -128,13 +137,27 @@ def test_a_full_queue_loses_the_oldest_and_says_how_many(stack: ExitStack, conte
         assert Session(desk.folder).standing() is Standing.COMPLETE
 
 
+def test_keep_waits_for_the_frames_from_before_the_key_press(
+    stack: ExitStack, context: Context, tmp_path: Path
+) -> None:
+    with stack:
+        desk = Desk(stack, context, tmp_path, RecordSettings(reserve_mb=0, mode="keep"))
+        desk.send(12)
+        desk.control.news.append(ActionHeader(seq=0, t_ns=8 * 10**7, name="key k"))  # it overtakes what waits
+        desk.end()
+        kept = [e.record for e in Session(desk.folder).events() if isinstance(e.record, KeepRecord)]
+        assert [(keep.first_seq, keep.last_seq) for keep in kept] == [(0, 8)]
+
+
 def test_told_to_stop_it_writes_what_waits_uncompressed(stack: ExitStack, context: Context, tmp_path: Path) -> None:
     """Nobody says that the links have ended: the senders may be gone."""
     with stack:
         desk = Desk(stack, context, tmp_path, RecordSettings(reserve_mb=0))
         desk.send(12)
+        desk.control.commands.append(Command(seq=1, name=CommandName.STOP))
         desk.control.stop()
         desk.recorder.record()
+        assert desk.recording.complete
         assert desk.recording.counters["frames"] == 12
         assert desk.recording.codec.endswith("raw")
         assert verify_session(desk.folder).intact

@@ -1,6 +1,8 @@
 """The parts of a recorder: look-back, queue, room on the disk, pseudonyms, tables of a session that was cut off."""
 
+import errno
 import os
+import shutil
 import sys
 import time
 from pathlib import Path
@@ -15,6 +17,7 @@ from station.errors import SessionError
 from station.messages import EndHeader
 from station.session import codec_choice, disk
 from station.session import recording as recording_module
+from station.session.chunk_writer import FileSink
 from station.session.codec_choice import CodecChoice, choose_codec
 from station.session.disk import Room
 from station.session.event_log import EventLog
@@ -25,8 +28,8 @@ from station.session.pseudonym import Pseudonym
 from station.session.queue import ByteFifo
 from station.session.reader import Session
 from station.session.recording import Recording
-from station.session.records import ChunkRecord, KeepRecord, Record, StartRecord
-from station.session.tables import write_tables
+from station.session.records import ChunkRecord, EndRecord, KeepRecord, Record, StartRecord
+from station.session.tables import Tables, write_tables
 from station.session.verify import verify_session
 from tests.station.session.recording import HEIGHT, NOTICE, WIDTH, header, pictures, record
 
@@ -131,10 +134,12 @@ def test_what_is_stated_is_on_the_disk_before(tmp_path: Path, monkeypatch: pytes
         synced[os.readlink(f"/proc/self/fd/{file}")] = os.fstat(file).st_size
 
     def write(folder: Path, manifest: Manifest) -> None:
-        on_disk = (folder / LOG).read_bytes()[: synced[str(folder / LOG)]]
-        assert manifest.head is not None
-        assert manifest.head.chain.encode() in on_disk
-        manifests.append(manifest.head.event)
+        if manifest.head is None:
+            assert not (folder / LOG).exists(), "without a head only before there is a log"
+        else:
+            on_disk = (folder / LOG).read_bytes()[: synced[str(folder / LOG)]]
+            assert manifest.head.chain.encode() in on_disk
+            manifests.append(manifest.head.event)
         real_manifest(folder, manifest)
 
     def append(log: EventLog, record: Record) -> tuple[int, int]:
@@ -171,6 +176,109 @@ def test_a_recording_that_stops_is_whole_up_to_there(tmp_path: Path) -> None:
     found = verify_session(folder)
     assert (found.breaks, found.standing, found.frames) == ([], Standing.STOPPED, 10)
     assert not (folder / ".spare").exists()
+
+
+def test_a_recorder_that_fails_does_not_leave_a_complete_session(tmp_path: Path) -> None:
+    folder = new_session(tmp_path)
+    recording = Recording(folder, start(), RecordSettings(reserve_mb=0))
+    recording.use(CodecChoice("ffv1", 1, ""))
+    for seq, pixels in enumerate(pictures(5)):
+        recording.frame(header(seq), pixels)
+    with pytest.raises(ZeroDivisionError), recording:
+        raise ZeroDivisionError
+    assert "ZeroDivisionError" in recording.stopped
+    found = verify_session(folder)
+    assert (found.breaks, found.standing, found.frames) == ([], Standing.STOPPED, 5)
+
+
+def test_killed_while_it_keeps_a_session_is_intact(tmp_path: Path) -> None:
+    folder = new_session(tmp_path / "run")
+    copies: list[Path] = []
+
+    def beat() -> None:
+        copies.append(shutil.copytree(folder, tmp_path / f"copy {len(copies)}"))  # as a kill would leave it
+
+    with Recording(folder, start("keep"), RecordSettings(look_back_s=2.0, reserve_mb=0)) as recording:
+        recording.use(CodecChoice("raw", 1, ""))
+        for seq, pixels in enumerate(pictures(seconds(3.0))):
+            recording.frame(header(seq), pixels)
+        recording.keep(beat)
+    assert len(copies) > 3
+    kept = [verify_session(copy) for copy in copies]
+    assert [found.breaks for found in kept] == [[]] * len(copies)
+    assert [found.frames for found in kept] == sorted({found.frames for found in kept}), "each file's frames at once"
+    assert kept[0].frames > 0
+
+
+def test_a_disk_that_fills_while_it_keeps_leaves_an_intact_session(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = new_session(tmp_path)
+    real_write, room = FileSink.write, 40 * FRAME_BYTES
+
+    def write(sink: FileSink, data: bytes | memoryview) -> int:
+        nonlocal room
+        part = min(room, len(data))
+        room -= part
+        real_write(sink, memoryview(data)[:part])
+        if part < len(data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return part
+
+    monkeypatch.setattr(FileSink, "write", write)
+    with Recording(folder, start("keep"), RecordSettings(look_back_s=2.0, reserve_mb=0)) as recording:
+        recording.use(CodecChoice("raw", 1, ""))
+        for seq, pixels in enumerate(pictures(seconds(3.0))):
+            recording.frame(header(seq), pixels)
+        assert recording.keep(lambda: None) is None
+    assert "No space left" in recording.stopped
+    found = verify_session(folder)
+    assert (found.breaks, found.standing) == ([], Standing.STOPPED)
+    assert found.frames > 10, "what did fit is kept"
+
+
+@pytest.mark.parametrize("what", ["tables", "last event"])
+def test_an_end_that_does_not_fit_on_the_disk_is_not_called_complete(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    folder = new_session(tmp_path)
+    real_append = EventLog.append
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    def append(log: EventLog, record: Record) -> tuple[int, int]:
+        if isinstance(record, EndRecord):
+            full()
+        return real_append(log, record)
+
+    with Recording(folder, start(), RecordSettings(reserve_mb=0)) as recording:
+        recording.use(CodecChoice("raw", 1, ""))
+        for seq, pixels in enumerate(pictures(5)):
+            recording.frame(header(seq), pixels)
+        monkeypatch.setattr(*(Tables, "close", full) if what == "tables" else (EventLog, "append", append))
+    assert not recording.complete
+    assert "No space left" in recording.stopped
+    monkeypatch.undo()
+    found = verify_session(folder)
+    assert (found.breaks, found.frames) == ([], 5)
+    assert found.standing is (Standing.STOPPED if what == "tables" else Standing.CUT_OFF)
+    if what == "tables":
+        assert list((folder / "tables").iterdir()) == []
+        assert len(write_tables(folder)) == 10, "they are made from the log where there is room"
+
+
+def test_a_disk_that_refuses_the_log_later_stops_the_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: EventLog) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with Recording(new_session(tmp_path), start(), RecordSettings(reserve_mb=0)) as recording:
+        with monkeypatch.context() as patch:
+            patch.setattr(EventLog, "sync", refuse)
+            recording.tick(0.0)
+            time.sleep(0.2)
+        recording.tick(2.0)
+        assert "Input/output error" in recording.stopped
 
 
 def message(size: int) -> Received:
@@ -240,6 +348,12 @@ def test_a_source_is_known_by_its_content_not_its_name(tmp_path: Path) -> None:
     assert one.kind.startswith("file-")
     text = f"source {first}: the video Anna Meier.mp4 ({tmp_path.name}/Anna Meier.mp4) breaks off"
     assert "Meier" not in one.clean(text)
+    assert "Meier" not in one.clean(f"[Errno 2] No such file: {str(first)!r}")
+    odd = tmp_path / "Anna\\Meier.mp4"
+    if sys.platform != "win32":
+        odd.write_bytes(b"")
+        assert "Meier" not in Pseudonym(str(odd)).clean(repr(str(odd))), "as a path looks in Windows' messages"
+    assert Pseudonym("x" * 300).kind == "x" * 300
     assert Pseudonym("simulated").clean("the simulated microscope") == "the simulated microscope"
     assert Pseudonym("basler:123").kind == "basler:123"
     assert Pseudonym(f"replay:{first}").kind == f"replay:{one.kind}"
@@ -256,6 +370,20 @@ def test_tables_of_a_session_that_was_cut_off(tmp_path: Path) -> None:
     assert table.column("t_source_ns").to_pylist() == [header(seq).t_source_ns for seq in range(6)]
     (folder / "tables" / "frames.csv").unlink()
     assert verify_session(folder).breaks[0].file == "log.jsonl", "session.json holds a later event"
+
+
+def test_tables_of_a_session_that_is_being_recorded_do_it_no_harm(tmp_path: Path) -> None:
+    folder = new_session(tmp_path)
+    with Recording(folder, start(), RecordSettings(reserve_mb=0)) as recording:
+        recording.use(CodecChoice("raw", 1, ""))
+        for seq, pixels in enumerate(pictures(20)):
+            recording.frame(header(seq), pixels)
+            if seq == 10:
+                recording.tick(0.0)
+                write_tables(folder)
+    assert pq.read_table(folder / "tables" / "frames.parquet").column("frame").to_pylist() == list(range(20))
+    assert len((folder / "tables" / "frames.csv").read_text().splitlines()) == 2 + 20
+    assert (verify_session(folder).breaks, recording.complete) == ([], True)
 
 
 def test_recorded_tables_are_not_written_over(tmp_path: Path) -> None:

@@ -29,9 +29,13 @@ def edit_line(folder: Path, n: int, old: bytes, new: bytes) -> None:
     (folder / LOG).write_bytes(b"".join(lines))
 
 
-def as_recording(folder: Path, **changes: object) -> None:
+def edit_manifest(folder: Path, **changes: object) -> None:
     manifest = json.loads((folder / MANIFEST).read_text())
-    (folder / MANIFEST).write_text(json.dumps(manifest | {"state": SessionState.RECORDING, "head": None} | changes))
+    (folder / MANIFEST).write_text(json.dumps(manifest | changes))
+
+
+def as_recording(folder: Path, **changes: object) -> None:
+    edit_manifest(folder, **{"state": SessionState.RECORDING, "head": None} | changes)
 
 
 def test_a_complete_session_is_intact(tmp_path: Path) -> None:
@@ -94,6 +98,11 @@ BROKEN: dict[str, tuple[Callable[[Path], None], str, int]] = {
         10,
     ),
     "another head": (lambda folder: as_recording(folder, head={"event": 3, "chain": "0" * 64}), LOG, 3),
+    "the time in the manifest": (
+        lambda folder: edit_manifest(folder, started_utc="2025-01-01T00:00:00Z"),
+        MANIFEST,
+        0,
+    ),
     "the manifest": (lambda folder: (folder / MANIFEST).write_text("{}") and None, MANIFEST, 0),
     "the first line": (lambda folder: edit_line(folder, 0, b"noise" if False else b"test", b"best"), LOG, 0),
     "a chunk shorter": (lambda folder: flip_size(folder / chunk_name(0), -1), chunk_name(0), 7),
@@ -145,6 +154,9 @@ def test_the_first_of_several_breaks_comes_first(tmp_path: Path) -> None:
     [
         (["verify"], "the following arguments are required: SESSION"),
         (["verify", "nowhere"], "no such folder"),
+        (["verify", "x" * 300], "cannot be read"),
+        (["--source", "replay:" + "x" * 300], "cannot be read"),
+        (["--source", "replay:~nobody of that name/x"], "home"),
         (["verify", "."], "has no log.jsonl"),
         (["tables", "."], "has no log.jsonl"),
     ],
