@@ -30,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar="E",
         help="let the clips count as if their most-voted grades had the paper's shares (0) or equal ones (1) or "
-        "between; with less than 1 the rare grades are called less often and the error is smaller (default: clips count alike)",
+        "between; the more even, the more often are rare grades called, and the larger is the error (default: clips "
+        "count alike)",
     )
 
 
