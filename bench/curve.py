@@ -11,9 +11,9 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
@@ -65,6 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--films", type=int, default=300, metavar="N",
                         help="batches of 16 clips filmed for each stage and kept (default: %(default)s)")  # fmt: skip
     parser.add_argument("--threads", type=int, default=2, help="of the latency (default: %(default)s)")
+    parser.add_argument("--retime", action="store_true",
+                        help="measure the latency of the sizes in --out again (on an idle machine)")  # fmt: skip
     parser.add_argument("--out", type=Path, metavar="FILE", help="JSON to write and, with sizes done, to go on from")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="PNG to write (needs matplotlib)")
 
@@ -74,12 +76,14 @@ def run(args: argparse.Namespace) -> int:
     if min(args.token_s, args.frame_s, args.films, args.threads) <= 0:
         raise InputError("--token-s, --frame-s, --films and --threads must be above 0")
     points = _read(args.out)
+    if args.retime:
+        points = [replace(point, ms=latency_ms(point.size, args.threads)) for point in points]
+        _write(args.out, points)
     todo = [size for size in SIZES if size not in [point.size for point in points]]
     if todo:
         for point in _train_all(todo, args):
             points.append(point)
-            if args.out:
-                args.out.write_text(json.dumps([_plain(point) for point in points], indent=1) + "\n")
+            _write(args.out, points)
             print(_row(point), flush=True)
     report = Report(
         "curve",
@@ -171,8 +175,9 @@ def _row(point: Point) -> str:
     )
 
 
-def _plain(point: Point) -> dict[str, Any]:
-    return {"size": point.size, "error": point.error, "accuracy": point.accuracy, "ms": point.ms, "clips": point.clips}
+def _write(path: Path | None, points: list[Point]) -> None:
+    if path:
+        path.write_text(json.dumps([asdict(point) for point in points], indent=1) + "\n", encoding="utf-8")
 
 
 def _read(path: Path | None) -> list[Point]:

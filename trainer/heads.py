@@ -10,6 +10,7 @@ from pathlib import Path
 from station.errors import InputError, MissingExtraError
 from trainer.data import open_clips, write_atomically
 from trainer.recipe import build_recipe, read_recipe
+from trainer.simulate import SHARES
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,6 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="frames of a clip that the heads are fitted on (default: %(default)s)")  # fmt: skip
     parser.add_argument("--clips", type=int, metavar="N", help="fit to the first N clips (default: all)")
     parser.add_argument("--decay", type=float, default=3e-3, help="decay of the heads' weights (default: %(default)s)")
+    parser.add_argument(
+        "--evenness",
+        type=float,
+        metavar="E",
+        help="let the clips count as if their most-voted grades had the paper's shares (0) or equal ones (1) or "
+        "between; the more even, the more often are rare grades called, and the larger is the error (default: clips "
+        "count alike)",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -32,30 +41,38 @@ def run(args: argparse.Namespace) -> int:
         import torch
     except ImportError as error:
         raise MissingExtraError('fitting needs torch; install it with pip install ".[train]"') from error
-    from trainer import fit
-    from trainer.readout import fit_heads
+    from trainer.readout import counting_as, fit_heads
+    from trainer.run_folder import BEST, LAST
+    from trainer.training import Training
 
     if args.out.exists():
         raise InputError(f"--out {args.out} exists already; remove it or give another folder")
     clips = open_clips(args.data)
     if min(args.frames, args.fit_frames) < 1 or clips.shape[0] % args.frames or clips.shape[0] % args.fit_frames:
         raise InputError(f"--frames and --fit-frames must divide the clips' {clips.shape[0]} frames; mend the option")
+    if args.evenness is not None and not 0 <= args.evenness <= 1:
+        raise InputError(f"--evenness {args.evenness}: expected a number from 0 to 1")
     recipe = read_recipe(args.run)
 
-    def grown(frames: int) -> fit.Training:
+    def grown(frames: int) -> Training:
         values = recipe.model_dump() | {"network": {**recipe.network, "frames": frames}}
-        training = fit.Training(build_recipe(values, str(args.run)), torch.device("cpu"))
-        training.start_from(args.run / fit.LAST)
+        training = Training(build_recipe(values, str(args.run)), torch.device("cpu"))
+        training.start_from(args.run / LAST)
         return training
 
     few, full = grown(args.fit_frames), grown(args.frames)
-    loss = fit_heads(few.network, clips, range(min(args.clips or len(clips), len(clips))), args.decay)
+    chosen = range(min(args.clips or len(clips), len(clips)))
+    weights = None
+    if args.evenness is not None:
+        shares = SHARES["table1"] ** (1 - args.evenness)
+        weights = counting_as(clips.distributions[list(chosen)], shares / shares.sum())
+    loss = fit_heads(few.network, clips, chosen, args.decay, weights=weights)
     for name in full.network.config.features:
         head = few.network.get_submodule(f"head_{name}").state_dict()
         full.network.get_submodule(f"head_{name}").load_state_dict(head)
     args.out.mkdir(parents=True)
     write_atomically(args.out / "recipe.json", (full.recipe.model_dump_json(indent=1) + "\n").encode())
-    full.save(args.out / fit.BEST)
-    full.save(args.out / fit.LAST)
+    full.save(args.out / BEST)
+    full.save(args.out / LAST)
     print(f"{args.out}: heads fitted, cross-entropy {loss:.4f}")
     return 0

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from trainer.batches import middle_frames
@@ -18,7 +19,14 @@ from trainer.rostfine import Rostfine
 STEPS: Final = 200
 
 
-def fit_heads(network: Rostfine, clips: Clips, chosen: Sequence[int], decay: float = 1e-3, batch: int = 16) -> float:
+def fit_heads(
+    network: Rostfine,
+    clips: Clips,
+    chosen: Sequence[int],
+    decay: float = 1e-3,
+    batch: int = 16,
+    weights: NDArray[np.float64] | None = None,
+) -> float:
     """Set the heads of v_g, v_s and v_t to the least cross-entropy of the votes, and return it (mean over heads).
 
     Args:
@@ -27,6 +35,7 @@ def fit_heads(network: Rostfine, clips: Clips, chosen: Sequence[int], decay: flo
         chosen: Indices.
         decay: Weight of the squared weights of a head on features of spread 1.
         batch: Clips a forward pass.
+        weights: (N,) how much each of the chosen clips counts, of mean 1; None: all alike.
     """
     network.eval()
     gathered: list[list[Tensor]] = [[] for _ in network.config.features]
@@ -39,11 +48,12 @@ def fit_heads(network: Rostfine, clips: Clips, chosen: Sequence[int], decay: flo
             for place, name in enumerate(network.config.features):
                 gathered[place].append(every[name])
     target = torch.from_numpy(clips.distributions[list(chosen)].astype(np.float32))
+    counts = torch.ones(len(target)) if weights is None else torch.from_numpy(weights.astype(np.float32))
     losses = []
     for name, parts in zip(network.config.features, gathered, strict=True):
         features = torch.cat(parts)
         mean, spread = features.mean(0), features.std(0) + 1e-4
-        weight, bias, loss = _least_cross_entropy((features - mean) / spread, target, decay)
+        weight, bias, loss = _least_cross_entropy((features - mean) / spread, target, counts, decay)
         head = network.get_submodule(f"head_{name}")
         assert isinstance(head, torch.nn.Linear)
         with torch.no_grad():
@@ -53,14 +63,27 @@ def fit_heads(network: Rostfine, clips: Clips, chosen: Sequence[int], decay: flo
     return float(np.mean(losses))
 
 
-def _least_cross_entropy(features: Tensor, target: Tensor, decay: float) -> tuple[Tensor, Tensor, float]:
+def counting_as(distributions: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (N,) weights of mean 1 by which clips of the votes (N, C) count as if their most-voted grades had shares.
+
+    Of two grades with equally many votes the better is the most voted; a grade that no clip has gets no share.
+    """
+    most = distributions.argmax(axis=1)
+    own = np.bincount(most, minlength=len(shares)) / len(most)
+    weights: NDArray[np.float64] = (shares / np.maximum(own, 1e-12))[most]
+    return weights / weights.mean()
+
+
+def _least_cross_entropy(
+    features: Tensor, target: Tensor, counts: Tensor, decay: float
+) -> tuple[Tensor, Tensor, float]:
     """Return weight (C, D), bias (C,) and the cross-entropy of softmax regression on features (N, D)."""
     weight = torch.zeros(target.shape[1], features.shape[1], requires_grad=True)
-    bias = target.mean(0).clamp_min(1e-4).log().requires_grad_()
+    bias = (counts[:, None] * target).mean(0).clamp_min(1e-4).log().requires_grad_()
     optimizer = torch.optim.LBFGS([weight, bias], max_iter=STEPS, line_search_fn="strong_wolfe")
 
     def entropy() -> Tensor:
-        return -(target * (features @ weight.T + bias).log_softmax(-1)).sum(-1).mean()
+        return -(counts * (target * (features @ weight.T + bias).log_softmax(-1)).sum(-1)).mean()
 
     def closure() -> Tensor:
         optimizer.zero_grad()
