@@ -32,8 +32,9 @@ def run(args: argparse.Namespace) -> int:
         import torch
     except ImportError as error:
         raise MissingExtraError('fitting needs torch; install it with pip install ".[train]"') from error
-    from trainer import fit
     from trainer.readout import fit_heads
+    from trainer.run_folder import BEST, LAST
+    from trainer.training import Training
 
     if args.out.exists():
         raise InputError(f"--out {args.out} exists already; remove it or give another folder")
@@ -42,10 +43,10 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--frames and --fit-frames must divide the clips' {clips.shape[0]} frames; mend the option")
     recipe = read_recipe(args.run)
 
-    def grown(frames: int) -> fit.Training:
+    def grown(frames: int) -> Training:
         values = recipe.model_dump() | {"network": {**recipe.network, "frames": frames}}
-        training = fit.Training(build_recipe(values, str(args.run)), torch.device("cpu"))
-        training.start_from(args.run / fit.LAST)
+        training = Training(build_recipe(values, str(args.run)), torch.device("cpu"))
+        training.start_from(args.run / LAST)
         return training
 
     few, full = grown(args.fit_frames), grown(args.frames)
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
         full.network.get_submodule(f"head_{name}").load_state_dict(head)
     args.out.mkdir(parents=True)
     write_atomically(args.out / "recipe.json", (full.recipe.model_dump_json(indent=1) + "\n").encode())
-    full.save(args.out / fit.BEST)
-    full.save(args.out / fit.LAST)
+    full.save(args.out / BEST)
+    full.save(args.out / LAST)
     print(f"{args.out}: heads fitted, cross-entropy {loss:.4f}")
     return 0

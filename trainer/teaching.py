@@ -18,13 +18,13 @@ from torch import Tensor, nn
 from engine.artifact import NetworkConfig
 from trainer.data import write_atomically
 from trainer.dense import CELL_PX, MIDDLE
-from trainer.fit import network_config, read_checkpoint
 from trainer.lessons import Lesson, make_lesson
 from trainer.losses import ce
 from trainer.raters import CRITERIA
 from trainer.recipe import Recipe
 from trainer.rostfine import EncoderBlock, Rostfine
 from trainer.start import TOKEN_SIZE, place_waves, start_patches
+from trainer.training import network_config, read_checkpoint
 
 Stage: TypeAlias = Literal["tokens", "frames"]
 

@@ -87,14 +87,14 @@ def test_cells_are_cut_into_patches_row_by_row() -> None:
 def test_a_pretrained_network_has_learnt_and_training_begins_from_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(teaching, "SAID_EVERY", 2)
+    monkeypatch.setattr(teaching, "SAID_EVERY", 1)
     run = tmp_path / "pre"
-    options = ["--token-clips", "128", "--clips", "64", "--frames", "1", "--threads", "1", "--token-lr", "3e-3"]
+    options = ["--token-clips", "64", "--clips", "32", "--frames", "1", "--threads", "1", "--token-lr", "3e-3"]
     assert main(["pretrain", "--out", str(run), "--seed", "2", *TINY, *options]) == 0
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     tokens = [entry["cells"] for entry in log if entry["stage"] == "tokens"]
     assert [entry["stage"] for entry in log] == 4 * ["tokens"] + 2 * ["frames"]
-    assert tokens[-1] < 0.8 * tokens[0]
+    assert tokens[-1] < 0.9 * tokens[0]
     assert all(np.isfinite(entry["votes"]) for entry in log if entry["stage"] == "frames")
 
     data = tmp_path / "data"
