@@ -227,7 +227,7 @@ def fold_table(results: Sequence[Mapping[str, Any]], summary: Mapping[str, Any])
         caption="MSE, JS: x100; ECE: calibration error; n: balanced accuracy of the n-th\n"
         "most voted grade in %, and their mean; mean votes: predicts the mean of the\ntraining clips",
         box=box.SIMPLE,
-        padding=(0, 0, 0, 1),
+        padding=0,
         pad_edge=False,
     )  # as narrow as ten figures need: 80 columns
     for name in ("", "MSE", "JS", "EMD", "ECE", *(f"n={n + 1}" for n in range(len(GRADES))), "mean"):
