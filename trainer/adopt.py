@@ -18,6 +18,8 @@ from rich.progress import track
 from station.errors import InputError
 from trainer.clip_files import ENDINGS, read_clip
 from trainer.data import MANIFEST, TABLE, ClipRow, read_rows, write_table
+from trainer.simulate import SECOND_PANEL
+from trainer.truth import TRUTH
 from trainer.votes import read_votes
 
 EPILOG: Final = """\
@@ -78,6 +80,9 @@ def run(args: argparse.Namespace) -> int:
         console.print(f"{len(problems)} problem{'s' * (len(problems) > 1)} found; nothing was written")
         return 1
     shape = next(iter(shapes))
+    for further in (TRUTH, SECOND_PANEL):
+        if (root / further).is_file():
+            hashes[further] = hashlib.sha256((root / further).read_bytes()).hexdigest()
     write_table(root, list(numbered.values()), hashes, shape, {"command": "adopt", "origin": args.origin})
     waiting = sum(not row.votes for row in numbered.values())
     print(f"{len(numbered)} clips of {' x '.join(map(str, shape))} adopted, {waiting} of them without votes yet")

@@ -21,12 +21,22 @@ from rich.table import Table
 
 from station.errors import InputError
 from station.messages import GRADES
+from station.summary import NOTICE
 from trainer.data import Clips, open_clips, write_atomically
 from trainer.folds import FOLDS, fold_counts, make_folds, read_folds, write_folds
 from trainer.metrics import reference_predictors, score
 from trainer.options import add_recipe_options, file_sha256, new_recipe
 from trainer.recipe import Recipe, build_recipe
-from trainer.train import Job, check_new, read_own_recipe, require_training, set_threads, train_one, write_recipe
+from trainer.train import (
+    Job,
+    check_new,
+    check_shape,
+    read_own_recipe,
+    require_training,
+    set_threads,
+    train_one,
+    write_recipe,
+)
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -81,6 +91,7 @@ def run(args: argparse.Namespace) -> int:
         recipe = new_recipe(args, data=clips.sha256)
         reused = args.split is not None
         folds = read_folds(args.split, clips)[0] if reused else make_folds(clips, args.folds or 5, recipe.seed)
+        _check_recipe(recipe, args.init, clips)
     with launch(args.device, recipe.precision) as fabric:
         console = Console(highlight=False, quiet=not fabric.is_global_zero)
         fabric.barrier()  # nobody writes before everybody has looked
@@ -101,6 +112,27 @@ def run(args: argparse.Namespace) -> int:
             console.print(f"folds and epochs that are done are kept; go on with: {command}", soft_wrap=True)
             raise
     return 0
+
+
+def _check_recipe(recipe: Recipe, init: Path | None, clips: Clips) -> None:
+    """Refuse what no fold could be trained by, before there is a folder. Raises InputError."""
+    import torch
+
+    from trainer.fit import Training
+    from trainer.training import read_checkpoint
+
+    if recipe.patience and not recipe.holdout:
+        raise InputError("--patience needs clips to validate on; give a --holdout above 0")
+    training = Training(recipe, torch.device("cpu"))
+    check_shape(training, clips)
+    if init:
+        known = "" if init.suffix == ".safetensors" else read_checkpoint(init, training.device)["recipe"].get("data")
+        if known == recipe.data:
+            raise InputError(
+                f"--init {init}: was trained on these very clips, so no fold would be scored unseen; begin from "
+                "weights that never saw them"
+            )
+        training.start_from(init, recipe.init_part)
 
 
 def _run_folds(
@@ -127,11 +159,12 @@ def _run_folds(
         results.append(json.loads((out / METRICS).read_bytes()))
     summary = summarise(results)
     if fabric.is_global_zero:
-        everything = {"data": {"sha256": clips.sha256, "clips": len(clips)}, "recipe": recipe.model_dump(mode="json"),
-                      "folds": results, **summary}  # fmt: skip
-        _write_json(args.out / METRICS, everything)
-    console.print(_table(results, summary))
-    console.print(f"{args.out / METRICS}")
+        data = {"sha256": clips.sha256, "clips": len(clips)}
+        everything = {"notice": NOTICE, "data": data, "recipe": recipe.model_dump(mode="json"), "folds": results}
+        _write_json(args.out / METRICS, everything | summary)
+    console.print(fold_table(results, summary))
+    console.print(NOTICE)
+    console.print(f"{args.out / METRICS}", soft_wrap=True)
 
 
 def _score(out: Path, number: int, clips: Clips, fold: Sequence[int], fabric: "Fabric") -> None:
@@ -187,13 +220,14 @@ def _describe(clips: Clips, folds: Sequence[Sequence[int]]) -> Table:
     return table
 
 
-def _table(results: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]) -> Table:
+def fold_table(results: Sequence[Mapping[str, Any]], summary: Mapping[str, Any]) -> Table:
+    """Return the table of the folds' scores, and of their mean and sd, for people. Arguments as of ``summarise``."""
     table = Table(
         title="each fold scored by the network that never saw it",
         caption="MSE, JS: x100; ECE: calibration error; n: balanced accuracy of the n-th\n"
         "most voted grade in %, and their mean; mean votes: predicts the mean of the\ntraining clips",
         box=box.SIMPLE,
-        padding=(0, 0, 0, 1),
+        padding=0,
         pad_edge=False,
     )  # as narrow as ten figures need: 80 columns
     for name in ("", "MSE", "JS", "EMD", "ECE", *(f"n={n + 1}" for n in range(len(GRADES))), "mean"):

@@ -23,7 +23,7 @@ from station.errors import InputError
 from station.messages import GRADES
 from station.summary import NOTICE
 from trainer.ablations import ABLATIONS, HEAD_UM, Pixels
-from trainer.crossval import summarise
+from trainer.crossval import fold_table, summarise
 from trainer.data import Clips, open_clips, read_hashes, write_atomically
 from trainer.folds import FOLDS, SPLIT, read_folds, read_split
 from trainer.grading import Grader, model_grader, predict, run_grader
@@ -86,6 +86,9 @@ def run(args: argparse.Namespace) -> int:
     names = _ablations(args)
     clips = open_clips(args.data)
     caution = _caution(args, clips)
+    edge_um = min(clips.shape[1:]) * min(row.um_per_px for row in clips.rows)
+    if names and args.head_um >= edge_um:
+        raise InputError(f"--head-um {args.head_um:g}: the clips show {edge_um:g} um; give less")
     changes = {name: partial(_changed, clips, name, args.head_um, args.seed) for name in names}
     if args.crossval:
         if args.reference:
@@ -138,6 +141,12 @@ def _caution(args: argparse.Namespace, clips: Clips) -> str:
         shared = sum(hashes[row.file] in known for row in clips.rows)
         if shared:
             return f"{shared} of the {len(clips)} scored clips are in {args.reference} too"
+        both = set(clips.sources) & set(open_clips(args.reference, verify=False).sources)
+        if both:
+            return (
+                f"{len(both)} sources (donors or videos) of the scored clips are in {args.reference} too, such as "
+                f"{min(both)}: if a model was trained on them the figures flatter"
+            )
     return ""
 
 
@@ -191,7 +200,7 @@ def _plain(scores: Mapping[str, Scores]) -> dict[str, Any]:
 def _print(console: Console, everything: Mapping[str, Any], scores: Mapping[str, Scores]) -> None:
     _print_scores(console, everything, scores)
     if "folds" in everything:
-        _print_folds(console, everything)
+        console.print(fold_table(everything["folds"], everything))
     if everything["ablations"]:
         _print_ablations(console, everything)
     grid = Table(title="most selected grade:\nraters down, model across", box=SIMPLE_HEAD)
@@ -242,29 +251,6 @@ def _print_scores(console: Console, everything: Mapping[str, Any], scores: Mappi
         row(f"bal. accuracy, n = {n + 1}", [item.balanced_accuracy[n] for item in every], key)
     row("bal. accuracy, mean", [item.mean_balanced_accuracy for item in every], "mean_balanced_accuracy")
     console.print(shown)
-
-
-def _print_folds(console: Console, everything: Mapping[str, Any]) -> None:
-    folds = everything["folds"]
-    shown = Table(title="each fold by the network that never saw it; mean ± sd over the folds", box=SIMPLE_HEAD)
-    shown.add_column("", no_wrap=True)
-    for name in (*(str(fold["fold"]) for fold in folds), "model", SHORT[MEAN]):
-        shown.add_column(name, justify="right", no_wrap=True)
-    rows: dict[str, tuple[str, int | None]] = {text: (name, None) for text, name in MEASURES.items()}
-    rows |= {f"bal. accuracy, n = {n + 1}": ("balanced_accuracy", n) for n in range(len(GRADES))}
-    rows["bal. accuracy, mean"] = ("mean_balanced_accuracy", None)
-    for text, (name, place) in rows.items():
-        each = [_pick(fold["scores"][MODEL], name, place) for fold in folds]
-        both = [
-            f"{_pick(everything['mean'][who], name, place):.3f} ± {_pick(everything['sd'][who], name, place):.3f}"
-            for who in (MODEL, MEAN)
-        ]
-        shown.add_row(text, *(f"{value:.3f}" for value in each), *both)
-    console.print(shown)
-
-
-def _pick(measures: Mapping[str, Any], name: str, place: int | None) -> float:
-    return float(measures[name] if place is None else measures[name][place])
 
 
 def _print_ablations(console: Console, everything: Mapping[str, Any]) -> None:

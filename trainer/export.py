@@ -1,7 +1,8 @@
 """``python -m trainer export``: write a trained network as the artifact that the station runs.
 
 The graph itself is written by ``trainer.graph``; here it gets its manifest, its golden answers and its model card. The
-same weights and the same options give the same bytes.
+same weights and the same options give the same bytes. The command runs what it has written by ONNX Runtime, as the
+station will, and lets it stand only where it gives the network's answers.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import io
 import json
 import math
 import subprocess
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from engine.artifact import (
+    FILES,
     GRADES,
     HEADS,
     LICENCE,
@@ -30,6 +33,7 @@ from engine.artifact import (
     sha256_of,
     tensor_specs,
 )
+from engine.verify import compare
 from station.errors import InputError, MissingExtraError
 from trainer.data import open_clips, write_atomically
 from trainer.predict import read_clips
@@ -39,6 +43,7 @@ if TYPE_CHECKING:
     from trainer.weights import Loaded
 
 GOLDEN_CLIPS = 4
+MANIFEST = "manifest.json"
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -51,7 +56,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the artifact")
     parser.add_argument("--name", help="name of the model (default: the folder's name)")
     parser.add_argument("--precision", choices=("float16", "float32"), default="float16",
-                        help="type the weights are stored in (default: %(default)s)")  # fmt: skip
+                        help="type the weights are stored in; float16 where it changes the answers too much is refused "
+                        "(default: %(default)s)")  # fmt: skip
     parser.add_argument("--clips", type=Path, metavar="PATH",
                         help="clips to take the golden ones from: a folder of clips or a .npy (N, T, H, W) uint8 "
                              "(default: seeded patterns)")  # fmt: skip
@@ -78,7 +84,7 @@ def run(args: argparse.Namespace) -> int:
     metrics = _metrics(args.metrics)
     notes = [_note(path) for path in args.notes]
     clips, um_per_px, fps = golden_clips(args.clips, loaded.network.config)
-    artifact = export_artifact(
+    artifact = export_checked(
         loaded.network,
         args.out,
         name=args.name or args.out.resolve().name,
@@ -95,8 +101,50 @@ def run(args: argparse.Namespace) -> int:
     size_mb = artifact.model_path.stat().st_size / 1e6
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"{artifact.folder}: {artifact.manifest.name}, {size_mb:.1f} MB, sha256 {artifact.model_sha256[:12]}")
-    console.print(f"check it: python -m engine verify {artifact.folder}")
+    console.print("checked: on ONNX Runtime it gives the network's answers on its golden clips")
+    console.print(f"again, or elsewhere: python -m engine verify {artifact.folder}")
     return 0
+
+
+def export_checked(network: "Rostfine", folder: Path, **options: Any) -> Artifact:
+    """Write an artifact, run it on its golden clips by ONNX Runtime, and only then put it in its place.
+
+    Args:
+        network: The trained network.
+        folder: Where to. What lies there already stays as it is where the new one does not hold.
+        options: As for ``export_artifact``.
+
+    Raises:
+        InputError: The written model does not give the network's answers.
+    """
+    target = folder.resolve()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as place:
+        made = export_artifact(network, Path(place), **options)
+        _require_answers(made)
+        folder.mkdir(exist_ok=True)
+        (folder / MANIFEST).unlink(missing_ok=True)
+        for file in (*FILES, MANIFEST):  # the manifest last: it makes the folder an artifact
+            (made.folder / file).replace(folder / file)
+    return Artifact.open(folder)
+
+
+def _require_answers(artifact: Artifact) -> None:
+    """Raise InputError where the model, on the CPU, does not give its golden answers."""
+    from engine.onnx_runtime import OnnxSession
+
+    with OnnxSession(artifact, providers=["CPUExecutionProvider"]) as session:
+        wrong = next((one for one in compare(artifact, session) if not one.passed), None)
+    if wrong is None:
+        return
+    if artifact.manifest.weights == "float16":
+        why = "float16 does not hold these weights well enough; export with --precision float32"
+    else:
+        why = "look at the weights: do they, and what the network says of --clips, consist of finite numbers?"
+    raise InputError(
+        f"nothing was written: by ONNX Runtime the model's {wrong.output} is {wrong.largest:.2g} off the network's on "
+        f"the golden clips, allowed {wrong.tolerance:.2g}; {why}"
+    )
 
 
 def export_artifact(
@@ -137,7 +185,7 @@ def export_artifact(
     model = build_graph(weights, network.config, precision)
     golden = golden_answers(network, clips[:GOLDEN_CLIPS])
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "manifest.json").unlink(missing_ok=True)
+    (folder / MANIFEST).unlink(missing_ok=True)
     write_atomically(folder / "model.onnx", model.SerializeToString(deterministic=True))
     buffer = io.BytesIO()
     np.savez_compressed(buffer, clips=golden.clips, grade=golden.grade, heads=golden.heads, attention=golden.attention)
@@ -159,10 +207,10 @@ def export_artifact(
         files={},
     )
     write_atomically(folder / "MODEL_CARD.md", model_card(manifest, weights, notes).encode())
-    files = {file: sha256_of(folder / file) for file in ("MODEL_CARD.md", "golden.npz", "model.onnx")}
+    files = {file: sha256_of(folder / file) for file in FILES}
     manifest = manifest.model_copy(update={"files": files})
     manifest = manifest.model_copy(update={"sha256": manifest.digest()})
-    write_atomically(folder / "manifest.json", manifest.to_json().encode())
+    write_atomically(folder / MANIFEST, manifest.to_json().encode())
     return Artifact.open(folder)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from station.errors import InputError, MissingExtraError
 from trainer.data import open_clips, write_atomically
+from trainer.folds import SPLIT, read_split
 from trainer.recipe import build_recipe, read_recipe
 from trainer.simulate import SHARES
 
@@ -43,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
         raise MissingExtraError('fitting needs torch; install it with pip install ".[train]"') from error
     from trainer.readout import counting_as, fit_heads
     from trainer.run_folder import BEST, LAST
+    from trainer.train import check_shape
     from trainer.training import Training
 
     if args.out.exists():
@@ -52,16 +54,24 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--frames and --fit-frames must divide the clips' {clips.shape[0]} frames; mend the option")
     if args.evenness is not None and not 0 <= args.evenness <= 1:
         raise InputError(f"--evenness {args.evenness}: expected a number from 0 to 1")
+    if (args.clips is not None and args.clips < 1) or not 0 <= args.decay < float("inf"):
+        raise InputError("--clips must be at least 1 and --decay at least 0; mend the option")
     recipe = read_recipe(args.run)
+    own = recipe.data == clips.sha256 and (args.run / SPLIT).exists()
+    never = set(read_split(args.run / SPLIT, clips).test) if own else set()  # of a cross-validation: not to be seen
+    chosen = [index for index in range(len(clips)) if index not in never][: args.clips]
 
     def grown(frames: int) -> Training:
-        values = recipe.model_dump() | {"network": {**recipe.network, "frames": frames}}
+        # The clips that the heads are fitted to are what the run was last trained on: scoring warns of them.
+        values = recipe.model_dump() | {"network": {**recipe.network, "frames": frames}, "data": clips.sha256}
         training = Training(build_recipe(values, str(args.run)), torch.device("cpu"))
         training.start_from(args.run / LAST)
         return training
 
     few, full = grown(args.fit_frames), grown(args.frames)
-    chosen = range(min(args.clips or len(clips), len(clips)))
+    if few.network.config.aggregation != "mean":
+        raise InputError(f"{args.run}: has one head for all features; heads fits networks of aggregation 'mean'")
+    check_shape(few, clips)
     weights = None
     if args.evenness is not None:
         shares = SHARES["table1"] ** (1 - args.evenness)

@@ -99,8 +99,13 @@ def run(args: argparse.Namespace) -> int:
         if name is None:
             problems.append(f"{args.tags}, line {tag.line}: no video {tag.video!r} among those given")
             console.print(problems[-1])
+        elif any(other.id == tag.id for other in by_video.get(name, ())):
+            problems.append(f"{args.tags}, line {tag.line}: id {tag.id!r} of {name} stands already in a line above")
+            console.print(problems[-1])
         else:
-            by_video.setdefault(name, []).append(tag)
+            # A video may be named in two ways and still is one source: clips of it stay on one side of a split.
+            source = name if tag.source == tag.video else tag.source
+            by_video.setdefault(name, []).append(dataclasses.replace(tag, source=source))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("videos", total=len(by_video))

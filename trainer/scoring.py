@@ -83,7 +83,8 @@ def pool(parts: Sequence[Scored]) -> Scored:
 def second_panel(clips: Clips) -> Array | None:
     """Return (N, C) distributions of other raters on the same clips, None where the folder has none.
 
-    The difference between two panels is what no model can predict. Raises InputError where it is not of these clips.
+    The difference between two panels is how far raters agree at all; it is no bound (docs/training.md says why).
+    Raises InputError where it is not of these clips.
     """
     path = clips.root / SECOND_PANEL
     if not path.exists():

@@ -2,8 +2,8 @@
 
 Each clip depends on the seed and its own number alone, so that the folder is the same whatever the number of workers.
 Beside the clip format (``trainer.data``) the folder holds ``truth.csv`` (every criterion of every sperm) and
-``second_panel.csv`` (the votes of forty other raters on the same sperm: what nobody can predict shows as the difference
-between the two). The files know the truth; the network never sees them.
+``second_panel.csv`` (the votes of forty other raters on the same sperm: the difference between the two shows how far
+raters agree at all). The files know the truth; the network never sees them.
 """
 
 import argparse

@@ -10,6 +10,7 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs torch")
 
 from station.errors import InputError  # noqa: E402
+from station.summary import NOTICE  # noqa: E402
 from tests.trainer.tiny import checkpoint, command, furthest, resume  # noqa: E402
 from trainer.__main__ import main  # noqa: E402
 from trainer.crossval import summarise  # noqa: E402
@@ -109,6 +110,8 @@ def test_every_fold_is_scored_by_a_network_that_never_saw_it(
     assert "…" not in said  # the tables fit into 80 columns
     assert max(map(len, said.splitlines()[:-1])) <= 80
     metrics = json.loads((tmp_path / "metrics.json").read_text())
+    assert metrics["notice"] == NOTICE
+    assert NOTICE in said
     for number, fold in enumerate(folds, start=1):
         run = tmp_path / f"fold-{number}"
         split = read_split(run / "split.json", clips)
@@ -181,6 +184,8 @@ BAD = {
     "resumed with folds": (("--resume", "--folds", "3"), "--folds"),
     "resumed what is not there": (("--resume",), "leave out --batch, --network"),
     "patience without validation": (("--folds", "2", "--patience", "2", "--holdout", "0"), "--patience"),
+    "no such network": (("--folds", "2", "--branch", "thick"), "network: branch"),
+    "clips of another shape": (("--folds", "2", "--network", "clip_px=30"), "the network takes"),
 }
 
 
@@ -192,3 +197,13 @@ def test_bad_options_end_with_one_line_and_code_2(
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert named in error
+    assert not (tmp_path / "cv").exists()  # the same command, mended, goes through
+
+
+def test_weights_that_saw_the_clips_are_refused(
+    tiny_clips: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(command("train", tiny_clips, tmp_path / "run", "--epochs", "1")) == 0
+    options = ("--folds", "2", "--epochs", "1", "--init", str(tmp_path / "run" / "last.pt"))
+    assert main(command("crossval", tiny_clips, tmp_path / "cv", *options)) == 2
+    assert "no fold would be scored unseen" in capsys.readouterr().err

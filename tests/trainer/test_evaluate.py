@@ -1,15 +1,19 @@
 """Scoring: the files say what the measures say, a cross-validation is scored fold by fold, plots are reproducible."""
 
 import csv
+import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from engine.artifact import LICENCE
 from trainer.__main__ import main
-from trainer.data import ClipRow, open_clips, write_clip, write_table
+from trainer.crossval import fold_table, summarise
+from trainer.data import ClipRow, open_clips, read_hashes, write_clip, write_table
 from trainer.intervals import intervals
 from trainer.metrics import score
 from trainer.plots import sample
@@ -114,7 +118,30 @@ def test_clips_that_were_known_before_are_said(held: Path, tmp_path: Path, capsy
     assert json.loads((tmp_path / "b" / "metrics.json").read_text())["caution"] == ""
 
 
+def test_other_clips_of_a_known_source_are_said(held: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    simulate(tmp_path / "same", 1, 99, "mixed")
+    other = open_clips(tmp_path / "same")
+    row = replace(other.rows[0], source=open_clips(held).sources[0])
+    write_table(other.root, [row], read_hashes(other.root), other.shape, {})
+    command = ["evaluate", "--model", str(DEMO), "--data", str(held), "--bootstrap", "5", "--no-plots"]
+    assert main([*command, "--reference", str(tmp_path / "same")]) == 0
+    assert "caution: 1 sources (donors or videos)" in capsys.readouterr().out
+
+
+def test_the_table_of_five_folds_fits_into_80_columns() -> None:
+    each = {"mse_x100": 12.345, "js_x100": 4.4321, "emd": 0.8123, "calibration_error": 0.1234, "entropy": 1.2,
+            "balanced_accuracy": [1.0] * 5, "mean_balanced_accuracy": 1.0}  # fmt: skip
+    folds = [{"fold": n, "scores": {"model": each, "mean distribution": each}} for n in range(1, 6)]
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(fold_table(folds, summarise(folds)))
+    shown = console.export_text()
+    assert "…" not in shown
+    assert shown.count("12.35") == 7
+    assert shown.count("4.432") == 7
+
+
 BAD_COMMANDS = {
+    "head wider than the clip": (["--ablate", "all", "--head-um", "40"], "--head-um 40: the clips show 37.5 um"),
     "ablation": (["--ablate", "freeze,tail"], "--ablate tail: expected some of freeze, blank-head, blank-rest, or all"),
     "head": (["--head-um", "0"], "--head-um 0: must be above 0"),
     "draws": (["--bootstrap", "0"], "--bootstrap must be at least 1"),
@@ -140,7 +167,9 @@ def test_clips_of_another_shape_are_refused(tmp_path: Path, capsys: pytest.Captu
 
 
 @pytest.mark.slow
-def test_a_cross_validation_is_scored_fold_by_fold_as_training_did(tmp_path: Path) -> None:
+def test_a_cross_validation_is_scored_fold_by_fold_as_training_did(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("torch", reason="training needs torch")
     root = tmp_path / "data"
     (root / "clips").mkdir(parents=True)
@@ -176,6 +205,7 @@ def test_a_cross_validation_is_scored_fold_by_fold_as_training_did(tmp_path: Pat
     own = ["evaluate", "--run", str(cv / "fold-1"), "--data", str(root), "--bootstrap", "5"]
     assert main([*own, "--no-plots", "--out", str(tmp_path / "own")]) == 0
     assert "was trained on these clips" in json.loads((tmp_path / "own" / "metrics.json").read_text())["caution"]
+    assert "…" not in capsys.readouterr().out
     # A fold that is not done is not scored.
     (cv / "fold-2" / "best.pt").unlink()
     assert main(command) == 2

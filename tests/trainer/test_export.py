@@ -195,6 +195,31 @@ class TestCommand:
         assert manifest["training"]["description"] == "drawn at random"
         assert "engine verify" in capsys.readouterr().out
 
+    def test_float16_that_does_not_hold_is_refused_and_nothing_is_left(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        sensitive = lively(CASES["prenorm"], 0.1)
+        with torch.no_grad():
+            answer = sensitive(torch.from_numpy(pattern_clips(4, (4, 30, 30))[:1]))
+            for name in sensitive.config.features:  # heads that make much of the least change of a feature
+                head = sensitive.get_submodule(f"head_{name}")
+                head.weight.mul_(300)
+                head.bias.copy_(-head.weight @ getattr(answer, f"v_{name}")[0])
+        save_weights(sensitive, tmp_path / "w.safetensors")
+        arguments = ["export", "--weights", str(tmp_path / "w.safetensors"), "--out", str(tmp_path / "model")]
+        assert command.main(arguments) == 2
+        error = capsys.readouterr().err
+        assert "nothing was written" in error
+        assert "--precision float32" in error
+        assert error.count("\n") == 1
+        assert [path.name for path in tmp_path.iterdir()] == ["w.safetensors"]
+        # The way that is advised is one; and what stands there is not harmed by another refusal.
+        assert command.main([*arguments, "--precision", "float32"]) == 0
+        before = {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()}
+        assert command.main(arguments) == 2
+        assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == before
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "w.safetensors"]
+
     @pytest.mark.parametrize("content", [b"nothing", None], ids=["rubbish", "no file"])
     def test_files_that_are_no_weights(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes | None

@@ -121,6 +121,20 @@ CHOICES = {
 }
 
 
+def test_a_video_that_is_named_in_two_ways_is_one_source(
+    film: tuple[Path, SimulatedMicroscope], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, microscope = film
+    one, two, *_ = tags_of(microscope)
+    rows = [one, two.replace("s1.mkv", "s1"), one.replace("s1.mkv", "s1")]
+    command = ["prepare", str(folder), "--tags", str(write_tags(tmp_path / "tags.csv", rows)), "--um-per-px", "0.25"]
+    assert main([*command, "--out", str(tmp_path / "data")]) == 1
+    assert "line 4" in (said := capsys.readouterr().out)
+    assert "stands already" in said
+    clips = open_clips(tmp_path / "data", unlabelled=True)
+    assert clips.sources == ["s1.mkv"] * 2
+
+
 @pytest.mark.parametrize(("options", "step", "fps", "most"), CHOICES.values(), ids=CHOICES)
 def test_which_frames_are_taken_is_chosen_and_recorded(
     film: tuple[Path, SimulatedMicroscope], tmp_path: Path, options: list[str], step: int, fps: float, most: int

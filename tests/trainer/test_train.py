@@ -340,6 +340,24 @@ def test_growing_and_fitting_the_heads_gives_a_better_network_of_more_frames(dat
         errors[name] = score(predicted, clips.distributions).mse_x100
     assert load_weights(tmp_path / "full" / fit.LAST).network.config.frames == 4
     assert errors["full"] < errors["few"]
+    assert read_recipe(tmp_path / "full").data == clips.sha256
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [(("--clips", "0"), "--clips must"), (("--decay", "-1"), "--decay at least"), (("--frames", "3"), "--frames and")],
+)
+def test_heads_that_cannot_be_fitted_are_one_line(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, str], named: str
+) -> None:
+    out = tmp_path / "full"
+    assert (
+        main(["heads", "--run", str(tmp_path), "--data", str(data), "--out", str(out), "--frames", "4", *options]) == 2
+    )
+    error = capsys.readouterr().err
+    assert named in error
+    assert error.count("\n") == 1
+    assert not out.exists()
 
 
 def test_every_place_starts_with_waves_of_its_own() -> None:

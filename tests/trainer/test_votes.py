@@ -50,6 +50,14 @@ def test_a_folder_of_clips_is_adopted_as_it_is(adopted: Path, capsys: pytest.Cap
     assert "not ready for training: 3 of 3 clips have no votes yet" in capsys.readouterr().out
 
 
+def test_a_second_panel_that_lies_there_is_vouched_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "second_panel.csv").write_text("id,A,B,C,D,E\nv1/a,1,0,0,0,0\nv1/b,1,0,0,0,0\nv2/c,1,0,0,0,0\n")
+    assert main(["adopt", str(folder), "--um-per-px", "0.25", "--fps", "15"]) == 0
+    (folder / "second_panel.csv").write_text("id,A,B,C,D,E\n")
+    assert main(["check", str(folder)]) == 1
+    assert "second_panel.csv: its content is not what" in capsys.readouterr().out.replace("\n", " ")
+
+
 def test_a_table_that_lies_there_is_taken_with_its_votes(folder: Path) -> None:
     (folder / "clips.csv").write_text(
         "id,file,source,um_per_px,fps,A,B,C,D,E\none,v1/a.npz,d1,0.3,15,1,2,3,0,0\ntwo,v2/c.npz,d2,0.3,15,0,0,6,0,0\n"
