@@ -132,7 +132,7 @@ def test_a_recorder_that_dies_does_not_end_the_run(station: Station, what: str) 
     assert "recorder stage died" in summary["recording"]["stopped"]
     found = verify_session(recorded(station))
     assert found.intact, found.breaks
-    assert found.standing is (Standing.CUT_OFF if what == "killed" else Standing.STOPPED)
+    assert found.standing is (Standing.CUT_OFF if what == "killed" else Standing.COMPLETE)
     assert 0 < found.frames < 120
     assert station.left() == []
 

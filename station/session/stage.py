@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from typing import Any, Final, Literal, Self
 
 from station.bus import Fifo, Received, Receiver
-from station.control import StageControl, orphaned
+from station.control import StageControl
 from station.errors import SessionError
 from station.messages import (
     Command,
@@ -176,8 +176,6 @@ class Recorder:
             left += 1
         if left:
             self._lose("frames", left, "the run ended before they could be coded")
-        if not (self._links.ended or orphaned() or any(c.name is CommandName.STOP for c in self._control.commands)):
-            self._recording.stop("the recorder alone was told to end")  # by a signal; the run may well go on
         self._recording.close()
 
     def _hurry(self) -> None:
