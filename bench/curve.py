@@ -29,7 +29,6 @@ SIZES: Final[tuple[dict[str, int], ...]] = (
     {"patch_px": 30, "depth": 8, "width": 192},
     {"patch_px": 30, "depth": 5, "width": 288},
     {"patch_px": 30, "depth": 3, "width": 192},
-    {"patch_px": 30, "depth": 5, "width": 96},
 )
 FRAMES: Final = 4
 SEED: Final = 7001

@@ -71,7 +71,7 @@ def counting_as(distributions: NDArray[np.float64], shares: NDArray[np.float64])
     most = distributions.argmax(axis=1)
     own = np.bincount(most, minlength=len(shares)) / len(most)
     weights: NDArray[np.float64] = (shares / np.maximum(own, 1e-12))[most]
-    return weights / weights.mean()
+    return np.asarray(weights / weights.mean(), np.float64)
 
 
 def _least_cross_entropy(
