@@ -199,13 +199,15 @@ def _plot(points: list[Point], path: Path) -> None:
     from matplotlib import pyplot
 
     figure, axes = pyplot.subplots(figsize=(7.5, 4.8))
-    for patch in sorted({point.size["patch_px"] for point in points}):
+    patches = sorted({point.size["patch_px"] for point in points})
+    for patch, marker in zip(patches, itertools.cycle("osD^v")):  # told apart without colour too
         some = [point for point in points if point.size["patch_px"] == patch]
-        axes.scatter([point.ms for point in some], [point.error for point in some], label=f"patch {patch} px")
+        times, errors = [point.ms for point in some], [point.error for point in some]
+        axes.scatter(times, errors, marker=marker, label=f"patch {patch} px")
         for point in some:
-            text = f"{point.size['depth']} x {point.size['width']}"
+            text = f"{point.size['depth']} blocks, width {point.size['width']}"
             axes.annotate(text, (point.ms, point.error), xytext=(4, 4), textcoords="offset points", fontsize=8)
-    axes.axvline(120, color="grey", linestyle=":", linewidth=1)
+    axes.axvline(120, color="grey", linestyle=":", linewidth=1, label="limit")
     axes.set(xscale="log", xlabel="one clip, ms", ylabel="MSE, share of the mean predictor's")
     axes.legend()
     axes.grid(alpha=0.3)
