@@ -9,6 +9,7 @@ import json
 import os
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
@@ -50,7 +51,7 @@ def run(context: StageContext) -> None:
     over = threading.Event()
     opened: list[Connection] = []
 
-    def open_source(config: Config) -> Camera:
+    def open_source(config: Config, _beat: Callable[[], object]) -> Camera:
         opened.append(Connection(plan.serial, config.camera))
         return Camera(opened[0])
 

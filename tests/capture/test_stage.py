@@ -60,7 +60,7 @@ def test_a_source_with_nothing_yet_keeps_the_stage_beating(
     context: "zmq.Context[zmq.Socket[bytes]]", monkeypatch: pytest.MonkeyPatch
 ):
     source = Halting()
-    monkeypatch.setattr(capture.stage, "open_source", lambda _config: source)
+    monkeypatch.setattr(capture.stage, "open_source", lambda _config, _beat: source)
     statuses: list[StageStatus] = []
 
     def watch(state: StageState) -> None:

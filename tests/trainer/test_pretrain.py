@@ -98,8 +98,10 @@ def test_a_pretrained_network_has_learnt_and_training_begins_from_it(
     assert all(np.isfinite(entry["votes"]) for entry in log if entry["stage"] == "frames")
 
     data = tmp_path / "data"
-    assert main(["simulate", "--clips", "4", "--seed", "1", "--out", str(data)]) == 0
-    train = ["train", "--data", str(data), "--val", str(data), "--out", str(tmp_path / "run"), "--epochs", "1"]
+    held = tmp_path / "held"
+    for seed, folder in (("1", data), ("2", held)):
+        assert main(["simulate", "--clips", "4", "--seed", seed, "--out", str(folder)]) == 0
+    train = ["train", "--data", str(data), "--val", str(held), "--out", str(tmp_path / "run"), "--epochs", "1"]
     assert main([*train, "--init", str(run / "last.pt"), *TINY, "--network", "frames=2", "--batch", "4"]) == 0
 
 

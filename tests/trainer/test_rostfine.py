@@ -249,7 +249,7 @@ def test_presets() -> None:
     base = preset("base")
     assert (base.patches, base.selected, base.branch_depth, base.branch_heads, base.score_blocks) == (196, 3, 6, 8, 2)
     assert (preset("base", branch="reference").branch_depth, preset("base", branch="reference").score_blocks) == (2, 1)
-    assert preset("station").patches == 36
+    assert preset("station").patches == 25
 
 
 @pytest.mark.parametrize(
