@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.frame import Floats
 from tracker.heads import Head
+from tracker.image import Floats
 from tracker.matching import Peak
 
 CLOSE = 1.2

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from tracker.image import LazyImage
+
 Points = NDArray[np.float64]
 
 STAGE_MOVING = "stage moving"
@@ -25,7 +26,7 @@ class FieldFrame:
     """Frames are missing between the frame before and this one."""
     pixels: NDArray[np.uint8]
     """(H, W) as captured."""
-    energy: Floats
+    energy: LazyImage
     """(H, W) smoothed distance from the background in grey levels."""
     planes: object
     """What the matcher needs of this frame, in its own form."""

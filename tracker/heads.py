@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.frame import Floats, keep
+from tracker.frame import keep
+from tracker.image import Floats
 from tracker.matching import Peak
 
 VELOCITY_KEEP = 0.8

@@ -11,19 +11,19 @@ What is done with the maps is the same arithmetic for both. This module knows no
 
 import math
 from dataclasses import dataclass
-from typing import Protocol, TypeVar, cast
+from typing import Protocol, cast
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from tracker.frame import FieldFrame, Floats, Points
+from tracker.frame import FieldFrame, Points
+from tracker.image import Floats, LazyImage
 
 ENERGY_WEIGHT = 1.2
 DISTANCE_WEIGHT = 0.3
 HALVED_SIGMA_PX = 4.0
 """From this smoothing on the energy is reckoned at half the resolution: nobody could tell, at a quarter of the cost."""
-Level = TypeVar("Level", np.float32, np.uint8)
 _AROUND = np.ones((3, 3), np.uint8)
 BACKGROUND_SHARE = 0.4
 """Part of the background that is taken out of the appearance."""
@@ -34,11 +34,12 @@ class Matcher(Protocol):
 
     def prepare(
         self, pixels: NDArray[np.uint8], background: NDArray[np.uint8], deadband: float, sigma_px: float
-    ) -> tuple[Floats, object]:
+    ) -> tuple[LazyImage, object]:
         """Return a frame's energy (H, W) and what ``maps`` and ``crops`` need of it.
 
         Energy is max(0, |frame - background| - deadband) smoothed by a Gaussian. The appearance, which is matched, is
-        the frame with BACKGROUND_SHARE of the background taken out, less the background's mean.
+        the frame with BACKGROUND_SHARE of the background taken out, less the background's mean. Both images have to
+        stay as they are while the answer is in use, which is until the next call.
         """
         ...
 
@@ -57,49 +58,65 @@ class Matcher(Protocol):
 
 
 class OpenCvMatcher:
-    """The matcher for the CPU."""
+    """The matcher for the CPU. What it prepared is good until it prepares the next frame."""
+
+    def __init__(self) -> None:
+        self._memory = np.empty((2, 0, 0), np.float32)
 
     def prepare(
         self, pixels: NDArray[np.uint8], background: NDArray[np.uint8], deadband: float, sigma_px: float
-    ) -> tuple[Floats, object]:
+    ) -> tuple[LazyImage, object]:
         """See Matcher."""
-        energy: Floats = cv2.absdiff(pixels, background).astype(np.float32)
-        energy -= np.float32(deadband)
-        np.maximum(energy, 0.0, out=energy)
-        height, width = energy.shape
+        height, width = pixels.shape
+        beyond = np.maximum(np.arange(256, dtype=np.float32) - np.float32(deadband), 0)
         halve = sigma_px >= HALVED_SIGMA_PX and min(height, width) > 1
-        if halve:
-            energy = np.asarray(cv2.resize(energy, (width // 2, height // 2), interpolation=cv2.INTER_AREA), np.float32)
         taps = gaussian(sigma_px / 2 if halve else sigma_px)
-        smooth = cv2.sepFilter2D(energy, cv2.CV_32F, taps, taps, borderType=cv2.BORDER_REPLICATE)
-        if halve:
-            smooth = cv2.resize(smooth, (width, height), interpolation=cv2.INTER_LINEAR)
-        level = -(1 - BACKGROUND_SHARE) * float(background.mean())
-        appearance = cv2.addWeighted(pixels, 1.0, background, -BACKGROUND_SHARE, level, dtype=cv2.CV_32F)
-        return cast(Floats, smooth), appearance
+        level = -(1 - BACKGROUND_SHARE) * cv2.mean(background)[0]
+
+        def energy(top: int, bottom: int, left: int, right: int) -> Floats:
+            reach = len(taps) // 2
+            upper, before = max(0, top - reach), max(0, left - reach)
+            around = np.s_[upper : min(height, bottom + reach), before : min(width, right + reach)]
+            raw = cv2.LUT(cv2.absdiff(pixels[around], background[around]), beyond)
+            if halve:
+                raw = cv2.resize(raw, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
+            smooth = cv2.sepFilter2D(raw, cv2.CV_32F, taps, taps, borderType=cv2.BORDER_REPLICATE)
+            if halve:
+                smooth = cv2.resize(smooth, (width, height), interpolation=cv2.INTER_LINEAR)
+            return cast(Floats, smooth[top - upper : bottom - upper, left - before : right - before])
+
+        def appearance(top: int, bottom: int, left: int, right: int) -> Floats:
+            tile = np.s_[top:bottom, left:right]
+            mixed = cv2.addWeighted(pixels[tile], 1.0, background[tile], -BACKGROUND_SHARE, level, dtype=cv2.CV_32F)
+            return cast(Floats, mixed)
+
+        # Halved, pixels do not map to tiles in whole numbers, and the whole costs a quarter anyway.
+        if self._memory.shape[1:] != pixels.shape:
+            self._memory = np.empty((2, height, width), np.float32)
+        return LazyImage(self._memory[0], energy, whole=halve), LazyImage(self._memory[1], appearance)
 
     def maps(
         self, field: FieldFrame, centres: NDArray[np.int64], templates: Floats, radius: int
     ) -> tuple[Floats, Floats]:
         """See Matcher."""
-        appearance = cast(Floats, field.planes)
+        appearance = cast(LazyImage, field.planes)
         edge = 2 * radius + 1
         reach = radius + templates.shape[1] // 2
         ncc = np.empty((len(centres), edge, edge), np.float32)
         energy = np.empty_like(ncc)
         for k, (x, y) in enumerate(centres.tolist()):
-            ncc[k] = cv2.matchTemplate(cut(appearance, x, y, reach), templates[k], cv2.TM_CCOEFF_NORMED)
-            energy[k] = cut(field.energy, x, y, radius)
+            ncc[k] = cv2.matchTemplate(appearance.cut(x, y, reach), templates[k], cv2.TM_CCOEFF_NORMED)
+            energy[k] = field.energy.cut(x, y, radius)
         return ncc, energy
 
     def crops(self, field: FieldFrame, points: Points, size: int) -> Floats:
         """See Matcher."""
-        appearance = cast(Floats, field.planes)
+        appearance = cast(LazyImage, field.planes)
         out = np.empty((len(points), size, size), np.float32)
         for k, (x, y) in enumerate(points.tolist()):
             # Through a cut, as OpenCV interpolates otherwise over the frame's edge than inside.
             left, top, reach = math.floor(x), math.floor(y), size // 2 + 1
-            area = cut(appearance, left, top, reach)
+            area = appearance.cut(left, top, reach)
             out[k] = cv2.getRectSubPix(area, (size, size), (x - left + reach, y - top + reach))
         return out
 
@@ -109,17 +126,6 @@ def gaussian(sigma_px: float) -> Floats:
     radius = max(1, round(3 * sigma_px))
     taps = np.exp(-0.5 * (np.arange(-radius, radius + 1) / sigma_px) ** 2)
     return np.asarray(taps / taps.sum(), np.float32)
-
-
-def cut(image: NDArray[Level], x: int, y: int, reach: int) -> NDArray[Level]:
-    """Return the square of edge 2 reach + 1 round the pixel (x, y); beyond the edge the edge's pixels repeat."""
-    height, width = image.shape
-    left, top, right, bottom = x - reach, y - reach, x + reach + 1, y + reach + 1
-    if left >= 0 and top >= 0 and right <= width and bottom <= height:
-        return image[top:bottom, left:right]
-    rows = np.clip(np.arange(top, bottom), 0, height - 1)
-    columns = np.clip(np.arange(left, right), 0, width - 1)
-    return image[np.ix_(rows, columns)]
 
 
 def scores(

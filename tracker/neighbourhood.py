@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.frame import FieldFrame
-from tracker.matching import Level, cut
+from tracker.image import Level, cut
 
 LOCAL = 0.38
 """The highest energy near a head is looked for within this."""
@@ -23,7 +23,7 @@ MOST_PEAKS = 6
 
 def local_energy(field: FieldFrame, x: float, y: float) -> float:
     """Return the highest energy within LOCAL head sizes of (x, y)."""
-    return float(cut(field.energy, round(x), round(y), round(LOCAL * field.head_px)).max())
+    return float(field.energy.cut(round(x), round(y), round(LOCAL * field.head_px)).max())
 
 
 def spread(field: FieldFrame, x: float, y: float) -> float:
@@ -34,7 +34,7 @@ def spread(field: FieldFrame, x: float, y: float) -> float:
     """
     inner, outer = (round(r * field.head_px) for r in RING)
     core = round(CORE * field.head_px)
-    area = cut(field.energy, round(x), round(y), outer)
+    area = field.energy.cut(round(x), round(y), outer)
     heart = float(_middle(area, core).mean())
     if heart < 2 * field.floor:
         area = np.abs(cut(field.pixels, round(x), round(y), outer) - np.float32(field.level))
@@ -48,9 +48,10 @@ def energy_peaks(field: FieldFrame, x: float, y: float, reach_px: float, least: 
     """Return (x, y) of the local maxima of the energy above ``least`` within ``reach_px``, the highest few first."""
     height, width = field.energy.shape
     left, top = max(0, int(x - reach_px)), max(0, int(y - reach_px))
-    area = field.energy[top : min(height, int(y + reach_px) + 1), left : min(width, int(x + reach_px) + 1)]
-    if area.size == 0:
+    bottom, right = min(height, int(y + reach_px) + 1), min(width, int(x + reach_px) + 1)
+    if bottom <= top or right <= left:
         return []
+    area = field.energy.area(top, bottom, left, right)
     edge = round(PEAK_APART * field.head_px) * 2 + 1
     places = np.flatnonzero((area >= cv2.dilate(area, np.ones((edge, edge), np.uint8))) & (area > least))
     places = places[np.argsort(-area.ravel()[places], kind="stable")]

@@ -13,7 +13,8 @@ import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 
-from tracker.frame import FieldFrame, Floats, Points
+from tracker.frame import FieldFrame, Points
+from tracker.image import Floats, LazyImage
 from tracker.matching import BACKGROUND_SHARE, HALVED_SIGMA_PX, gaussian
 
 FLAT = 1e-3
@@ -40,7 +41,7 @@ class TorchMatcher:
     @torch.inference_mode()
     def prepare(
         self, pixels: NDArray[np.uint8], background: NDArray[np.uint8], deadband: float, sigma_px: float
-    ) -> tuple[Floats, object]:
+    ) -> tuple[LazyImage, object]:
         """See Matcher."""
         frame, still = self._plane(pixels), self._plane(background)
         energy = ((frame - still).abs() - deadband).clamp_min(0.0)[None, None]
@@ -57,7 +58,7 @@ class TorchMatcher:
         energy = smooth[0, 0]
         level = (1 - BACKGROUND_SHARE) * float(background.mean())
         appearance = frame - BACKGROUND_SHARE * still - level
-        return cast(Floats, energy.cpu().numpy()), Planes(appearance, energy)
+        return LazyImage.of(cast(Floats, energy.cpu().numpy())), Planes(appearance, energy)
 
     @torch.inference_mode()
     def maps(

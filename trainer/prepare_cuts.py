@@ -310,7 +310,8 @@ def is_empty(shown: FieldFrame, x: float, y: float) -> bool:
         return False
     contrast = contrast_map(shown.pixels, shown.head_px)
     row, column = round(y), round(x)
-    return bool(contrast[row, column] + MOVING_WEIGHT * shown.energy[row, column] <= least_contrast(contrast))
+    energy = shown.energy.cut(column, row, 0)[0, 0]
+    return bool(contrast[row, column] + MOVING_WEIGHT * energy <= least_contrast(contrast))
 
 
 def _frames(source: Source) -> Iterator[Frame]:
