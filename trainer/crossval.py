@@ -120,9 +120,12 @@ def _check_recipe(recipe: Recipe, init: Path | None, clips: Clips) -> None:
 
     from trainer.fit import Training
     from trainer.training import read_checkpoint
+    from trainer.truth import true_flaws
 
     if recipe.patience and not recipe.holdout:
         raise InputError("--patience needs clips to validate on; give a --holdout above 0")
+    if recipe.criteria:
+        true_flaws(clips)  # raises where the clips have none
     training = Training(recipe, torch.device("cpu"))
     check_shape(training, clips)
     if init:

@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.artifact import NetworkConfig
+from station.errors import InputError
 from trainer.data import write_atomically
 from trainer.dense import CELL_PX, MIDDLE
 from trainer.lessons import Lesson, make_lesson
@@ -24,7 +25,7 @@ from trainer.raters import CRITERIA
 from trainer.recipe import Recipe
 from trainer.rostfine import EncoderBlock, Rostfine
 from trainer.start import TOKEN_SIZE, place_waves, start_patches
-from trainer.training import network_config, read_checkpoint
+from trainer.training import TIME_EMBED, network_config, read_checkpoint
 
 Stage: TypeAlias = Literal["tokens", "frames"]
 
@@ -187,15 +188,22 @@ class Pupil:
         write_atomically(path, buffer.getvalue())
 
     def load(self, path: Path) -> None:
-        """Go on from a checkpoint of pretraining, of the same network but perhaps of fewer frames."""
+        """Go on from a checkpoint of pretraining, of the same network but perhaps of fewer frames.
+
+        Raises InputError where it is another network's.
+        """
         state = read_checkpoint(path, torch.device("cpu"))
         weights = state["model"]
-        time_embed = "model.model.time_embed"
-        own, theirs = self.network.config.frames, weights[time_embed].shape[1]
-        weights[time_embed] = weights[time_embed][:, torch.arange(own) * theirs // own]
-        self.network.load_state_dict(weights)
-        if state.get("teacher"):
-            self.teacher.load_state_dict(state["teacher"])
+        try:
+            own, theirs = self.network.config.frames, weights[TIME_EMBED].shape[1]
+            weights[TIME_EMBED] = weights[TIME_EMBED][:, torch.arange(own) * theirs // own]
+            self.network.load_state_dict(weights)
+            if state.get("teacher"):
+                self.teacher.load_state_dict(state["teacher"])
+        except (KeyError, RuntimeError) as error:
+            raise InputError(
+                f"--init {path}: holds another network than --network describes; give the options that it was made with"
+            ) from error
 
 
 def middle_patches(grid: int) -> list[int]:

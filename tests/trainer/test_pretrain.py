@@ -105,6 +105,16 @@ def test_a_pretrained_network_has_learnt_and_training_begins_from_it(
     assert main([*train, "--init", str(run / "last.pt"), *TINY, "--network", "frames=2", "--batch", "4"]) == 0
 
 
+def test_weights_of_another_network_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--token-clips", "32", "--clips", "0", "--threads", "1"]
+    assert main(["pretrain", "--out", str(tmp_path / "first"), *TINY, *options]) == 0
+    capsys.readouterr()
+    again = ["pretrain", "--out", str(tmp_path / "second"), *options, "--init", str(tmp_path / "first" / "last.pt")]
+    assert main(again) == 2
+    assert "another network" in capsys.readouterr().err
+    assert not (tmp_path / "second").exists()
+
+
 BAD_OPTIONS = {
     "frames that do not divide a clip": ["--frames", "5"],
     "nothing to learn": ["--clips", "0", "--token-clips", "0"],
