@@ -24,6 +24,7 @@ from station.messages import (
     StageName,
 )
 from station.session.layout import new_session
+from station.session.priority import BackSeat
 from station.session.provenance import begun, start_record
 from station.session.pseudonym import Pseudonym
 from station.session.reader import Session, Standing
@@ -65,7 +66,8 @@ class Desk:
             source=SourceInfo(name="test", height=EDGE, width=EDGE, fps=0.5),
             model=ModelInfo(name="none", sha256="", runtime="none", demonstration=True),
         )
-        self.recorder = Recorder(stage, self.recording, self.ends, pseudonym, start)
+        back_seat = stack.enter_context(BackSeat())
+        self.recorder = Recorder(stage, self.recording, self.ends, pseudonym, start, back_seat)
 
     def send(self, count: int) -> None:
         frames = self.links["frames"]
