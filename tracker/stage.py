@@ -31,8 +31,9 @@ from tracker.tracker import Tracker
 from tracker.window import WindowShape
 from tracker.window_pace import WindowPace
 
-FIFO_FRAMES = 4
-"""Matching wants neighbouring frames, so a few may queue; more would only age."""
+FIFO_FRAMES = 8
+"""Matching wants neighbouring frames, so a few may queue: at 60 frames/s as many as an automatic selection holds up.
+More would only age."""
 WAIT_S = 0.02
 
 
