@@ -155,6 +155,7 @@ class ChunkWriter:
         self._stream = stream
         self._stream.width, self._stream.height, self._stream.pix_fmt = width, height, "gray"
         self._stream.time_base = self._stream.codec_context.time_base = MS
+        self._stream.codec_context.framerate = Fraction(0)  # else PyAV states 24 a second, whatever the times say
         self._stream.codec_context.thread_count = threads
         self._stream.codec_context.thread_type = "SLICE"
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from capture.video import VideoFile
 from station.errors import SessionError
 from station.messages import ActionHeader
 from station.session.chunk_reader import ChunkReader
@@ -33,6 +34,19 @@ def test_frames_come_back_with_their_headers_and_pixels(tmp_path: Path, codec: s
     assert (session.damage, session.standing()) == ([], Standing.COMPLETE)
     assert session.opened is not None
     assert session.opened.source.fps == 50.0
+
+
+@pytest.mark.parametrize("codec", ["ffv1", "raw"])
+@pytest.mark.parametrize("fps", [15, 60])
+def test_a_chunk_plays_at_the_rate_of_its_times(tmp_path: Path, codec: str, fps: int) -> None:
+    sink = MemorySink()
+    writer = ChunkWriter(sink, codec, WIDTH, HEIGHT)
+    for number in range(2 * fps):
+        writer.add(np.full((HEIGHT, WIDTH), number, np.uint8), round(number * 1000 / fps))
+    writer.close()
+    (tmp_path / "chunk.mkv").write_bytes(sink.data)
+    with VideoFile(tmp_path / "chunk.mkv") as video:
+        assert video.info.fps == pytest.approx(fps, rel=0.02)
 
 
 def test_manifest_holds_the_last_event(tmp_path: Path) -> None:
