@@ -8,7 +8,6 @@ import time
 import zlib
 from collections import deque
 from contextlib import ExitStack
-from functools import partial
 from typing import Any, Final, Literal, Self
 
 from station.bus import Fifo, Received, Receiver
@@ -29,7 +28,7 @@ from station.messages import (
 from station.session.codec_choice import CodecChoice, choose_codec
 from station.session.layout import new_session
 from station.session.place import sessions_folder
-from station.session.priority import BackSeat, stand_back
+from station.session.priority import stand_back
 from station.session.provenance import begun, start_record
 from station.session.pseudonym import Pseudonym
 from station.session.queue import ByteFifo
@@ -56,8 +55,6 @@ STATUS_S: Final = 10.0
 REPORT_S: Final = 0.3
 WINDOWS_MB: Final = 64
 MESSAGES: Final = 20_000
-HURRY: Final = 0.1
-"""Share of the queue from which on coding no longer waits until nobody else wants the processor."""
 BEHIND: Final = 0.5
 """Share of the queue from which on FFV1 counts as too slow."""
 KEEP: Final = "key k"
@@ -84,8 +81,8 @@ def run(context: StageContext) -> None:
                 f"session {folder}: cannot be written ({error.strerror}); give another folder with --session, or "
                 "--no-record"
             ) from error
-        with BackSeat() as back_seat, recording:
-            recorder = Recorder(context, recording, links, pseudonym, start, back_seat)
+        with recording:
+            recorder = Recorder(context, recording, links, pseudonym, start)
             control.report(StageState.RUNNING)
             recorder.record()
         recorder.report()
@@ -130,13 +127,7 @@ class Recorder:
     """Moves what arrives into a recording."""
 
     def __init__(
-        self,
-        context: StageContext,
-        recording: Recording,
-        links: Links,
-        pseudonym: Pseudonym,
-        start: Command,
-        back_seat: BackSeat,
+        self, context: StageContext, recording: Recording, links: Links, pseudonym: Pseudonym, start: Command
     ) -> None:
         if start.source is None or start.model is None or start.stride is None:
             raise ValueError("the recorder was started without source, model and stride")
@@ -145,7 +136,6 @@ class Recorder:
         self._recording = recording
         self._links = links
         self._pseudonym = pseudonym
-        self._back_seat = back_seat
         self._missed: dict[LinkName, int] = {}
         self._said: dict[StageName, tuple[float, StageState, int]] = {}
         self._asked_ns: deque[int] = deque()
@@ -242,8 +232,7 @@ class Recorder:
         if frame is not None:
             header, pixels = frame.header, frame.pixels
             if isinstance(header, FrameHeader) and pixels is not None:
-                hurry = self._context.lossless or self._control.stopped or links.queue.fullness > HURRY
-                self._back_seat.run(partial(recording.frame, header, pixels), hurry=hurry)
+                recording.frame(header, pixels)
                 self._keep_up_to(header.t_exposure_ns)
         else:
             self._keep_up_to(None)

@@ -24,7 +24,6 @@ from station.messages import (
     StageName,
 )
 from station.session.layout import new_session
-from station.session.priority import BackSeat
 from station.session.provenance import begun, start_record
 from station.session.pseudonym import Pseudonym
 from station.session.reader import Session, Standing
@@ -66,8 +65,7 @@ class Desk:
             source=SourceInfo(name="test", height=EDGE, width=EDGE, fps=0.5),
             model=ModelInfo(name="none", sha256="", runtime="none", demonstration=True),
         )
-        back_seat = stack.enter_context(BackSeat())
-        self.recorder = Recorder(stage, self.recording, self.ends, pseudonym, start, back_seat)
+        self.recorder = Recorder(stage, self.recording, self.ends, pseudonym, start)
 
     def send(self, count: int) -> None:
         frames = self.links["frames"]
