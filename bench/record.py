@@ -135,18 +135,8 @@ def _station(args: argparse.Namespace, folder: Path, *, recorded: bool) -> dict[
     settings.write_text(f'[source]\num_per_px = {SimulatedSettings().um_per_px}\n[record]\ncodec = "{args.codec}"\n')
     path = folder / "summary.json"
     path.unlink(missing_ok=True)
-    options = [
-        "--config",
-        settings,
-        "--source",
-        folder / FILM,
-        "--select",
-        f"auto:{args.sperm}",
-        "--duration",
-        args.seconds,
-        "--summary",
-        path,
-    ]
+    options = ["--config", settings, "--source", folder / FILM, "--select", f"auto:{args.sperm}"]
+    options += ["--duration", args.seconds, "--summary", path]
     options += ["--session", folder] if recorded else ["--no-record"]
     command = [sys.executable, "run_station.py", "--headless", *map(str, options)]
     code, output = (_plain if sys.platform == "win32" else _on_a_terminal)(command, args.seconds + MARGIN_S)

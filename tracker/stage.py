@@ -3,8 +3,6 @@
 It knows links, times and commands; where each sperm is, the Tracker says.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -26,10 +24,9 @@ from station.messages import (
 from station.replay import RecordedTracks
 from station.stage import StageContext
 from tracker.replay import TracksComparison, recorded_tracks
-from tracker.results import FrameResult, WindowResult
+from tracker.results import FrameResult
 from tracker.tracker import Tracker
 from tracker.window import WindowShape
-from tracker.window_pace import WindowPace
 
 FIFO_FRAMES = 8
 """Matching wants neighbouring frames, so a few may queue: at 60 frames/s as many as an automatic selection holds up.
@@ -57,7 +54,6 @@ def run(context: StageContext) -> None:
         record = recorded_tracks(context)
         follower = Follower(context, start.stride or 1, record)
         comparison = TracksComparison(control.account, record)
-        pace = WindowPace(None) if context.lossless else WindowPace()
         while context.carry_on():
             message = frames.receive(WAIT_S)
             counters["dropped"] = frames.replaced + frames.lost
@@ -76,9 +72,8 @@ def run(context: StageContext) -> None:
             header = _tracks_header(result, trace, seq, tracks.next_seq, follower, since)
             tracks.send(header)
             comparison.note(header)
-            due = pace.due(result.windows, trace.t_exposure_ns)
-            if due:
-                message_header, pixels = _windows_message(due, trace, seq, windows.next_seq)
+            if result.windows:
+                message_header, pixels = _windows_message(result, trace, seq, windows.next_seq)
                 if not windows.send(message_header, pixels, context.carry_on):
                     break
             latency.add(ms_between(t_work_ns, now_ns()))
@@ -213,10 +208,10 @@ def _tracks_header(
 
 
 def _windows_message(
-    due: Sequence[WindowResult], trace: Trace, frame_seq: int, seq: int
+    result: FrameResult, trace: Trace, frame_seq: int, seq: int
 ) -> tuple[WindowsHeader, NDArray[np.uint8]]:
     """Return header and pixels (N, T, H, W); the pixels are copied, as the tracker goes on writing to its buffers."""
-    pixels = np.stack([window.pixels for window in due])
+    pixels = np.stack([window.pixels for window in result.windows])
     windows = [
         WindowInfo(
             sperm_id=window.sperm_id,
@@ -226,7 +221,7 @@ def _windows_message(
             t_source_ns=list(window.t_source_ns),
             padded=window.padded,
         )
-        for window in due
+        for window in result.windows
     ]
     header = WindowsHeader(seq=seq, frame_seq=frame_seq, trace=trace, shape=list(pixels.shape), windows=windows)
     return header, pixels
