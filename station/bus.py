@@ -147,11 +147,18 @@ class Receiver(Generic[Item]):
     """The receiving end of a link, with the policy of its buffer.
 
     Live: a thread drains the socket. Lossless: the socket is read only when the buffer is empty, so that its queue
-    fills and the sender waits.
+    fills and the sender waits. ``queue``: live, but without a thread, which every message would wake: so many wait in
+    the socket until ``receive`` or ``drain`` is called, in any thread.
     """
 
     def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, buffer: Buffer[Item], *, lossless: bool = False
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        endpoint: str,
+        buffer: Buffer[Item],
+        *,
+        lossless: bool = False,
+        queue: int | None = None,
     ) -> None:
         self.received = 0
         self.replaced = 0
@@ -162,20 +169,32 @@ class Receiver(Generic[Item]):
         self._end_seen = False
         self._drained = False
         self._arrived = threading.Condition()
+        """Of the buffer."""
+        self._reading = threading.Lock()
+        """Of the socket, where several threads may read."""
+        self._patient = queue is not None
         self._closing = False
         self._fault: BaseException | None = None
         self._socket = context.socket(zmq.SUB)
-        self._socket.rcvhwm = QUEUE_LOSSLESS if lossless else QUEUE_LIVE
+        self._socket.rcvhwm = queue or (QUEUE_LOSSLESS if lossless else QUEUE_LIVE)
         self._socket.linger = 0
         self._socket.subscribe(b"")
         self._socket.connect(endpoint)
         self._thread: threading.Thread | None = None
-        if not lossless:
+        if not lossless and queue is None:
             self._thread = threading.Thread(target=self._drain, name=f"receiver {endpoint}")
             self._thread.start()
 
     def receive(self, timeout_s: float) -> Item | None:
         """Return the next item, waiting at most ``timeout_s`` for one; None: nothing came, or the link has ended."""
+        if self._patient:
+            self.drain()
+            item = self._take()
+            if item is None and not self._end_seen:
+                with self._reading:
+                    self._read(timeout_s)
+                item = self._take()
+            return item
         if self._thread is None:
             item = self._buffer.take()
             deadline = time.monotonic() + timeout_s
@@ -192,6 +211,12 @@ class Receiver(Generic[Item]):
                 item = self._buffer.take()
             self._drained = item is None and self._end_seen
             return item
+
+    def drain(self) -> None:
+        """Move all that waits in the socket to the buffer, whose policy applies from then on (with ``queue``)."""
+        with self._reading:
+            while self._read(0):
+                pass
 
     @property
     def ended(self) -> bool:
@@ -210,6 +235,12 @@ class Receiver(Generic[Item]):
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    def _take(self) -> Item | None:
+        with self._arrived:
+            item = self._buffer.take()
+            self._drained = item is None and self._end_seen
+        return item
 
     def _drain(self) -> None:
         try:

@@ -23,6 +23,7 @@ from station.config import Config
 from station.control import StageControl, orphaned
 from station.endpoints import Endpoints
 from station.errors import InputError
+from station.memory import keep_freed_memory
 from station.messages import Command, CommandName, EndHeader, StageName, StageState
 
 IDLE_S = 0.005
@@ -86,6 +87,7 @@ def run_stage(stage: StageName, module: str, config: Config, endpoints: Endpoint
     """Run one stage to its end, in the process that the supervisor spawned for it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
     _redirect_output(log_path(endpoints.folder, stage))
+    keep_freed_memory()
     with zmq.Context() as context, StageControl(context, endpoints.control, stage) as control:
 
         def on_sigterm(_signum: int, _frame: FrameType | None) -> None:

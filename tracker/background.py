@@ -32,6 +32,9 @@ class Background:
         self._median = np.zeros((height, width), np.uint8)
         edges = np.linspace(0, height, min(BANDS, height) + 1).round().astype(int)
         self._bands = [(int(a), int(b)) for a, b in itertools.pairwise(edges)]
+        deepest = max(bottom - top for top, bottom in self._bands)
+        self._scratch = np.empty((2, samples - 1, deepest, width), np.uint8)
+        """Memory of its own: fresh memory for every band can cost as much as the sampling."""
         self._slot = 0
         self._frame = 0
         self._origin = np.zeros(2)
@@ -115,8 +118,10 @@ class Background:
         old = self._ring[self._slot, top:bottom]
         # Without `old`: plane i where it is below `old`, else plane i + 1. As the planes are sorted and hold `old`,
         # one of min(plane i, old) and max(plane i + 1, old) is `old` itself, and xor leaves the other.
-        kept = np.minimum(planes[:-1], old)
-        kept ^= np.maximum(planes[1:], old)
+        kept, higher = self._scratch[:, :, : bottom - top]
+        np.minimum(planes[:-1], old, out=kept)
+        np.maximum(planes[1:], old, out=higher)
+        kept ^= higher
         kept ^= old
         # With `new`: plane i is `new` pushed between the planes i - 1 and i that are left.
         np.minimum(kept, new, out=planes[:-1])

@@ -39,7 +39,8 @@ class Focus:
             return False
         rows = pixels[:: 4 * max(1, round(pixels.shape[0] / 480))]
         small = cv2.blur(np.ascontiguousarray(rows), (3, 1))
-        sharp = float(np.percentile(cv2.absdiff(small[:, STEP_PX:], small[:, :-STEP_PX])[:, ::2], EDGES_PERCENT))
+        steps = np.asarray(cv2.absdiff(small[:, STEP_PX:], small[:, :-STEP_PX])[:, ::2], np.uint8)
+        sharp = percentile(steps, EDGES_PERCENT)
         self._seen_s += interval_s
         if self._seen_s <= interval_s:
             self._average = sharp
@@ -47,6 +48,18 @@ class Focus:
         share = min(1.0, interval_s / min(SHARPNESS_S, self._seen_s))
         self._average += share * (sharp - self._average)
         return self._seen_s > LEARN_S and not SHARPNESS_RANGE[0] <= ratio <= SHARPNESS_RANGE[1]
+
+
+def percentile(image: NDArray[np.uint8], percent: float) -> float:
+    """Return what ``numpy.percentile`` returns, to the last bit, from a histogram: a tenth of the time."""
+    counts = cv2.calcHist([np.ascontiguousarray(image)], [0], None, [256], [0, 256]).ravel().astype(np.int64)
+    below = np.cumsum(counts)
+    place = (image.size - 1) * (percent / 100)
+    lower = int(place)
+    low, high = np.searchsorted(below, (lower, min(lower + 1, image.size - 1)), side="right").tolist()
+    share = place - lower
+    # From the nearer end, as NumPy does: the two ways round differently.
+    return float(low + (high - low) * share if share < 0.5 else high - (high - low) * (1 - share))
 
 
 def thinned(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -23,7 +23,7 @@ from tracker.matching import Matcher, OpenCvMatcher
 from tracker.results import FrameResult, TrackResult, WindowResult
 from tracker.states import judge
 from tracker.trajectory import Trajectory
-from tracker.window import RollingWindow, WindowShape
+from tracker.window import RollingWindow, WindowShape, free_phase
 
 LEARN_S = 0.4
 """Automatic selection waits until the field has been watched for so long."""
@@ -142,7 +142,8 @@ class Tracker:
 
     def _begin(self, field: FieldFrame, sperm_id: int, x: float, y: float) -> None:
         self._following.start(field, x, y, sperm_id)
-        self._windows[sperm_id] = RollingWindow(self._window_shape)
+        phase = free_phase((window.phase for window in self._windows.values()), self._window_shape.stride)
+        self._windows[sperm_id] = RollingWindow(self._window_shape, phase)
         self._trajectories[sperm_id] = Trajectory()
 
     def _note(self, head: Head, state: TrackState, field: FieldFrame) -> None:

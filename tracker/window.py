@@ -4,9 +4,14 @@ A window is T crops of S x S px, one every ``stride`` frames. It never spans a h
 sperm was not locked or a frame of another exposure setting empties it, and it counts from the start again. A crop that
 reaches over the frame's edge is filled with the mean of the frame's edge pixels and the window says so.
 
+Several sperm take their crops from frames of different phases: windows that became complete with the same frame would
+wait for each other at the network.
+
 This module knows pixels and numbers; it does not know how the position was found.
 """
 
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -32,6 +37,12 @@ class WindowShape:
             )
 
 
+def free_phase(taken: Iterable[int], stride: int) -> int:
+    """Return the phase, from 0 to ``stride`` - 1, that the fewest of the windows have whose phases are ``taken``."""
+    counts = Counter(taken)
+    return min(range(stride), key=lambda phase: counts[phase])
+
+
 class RollingWindow:
     """The last T crops of one sperm, kept so that a complete window is one contiguous view.
 
@@ -39,12 +50,12 @@ class RollingWindow:
     a frame costs one crop written and, on average, less than one moved, and handing out a window costs nothing.
     """
 
-    def __init__(self, shape: WindowShape) -> None:
-        """Allocate the buffer: 2 T x S x S bytes."""
+    def __init__(self, shape: WindowShape, phase: int = 0) -> None:
+        """Allocate the buffer: 2 T x S x S bytes. Crops are taken of frames whose number is ``phase`` modulo stride."""
         self._shape = shape
+        self.phase = phase
         self._pixels = np.empty((2 * shape.frames, shape.size, shape.size), np.uint8)
         self._end = 0
-        self._since = 0
         self._seqs: list[int] = []
         self._times_ns: list[int] = []
         self._padded: list[bool] = []
@@ -78,7 +89,7 @@ class RollingWindow:
 
     def clear(self) -> None:
         """Empty the window: what was seen so far does not count."""
-        self._end = self._since = 0
+        self._end = 0
         self._seqs.clear()
         self._times_ns.clear()
         self._padded.clear()
@@ -94,9 +105,7 @@ class RollingWindow:
         if self._last_seq >= 0 and (frame_seq != self._last_seq + 1 or exposure_id != self._exposure_id):
             self.clear()
         self._last_seq, self._exposure_id = frame_seq, exposure_id
-        due = self._since % self._shape.stride == 0
-        self._since += 1
-        if not due:
+        if frame_seq % self._shape.stride != self.phase:
             return False
         keep = self._shape.frames - 1
         if self._end == len(self._pixels):

@@ -10,6 +10,8 @@ from collections import deque
 from contextlib import ExitStack
 from typing import Any, Final, Literal, Self
 
+import zmq
+
 from station.bus import Fifo, Received, Receiver
 from station.control import StageControl
 from station.errors import SessionError
@@ -28,7 +30,7 @@ from station.messages import (
 from station.session.codec_choice import CodecChoice, choose_codec
 from station.session.layout import new_session
 from station.session.place import sessions_folder
-from station.session.priority import stand_back
+from station.session.priority import stand_back, work_in_spare_time
 from station.session.provenance import begun, start_record
 from station.session.pseudonym import Pseudonym
 from station.session.queue import ByteFifo
@@ -53,8 +55,12 @@ DRAIN_S: Final = 6.0
 """The same where frames wait that did arrive: more than the two seconds of a usual end, for they would be lost."""
 STATUS_S: Final = 10.0
 REPORT_S: Final = 0.3
-WINDOWS_MB: Final = 64
-MESSAGES: Final = 20_000
+FRAMES, WINDOWS, MESSAGES = 64, 300, 20_000
+"""So many may wait in the sockets: frames until somebody looks, the others as long as a disk may take."""
+PRESSING, CALM = 0.1, 0.02
+"""From the first share of the queue on, down to the second, frames are not left to spare time alone."""
+UNMOVED_S: Final = 1.0
+"""Nor are they after so long without a step."""
 BEHIND: Final = 0.5
 """Share of the queue from which on FFV1 counts as too slow."""
 KEEP: Final = "key k"
@@ -95,16 +101,21 @@ class Links:
     def __init__(self, context: StageContext) -> None:
         lossless, endpoints = context.lossless, context.endpoints
         self._stack = ExitStack()
+        # Not the process's own: its threads began before this process stood back, and would copy every frame unmoved.
+        sockets = self._stack.enter_context(zmq.Context[zmq.Socket[bytes]]())
         self.queue = ByteFifo(context.config.record.queue_mb * 1_000_000)
 
-        def link(endpoint: str, buffer: Any, *, waits: bool = False) -> Receiver[Received]:
-            return self._stack.enter_context(Receiver(context.zmq, endpoint, buffer, lossless=waits))
+        def link(endpoint: str, buffer: Any, **how: Any) -> Receiver[Received]:
+            return self._stack.enter_context(Receiver(sockets, endpoint, buffer, **how))
 
         # Offline the frames alone set the pace: what follows from a frame is never more than a few frames behind.
-        self.frames = link(endpoints.frames, Fifo(None) if lossless else self.queue, waits=lossless)
-        self.tracks = link(endpoints.tracks, Fifo(MESSAGES))
-        self.windows = link(endpoints.windows, Fifo(None) if lossless else ByteFifo(WINDOWS_MB * 1_000_000))
-        self.grades = link(endpoints.grades, Fifo(MESSAGES))
+        if lossless:
+            self.frames = link(endpoints.frames, Fifo(None), lossless=True)
+        else:
+            self.frames = link(endpoints.frames, self.queue, queue=FRAMES)
+        self.tracks = link(endpoints.tracks, Fifo(None), queue=MESSAGES)
+        self.windows = link(endpoints.windows, Fifo(None), queue=WINDOWS)
+        self.grades = link(endpoints.grades, Fifo(None), queue=MESSAGES)
 
     @property
     def all(self) -> dict[LinkName, Receiver[Received]]:
@@ -142,6 +153,9 @@ class Recorder:
         """When the operator pressed "keep" while frames of before that still wait."""
         self._reported_s = 0.0
         self._kept_notice = ""
+        self._stepped_s = time.monotonic()
+        self._stop_s: float | None = None
+        self._is_pressing = False
         source = start.source.model_copy(update={"name": pseudonym.clean(start.source.name)})
         settings, live = context.config.record, not context.lossless
         self._codec = choose_codec(settings, source.width, source.height, source.fps, live=live)
@@ -151,23 +165,11 @@ class Recorder:
 
     def record(self) -> None:
         """Record until all links have ended, or for a moment after being told to stop."""
-        stop_s: float | None = None
-        while True:
-            self._control.beat()
-            idle = self._take_in()
-            now_s = time.monotonic()
-            self._recording.tick(now_s)
-            if now_s - self._reported_s >= REPORT_S:
-                self._reported_s = now_s
-                self.report()
-            if idle and self._links.ended:
-                break
-            if self._control.stopped:
-                if stop_s is None:
-                    stop_s = now_s
-                    self._hurry()
-                if now_s - stop_s > (DRAIN_S if self._links.queue.bytes else ON_ITS_WAY_S):
-                    break
+        if self._context.lossless:  # then the others wait for this process
+            while self._step():
+                pass
+        else:
+            work_in_spare_time(self._step, self._pressing)
         self._note_news()
         self._keep_up_to(None)
         self._note_losses()
@@ -177,6 +179,32 @@ class Recorder:
         if left:
             self._lose("frames", left, "the run ended before they could be coded")
         self._recording.close()
+
+    def _step(self) -> bool:
+        """Take in what is there and do what time asks for; return whether there is more to come."""
+        self._control.beat()
+        idle = self._take_in()
+        self._stepped_s = now_s = time.monotonic()
+        self._recording.tick(now_s)
+        if now_s - self._reported_s >= REPORT_S:
+            self._reported_s = now_s
+            self.report()
+        if idle and self._links.ended:
+            return False
+        if not self._control.stopped:
+            return True
+        if self._stop_s is None:
+            self._stop_s = now_s
+            self._hurry()
+        return now_s - self._stop_s <= (DRAIN_S if self._links.queue.bytes else ON_ITS_WAY_S)
+
+    def _pressing(self) -> bool:
+        """Look what has come, whatever the work is waiting for; return whether that may stand back no further."""
+        self._links.frames.drain()
+        limit = CALM if self._is_pressing else PRESSING
+        unmoved_s = time.monotonic() - self._stepped_s
+        self._is_pressing = self._control.stopped or self._links.queue.fullness > limit or unmoved_s > UNMOVED_S
+        return self._is_pressing
 
     def _hurry(self) -> None:
         """Write what still waits uncompressed where that is allowed: better large than missing."""

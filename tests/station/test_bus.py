@@ -256,3 +256,23 @@ def test_numbers_that_were_left_out_count_as_lost(context: Context, tmp_path: Pa
         got = [receiver.receive(0) for _ in range(4)]
         assert [message.header.seq for message in got if message] == [0, 3, 4, 5]
         assert receiver.lost == 2
+
+
+def test_without_a_thread_messages_wait_in_the_socket_until_somebody_looks(context: Context, tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/link"
+    with Receiver(context, endpoint, Fifo(3), queue=100) as receiver, Publisher(context, endpoint) as publisher:
+        assert publisher.wait_for_readers(1, forever)
+        threads = threading.active_count()
+        for _ in range(5):
+            publisher.send(frame(publisher.next_seq), np.zeros((2, 3), np.uint8))
+        publisher.send(EndHeader(seq=publisher.next_seq))
+        time.sleep(0.05)
+        assert receiver.received == 0
+        until(lambda: receiver.drain() is None and receiver.received == 5)
+        assert receiver.replaced == 2, "the buffer's policy holds"
+        got = [receiver.receive(1.0) for _ in range(3)]
+        assert [message.header.seq for message in got if message] == [2, 3, 4]
+        assert not receiver.ended
+        assert receiver.receive(1.0) is None
+        assert receiver.ended
+        assert threading.active_count() == threads

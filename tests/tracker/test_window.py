@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from station.errors import InputError
-from tracker.window import RollingWindow, WindowShape, crop_into
+from tracker.window import RollingWindow, WindowShape, crop_into, free_phase
 
 
 def frame(number: int, height: int = 40, width: int = 50) -> np.ndarray:
@@ -41,6 +41,7 @@ def feed(window: RollingWindow, events: str) -> list[int]:
         pytest.param(3, 2, ".......", [4, 6], (2, 4, 6), id="stride 2: every second frame"),
         pytest.param(3, 2, "...-.....", [8], (4, 6, 8), id="stride 2: a frame between two taken ones is lost"),
         pytest.param(3, 3, "..u.......", [9], (3, 6, 9), id="stride 3: unlocked in between"),
+        pytest.param(3, 3, "...u.......", [], (6, 9), id="stride 3: begins again in its own phase"),
         pytest.param(2, 1, "." * 50, list(range(1, 50)), (48, 49), id="runs on far beyond the buffer"),
     ],
 )
@@ -51,6 +52,22 @@ def test_arithmetic(frames: int, stride: int, events: str, complete: list[int], 
     assert window.t_source_ns == tuple(1000 * n for n in last)
     assert [int(crop[0, 0]) for crop in window.pixels] == list(last), "the crops belong to the numbers"
     assert window.filled == len(last)
+
+
+@pytest.mark.parametrize("phase", [0, 1, 2])
+def test_crops_are_taken_in_the_windows_own_phase(phase: int) -> None:
+    window = RollingWindow(WindowShape(frames=2, size=8, stride=3), phase)
+    assert feed(window, "........") == [n for n in range(3, 8) if n % 3 == phase]
+    feed(window, "u........")
+    assert all(seq % 3 == phase for seq in window.frame_seqs)
+
+
+@pytest.mark.parametrize(
+    ("taken", "stride", "phase"),
+    [([], 4, 0), ([0], 4, 1), ([0, 1, 3], 4, 2), ([0, 1, 2, 3], 4, 0), ([0, 0, 1], 2, 1), ([0, 0], 1, 0)],
+)
+def test_the_phase_that_the_fewest_have_is_free(taken: list[int], stride: int, phase: int) -> None:
+    assert free_phase(taken, stride) == phase
 
 
 @pytest.mark.parametrize(

@@ -79,6 +79,7 @@ class Desk:
         deadline = time.monotonic() + 20
         while self.ends.frames.received + self.ends.frames.lost < frames.next_seq:
             assert time.monotonic() < deadline
+            self.ends.frames.drain()
             time.sleep(0.005)
 
     def end(self) -> None:

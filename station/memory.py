@@ -1,0 +1,26 @@
+"""How a stage's memory is managed: what a frame has left is kept for the next one."""
+
+import ctypes
+import sys
+from typing import Final
+
+MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1
+"""Numbers of the parameters in mallopt(3)."""
+LARGEST_BYTES: Final = 32 << 20
+"""Blocks up to this size come from the heap: the most that the GNU C library allows."""
+SPARE_BYTES: Final = 128 << 20
+"""So much free memory may stay with a process."""
+
+
+def keep_freed_memory() -> None:
+    """Have the C library hand freed memory out again instead of giving it back to the system at once.
+
+    A frame of 1.4 MB would come as 340 fresh pages each time, at a fault each: up to 20,000 a second, a twentieth of a
+    core. Does nothing where the C library is not GNU's.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(MMAP_THRESHOLD, LARGEST_BYTES)
+        mallopt(TRIM_THRESHOLD, SPARE_BYTES)
