@@ -186,13 +186,16 @@ class Receiver(Generic[Item]):
             self._thread.start()
 
     def receive(self, timeout_s: float) -> Item | None:
-        """Return the next item, waiting at most ``timeout_s`` for one; None: nothing came, or the link has ended."""
+        """Return the next item, waiting at most ``timeout_s`` for one; None: nothing came, or the link has ended.
+
+        With ``queue`` the whole time where nothing has come yet.
+        """
         if self._patient:
             self.drain()
             item = self._take()
-            if item is None and not self._end_seen:
-                with self._reading:
-                    self._read(timeout_s)
+            if item is None and timeout_s and not self._end_seen:
+                time.sleep(timeout_s)  # and not in the socket, which another thread may want meanwhile
+                self.drain()
                 item = self._take()
             return item
         if self._thread is None:

@@ -86,14 +86,16 @@ class StageControl:
         self._progress += 1
         if time.monotonic() >= self._due:
             self.report(self.state)
-            self.stopped |= orphaned()
+            if orphaned():
+                self.stopped = True
         while self._socket.poll(0, zmq.POLLIN):
             try:
                 header, _ = decode(self._socket.recv_multipart())
             except MessageError:
                 continue
             if isinstance(header, Command):
-                self.stopped |= header.name is CommandName.STOP
+                if header.name is CommandName.STOP:
+                    self.stopped = True
                 self.commands.append(header)
             elif isinstance(header, StageStatus | ActionHeader):
                 self.news.append(header)

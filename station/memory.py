@@ -9,7 +9,7 @@ MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1
 LARGEST_BYTES: Final = 32 << 20
 """Blocks up to this size come from the heap: the most that the GNU C library allows."""
 SPARE_BYTES: Final = 128 << 20
-"""So much free memory may stay with a process."""
+"""So much free memory may stay with each of a process's arenas, of which frames use one or two."""
 
 
 def keep_freed_memory() -> None:

@@ -86,7 +86,7 @@ class Follower:
     def __init__(self, context: StageContext, stride: int, record: RecordedTracks | None = None) -> None:
         """``record``: of a replay, what is to be done before each frame."""
         window = context.config.window
-        self.shape = WindowShape(frames=window.frames, size=window.size, stride=stride)
+        self.shape = WindowShape(frames=window.frames, size=window.size, stride=stride, spread=True)
         self._context = context
         self._record = record
         self._tracker: Tracker | None = None

@@ -142,8 +142,9 @@ class Tracker:
 
     def _begin(self, field: FieldFrame, sperm_id: int, x: float, y: float) -> None:
         self._following.start(field, x, y, sperm_id)
-        phase = free_phase((window.phase for window in self._windows.values()), self._window_shape.stride)
-        self._windows[sperm_id] = RollingWindow(self._window_shape, phase)
+        shape, windows = self._window_shape, self._windows.values()
+        phase = free_phase((window.phase for window in windows), shape.stride) if shape.spread else None
+        self._windows[sperm_id] = RollingWindow(shape, phase)
         self._trajectories[sperm_id] = Trajectory()
 
     def _note(self, head: Head, state: TrackState, field: FieldFrame) -> None:

@@ -4,9 +4,6 @@ A window is T crops of S x S px, one every ``stride`` frames. It never spans a h
 sperm was not locked or a frame of another exposure setting empties it, and it counts from the start again. A crop that
 reaches over the frame's edge is filled with the mean of the frame's edge pixels and the window says so.
 
-Several sperm take their crops from frames of different phases: windows that became complete with the same frame would
-wait for each other at the network.
-
 This module knows pixels and numbers; it does not know how the position was found.
 """
 
@@ -27,6 +24,11 @@ class WindowShape:
     frames: int = 16
     size: int = 150
     stride: int = 1
+    spread: bool = False
+    """Live: the windows of several sperm take their crops from frames of different phases (number modulo stride).
+
+    Windows that became complete with the same frame would wait for each other at the network.
+    """
 
     def __post_init__(self) -> None:
         """Raise InputError for a window that cannot be."""
@@ -37,7 +39,7 @@ class WindowShape:
             )
 
 
-def free_phase(taken: Iterable[int], stride: int) -> int:
+def free_phase(taken: Iterable[int | None], stride: int) -> int:
     """Return the phase, from 0 to ``stride`` - 1, that the fewest of the windows have whose phases are ``taken``."""
     counts = Counter(taken)
     return min(range(stride), key=lambda phase: counts[phase])
@@ -50,10 +52,14 @@ class RollingWindow:
     a frame costs one crop written and, on average, less than one moved, and handing out a window costs nothing.
     """
 
-    def __init__(self, shape: WindowShape, phase: int = 0) -> None:
-        """Allocate the buffer: 2 T x S x S bytes. Crops are taken of frames whose number is ``phase`` modulo stride."""
+    def __init__(self, shape: WindowShape, phase: int | None = None) -> None:
+        """Allocate the buffer: 2 T x S x S bytes.
+
+        Crops are taken of frames whose number is ``phase`` modulo stride; None: beginning with the first frame.
+        """
         self._shape = shape
         self.phase = phase
+        self._first = phase
         self._pixels = np.empty((2 * shape.frames, shape.size, shape.size), np.uint8)
         self._end = 0
         self._seqs: list[int] = []
@@ -90,6 +96,7 @@ class RollingWindow:
     def clear(self) -> None:
         """Empty the window: what was seen so far does not count."""
         self._end = 0
+        self._first = self.phase
         self._seqs.clear()
         self._times_ns.clear()
         self._padded.clear()
@@ -105,7 +112,9 @@ class RollingWindow:
         if self._last_seq >= 0 and (frame_seq != self._last_seq + 1 or exposure_id != self._exposure_id):
             self.clear()
         self._last_seq, self._exposure_id = frame_seq, exposure_id
-        if frame_seq % self._shape.stride != self.phase:
+        if self._first is None:
+            self._first = frame_seq
+        if (frame_seq - self._first) % self._shape.stride:
             return False
         keep = self._shape.frames - 1
         if self._end == len(self._pixels):

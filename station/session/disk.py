@@ -20,6 +20,7 @@ class DiskThread:
 
     def __init__(self) -> None:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="disk")
+        self._executor.submit(lambda: None)  # now, with its maker's priority, not with that of the first to ask
 
     def submit(self, call: Callable[[], None]) -> "Future[None]":
         """Run ``call`` later; its OSError comes out of the future."""

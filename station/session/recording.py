@@ -90,6 +90,16 @@ class Recording:
         if codec.name not in self._used:
             self._used.append(codec.name)
 
+    def begin_chunk(self) -> None:
+        """Write the next frame to a new file, by encoder threads of the caller's priority."""
+        if self.stopped or self._closed:
+            return
+        try:
+            self._row.close_chunk()
+            self._append_due()
+        except OSError as error:
+            self.stop(_reason(error))
+
     def event(self, record: Record) -> None:
         """Write one event of now."""
         if self.stopped or self._closed:

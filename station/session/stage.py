@@ -55,12 +55,13 @@ DRAIN_S: Final = 6.0
 """The same where frames wait that did arrive: more than the two seconds of a usual end, for they would be lost."""
 STATUS_S: Final = 10.0
 REPORT_S: Final = 0.3
-FRAMES, WINDOWS, MESSAGES = 64, 300, 20_000
-"""So many may wait in the sockets: frames until somebody looks, the others as long as a disk may take."""
+WINDOWS_MB: Final = 64
+LARGE, SMALL = 64, 20_000
+"""So many messages may wait in the sockets: with pixels until somebody looks, the others as long as a disk may take."""
 PRESSING, CALM = 0.1, 0.02
 """From the first share of the queue on, down to the second, frames are not left to spare time alone."""
-UNMOVED_S: Final = 1.0
-"""Nor are they after so long without a step."""
+UNMOVED_S, WARY_S = 1.0, 30.0
+"""Nor are they after the first time without a step, for the second: then there is next to no spare time."""
 BEHIND: Final = 0.5
 """Share of the queue from which on FFV1 counts as too slow."""
 KEEP: Final = "key k"
@@ -112,10 +113,11 @@ class Links:
         if lossless:
             self.frames = link(endpoints.frames, Fifo(None), lossless=True)
         else:
-            self.frames = link(endpoints.frames, self.queue, queue=FRAMES)
-        self.tracks = link(endpoints.tracks, Fifo(None), queue=MESSAGES)
-        self.windows = link(endpoints.windows, Fifo(None), queue=WINDOWS)
-        self.grades = link(endpoints.grades, Fifo(None), queue=MESSAGES)
+            self.frames = link(endpoints.frames, self.queue, queue=LARGE)
+        windows = Fifo(None) if lossless else ByteFifo(WINDOWS_MB * 1_000_000)
+        self.windows = link(endpoints.windows, windows, queue=LARGE)
+        self.tracks = link(endpoints.tracks, Fifo(None), queue=SMALL)
+        self.grades = link(endpoints.grades, Fifo(None), queue=SMALL)
 
     @property
     def all(self) -> dict[LinkName, Receiver[Received]]:
@@ -155,7 +157,8 @@ class Recorder:
         self._kept_notice = ""
         self._stepped_s = time.monotonic()
         self._stop_s: float | None = None
-        self._is_pressing = False
+        self._wary_until_s = 0.0
+        self._is_pressing = self._came_forward = False
         source = start.source.model_copy(update={"name": pseudonym.clean(start.source.name)})
         settings, live = context.config.record, not context.lossless
         self._codec = choose_codec(settings, source.width, source.height, source.fps, live=live)
@@ -183,6 +186,9 @@ class Recorder:
     def _step(self) -> bool:
         """Take in what is there and do what time asks for; return whether there is more to come."""
         self._control.beat()
+        if self._is_pressing and not self._came_forward and self._codec.name == "ffv1" and self._codec.threads > 1:
+            self._recording.begin_chunk()  # the encoder's threads stand as far back as who began the chunk
+        self._came_forward = self._is_pressing
         idle = self._take_in()
         self._stepped_s = now_s = time.monotonic()
         self._recording.tick(now_s)
@@ -200,10 +206,14 @@ class Recorder:
 
     def _pressing(self) -> bool:
         """Look what has come, whatever the work is waiting for; return whether that may stand back no further."""
-        self._links.frames.drain()
+        links, now_s = self._links, time.monotonic()
+        links.frames.drain()
+        links.windows.drain()
+        if now_s - self._stepped_s > UNMOVED_S:
+            self._wary_until_s = now_s + WARY_S
         limit = CALM if self._is_pressing else PRESSING
-        unmoved_s = time.monotonic() - self._stepped_s
-        self._is_pressing = self._control.stopped or self._links.queue.fullness > limit or unmoved_s > UNMOVED_S
+        wary = now_s < self._wary_until_s
+        self._is_pressing = self._control.stopped or wary or links.queue.fullness > limit
         return self._is_pressing
 
     def _hurry(self) -> None:

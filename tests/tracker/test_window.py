@@ -41,7 +41,7 @@ def feed(window: RollingWindow, events: str) -> list[int]:
         pytest.param(3, 2, ".......", [4, 6], (2, 4, 6), id="stride 2: every second frame"),
         pytest.param(3, 2, "...-.....", [8], (4, 6, 8), id="stride 2: a frame between two taken ones is lost"),
         pytest.param(3, 3, "..u.......", [9], (3, 6, 9), id="stride 3: unlocked in between"),
-        pytest.param(3, 3, "...u.......", [], (6, 9), id="stride 3: begins again in its own phase"),
+        pytest.param(3, 3, "...u.......", [10], (4, 7, 10), id="stride 3: begins again with the first frame"),
         pytest.param(2, 1, "." * 50, list(range(1, 50)), (48, 49), id="runs on far beyond the buffer"),
     ],
 )
