@@ -83,6 +83,19 @@ def test_released_sperm_are_gone_and_numbers_are_not_used_twice() -> None:
     assert [t.sperm_id for t in play(tracker, frames[4:], start=4)[-1].tracks] == [2]
 
 
+def test_windows_that_are_spread_become_complete_in_different_frames() -> None:
+    tracker = Tracker(TrackerSettings(), WindowShape(frames=3, size=32, stride=2, spread=True), HEIGHT, WIDTH)
+    tracker.select(*swim(0))
+    tracker.select(250, 60)
+    results = play(tracker, [picture(k, [swim(k), (250 - k, 60)]) for k in range(24)])
+    complete = {1: set[int](), 2: set[int]()}
+    for number, result in enumerate(results):
+        for window in result.windows:
+            complete[window.sperm_id].add(number)
+    assert {number % 2 for number in complete[1]} == {0}
+    assert {number % 2 for number in complete[2]} == {1}
+
+
 @pytest.mark.parametrize(
     "event",
     [
