@@ -31,6 +31,7 @@ STAGES = {StageName.CAPTURE: "capture.stage", StageName.TRACKER: "tracker.stage"
 """The processes, by the module whose ``run`` each carries out."""
 RECORDER = {StageName.RECORDER: "station.session.stage"}  # without it the run goes on
 POLL_S = 0.02
+Show = Callable[[Snapshot], None]
 
 
 def main(argv: Sequence[str]) -> int:
@@ -114,12 +115,7 @@ def run(options: Options) -> None:
 
 
 def attend(
-    config: Config,
-    supervisor: Supervisor,
-    watch: Watch,
-    keyboard: Keyboard,
-    show: Callable[[Snapshot], None],
-    stop: StopRequest,
+    config: Config, supervisor: Supervisor, watch: Watch, keyboard: Keyboard, show: Show, stop: StopRequest
 ) -> str:
     """Watch over the stages and show what they find, until something asks for the end; return what did."""
     next_show = 0.0
