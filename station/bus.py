@@ -182,7 +182,7 @@ class Receiver(Generic[Item]):
         self._socket.connect(endpoint)
         self._thread: threading.Thread | None = None
         if not lossless and queue is None:
-            self._thread = threading.Thread(target=self._drain, name=f"receiver {endpoint}")
+            self._thread = threading.Thread(target=self._keep_reading, name=f"receiver {endpoint}")
             self._thread.start()
 
     def receive(self, timeout_s: float) -> Item | None:
@@ -245,7 +245,7 @@ class Receiver(Generic[Item]):
             self._drained = item is None and self._end_seen
         return item
 
-    def _drain(self) -> None:
+    def _keep_reading(self) -> None:
         try:
             while not self._closing:
                 self._read(POLL_MS / 1000)

@@ -23,7 +23,7 @@ MS: Final = Fraction(1, 1000)
 CLUSTER_MS: Final = 500
 """Frames too small to fill a cluster of their own reach the file after so long at the latest."""
 BUFFER_BYTES: Final = 1 << 17
-"""FFmpeg hands on so much at once: a longer write keeps a process that must not wait from a processor's kernel."""
+"""FFmpeg hands on so much at once: during a longer write, the kernel would keep the core from who must not wait."""
 CODECS: Final[dict[str, tuple[str, dict[str, str]]]] = {
     # Version 3 with a checksum in each slice, every frame for itself; Golomb-Rice codes at half the time of the
     # range coder's, and a file within 2 % of its size on noisy microscope pictures.

@@ -23,6 +23,7 @@ from station.messages import (
     SourceInfo,
     StageName,
 )
+from station.session.codec_choice import CodecChoice
 from station.session.layout import new_session
 from station.session.provenance import begun, start_record
 from station.session.pseudonym import Pseudonym
@@ -122,6 +123,26 @@ def test_ffv1_that_falls_behind_gives_way(stack: ExitStack, context: Context, tm
         assert [frame.record.header.seq for frame in frames] == list(range(13))
         assert all(frame.pixels is not None for frame in frames)
         assert len({frame.record.file for frame in frames}) == 2
+
+
+def test_who_comes_forward_begins_a_chunk_with_encoder_threads_of_its_own(
+    stack: ExitStack, context: Context, tmp_path: Path
+) -> None:
+    with stack:
+        desk = Desk(stack, context, tmp_path, RecordSettings(reserve_mb=0, codec="ffv1"))
+        recorder = desk.recorder
+        recorder._codec = CodecChoice("ffv1", 2, "")
+        desk.recording.use(recorder._codec)
+        for forward in (False, True):
+            desk.send(3)
+            recorder._is_pressing = forward
+            for _ in range(3):
+                assert recorder._step()
+        desk.end()
+        frames = list(Session(desk.folder).frames())
+        assert [frame.record.header.seq for frame in frames] == list(range(6))
+        assert [frame.record.file for frame in frames] == ["video/000000.mkv"] * 3 + ["video/000001.mkv"] * 3
+        assert verify_session(desk.folder).intact
 
 
 def test_a_full_queue_loses_the_oldest_and_says_how_many(stack: ExitStack, context: Context, tmp_path: Path) -> None:
