@@ -13,23 +13,27 @@ import zmq
 
 from station.command_line import Options, comparison_options, parse_options
 from station.config import Config
-from station.endpoints import private_endpoints
-from station.errors import InputError, StageError, StationError
-from station.headless import HeadlessReport, closing_report
-from station.keyboard import Keyboard
-from station.messages import StageName
-from station.output import discard_output, make_output_forgiving
-from station.screen import Screen
+from station.dashboard.headless import HeadlessReport, closing_report
+from station.dashboard.keyboard import Keyboard
+from station.dashboard.monitor import Monitor
+from station.dashboard.output import discard_output, make_output_forgiving
+from station.dashboard.screen import Screen
+from station.dashboard.snapshot import Snapshot
+from station.dashboard.summary import SummaryFile, summarise
+from station.errors import InputError, ProcessError, StationError
+from station.processes.signals import StopRequest
+from station.processes.supervisor import Supervisor
 from station.session import commands
-from station.snapshot import Snapshot
-from station.stopping import StopRequest
-from station.summary import SummaryFile, summarise
-from station.supervisor import Supervisor
-from station.watch import Watch
+from station.transport.endpoints import private_endpoints
+from station.transport.messages import ProcessName
 
-STAGES = {StageName.CAPTURE: "capture.stage", StageName.TRACKER: "tracker.stage", StageName.ENGINE: "engine.stage"}
+STAGES = {
+    ProcessName.CAPTURE: "capture.process",
+    ProcessName.TRACKER: "tracker.process",
+    ProcessName.ENGINE: "engine.process",
+}
 """The processes, by the module whose ``run`` each carries out."""
-RECORDER = {StageName.RECORDER: "station.session.stage"}  # without it the run goes on
+RECORDER = {ProcessName.RECORDER: "station.session.recorder"}  # without it the run goes on
 POLL_S = 0.02
 Show = Callable[[Snapshot], None]
 
@@ -56,9 +60,9 @@ def main(argv: Sequence[str]) -> int:
 
 def diagnose(argv: Sequence[str]) -> int:
     """Check this machine (``doctor``); return the exit code."""
-    from capture.basler_search import list_cameras
-    from station.doctor import examine, exit_code, parse_folder, render
-    from station.doctor_checks import all_checks
+    from capture.camera.basler_discovery import list_cameras
+    from station.doctor.checks import all_checks
+    from station.doctor.report import examine, exit_code, parse_folder, render
 
     def providers() -> list[str]:
         from engine.onnx_runtime import available_providers
@@ -88,7 +92,7 @@ def run(options: Options) -> None:
     with ExitStack() as outer:
         endpoints = outer.enter_context(private_endpoints())
         context = outer.enter_context(zmq.Context())
-        watch = outer.enter_context(Watch(context, config, endpoints))
+        monitor = outer.enter_context(Monitor(context, config, endpoints))
         stages = STAGES if config.record.mode == "off" else STAGES | RECORDER
         supervisor = Supervisor(context, config, endpoints, stages, optional=RECORDER)
         try:
@@ -98,7 +102,7 @@ def run(options: Options) -> None:
                 keyboard = inner.enter_context(Keyboard())
                 show = HeadlessReport().show if options.headless else inner.enter_context(Screen()).show
                 try:
-                    ended = attend(config, supervisor, watch, keyboard, show, stop)
+                    ended = monitor_run(config, supervisor, monitor, keyboard, show, stop)
                 except StationError as error:
                     supervisor.note_action("end", f"by a fault: {str(error).splitlines()[0]}")
                     raise
@@ -107,41 +111,41 @@ def run(options: Options) -> None:
             ended = f"by a fault: {str(error).splitlines()[0]}"
             raise
         finally:
-            watch.listen()
-            document = summarise(watch.snapshot(supervisor), watch.tracks, ended=ended)
+            monitor.listen()
+            document = summarise(monitor.snapshot(supervisor), monitor.tracks, ended=ended)
             if summary is not None and document["frames"]["captured"]:
                 summary.write(document)
         print(closing_report(document))
 
 
-def attend(
-    config: Config, supervisor: Supervisor, watch: Watch, keyboard: Keyboard, show: Show, stop: StopRequest
+def monitor_run(
+    config: Config, supervisor: Supervisor, monitor: Monitor, keyboard: Keyboard, show: Show, stop: StopRequest
 ) -> str:
-    """Watch over the stages and show what they find, until something asks for the end; return what did."""
+    """Monitor over the stages and show what they find, until something asks for the end; return what did."""
     next_show = 0.0
     while True:
         try:
             supervisor.poll(POLL_S)
-        except StageError:
+        except ProcessError:
             if stop.made:  # whoever ends the whole group ends the stages as well
                 return "by a signal"
             raise
-        watch.listen()
+        monitor.listen()
         if time.monotonic() >= next_show:
             next_show = time.monotonic() + 1 / config.dashboard.hz
-            show(watch.snapshot(supervisor))
+            show(monitor.snapshot(supervisor))
         if stop.made:
             return "by a signal"
         keys = {key.lower() for key in keyboard.poll()}
         for key in sorted(keys & {"a", "k", "q"}):
             supervisor.note_action(f"key {key}")
         if "a" in keys and config.replay_of is None:  # a replay repeats what was selected then
-            supervisor.replace_lost(watch.current, len(config.select) or config.select_auto)
+            supervisor.replace_lost(monitor.current, len(config.select) or config.select_auto)
         if "q" in keys:
             return "by the key q"
         if supervisor.finished:
             return "with the source" if config.duration_s is None else "with the source or the duration asked for"
-        if watch.overtime(supervisor):
+        if monitor.overtime(supervisor):
             return "by the clock: the source was slower than the duration asked for"
 
 

@@ -26,23 +26,24 @@ from typing import Any
 import zmq
 
 from bench.capture import emulated_camera
-from bench.emulated_capture import PLAN, Done, Plan
-from bench.emulated_pictures import write_pictures
-from bench.report import Report
-from station.bus import Fifo, Receiver
+from bench.support.emulated_capture import PLAN, Done, Plan
+from bench.support.emulated_pictures import write_pictures
+from bench.support.report import Report
+from station.build_info import ROOT
 from station.clock import NS_PER_S
 from station.command_line import parse_options
 from station.config import Config
-from station.endpoints import private_endpoints
 from station.errors import InputError
-from station.messages import GradesHeader, StageName, TrackInfo, TracksHeader, TrackState, WindowsHeader
-from station.supervisor import Supervisor
+from station.processes.supervisor import Supervisor
+from station.transport.buffers import Fifo
+from station.transport.bus import Receiver
+from station.transport.endpoints import private_endpoints
+from station.transport.messages import GradesHeader, ProcessName, TrackInfo, TracksHeader, TrackState, WindowsHeader
 
-ROOT = Path(__file__).resolve().parent.parent
 MODULES = {
-    StageName.CAPTURE: "bench.emulated_capture",
-    StageName.TRACKER: "tracker.stage",
-    StageName.ENGINE: "engine.stage",
+    ProcessName.CAPTURE: "bench.support.emulated_capture",
+    ProcessName.TRACKER: "tracker.process",
+    ProcessName.ENGINE: "engine.process",
 }
 FAULT_FPS = 15.0
 KEY_EVERY_S = 1.0
@@ -190,7 +191,7 @@ def _watch(config: Config, done_file: Path, longest_s: float) -> tuple[Seen, dic
             over = False
             while not over and (running_since is None or time.monotonic() - running_since < longest_s):
                 supervisor.poll(0.02)
-                capture = supervisor.statuses.get(StageName.CAPTURE)
+                capture = supervisor.statuses.get(ProcessName.CAPTURE)
                 if running_since is None and capture is not None and capture.counters.get("captured"):
                     running_since = time.monotonic()
                 _listen(seen, windows, grades, tracks)
@@ -200,7 +201,7 @@ def _watch(config: Config, done_file: Path, longest_s: float) -> tuple[Seen, dic
                     next_key = time.monotonic() + KEY_EVERY_S
                     supervisor.replace_lost(seen.current, config.select_auto)
             statuses = supervisor.statuses
-        return seen, statuses[StageName.CAPTURE].counters
+        return seen, statuses[ProcessName.CAPTURE].counters
 
 
 def _listen(seen: Seen, windows: Receiver[Any], grades: Receiver[Any], tracks: Receiver[Any]) -> None:

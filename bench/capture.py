@@ -19,10 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from bench.report import Report
-from capture.basler import BaslerDevice
-from capture.basler_search import list_cameras
-from capture.camera import Camera
+from bench.support.report import Report
+from capture.camera.basler import BaslerDevice
+from capture.camera.basler_discovery import list_cameras
+from capture.camera.camera import Camera
 from capture.source import Pending
 from station.clock import NS_PER_MS
 from station.config import CameraSettings

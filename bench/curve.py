@@ -17,7 +17,7 @@ from typing import Final
 
 import numpy as np
 
-from bench.report import Report, sample_ms
+from bench.support.report import Report, sample_ms
 from station.errors import InputError, MissingExtraError
 from station.offline import forbid_telemetry
 
@@ -108,10 +108,10 @@ def _train_all(todo: list[dict[str, int]], args: argparse.Namespace) -> Iterator
     try:
         import torch
 
-        from trainer.lessons import lessons, make_lesson
-        from trainer.metrics import score
-        from trainer.recipe import build_recipe
-        from trainer.teaching import Pupil
+        from trainer.evaluation.metrics import score
+        from trainer.pretraining.loop import Pupil
+        from trainer.pretraining.synthetic import lessons, make_lesson
+        from trainer.training.recipe import build_recipe
     except ImportError as error:
         raise MissingExtraError('the curve needs torch; install it with pip install ".[train]"') from error
     torch.set_num_threads(1)
@@ -148,8 +148,8 @@ def latency_ms(size: dict[str, int], threads: int) -> float:
     forbid_telemetry()
     import onnxruntime  # type: ignore[import-untyped]
 
-    from trainer.graph import build_graph
-    from trainer.rostfine import Rostfine, preset
+    from trainer.model.onnx_graph import build_graph
+    from trainer.model.rostfine import Rostfine, preset
 
     network = Rostfine(preset("station", **size, frames=FULL_FRAMES))
     weights = {key: tensor.double().numpy() for key, tensor in network.state_dict().items()}

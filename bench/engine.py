@@ -23,13 +23,13 @@ from typing import Any, get_args
 
 import numpy as np
 
-from bench.operations import multiply_adds
-from bench.report import Report, sample_ms
-from bench.sgemm import Sgemm
+from bench.support.flops import multiply_adds
+from bench.support.report import Report, sample_ms
+from bench.support.sgemm import Sgemm
 from engine.artifact import MAX_BATCH, Artifact
+from engine.factory import RuntimeName, open_runtime
 from engine.onnx_runtime import default_threads
-from engine.opening import RuntimeName, open_runtime
-from engine.tensorrt_session import TensorRtSession
+from engine.tensorrt.session import TensorRtSession
 from station.errors import InputError, MissingExtraError
 
 LARGE = 1024
@@ -85,8 +85,8 @@ def open_artifact(args: argparse.Namespace, stack: ExitStack) -> Artifact:
         import torch
 
         from engine.artifact import TrainingData
-        from trainer.export import export_artifact, pattern_clips
-        from trainer.rostfine import Rostfine, preset
+        from trainer.commands.export import export_artifact, pattern_clips
+        from trainer.model.rostfine import Rostfine, preset
     except ImportError as error:
         raise MissingExtraError('--preset needs torch; install it with pip install ".[train]"') from error
     torch.manual_seed(0)
@@ -170,7 +170,7 @@ def work(kind: str, folder: Path, threads: int, count: int, batches: list[int]) 
     """Return what a worker process found. Raises MissingExtraError where it could not run."""
     words = [kind, str(folder), str(threads), str(count), *map(str, batches)]
     done = subprocess.run(
-        [sys.executable, "-m", "bench.engine_worker", *words], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "bench.support.engine_worker", *words], capture_output=True, text=True, check=False
     )
     if done.returncode:
         last = done.stderr.strip().splitlines()[-1:] or ["no output"]

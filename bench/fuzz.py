@@ -19,16 +19,16 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from bench.fuzz_files import DAMAGES, FRAME_COUNT, KINDS, damaged_copy, frames
-from bench.fuzz_worker import READY
-from bench.report import Report
+from bench.support.fuzz_files import DAMAGES, FRAME_COUNT, KINDS, damaged_copy, frames
+from bench.support.fuzz_worker import READY
+from bench.support.report import Report
+from station.build_info import ROOT
 from station.errors import InputError
 
-ROOT: Final = Path(__file__).resolve().parent.parent
 LIMIT_S: Final = 30.0
 """Of one file: the readers' own limit for a single read of a file is 20 s."""
 START_LIMIT_S: Final = 120.0
-WORKER: Final = ("-m", "bench.fuzz_worker")
+WORKER: Final = ("-m", "bench.support.fuzz_worker")
 BAD: Final = ("crash", "hang", "defect", "silent loss", "wrong frame", "verified though broken")
 
 

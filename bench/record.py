@@ -27,15 +27,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from bench.report import Report
-from capture.microscope import SimulatedMicroscope
+from bench.support.report import Report
+from capture.simulator.microscope import SimulatedMicroscope
+from station.build_info import ROOT
 from station.clock import NS_PER_MS
 from station.config import SimulatedSettings
-from station.errors import StageError
+from station.errors import ProcessError
 from station.session.chunk_writer import ChunkWriter, FileSink
 from station.session.verify import verify_session
 
-ROOT = Path(__file__).resolve().parent.parent
 MARGIN_S = 90.0
 REPLACE_S = 2.0
 FILM = "film.mkv"
@@ -118,7 +118,7 @@ def _record(report: Report, label: str, summary: dict[str, Any], seconds: float)
         note=f"{recording['frames']} recorded as {recording['codec']}, {recording['lost']} counted as lost",
     )  # fmt: skip
     report.figure(f"{label}: written", recording["size_bytes"] / seconds / 1e6, "MB/s")
-    report.figure(f"{label}: verifies", int(found.intact), note=found.standing.value)
+    report.figure(f"{label}: verifies", int(found.intact), note=found.outcome.value)
     for caution in summary["cautions"]:
         print(f"{label}: {caution}")
     return missing == 0 and found.intact
@@ -155,7 +155,7 @@ def _station(args: argparse.Namespace, folder: Path, film: Path, *, recorded: bo
     command = [sys.executable, "run_station.py", "--headless", *map(str, options)]
     code, output = (_plain if sys.platform == "win32" else _on_a_terminal)(command, args.seconds + MARGIN_S)
     if code:
-        raise StageError(f"the station ended with exit code {code}: {output.strip().splitlines()[-1:]}")
+        raise ProcessError(f"the station ended with exit code {code}: {output.strip().splitlines()[-1:]}")
     summary: dict[str, Any] = json.loads(path.read_text())
     return summary
 

@@ -22,16 +22,16 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.report import Report
-from bench.tracking_baselines import Baseline, baselines
-from bench.tracking_cases import CASES, rate
-from bench.tracking_score import score, tracks_of
-from capture.video import VideoFile
+from bench.support.report import Report
+from bench.support.tracking_baselines import Baseline, baselines
+from bench.support.tracking_cases import CASES, rate
+from bench.support.tracking_score import score, tracks_of
+from capture.files.video import VideoFile
 from station.config import TrackerSettings
 from station.errors import InputError
-from station.messages import TrackState
-from tracker.candidates import find_candidates
-from tracker.field import Field
+from station.transport.messages import TrackState
+from tracker.field.preprocessor import Field
+from tracker.matching.detection import find_candidates
 from tracker.tracker import Tracker, matcher_for
 from tracker.window import WindowShape
 

@@ -2,7 +2,7 @@
 
 Frames that the tracker had dropped are left out again, so that it sees what it saw. The session is played up to the
 first frame or event that is not as it was recorded, and says so; one that was cut off, up to its last frame. What is to
-be done with the frames again is in ``station.replay``.
+be done with the frames again is in ``station.session.playback``.
 """
 
 from collections.abc import Callable, Generator
@@ -11,9 +11,9 @@ from typing import Final, Self
 
 from capture.source import Condition, Frame
 from station.errors import InputError
-from station.messages import SourceInfo
-from station.replay import Recording, TrackedFrames
 from station.session.layout import SessionState
+from station.session.playback import Playback, TrackedFrames
+from station.transport.messages import SourceInfo
 
 
 class RecordedSession:
@@ -21,7 +21,7 @@ class RecordedSession:
 
     def __init__(self, folder: Path, keep_going: Callable[[], object] = lambda: None) -> None:
         """``keep_going`` is called now and then while events without frames are read."""
-        self._recording = Recording(folder, keep_going)
+        self._recording = Playback(folder, keep_going)
         self._tracked = TrackedFrames(self._recording)
         self._broken: str = ""
         self._over = False

@@ -12,7 +12,7 @@ from typing import Literal, Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from station.messages import SourceInfo
+from station.transport.messages import SourceInfo
 
 
 @dataclass(frozen=True, slots=True)

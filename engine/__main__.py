@@ -1,6 +1,6 @@
 """``python -m engine compile|verify|info``: look after a model artifact on this machine.
 
-It only draws: building is ``engine.compile``, comparing ``engine.verify``, choosing ``engine.opening``.
+It only draws: building is ``engine.tensorrt.compile``, comparing ``engine.verify``, choosing ``engine.factory``.
 """
 
 import argparse
@@ -14,18 +14,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from engine.artifact import LICENCE, Artifact, Precision
-from engine.compile import build_plan
+from engine.artifact import Artifact, Precision
+from engine.factory import RuntimeName, choose, open_runtime, why_not
 from engine.onnx_runtime import PROVIDERS, available_providers, default_threads
-from engine.opening import RuntimeName, choose, open_runtime, why_not
-from engine.plans import KINDS, Kind, list_plans
+from engine.tensorrt.compile import build_plan
+from engine.tensorrt.plans import KINDS, Kind, list_plans
 from engine.verify import compare, precision_of
 from station.errors import StationError
+from station.notice import NOTICE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; a user's mistake ends with one line on stderr and exit code 2."""
-    parser = argparse.ArgumentParser(prog="python -m engine", description=f"Looks after a model. {LICENCE}")
+    parser = argparse.ArgumentParser(prog="python -m engine", description=f"Looks after a model. {NOTICE}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in (
         ("compile", "build a TensorRT plan into the model's folder"),
@@ -143,7 +144,7 @@ def info(console: Console, artifact: Artifact) -> int:
     choice = choose(artifact)
     reason = "the fastest that is ready" if choice.refused else "the fastest there is"
     console.print(f"{'used:':12s} {choice.runtime}, {reason}")
-    console.print(LICENCE)
+    console.print(NOTICE)
     return 0
 
 

@@ -19,15 +19,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine import onnx_file
 from station.errors import ArtifactError
+from station.files import sha256_of
+from station.notice import NOTICE
 
-GRADES = 5
+NUM_GRADES = 5
 HEADS = 3
 MAX_BATCH = 8
 OPSET = 20
 SCHEMA: Literal[1] = 1
-LICENCE: Literal["For research use only. Not for use in diagnostic procedures."] = (
-    "For research use only. Not for use in diagnostic procedures."
-)
 FILES = ("MODEL_CARD.md", "golden.npz", "model.onnx")
 EXPORT_HINT = "take the folder again from where it came, or export it again with `python -m trainer export`"
 
@@ -126,7 +125,7 @@ class Manifest(Part):
 
     schema_version: Literal[1] = SCHEMA
     name: str
-    licence: Literal["For research use only. Not for use in diagnostic procedures."] = LICENCE
+    licence: Literal["For research use only. Not for use in diagnostic procedures."] = NOTICE
     demonstration: bool
     """True for a model made from simulated clips or random weights: its grades mean nothing about real sperm."""
     preset: str
@@ -163,8 +162,8 @@ def tensor_specs(network: NetworkConfig) -> tuple[tuple[TensorSpec, ...], tuple[
     """Return inputs and outputs of the graph of a network."""
     clip = TensorSpec(name="clip", dtype="uint8", shape=(-1, network.frames, network.clip_px, network.clip_px))
     outputs = (
-        TensorSpec(name="grade", dtype="float32", shape=(-1, GRADES)),
-        TensorSpec(name="heads", dtype="float32", shape=(-1, HEADS, GRADES)),
+        TensorSpec(name="grade", dtype="float32", shape=(-1, NUM_GRADES)),
+        TensorSpec(name="heads", dtype="float32", shape=(-1, HEADS, NUM_GRADES)),
         TensorSpec(name="attention", dtype="float32", shape=(-1, network.frames, network.patches)),
     )
     return (clip,), outputs
@@ -237,12 +236,6 @@ class Artifact:
                     f"expected {spec.dtype} {spec.shape}; {EXPORT_HINT}"
                 )
         return golden
-
-
-def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _read_manifest(folder: Path) -> Manifest:

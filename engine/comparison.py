@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from station.distances import emd, js
 from station.errors import InputError
-from station.messages import GRADES, GradeInfo, ModelInfo
-from station.summary import NOTICE
+from station.notice import NOTICE
+from station.transport.messages import GRADES, GradeInfo, ModelInfo
 
 COLUMNS: Final = (
     "sperm_id", "frame_seq", "validity",
@@ -21,25 +22,6 @@ COLUMNS: Final = (
     "emd", "js", "recorded_grade", "new_grade", "same_grade",
 )  # fmt: skip
 COMMENT: Final = "#"
-
-
-def emd(p: Sequence[float], q: Sequence[float]) -> float:
-    """Return the earth mover's distance on the scale of the grades: neighbours are 1 apart, A and E are 4 apart."""
-    carried, distance = 0.0, 0.0
-    for a, b in zip(p, q, strict=True):
-        carried += a - b
-        distance += abs(carried)
-    return distance
-
-
-def js(p: Sequence[float], q: Sequence[float]) -> float:
-    """Return the Jensen-Shannon divergence, KL(p, m) / 2 + KL(q, m) / 2 with m = (p + q) / 2, natural logarithm."""
-    middle = [(a + b) / 2 for a, b in zip(p, q, strict=True)]
-    return (_kl(p, middle) + _kl(q, middle)) / 2
-
-
-def _kl(p: Sequence[float], q: Sequence[float]) -> float:
-    return sum(a * math.log(a / b) for a, b in zip(p, q, strict=True) if a > 0)
 
 
 def most_likely(grade: Sequence[float]) -> str:
@@ -75,7 +57,7 @@ class Comparison:
 
     def add(self, recorded: GradeInfo, new: GradeInfo) -> None:
         """Add one window."""
-        distance, divergence = emd(recorded.grade, new.grade), js(recorded.grade, new.grade)
+        distance, divergence = float(emd(recorded.grade, new.grade)), float(js(recorded.grade, new.grade))
         letters = most_likely(recorded.grade), most_likely(new.grade)
         same = letters[0] == letters[1]
         self._rows.writerow(

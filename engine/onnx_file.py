@@ -15,7 +15,7 @@ Spec = tuple[str, str, tuple[int, ...]]
 ELEMENT_TYPES = {1: "float32", 2: "uint8", 7: "int64", 10: "float16"}
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 COMPUTE_CAST = b"compute/"
-"""How the names of the casts begin that bring weights and pictures into the compute type (``trainer.graph``)."""
+"""First part of the names of the casts that bring weights and pictures into the compute type."""
 
 
 @dataclass(frozen=True, slots=True)

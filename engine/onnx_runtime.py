@@ -4,7 +4,6 @@ It bounds its threads and lets them sleep while idle, so that the tracker beside
 and no schedule.
 """
 
-import os
 from collections.abc import Sequence
 from typing import Any, Self, cast
 
@@ -14,6 +13,7 @@ from numpy.typing import NDArray
 from engine.artifact import MAX_BATCH, Artifact, Precision
 from engine.runtime import Grades, Outputs, WindowId, batches, joined
 from station.errors import ArtifactError, InputError
+from station.machine import usable_cores
 from station.offline import forbid_telemetry
 
 forbid_telemetry()
@@ -39,8 +39,7 @@ def available_providers() -> list[str]:
 
 def default_threads() -> int:
     """Return all cores that this process may use but one, at least one."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, cores - 1)
+    return max(1, usable_cores() - 1)
 
 
 def session_options(threads: int) -> Any:

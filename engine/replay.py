@@ -11,11 +11,11 @@ from pathlib import Path
 
 from engine.comparison import Comparison
 from engine.scheduler import Batch, EveryWindow, PendingWindow, split
-from station.bus import Received
 from station.errors import InputError
-from station.messages import GradeInfo, GradesHeader, ModelInfo, WindowsHeader
-from station.replay import Recording
-from station.stage import StageContext
+from station.processes.process import ProcessContext
+from station.session.playback import Playback
+from station.transport.buffers import Received
+from station.transport.messages import GradeInfo, GradesHeader, ModelInfo, WindowsHeader
 
 Key = tuple[int, int]
 """Sperm, newest frame of the window."""
@@ -69,7 +69,7 @@ class RecordedBatches:
 class GradesReplay:
     """The record beside the engine's new grades: counts in the stage's account, and the comparison file."""
 
-    def __init__(self, context: StageContext, recording: Recording, model: ModelInfo) -> None:
+    def __init__(self, context: ProcessContext, recording: Playback, model: ModelInfo) -> None:
         """``model``: the one at hand. Raises InputError where the comparison file cannot be written."""
         recorded, account = recording.opened.model, context.control.account
         self._account = account

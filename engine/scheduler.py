@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.artifact import MAX_BATCH
-from station.bus import Received
 from station.clock import NS_PER_S
-from station.messages import Trace, WindowInfo, WindowsHeader
+from station.transport.buffers import Received
+from station.transport.messages import Trace, WindowInfo, WindowsHeader
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,7 +91,7 @@ def parse_options(argv: Sequence[str]) -> Options:
 
 def _replayed(config: Config, arguments: argparse.Namespace) -> Config:
     """Return the configuration of a replay, made of what was given and what was recorded. Raises InputError."""
-    from station.replay import as_recorded
+    from station.session.playback import as_recorded
 
     if arguments.select:
         raise InputError("--select: a replay repeats what was selected in the recording; leave it out")

@@ -126,9 +126,9 @@ class RecordSettings(Section):
     """Holds the session folders; None: the user's data folder (``station.session.place``)."""
     codec: Literal["auto", "ffv1", "raw"] = "auto"
     """"auto": FFV1 where this machine can afford it at the source's frame rate, else uncompressed. Both lossless."""
-    look_back_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
+    pre_trigger_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
     """What the key k keeps: so many seconds before it was pressed."""
-    look_back_mb: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    pre_trigger_mb: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
     """Memory that the look-back may take with mode "keep"; when it is used up, it reaches back less far."""
     chunk_s: Annotated[float, Field(ge=1, le=3600)] = 60.0
     """A new video file begins after so much source time,"""

@@ -35,7 +35,7 @@ class MissingExtraError(InputError):
     """An optional package is needed and not installed. The message names the extra: ``pip install ".[EXTRA]"``."""
 
 
-class StageError(StationError):
+class ProcessError(StationError):
     """A stage process died or stopped making progress. The message names the stage; its log follows."""
 
 

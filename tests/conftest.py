@@ -8,8 +8,8 @@ import psutil
 import pytest
 import zmq
 
-from tests.emulator import emulator
-from tests.program import Station
+from tests.support.pylon_emulator import emulator
+from tests.support.station_program import Station
 
 __all__ = ["emulator"]
 

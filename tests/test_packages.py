@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from station.build_info import ROOT
 
 
 @pytest.mark.parametrize("name", ["station", "capture", "tracker", "engine", "trainer", "bench"])

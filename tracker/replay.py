@@ -3,16 +3,16 @@
 It knows the record and the tracks; it neither drives the tracker nor mends what it says.
 """
 
-from station.control import Account
-from station.messages import TracksHeader
-from station.replay import RecordedTracks, Recording
-from station.stage import StageContext
+from station.processes.control import Account
+from station.processes.process import ProcessContext
+from station.session.playback import Playback, RecordedTracks
+from station.transport.messages import TracksHeader
 
 
-def recorded_tracks(context: StageContext) -> RecordedTracks | None:
+def recorded_tracks(context: ProcessContext) -> RecordedTracks | None:
     """Return the recorded tracks where the run is a replay."""
     folder = context.config.replay_of
-    return None if folder is None else RecordedTracks(Recording(folder, context.control.beat))
+    return None if folder is None else RecordedTracks(Playback(folder, context.control.beat))
 
 
 class TracksComparison:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from station.messages import TrackState
+from station.transport.messages import TrackState
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,16 +12,16 @@ from numpy.typing import NDArray
 
 from station.config import TrackerSettings
 from station.errors import InputError, MissingExtraError
-from station.messages import TrackState
-from tracker.candidates import best, find_candidates, leading, measure_head, snap
-from tracker.field import Field
-from tracker.following import Following
-from tracker.frame import FieldFrame
-from tracker.heads import Head
+from station.transport.messages import TrackState
+from tracker.field.preprocessor import Field
+from tracker.heads.head import Head
+from tracker.heads.head_tracker import Following
+from tracker.heads.state import judge
 from tracker.kinematics import Kinematics, Refusal, kinematics
-from tracker.matching import Matcher, OpenCvMatcher
+from tracker.matching.detection import best, find_candidates, leading, measure_head, snap
+from tracker.matching.matcher import Matcher, OpenCvMatcher
+from tracker.matching.prepared_frame import FieldFrame
 from tracker.results import FrameResult, TrackResult, WindowResult
-from tracker.states import judge
 from tracker.trajectory import Trajectory
 from tracker.window import RollingWindow, WindowShape, free_phase
 
@@ -65,7 +65,7 @@ class Tracker:
         return sperm_id
 
     def select_auto(self, count: int) -> None:
-        """Select the ``count`` best candidates (``tracker.candidates.best``) once the field has been watched enough."""
+        """Select the ``count`` best candidates once the field has been watched long enough."""
         self._wanted = count
 
     def release(self, sperm_id: int) -> None:
@@ -188,7 +188,7 @@ def matcher_for(settings: TrackerSettings) -> Matcher:
     if settings.matcher != "torch":
         return OpenCvMatcher()
     try:
-        from tracker.torch_matcher import TorchMatcher
+        from tracker.matching.torch_matcher import TorchMatcher
     except ImportError as error:
         raise MissingExtraError('[tracker] matcher = "torch" needs torch; install it: pip install ".[gpu]"') from error
     return TorchMatcher()

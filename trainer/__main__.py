@@ -32,20 +32,20 @@ class Entry(NamedTuple):
 
 
 COMMANDS: dict[str, Entry] = {
-    "simulate": Entry("trainer.simulate", "make clips of simulated sperm with the votes of simulated raters"),
-    "prepare": Entry("trainer.prepare", "cut clips from videos at tagged sperm, with the live tracker"),
-    "adopt": Entry("trainer.adopt", "take clips that came from elsewhere as a folder of clips"),
-    "votes": Entry("trainer.votes", "give the clips of a folder the votes of the experts"),
-    "check": Entry("trainer.check", "validate a folder of clips, every bad row named"),
-    "pretrain": Entry("trainer.pretrain", "teach a fresh network to see, on films of simulated sperm"),
-    "train": Entry("trainer.train", "train a network on a folder of clips, or resume"),
-    "crossval": Entry("trainer.crossval", "train and score once for every fold of the data"),
-    "heads": Entry("trainer.heads", "grow a network to more frames and fit its grade heads"),
-    "evaluate": Entry("trainer.evaluate", "score a training run or an exported model on a folder of clips"),
-    "export": Entry("trainer.export", "write a trained network as an artifact that the station runs"),
-    "import": Entry("trainer.checkpoints", "bring in weights that other programs wrote"),
-    "predict": Entry("trainer.predict", "run a network in torch on clips in a file"),
-    "rollout": Entry("trainer.rollout", "show where a grade comes from, by attention rollout"),
+    "simulate": Entry("trainer.commands.simulate", "make clips of simulated sperm with the votes of simulated raters"),
+    "prepare": Entry("trainer.commands.prepare", "cut clips from videos at tagged sperm, with the live tracker"),
+    "adopt": Entry("trainer.commands.adopt", "take clips that came from elsewhere as a folder of clips"),
+    "votes": Entry("trainer.commands.votes", "give the clips of a folder the votes of the experts"),
+    "check": Entry("trainer.commands.check", "validate a folder of clips, every bad row named"),
+    "pretrain": Entry("trainer.commands.pretrain", "teach a fresh network to see, on films of simulated sperm"),
+    "train": Entry("trainer.commands.train", "train a network on a folder of clips, or resume"),
+    "crossval": Entry("trainer.commands.crossval", "train and score once for every fold of the data"),
+    "heads": Entry("trainer.commands.fit_heads", "grow a network to more frames and fit its grade heads"),
+    "evaluate": Entry("trainer.commands.evaluate", "score a training run or an exported model on a folder of clips"),
+    "export": Entry("trainer.commands.export", "write a trained network as an artifact that the station runs"),
+    "import": Entry("trainer.commands.import_weights", "bring in weights that other programs wrote"),
+    "predict": Entry("trainer.commands.predict", "run a network in torch on clips in a file"),
+    "rollout": Entry("trainer.commands.rollout", "show where a grade comes from, by attention rollout"),
 }
 
 EPILOG = """\

@@ -4,7 +4,6 @@ FFV1 halves a noisy microscope picture but costs most of a core at 60 frames of 
 next to nothing but disk.
 """
 
-import os
 import time
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -12,6 +11,7 @@ from typing import Final, Literal
 import numpy as np
 
 from station.config import RecordSettings
+from station.machine import usable_cores
 from station.session.chunk_writer import ChunkWriter, MemorySink
 
 TRIED_FRAMES: Final = 3
@@ -65,8 +65,3 @@ def ffv1_seconds(width: int, height: int) -> float:
     seconds = time.thread_time() - start
     writer.close()
     return seconds / TRIED_FRAMES
-
-
-def usable_cores() -> int:
-    """Return how many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

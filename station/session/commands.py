@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from station.errors import InputError, SessionError
-from station.session.layout import TABLES, Standing
+from station.notice import NOTICE
+from station.session.layout import TABLES, SessionOutcome
 from station.session.verify import Verification, verify_session
-from station.summary import NOTICE
 
 VERIFY = """Checks a recorded session: the hash chain of its log, and the hash of every file that the log states.
 Names the first place that is not as it was recorded. Exit code: 0 intact (complete, or cut off and intact up to
@@ -49,7 +49,7 @@ def report(found: Verification) -> str:
         f"log      {found.events} events, last chain value {found.chain or 'none'}",
         f"video    {found.frames} frames, {found.video_bytes / 1e6:.1f} MB",
     ]
-    if found.intact and found.standing is Standing.CUT_OFF:
+    if found.intact and found.outcome is SessionOutcome.CUT_OFF:
         behind = f"; {found.unproved_bytes} bytes of video behind that are not covered" if found.unproved_bytes else ""
         torn = f"; a torn last line of {found.torn_bytes} bytes was left out" if found.torn_bytes else ""
         lines.append(
@@ -57,7 +57,7 @@ def report(found: Verification) -> str:
             f"video proved to {found.proved_s:.1f} s{behind}{torn}"
         )
     elif found.intact:
-        early = ", recording was stopped before the run ended" if found.standing is Standing.STOPPED else ""
+        early = ", recording was stopped before the run ended" if found.outcome is SessionOutcome.STOPPED else ""
         lines.append(f"COMPLETE, INTACT  as it was recorded{early}")
     else:
         lines.append(f"BROKEN  first at {found.breaks[0]}")

@@ -20,7 +20,7 @@ from pydantic import ValidationError
 
 from station.clock import now_ns
 from station.errors import SessionError
-from station.session.layout import Head
+from station.session.layout import LogHead
 from station.session.records import KIND_OF, KINDS, Record
 
 FIRST_CHAIN: Final = "0" * 64
@@ -45,9 +45,9 @@ class EventLog:
         self._closed = False
 
     @property
-    def head(self) -> Head | None:
+    def head(self) -> LogHead | None:
         """The newest event."""
-        return Head(event=self._next - 1, chain=self._chain) if self._next else None
+        return LogHead(event=self._next - 1, chain=self._chain) if self._next else None
 
     @property
     def bytes(self) -> int:

@@ -6,6 +6,7 @@ random digits, everything inside by number.
 
 import os
 import secrets
+import sys
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from station.errors import SessionError
+from station.files import write_atomically
 
 FORMAT_VERSION: Final = 1
 MANIFEST: Final = "session.json"
@@ -33,7 +35,7 @@ class SessionState(StrEnum):
     COMPLETE = "complete"
 
 
-class Standing(StrEnum):
+class SessionOutcome(StrEnum):
     """How a session ended."""
 
     COMPLETE = "complete"
@@ -43,7 +45,7 @@ class Standing(StrEnum):
     """The recorder had no chance to end it: killed, power lost."""
 
 
-class Head(BaseModel):
+class LogHead(BaseModel):
     """One event of the log and the chain up to it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
@@ -65,7 +67,7 @@ class Manifest(BaseModel):
     """ISO 8601."""
     program: str
     state: Annotated[SessionState, Field(strict=False)]
-    head: Head | None = None
+    head: LogHead | None = None
     """The newest event when this was written: at the end the last one, while recording one a few seconds back."""
 
 
@@ -92,12 +94,7 @@ def chunk_name(number: int) -> str:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Replace ``session.json``, whole or not at all, and on disk when this returns. Raises OSError."""
-    partial = folder / f".{MANIFEST}.partial"
-    with partial.open("wb") as file:
-        file.write((manifest.model_dump_json(indent=2) + "\n").encode())
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(folder / MANIFEST)
+    write_atomically(folder / MANIFEST, (manifest.model_dump_json(indent=2) + "\n").encode())
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -116,3 +113,19 @@ def read_manifest(folder: Path) -> Manifest:
         raise SessionError(
             f"{path}: is not a session's manifest ({place}: {first['msg']}); it is damaged or of another program"
         ) from error
+
+
+def sessions_folder(folder: str | None) -> Path:
+    """Return the folder that holds the sessions: ``folder``, or "rostfine-station/sessions" where user data belong."""
+    if folder is not None:
+        try:
+            return Path(folder).expanduser()
+        except RuntimeError:
+            raise SessionError(f"session folder {folder}: no such user's home; give the folder's whole path") from None
+    if sys.platform == "win32":
+        data = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    elif sys.platform == "darwin":
+        data = Path.home() / "Library" / "Application Support"
+    else:
+        data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
+    return data / "rostfine-station" / "sessions"

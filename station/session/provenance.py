@@ -3,22 +3,16 @@
 It reads files and asks git; it does not know what is recorded.
 """
 
-import os
-import platform
-import subprocess
-import tomllib
 from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
+from station.build_info import git_commit, packages, program
 from station.config import Config
+from station.machine import machine
+from station.notice import NOTICE
 from station.session.pseudonym import Pseudonym
 from station.session.records import StartRecord
-from station.summary import NOTICE
-
-ROOT: Final = Path(__file__).resolve().parent.parent.parent
-GIT_LIMIT_S: Final = 3.0
 
 
 def begun(record: StartRecord, session: str) -> StartRecord:
@@ -54,59 +48,3 @@ def recorded_config(config: Config, pseudonym: Pseudonym) -> dict[str, Any]:
     data["record"]["folder"] = None
     data["replay"]["comparison"] = ""
     return data
-
-
-def program() -> str:
-    """Return name and version of this program."""
-    project = _project()
-    return f"{project.get('name', 'rostfine-station')} {project.get('version', 'unknown')}"
-
-
-def git_commit() -> str | None:
-    """Return the commit that is checked out, with "+" where files differ from it; None outside of a checkout."""
-    head = _git("rev-parse", "HEAD")
-    if not head:
-        return None
-    return head + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
-
-
-def machine() -> dict[str, Any]:
-    """Return what the machine is; not what it is called."""
-    return {
-        "system": platform.system(),
-        "release": platform.release(),
-        "architecture": platform.machine(),
-        "cores": os.cpu_count(),
-        "python": platform.python_version(),
-    }
-
-
-def packages() -> dict[str, str]:
-    """Return the versions of the packages that this program is built on, as far as they are installed."""
-    versions = {}
-    for requirement in _project().get("dependencies", []):
-        name = requirement.split(">")[0].split("=")[0].split(";")[0].strip()
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return versions
-
-
-def _project() -> dict[str, Any]:
-    try:
-        project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    except (OSError, tomllib.TOMLDecodeError, KeyError):
-        return {}
-    return project
-
-
-def _git(*words: str) -> str:
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(ROOT), *words], capture_output=True, text=True, timeout=GIT_LIMIT_S, check=False,
-            stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired):
-        return ""
-    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,25 +1,25 @@
 """What the log of a session holds: one typed record per event, by kind.
 
-Headers of the wire (``station.messages``) are stored as they came, so that a replay can send them again. This module
-knows what is said, not how lines are chained (``station.session.event_log``) nor who says it.
+Headers of the wire (``station.transport.messages``) are stored as they came, so that a replay can send them again.
+This module knows what is said, not how lines are chained (``station.session.event_log``) nor who says it.
 """
 
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from station.messages import (
+from station.session.layout import CHUNK_PATTERN
+from station.transport.messages import (
     ActionHeader,
     Count,
     FrameHeader,
     GradesHeader,
     ModelInfo,
+    ProcessStatus,
     SourceInfo,
-    StageStatus,
     TracksHeader,
     WindowsHeader,
 )
-from station.session.layout import CHUNK_PATTERN
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Crc32 = Annotated[int, Field(ge=0, lt=1 << 32)]
@@ -103,7 +103,7 @@ class ActionRecord(Record):
 class StatusRecord(Record):
     """How a stage is: at each change of its state, now and then between, and at the end."""
 
-    status: StageStatus
+    status: ProcessStatus
 
 
 class ChunkRecord(Record):

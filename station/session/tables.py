@@ -6,7 +6,6 @@ was cut off. Units stand in the column names. This module knows records; not who
 
 import contextlib
 import csv
-import hashlib
 from collections.abc import Callable, Iterator
 from io import TextIOWrapper
 from pathlib import Path
@@ -17,9 +16,9 @@ import pyarrow.parquet as pq
 
 from station.clock import NS_PER_MS
 from station.errors import SessionError
-from station.messages import GRADES, StageState
+from station.files import sha256_of
+from station.notice import NOTICE
 from station.session.layout import TABLES
-from station.session.reader import Session
 from station.session.records import (
     ActionRecord,
     ChunkRecord,
@@ -37,7 +36,8 @@ from station.session.records import (
     TracksRecord,
     WindowsRecord,
 )
-from station.summary import NOTICE
+from station.session.session_reader import Session
+from station.transport.messages import GRADES, ProcessState
 
 FLUSH_ROWS: Final = 5000
 FLUSH_S: Final = 5.0
@@ -77,7 +77,7 @@ class Tables:
         self._folder = folder
         (folder / TABLES).mkdir(exist_ok=True)
         self._tables = {name: _Table(folder / TABLES, name, ending) for name in COLUMNS}
-        self._states: dict[str, StageState] = {}
+        self._states: dict[str, ProcessState] = {}
         self._notices: set[str] = set()
         self._flushed_s = 0.0
 
@@ -120,7 +120,7 @@ class Tables:
                         n, h.frame_seq, h.trace.t_exposure_ns, t.sperm_id, t.x, t.y, t.state.value, t.score, t.reason,
                         t.filled, t.unbroken_since, h.disturbance,
                     )  # fmt: skip
-                for done in h.obeyed:
+                for done in h.applied_commands:
                     fields = done.model_dump(exclude_none=True, mode="json")
                     words = " ".join(f"{key} {value}" for key, value in fields.items() if key != "name")
                     yield "events", (n, t_ns, "obeyed", f"before frame {h.frame_seq}: {done.name.value} {words}")
@@ -209,9 +209,7 @@ class _Table:
         self.abandon()
         for ending, path in self._paths.items():
             self._partial(ending).replace(path)
-            with path.open("rb") as content:
-                sha256 = hashlib.file_digest(content, "sha256").hexdigest()
-            yield FileRecord(file=f"{TABLES}/{path.name}", bytes=path.stat().st_size, sha256=sha256)
+            yield FileRecord(file=f"{TABLES}/{path.name}", bytes=path.stat().st_size, sha256=sha256_of(path))
 
     def abandon(self) -> None:
         file, self._csv = self._csv, None

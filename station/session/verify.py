@@ -13,7 +13,16 @@ from typing import Final
 from station.clock import NS_PER_S
 from station.errors import SessionError
 from station.session.event_log import Event, Fault, Torn, read_log
-from station.session.layout import LOG, MANIFEST, VIDEO, Manifest, SessionState, Standing, chunk_name, read_manifest
+from station.session.layout import (
+    LOG,
+    MANIFEST,
+    VIDEO,
+    Manifest,
+    SessionOutcome,
+    SessionState,
+    chunk_name,
+    read_manifest,
+)
 from station.session.records import ChunkRecord, EndRecord, FileRecord, FrameRecord, Record, StartRecord, StopRecord
 
 BLOCK_BYTES: Final = 1 << 20
@@ -46,7 +55,7 @@ class Verification:
     """What was found."""
 
     session: str = ""
-    standing: Standing = Standing.CUT_OFF
+    outcome: SessionOutcome = SessionOutcome.CUT_OFF
     events: int = 0
     frames: int = 0
     video_bytes: int = 0
@@ -140,7 +149,9 @@ def _events(folder: Path, manifest: Manifest | None, found: Verification) -> Ite
         if head is not None and item.n == head.event and item.chain != head.chain:
             found.breaks.append(Break(LOG, item.n, f"its chain value is not the one that {MANIFEST} holds"))
         yield item
-    found.standing = (Standing.STOPPED if stopped else Standing.COMPLETE) if ended else Standing.CUT_OFF
+    found.outcome = (
+        (SessionOutcome.STOPPED if stopped else SessionOutcome.COMPLETE) if ended else SessionOutcome.CUT_OFF
+    )
     if head is not None and head.event >= found.events:
         what = f"is missing: {MANIFEST} holds event {head.event}, the log ends before"
         found.breaks.append(Break(LOG, found.events, what))
@@ -170,13 +181,13 @@ def _check_chunk(folder: Path, file: str, chunk: _Chunk, found: Verification) ->
                 good_frames = stated.frames
     except OSError as error:
         n = chunk.stated[0][0] if chunk.stated else found.events - 1
-        if chunk.stated or found.standing is not Standing.CUT_OFF:
+        if chunk.stated or found.outcome is not SessionOutcome.CUT_OFF:
             yield Break(file, n, f"cannot be read ({error.strerror})")
         return
     closed = bool(chunk.stated) and chunk.stated[-1][1].closed
     if closed and size > done:
         yield Break(file, chunk.stated[-1][0], f"has {size} bytes, {done} were recorded")
-    elif not closed and found.standing is not Standing.CUT_OFF:
+    elif not closed and found.outcome is not SessionOutcome.CUT_OFF:
         yield Break(file, found.events - 1, "was never closed, though the session ended")
     elif not closed:
         found.unproved_bytes += size - done
@@ -211,7 +222,7 @@ def _check_file(folder: Path, n: int, stated: FileRecord) -> Iterator[Break]:
 def _unknown_files(folder: Path, known: set[str], found: Verification) -> Iterator[Break]:
     """Yield files among the video that the log does not name; one just begun when a session was cut off is none."""
     numbers = [int(file.removeprefix(f"{VIDEO}/").partition(".")[0]) for file in known]
-    begun = chunk_name(max(numbers, default=-1) + 1) if found.standing is Standing.CUT_OFF else ""
+    begun = chunk_name(max(numbers, default=-1) + 1) if found.outcome is SessionOutcome.CUT_OFF else ""
     paths = sorted((folder / VIDEO).iterdir()) if (folder / VIDEO).is_dir() else []
     for path in paths:
         name = f"{VIDEO}/{path.name}"

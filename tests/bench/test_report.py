@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from bench.__main__ import BENCHES, main
-from bench.report import Report, percentiles, sample_ms
+from bench.support.report import Report, percentiles, sample_ms
 
 
 def test_percentiles() -> None:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from bench.__main__ import main
+from bench.support.tracking_baselines import FixedTemplate
+from bench.support.tracking_score import score, segments, tracks_of
 from bench.tracking import Start, follow, read_starts
-from bench.tracking_baselines import FixedTemplate
-from bench.tracking_score import score, segments, tracks_of
 from station.config import TrackerSettings
 
 SCORER = Path(__file__).resolve().parents[3] / "shared" / "tools" / "score_tracks.py"

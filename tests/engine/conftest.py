@@ -16,8 +16,8 @@ TINY = NetworkConfig(
 @pytest.fixture(scope="session")
 def tiny_artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     torch = pytest.importorskip("torch", reason="making an artifact needs the extra [train]")
-    from trainer.export import export_artifact, pattern_clips
-    from trainer.rostfine import Rostfine
+    from trainer.commands.export import export_artifact, pattern_clips
+    from trainer.model.rostfine import Rostfine
 
     torch.manual_seed(1)
     network = Rostfine(TINY)

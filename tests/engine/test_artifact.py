@@ -9,13 +9,15 @@ import numpy as np
 import pytest
 
 from engine import onnx_file
-from engine.artifact import FILES, LICENCE, Artifact, Manifest, sha256_of
+from engine.artifact import FILES, Artifact, Manifest
 from station.errors import ArtifactError
+from station.files import sha256_of
+from station.notice import NOTICE
 
 
 def test_opens(artifact: Artifact) -> None:
     manifest = artifact.manifest
-    assert manifest.licence == LICENCE
+    assert manifest.licence == NOTICE
     assert manifest.inputs[0].shape == (-1, 4, 24, 24)
     assert [spec.shape for spec in manifest.outputs] == [(-1, 5), (-1, 3, 5), (-1, 4, 9)]
     assert set(manifest.files) == set(FILES)

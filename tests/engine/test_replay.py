@@ -11,9 +11,9 @@ import pytest
 
 from engine.comparison import Comparison, emd, js, most_likely
 from engine.replay import RecordedBatches
-from station.bus import Received
 from station.errors import InputError
-from station.messages import GradeInfo, GradesHeader, ModelInfo, Trace, Validity, WindowInfo, WindowsHeader
+from station.transport.buffers import Received
+from station.transport.messages import GradeInfo, GradesHeader, ModelInfo, Trace, Validity, WindowInfo, WindowsHeader
 
 TRACE = Trace(t_exposure_ns=1, t_sent_ns=2)
 NOTICE = "For research use only. Not for use in diagnostic procedures."

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from engine import __main__ as command
 from engine.artifact import Artifact
+from engine.factory import choose, open_runtime, open_verified_runtime, why_not
 from engine.onnx_runtime import PROVIDERS, OnnxSession, available_providers, default_threads
-from engine.opening import choose, open_runtime, open_verified_runtime, why_not
-from engine.plans import PORTABLE, PlanInfo, find_plan, list_plans, save_plan
 from engine.runtime import Grades
+from engine.tensorrt.plans import PORTABLE, PlanInfo, find_plan, list_plans, save_plan
 from engine.verify import compare, require_match
 from station.errors import ArtifactError, MissingExtraError
 
@@ -231,7 +231,8 @@ class TestCommands:
 
 
 def reseal(folder: Path) -> None:
-    from engine.artifact import FILES, Manifest, sha256_of
+    from engine.artifact import FILES, Manifest
+    from station.files import sha256_of
 
     manifest = Manifest.model_validate_json((folder / "manifest.json").read_text())
     manifest = manifest.model_copy(update={"files": {name: sha256_of(folder / name) for name in FILES}})

@@ -3,8 +3,8 @@
 import numpy as np
 
 from engine.scheduler import EveryWindow, NewestPerSperm
-from station.bus import Received
-from station.messages import Trace, WindowInfo, WindowsHeader
+from station.transport.buffers import Received
+from station.transport.messages import Trace, WindowInfo, WindowsHeader
 
 
 def message(frame_seq: int, *sperm_ids: int, t_exposure_ns: int = 1) -> Received:

@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 import run_station
-from station.doctor import Cameras, Finding, Verdict, examine, exit_code, look_for_cameras, parse_folder, render
-from station.doctor_checks import (
+from station.doctor.checks import (
     all_checks,
     check_cameras,
     check_clock,
@@ -22,6 +21,7 @@ from station.doctor_checks import (
     check_usb_buffers,
     wired_mtus,
 )
+from station.doctor.report import Cameras, Finding, Verdict, examine, exit_code, look_for_cameras, parse_folder, render
 from station.errors import InputError, MissingExtraError
 
 PASS, WARN, FAIL = Verdict.PASS, Verdict.WARN, Verdict.FAIL
@@ -160,12 +160,12 @@ def test_runtime():
 def test_threads(monkeypatch):
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr("station.doctor_checks.usable_cores", lambda: 1)
+    monkeypatch.setattr("station.doctor.checks.usable_cores", lambda: 1)
     monkeypatch.setattr(os, "cpu_count", lambda: 8)
     monkeypatch.setattr(os, "getloadavg", lambda: (0.1, 0.1, 0.1), raising=False)
     (finding,) = check_threads()
     assert (finding.verdict, "1 cores of 8" in finding.found) == (WARN, True)
-    monkeypatch.setattr("station.doctor_checks.usable_cores", lambda: 8)
+    monkeypatch.setattr("station.doctor.checks.usable_cores", lambda: 8)
     monkeypatch.setattr(os, "getloadavg", lambda: (9.0, 0.1, 0.1), raising=False)
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
     assert [(f.name, f.verdict) for f in check_threads()] == [("threads", PASS), ("threads", WARN), ("load", WARN)]
@@ -221,7 +221,7 @@ def test_the_folder_must_exist(tmp_path: Path):
 
 
 def test_the_command(tmp_path: Path, monkeypatch, capsys):
-    monkeypatch.setattr("capture.basler_search.list_cameras", lambda: [Camera("BaslerUsb")])
+    monkeypatch.setattr("capture.camera.basler_discovery.list_cameras", lambda: [Camera("BaslerUsb")])
     code = run_station.main(["doctor", "--folder", str(tmp_path)])
     out = capsys.readouterr().out
     assert "Eye 1 (BaslerUsb)" in out

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from capture.video import VideoFile
+from capture.files.video import VideoFile
 from station.config import TrackerSettings
-from station.messages import TrackState
-from tests.tracker.scene import HEIGHT, SHAPE, WIDTH, picture, play, swim
+from station.transport.messages import TrackState
+from tests.tracker.drawn_scene import HEIGHT, SHAPE, WIDTH, picture, play, swim
 from tracker.tracker import Tracker
 from tracker.window import WindowShape
 

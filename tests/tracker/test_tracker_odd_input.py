@@ -7,8 +7,8 @@ import pytest
 
 from station.config import TrackerSettings, build_config
 from station.errors import InputError
-from station.messages import TrackState
-from tests.tracker.scene import HEIGHT, SHAPE, WIDTH, picture, play, swim
+from station.transport.messages import TrackState
+from tests.tracker.drawn_scene import HEIGHT, SHAPE, WIDTH, picture, play, swim
 from tracker.tracker import Tracker
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.trainer.tiny import make_clips
+from tests.support.tiny_training import make_clips
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("torch", reason="training needs torch")
 
-from capture.microscope import SimulatedMicroscope
+from capture.simulator.microscope import SimulatedMicroscope
 from engine.__main__ import main as engine
 from station.config import SimulatedSettings
 from trainer.__main__ import main as trainer

@@ -9,30 +9,30 @@ import numpy as np
 import pytest
 import zmq
 
-from station.bus import Publisher
 from station.config import Config, RecordSettings
-from station.control import StageControl
-from station.endpoints import private_endpoints
-from station.messages import (
+from station.processes.control import ProcessControl
+from station.processes.process import ProcessContext
+from station.session.codec_choice import CodecChoice
+from station.session.layout import new_session
+from station.session.provenance import begun, start_record
+from station.session.pseudonym import Pseudonym
+from station.session.recorder import Links, Recorder
+from station.session.records import KeepRecord, LossRecord
+from station.session.session_reader import Session, SessionOutcome
+from station.session.session_writer import SessionWriter
+from station.session.verify import verify_session
+from station.transport.bus import Publisher
+from station.transport.endpoints import private_endpoints
+from station.transport.messages import (
     ActionHeader,
     Command,
     CommandName,
     EndHeader,
     FrameHeader,
     ModelInfo,
+    ProcessName,
     SourceInfo,
-    StageName,
 )
-from station.session.codec_choice import CodecChoice
-from station.session.layout import new_session
-from station.session.provenance import begun, start_record
-from station.session.pseudonym import Pseudonym
-from station.session.reader import Session, Standing
-from station.session.recording import Recording
-from station.session.records import KeepRecord, LossRecord
-from station.session.stage import Links, Recorder
-from station.session.verify import verify_session
-from station.stage import StageContext
 
 EDGE = 1024
 FRAME_MB = EDGE * EDGE / 1e6
@@ -45,19 +45,19 @@ class Desk:
     def __init__(self, stack: ExitStack, context: Context, folder: Path, settings: RecordSettings) -> None:
         config = Config(record=settings)
         endpoints = stack.enter_context(private_endpoints())
-        self.control = stack.enter_context(StageControl(context, endpoints.control, StageName.RECORDER))
+        self.control = stack.enter_context(ProcessControl(context, endpoints.control, ProcessName.RECORDER))
         self.links = {
             name: stack.enter_context(Publisher(context, getattr(endpoints, name)))
             for name in ("frames", "tracks", "windows", "grades")
         }
-        stage = StageContext(config, endpoints, self.control, context)
+        stage = ProcessContext(config, endpoints, self.control, context)
         self.ends = stack.enter_context(Links(stage))
         for link in self.links.values():
             assert link.wait_for_readers(1, lambda: True)
         pseudonym = Pseudonym("simulated")
         self.folder = new_session(folder)
         self.recording = stack.enter_context(
-            Recording(self.folder, begun(start_record(config, pseudonym), self.folder.name), settings)
+            SessionWriter(self.folder, begun(start_record(config, pseudonym), self.folder.name), settings)
         )
         start = Command(
             seq=0,
@@ -156,7 +156,7 @@ def test_a_full_queue_loses_the_oldest_and_says_how_many(stack: ExitStack, conte
         assert info.frames == int(16 / FRAME_MB)
         losses = [e.record for e in Session(desk.folder).events() if isinstance(e.record, LossRecord)]
         assert sum(loss.count for loss in losses) == info.lost
-        assert Session(desk.folder).standing() is Standing.COMPLETE
+        assert Session(desk.folder).outcome() is SessionOutcome.COMPLETE
 
 
 def test_keep_waits_for_the_frames_from_before_the_key_press(

@@ -11,16 +11,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from capture.video import VideoFile
+from capture.files.video import VideoFile
+from station.build_info import ROOT
 from station.errors import SessionError
-from station.messages import ActionHeader
 from station.session.chunk_reader import ChunkReader
 from station.session.chunk_writer import ChunkWriter, MemorySink
 from station.session.event_log import Event, EventLog, Fault, Torn, read_log
 from station.session.layout import LOG, MANIFEST, SessionState, chunk_name, new_session, read_manifest
-from station.session.reader import Session, Standing
 from station.session.records import ActionRecord, ChunkRecord, EndRecord, FrameRecord
-from tests.station.session.recording import HEIGHT, WIDTH, flip, header, pictures, record
+from station.session.session_reader import Session, SessionOutcome
+from station.transport.messages import ActionHeader
+from tests.support.recorded_session import HEIGHT, WIDTH, flip, header, pictures, record
 
 
 @pytest.mark.parametrize("codec", ["ffv1", "raw"])
@@ -31,7 +32,7 @@ def test_frames_come_back_with_their_headers_and_pixels(tmp_path: Path, codec: s
     assert all(np.array_equal(f.pixels, p) for f, p in zip(frames, pictures(12), strict=True) if f.pixels is not None)
     assert all(frame.pixels is not None for frame in frames)
     assert [frame.record.file for frame in frames][4:6] == [chunk_name(0), chunk_name(1)]
-    assert (session.damage, session.standing()) == ([], Standing.COMPLETE)
+    assert (session.damage, session.outcome()) == ([], SessionOutcome.COMPLETE)
     assert session.opened is not None
     assert session.opened.source.fps == 50.0
 
@@ -70,7 +71,7 @@ def test_a_log_torn_anywhere_is_read_up_to_there(tmp_path: Path, share: float) -
     events = list(session.events())
     assert events == whole[: len(events)]
     assert len(events) == content[: int(len(content) * share)].count(b"\n")
-    assert session.standing() is Standing.CUT_OFF
+    assert session.outcome() is SessionOutcome.CUT_OFF
     assert session.damage == [f"{LOG}: the last line (event {len(events)}) is torn and was left out"]
 
 
@@ -252,8 +253,7 @@ def test_chunks_state_the_hash_of_their_file(tmp_path: Path) -> None:
 
 def test_the_program_in_the_document_reads_a_session(tmp_path: Path) -> None:
     """With nothing of ours: what stands in docs/session-format.md is enough."""
-    root = Path(__file__).resolve().parents[3]
-    document = (root / "docs" / "session-format.md").read_text()
+    document = (ROOT / "docs" / "session-format.md").read_text()
     folder = record(tmp_path)
     program = document.split("```python\n")[1].split("```")[0].replace("20260131T141500Z-3f9c", folder.as_posix())
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from run_station import main
-from station.session.layout import LOG, MANIFEST, SessionState, Standing, chunk_name
-from station.session.reader import Session
+from station.session.layout import LOG, MANIFEST, SessionOutcome, SessionState, chunk_name
 from station.session.records import ChunkRecord
+from station.session.session_reader import Session
 from station.session.verify import verify_session
-from tests.station.session.recording import flip, record
+from tests.support.recorded_session import flip, record
 
 EVENTS = 19
 """Start, opened, 12 frames, 3 chunks, action, end."""
@@ -40,7 +40,7 @@ def as_recording(folder: Path, **changes: object) -> None:
 
 def test_a_complete_session_is_intact(tmp_path: Path) -> None:
     found = verify_session(record(tmp_path))
-    assert (found.breaks, found.standing, found.events, found.frames) == ([], Standing.COMPLETE, EVENTS, 12)
+    assert (found.breaks, found.outcome, found.events, found.frames) == ([], SessionOutcome.COMPLETE, EVENTS, 12)
 
 
 def torn(folder: Path) -> None:
@@ -83,7 +83,7 @@ def test_a_session_that_was_cut_off_is_intact_as_far_as_it_goes(
     folder = record(tmp_path)
     CUT_OFF[name](folder)
     found = verify_session(folder)
-    assert (found.breaks, found.standing) == ([], Standing.CUT_OFF)
+    assert (found.breaks, found.outcome) == ([], SessionOutcome.CUT_OFF)
     assert main(["verify", str(folder)]) == 0
     assert "CUT OFF, INTACT" in capsys.readouterr().out
 

@@ -3,9 +3,9 @@
 import os
 import signal
 
-from station.stage import StageContext
+from station.processes.process import ProcessContext
 
 
-def run(_context: StageContext) -> None:
+def run(_context: ProcessContext) -> None:
     os.write(2, b"the last thing it printed\n")
     os.kill(os.getpid(), signal.SIGKILL)

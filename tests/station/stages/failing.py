@@ -1,7 +1,7 @@
 """A stage with a defect."""
 
-from station.stage import StageContext
+from station.processes.process import ProcessContext
 
 
-def run(_context: StageContext) -> None:
+def run(_context: ProcessContext) -> None:
     raise KeyError("a defect")

@@ -3,12 +3,12 @@
 import signal
 import time
 
-from station.messages import StageState
-from station.stage import StageContext
+from station.processes.process import ProcessContext
+from station.transport.messages import ProcessState
 
 
-def run(context: StageContext) -> None:
+def run(context: ProcessContext) -> None:
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     context.control.patience_s = 0.5
-    context.control.report(StageState.RUNNING)
+    context.control.report(ProcessState.RUNNING)
     time.sleep(60)

@@ -3,12 +3,12 @@
 import os
 import signal
 
-from station.messages import StageState
-from station.stage import StageContext
+from station.processes.process import ProcessContext
+from station.transport.messages import ProcessState
 
 
-def run(context: StageContext) -> None:
-    context.control.report(StageState.RUNNING)
+def run(context: ProcessContext) -> None:
+    context.control.report(ProcessState.RUNNING)
     os.kill(os.getpid(), signal.SIGTERM)
     while context.carry_on():
         context.nap(0.005)

@@ -1,18 +1,18 @@
 """A stage that reports ready, runs when told, and ends when told."""
 
-from station.messages import CommandName, ModelInfo, SourceInfo, StageState
-from station.stage import StageContext
+from station.processes.process import ProcessContext
+from station.transport.messages import CommandName, ModelInfo, ProcessState, SourceInfo
 
 
-def run(context: StageContext) -> None:
+def run(context: ProcessContext) -> None:
     account = context.control.account
     account.source = SourceInfo(name="test", height=10, width=10, fps=30.0)
     account.model = ModelInfo(name="test", sha256="", runtime="none", demonstration=True, fps=15.0)
-    context.control.report(StageState.READY)
+    context.control.report(ProcessState.READY)
     start = context.wait_for(CommandName.START)
     if start is not None:
         account.counters |= {"stride": start.stride or 0, "readers": start.readers or 0}
-        context.control.report(StageState.RUNNING)
+        context.control.report(ProcessState.RUNNING)
     while context.carry_on():
         context.nap(0.005)
         while context.control.commands:

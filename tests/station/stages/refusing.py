@@ -1,8 +1,8 @@
 """A stage that cannot use what the user gave."""
 
 from station.errors import InputError
-from station.stage import StageContext
+from station.processes.process import ProcessContext
 
 
-def run(_context: StageContext) -> None:
+def run(_context: ProcessContext) -> None:
     raise InputError("clip.mp4: expected a video, got a poem; give another file")

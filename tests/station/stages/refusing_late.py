@@ -3,9 +3,9 @@
 import time
 
 from station.errors import InputError
-from station.stage import StageContext
+from station.processes.process import ProcessContext
 
 
-def run(_context: StageContext) -> None:
+def run(_context: ProcessContext) -> None:
     time.sleep(1.5)
     raise InputError("clip.mp4: expected a video, got a poem; give another file")

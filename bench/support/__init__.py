@@ -1,0 +1,1 @@
+"""What several benches share, and the workers that they start."""

@@ -1,0 +1,152 @@
+"""Any camera as a source: a thread that grabs and never waits for anyone, faults, reconnecting.
+
+What the thread has grabbed waits in a bounded queue of ours; when the reader falls behind, the oldest frame goes and is
+counted. A camera that vanishes is looked for until it is back; the frames of that time are marked as lost. This module
+knows no vendor (``capture.camera.device`` is what it needs of one), and leaves times to ``capture.camera.timestamps``.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Final, Literal, Self
+
+from capture.camera.device import Device, DeviceLostError
+from capture.camera.timestamps import Timeline
+from capture.source import LONGEST_READ_S, Condition, Frame, Pending
+from station.clock import now_ns
+from station.errors import InputError
+
+QUEUE_FRAMES: Final = 64
+GRAB_TIMEOUT_S: Final = 0.1
+LATCH_EVERY_S: Final = 1.0
+SILENCE_S: Final = 5.0
+"""A free-running camera that sends nothing for so long (and for ten frames) is opened anew."""
+RETRY_S: Final = (0.2, 0.5, 1.0, 2.0)
+"""Pauses between attempts to find a camera again; the last one repeats."""
+
+
+class Camera:
+    """A Source (see ``capture.source``). Raises what ``connect`` raises where the camera cannot be opened at first."""
+
+    def __init__(self, connect: Callable[[], Device], queue_frames: int = QUEUE_FRAMES) -> None:
+        """``connect`` opens the camera with its settings; called again, from a thread, whenever it was lost.
+
+        Raises InputError or DeviceLostError.
+        """
+        self._connect = connect
+        self._queue: deque[Frame] = deque()
+        self._queue_frames = queue_frames
+        self._arrived = threading.Condition()
+        self._stop = threading.Event()
+        self._failure: Exception | None = None
+        self._counts = {"incomplete": 0, "overrun": 0, "reconnects": 0}
+        self._gone: str = ""
+        device = connect()
+        self.info = device.info
+        self._notices = device.notices
+        self._timeline = Timeline(device)
+        self._thread = threading.Thread(target=self._run, args=(device,), name="grab")
+        self._thread.start()
+
+    @property
+    def condition(self) -> Condition:
+        """Counts of incomplete buffers, frames that nobody fetched, and reconnects; what is wrong now."""
+        notices = (*self._notices, self._gone) if self._gone else self._notices
+        return Condition(notices, dict(self._counts), self._timeline.clock.error_ms)
+
+    def read(self) -> Frame | Literal[Pending.NOTHING_YET]:
+        """Return the next frame, or NOTHING_YET after 50 ms. Raises what ended the grabbing thread."""
+        with self._arrived:
+            if not self._queue:
+                self._arrived.wait(LONGEST_READ_S)
+            if self._queue:
+                return self._queue.popleft()
+        if self._failure is not None:
+            raise self._failure
+        return Pending.NOTHING_YET
+
+    def close(self) -> None:
+        """Stop grabbing and give the camera back; may be called more than once."""
+        self._stop.set()
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        """Close."""
+        self.close()
+
+    def _run(self, device: Device | None) -> None:
+        try:
+            while device is not None:
+                try:
+                    self._grab_from(device)
+                    reason = ""
+                except DeviceLostError as error:
+                    reason = str(error)
+                finally:
+                    device.close()
+                device = self._reconnect(reason)
+        except Exception as error:  # a defect in a thread would go unseen: it is raised again by read()
+            self._failure = error
+
+    def _grab_from(self, device: Device) -> None:
+        """Grab until told to stop. Raises DeviceLostError."""
+        silence_s = max(SILENCE_S, 10 / device.info.fps)
+        last = next_latch = time.monotonic()
+        while not self._stop.is_set():
+            if time.monotonic() >= next_latch:
+                next_latch += LATCH_EVERY_S
+                self._timeline.synchronise(device)
+            grab = device.grab(GRAB_TIMEOUT_S)
+            t_arrival_ns = now_ns()
+            if grab is None:
+                if not device.triggered and time.monotonic() - last > silence_s:
+                    raise DeviceLostError(f"no frame for {silence_s:.0f} s")
+                continue
+            last = time.monotonic()
+            if grab.pixels is None:
+                self._counts["incomplete"] += 1
+            frame = self._timeline.place(grab, t_arrival_ns)
+            if frame is not None:
+                self._put(frame)
+
+    def _put(self, frame: Frame) -> None:
+        with self._arrived:
+            self._queue.append(frame)
+            if len(self._queue) > self._queue_frames:
+                gone = self._queue.popleft()
+                self._counts["overrun"] += 1
+                head = self._queue[0]
+                self._queue[0] = replace(head, lost_before=head.lost_before + gone.lost_before + 1)
+            self._arrived.notify()
+
+    def _reconnect(self, reason: str) -> Device | None:
+        """Return the camera opened anew, however long that takes; None when told to stop."""
+        attempt = 0
+        while not self._stop.is_set():
+            self._gone = f"camera lost ({reason}); looking for it again"
+            self._stop.wait(RETRY_S[min(attempt, len(RETRY_S) - 1)])
+            attempt += 1
+            if self._stop.is_set():
+                break
+            try:
+                device = self._connect()
+            except (InputError, DeviceLostError) as error:
+                reason = str(error)
+                continue
+            if (device.info.width, device.info.height) != (self.info.width, self.info.height):
+                reason = f"it came back with {device.info.width} x {device.info.height} px"
+                device.close()
+                continue
+            self._timeline.reopen(device)
+            self.info = device.info
+            self._notices = device.notices
+            self._gone = ""
+            self._counts["reconnects"] += 1
+            return device
+        return None

@@ -1,0 +1,119 @@
+"""From a camera's buffers to frames: their times on both axes, and how many are missing before each.
+
+It knows numbers and clocks; threads and reconnecting are ``capture.camera.camera``'s.
+"""
+
+from capture.camera.clock import CameraClock
+from capture.camera.device import Device, Grab
+from capture.source import Frame
+from station.clock import NS_PER_S
+
+SAME_EXPOSURE = 0.02
+"""Share by which exposure or gain may change before frames count as taken with another setting."""
+
+
+class Timeline:
+    """Turns buffers into frames: their times on both axes, and how many are missing before each."""
+
+    def __init__(self, device: Device) -> None:
+        self.clock = CameraClock()
+        self.device = device
+        self._latched = False
+        self._interval_ns = NS_PER_S / device.info.fps
+        self._previous_id: int | None = None
+        self._incomplete = 0
+        self._exposure_id = 0
+        self._exposed_like: Grab | None = None
+        """The first buffer of the present exposure setting."""
+        self._reopened = False
+        self._first_camera_ns: int | None = None
+        """Camera time from which source time is counted, ``_base_ns`` later, in this connection."""
+        self._base_ns = 0
+        self._t_source_ns = -1
+        self._t_exposure_ns = -1
+
+    def reopen(self, device: Device) -> None:
+        """Go on with the same camera after it was away: its counters start anew, its settings may differ."""
+        if device.info.settings != self.device.info.settings:
+            self._exposure_id += 1
+            self._exposed_like = None
+        self.clock = CameraClock()
+        self.device = device
+        self._latched = False
+        self._previous_id = None
+        self._reopened = True
+        self._first_camera_ns = None
+
+    def synchronise(self, device: Device) -> None:
+        """Ask the camera for its time, where it answers that."""
+        pair = device.latch()
+        if pair is None and self._latched:
+            self.clock = CameraClock()  # from now on by arrivals, which lie later: the two kinds do not mix
+        self._latched = pair is not None
+        if pair is not None:
+            self.clock.add(*pair)
+
+    def place(self, grab: Grab, t_arrival_ns: int) -> Frame | None:
+        """Return the frame of a buffer, None where it is incomplete: then the next frame says that one is missing."""
+        if grab.pixels is None:
+            self._incomplete += 1
+            return None
+        self._compare_exposure(grab)
+        exposed_ns = self._exposure_end_ns(grab, t_arrival_ns)
+        lost = self._lost_before(grab.frame_id, exposed_ns)
+        self._t_source_ns = self._source_ns(grab.camera_ns, exposed_ns)
+        self._t_exposure_ns = exposed_ns
+        self._previous_id, self._incomplete, self._reopened = grab.frame_id, 0, False
+        grab.pixels.flags.writeable = False
+        return Frame(grab.pixels, self._t_source_ns, exposed_ns, lost, self._exposure_id, grab.exposure_us, grab.gain)
+
+    def _compare_exposure(self, grab: Grab) -> None:
+        """Begin a new exposure setting where exposure or gain have left those of the present one."""
+        like = self._exposed_like
+        if like is None:
+            self._exposed_like = grab
+        elif _differ(like.exposure_us, grab.exposure_us) or _differ(like.gain, grab.gain):
+            self._exposed_like = grab
+            self._exposure_id += 1
+
+    def _exposure_end_ns(self, grab: Grab, t_arrival_ns: int) -> int:
+        """Return the end of exposure on the station clock.
+
+        With a latch: the camera's stamp of the exposure's start, plus the exposure. Without: as if the transfer of the
+        fastest frames took no time. Without a clock in the camera: the arrival.
+        """
+        camera_ns = grab.camera_ns
+        if camera_ns is None:
+            return t_arrival_ns
+        if self._latched:
+            exposure_ns = self.device.exposure_ns if grab.exposure_us is None else round(grab.exposure_us * 1000)
+            exposed_ns = self.clock.station_ns(camera_ns) + exposure_ns
+        else:
+            self.clock.add(camera_ns, t_arrival_ns)
+            exposed_ns = self.clock.station_ns(camera_ns)
+        return max(self._t_exposure_ns + 1, min(exposed_ns, t_arrival_ns))
+
+    def _lost_before(self, frame_id: int | None, exposed_ns: int) -> int:
+        if self._reopened and self._t_source_ns >= 0:
+            missing = (exposed_ns - self._t_exposure_ns) / self._interval_ns - 1
+            return max(1, round(missing))
+        if frame_id is None or self._previous_id is None:
+            return self._incomplete
+        return max(self._incomplete, frame_id - self._previous_id - 1)
+
+    def _source_ns(self, camera_ns: int | None, exposed_ns: int) -> int:
+        """Return the time since the first frame: by the camera's clock within a connection, which is the most even."""
+        first = self._t_source_ns < 0
+        elapsed_ns = 0 if first else self._t_source_ns + exposed_ns - self._t_exposure_ns
+        if camera_ns is not None:
+            if self._first_camera_ns is None:
+                self._first_camera_ns, self._base_ns = camera_ns, elapsed_ns
+            elapsed_ns = self._base_ns + camera_ns - self._first_camera_ns
+        return max(self._t_source_ns + 1, elapsed_ns)
+
+
+def _differ(before: float | None, now: float | None) -> bool:
+    """Return whether a setting has changed by more than the picture's noise would show."""
+    if before is None or now is None:
+        return False
+    return abs(now - before) > SAME_EXPOSURE * max(abs(before), abs(now))

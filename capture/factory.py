@@ -1,0 +1,58 @@
+"""From the configuration to an open source. Knows which kinds there are, not how any of them works."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from capture.camera.basler import open_basler
+from capture.camera.basler_discovery import PREFIX as BASLER
+from capture.files.image_folder import PictureFolder
+from capture.simulator.microscope import SimulatedMicroscope
+from capture.source import Source
+from station.config import REPLAY, Config
+from station.errors import InputError
+from station.session.layout import LOG
+
+SIMULATED = "simulated"
+TIFF_ENDINGS = (".tif", ".tiff")
+
+
+def open_source(config: Config, keep_going: Callable[[], object] = lambda: None) -> Source:
+    """Open what ``[source] kind`` names: "simulated", "basler[:SERIAL]", "replay:SESSION", a file, a folder.
+
+    Raises InputError where it is missing or cannot be used.
+    """
+    settings = config.source
+    if settings.kind == SIMULATED:
+        return SimulatedMicroscope(config.simulated)
+    if settings.kind.split(":")[0] == BASLER:
+        if config.speed == "max":
+            raise InputError(f"source {settings.kind}: a camera has its own pace; --speed max is for files")
+        serial = settings.kind.partition(":")[2]
+        return open_basler(serial, config.camera, fps=settings.fps, um_per_px=settings.um_per_px)
+    if config.replay_of is not None:
+        from capture.replay import RecordedSession
+
+        return RecordedSession(config.replay_of, keep_going)
+    try:
+        path = Path(settings.kind).expanduser()
+        is_session = (path / LOG).is_file()
+    except (OSError, RuntimeError) as error:  # a name too long, a folder closed to this user, an unknown user's home
+        raise InputError(f"source {settings.kind}: cannot be read ({error}); give a path that can be") from error
+    if is_session:
+        raise InputError(
+            f"source {settings.kind}: is a recorded session; to replay it give --source {REPLAY}{settings.kind}"
+        )
+    if path.is_dir():
+        return PictureFolder(path, fps=settings.fps, um_per_px=settings.um_per_px, bits=settings.bits)
+    # Their libraries (FFmpeg, tifffile) are loaded only where a file is read: a microscope starts without them.
+    from capture.files.tiff import TiffStack, is_tiff
+    from capture.files.video import VideoFile
+
+    if is_tiff(path) or (path.is_file() and path.suffix.lower() in TIFF_ENDINGS):
+        return TiffStack(path, fps=settings.fps, um_per_px=settings.um_per_px, bits=settings.bits)
+    if path.exists():
+        return VideoFile(path, fps=settings.fps, um_per_px=settings.um_per_px)
+    raise InputError(
+        f"source {settings.kind!r}: no such file or folder; "
+        f"give {SIMULATED!r}, 'basler', 'replay:SESSION', or the path of a video file, a TIFF stack or a folder"
+    )

@@ -1,0 +1,139 @@
+"""The capture process: reads the source, paces it, stamps each frame, and sends it on without waiting for anyone.
+
+It knows the clock and the link; what a frame shows is not its business.
+"""
+
+import math
+import time
+
+import cv2
+
+from capture.factory import open_source
+from capture.source import Frame, Pending, Source
+from station.clock import NS_PER_S, ms_between, now_ns
+from station.processes.control import Account
+from station.processes.latency import LatencyRecorder
+from station.processes.process import ProcessContext
+from station.transport.bus import Publisher
+from station.transport.messages import CommandName, FrameHeader, ProcessState
+
+LONGEST_NAP_S = 0.05
+
+
+def run(context: ProcessContext) -> None:
+    """Send every frame of the configured source, then say that it has ended until the supervisor says stop."""
+    control, config = context.control, context.config
+    cv2.setNumThreads(1)  # the other cores belong to the tracker and the network
+    with (
+        open_source(config, control.beat) as source,
+        Publisher(context.zmq, context.endpoints.frames, lossless=context.lossless) as frames,
+    ):
+        control.account.source = source.info
+        counters = control.account.counters = {"captured": 0, "lost_by_source": 0, "late": 0}
+        evenness = Evenness(control.account, source.info.fps)
+        control.report(ProcessState.READY)
+        start = context.wait_for(CommandName.START)
+        if start is None or not frames.wait_for_readers(start.readers or 1, context.carry_on):
+            return
+        control.report(ProcessState.RUNNING)
+        live = config.speed == "live"
+        pace = Pace(live=live, interval_ns=round(NS_PER_S / source.info.fps))
+        longest_ns = math.inf if config.duration_s is None else config.duration_s * NS_PER_S
+        first_ns: int | None = None
+        while context.carry_on():
+            frame = source.read()
+            _account_for(source, control.account)
+            if frame is Pending.NOTHING_YET:
+                continue
+            if frame is None:
+                break
+            first_ns = frame.t_source_ns if first_ns is None else first_ns
+            if frame.t_source_ns - first_ns >= longest_ns:
+                break
+            t_exposure_ns = pace.wait(frame, context)
+            if frame.seq is not None:
+                frames.skip_to(frame.seq)
+            header = _header(frame, frames.next_seq, t_exposure_ns)
+            if control.stopped or not frames.send(header, frame.pixels, context.carry_on):
+                break
+            counters["captured"] += 1 + frame.dropped_before
+            counters["lost_by_source"] += frame.lost_before
+            counters["late"] += pace.is_late(header)
+            if live:
+                evenness.note(header)
+        context.finish(frames)
+
+
+def _account_for(source: Source, account: Account) -> None:
+    """Pass on how the source is doing."""
+    condition = source.condition
+    account.source = source.info
+    account.notices = list(condition.notices)
+    account.counters.update(condition.counts)
+    if condition.clock_error_ms is not None:
+        account.latency.setdefault("camera_clock_error", LatencyRecorder()).add(condition.clock_error_ms)
+
+
+def _header(frame: Frame, seq: int, t_exposure_ns: int) -> FrameHeader:
+    height, width = frame.pixels.shape
+    return FrameHeader(
+        seq=seq,
+        t_exposure_ns=t_exposure_ns,
+        t_source_ns=frame.t_source_ns,
+        t_sent_ns=now_ns(),
+        height=height,
+        width=width,
+        lost_before=frame.lost_before,
+        exposure_id=frame.exposure_id,
+        exposure_us=frame.exposure_us,
+        gain=frame.gain,
+    )
+
+
+class Evenness:
+    """Measures how evenly frames are exposed: the time between them, and how far it is from what the rate says."""
+
+    def __init__(self, account: Account, fps: float) -> None:
+        self._nominal_ms = 1000 / fps
+        self._interval = account.latency["frame_interval"] = LatencyRecorder()
+        self._jitter = account.latency["frame_jitter"] = LatencyRecorder()
+        self._last_ns: int | None = None
+
+    def note(self, header: FrameHeader) -> None:
+        """Take in a frame. After a loss the measuring begins again: a gap is counted, it is no jitter."""
+        if self._last_ns is not None and not header.lost_before:
+            interval_ms = ms_between(self._last_ns, header.t_exposure_ns)
+            self._interval.add(interval_ms)
+            self._jitter.add(abs(interval_ms - self._nominal_ms))
+        self._last_ns = header.t_exposure_ns
+
+
+class Pace:
+    """Lets the frames of a file or a simulation appear when a camera would have delivered them."""
+
+    def __init__(self, *, live: bool, interval_ns: int) -> None:
+        self._live = live
+        self._interval_ns = interval_ns
+        self._zero_ns: int | None = None
+
+    def wait(self, frame: Frame, context: ProcessContext) -> int:
+        """Wait until the frame is due; return its exposure time on the station clock, ns.
+
+        That of a file or a simulation is the moment it was due, so that running late counts as latency.
+        """
+        if frame.t_exposure_ns is not None:
+            return frame.t_exposure_ns
+        if not self._live:
+            return now_ns()
+        if self._zero_ns is None:
+            self._zero_ns = now_ns() - frame.t_source_ns
+        due_ns = self._zero_ns + frame.t_source_ns
+        while (left_s := (due_ns - now_ns()) / NS_PER_S) > 0 and not context.control.stopped:
+            if left_s > LONGEST_NAP_S:
+                context.carry_on()
+            time.sleep(min(left_s, LONGEST_NAP_S))
+        return due_ns
+
+    def is_late(self, header: FrameHeader) -> bool:
+        """Return whether a live frame was sent more than a frame interval after its exposure."""
+        return self._live and header.t_sent_ns - header.t_exposure_ns > self._interval_ns

@@ -1,0 +1,1 @@
+"""The simulated microscope: swimming sperm, debris and optics, seeded and with known truth."""

@@ -1,0 +1,207 @@
+"""The engine process: windows in, grade distributions out.
+
+It knows the link, the order of work and the clock; the answers come from a Runtime.
+"""
+
+import hashlib
+import time
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.artifact import MAX_BATCH, Artifact
+from engine.factory import open_verified_runtime
+from engine.replay import GradesReplay
+from engine.runtime import Runtime, WindowId
+from engine.scheduler import Batch, EveryWindow, NewestPerSperm, PendingWindow
+from station.clock import ms_between, now_ns
+from station.config import WindowSettings
+from station.errors import InputError
+from station.processes.control import PATIENCE_S
+from station.processes.latency import LatencyRecorder
+from station.processes.process import ProcessContext
+from station.session.playback import Playback
+from station.transport.buffers import Buffer
+from station.transport.bus import Publisher, Receiver
+from station.transport.messages import (
+    CommandName,
+    GradeInfo,
+    GradesHeader,
+    ModelInfo,
+    ProcessState,
+    SpermTally,
+    Trace,
+    Validity,
+)
+
+WAIT_S = 0.02
+WORTHWHILE_BATCH = 1.5
+"""A batch may make the first sperm in it wait this many times as long as alone, not more."""
+
+
+def run(context: ProcessContext) -> None:
+    """Open the model, then grade windows from the first to the end of the link."""
+    control, config, endpoints = context.control, context.config, context.endpoints
+    artifact = Artifact.open(config.engine.model)
+    check_window(artifact, config.window)
+    with open_verified_runtime(artifact, config.engine.runtime, config.engine.threads) as runtime:
+        seconds = warm_up(runtime, config.window, context.carry_on)
+        control.patience_s = max(PATIENCE_S, 5 * MAX_BATCH * seconds[1])
+        model = model_info(artifact, runtime)
+        grader = Grader(context, runtime)
+        replay: GradesReplay | None = None
+        if config.replay_of is not None:
+            replay = GradesReplay(context, Playback(config.replay_of, control.beat), model)
+        buffer: Buffer[Batch]
+        if replay is not None:
+            buffer = replay.buffer
+        else:
+            newest = NewestPerSperm(worthwhile_batch(seconds), config.engine.grades_per_s)
+            buffer = EveryWindow() if context.lossless else newest
+        with (
+            Receiver(context.zmq, endpoints.windows, buffer, lossless=context.lossless) as windows,
+            Publisher(context.zmq, endpoints.grades) as grades,
+        ):
+            control.account.model = model
+            control.report(ProcessState.READY)
+            if context.wait_for(CommandName.START) is None:
+                return
+            control.report(ProcessState.RUNNING)
+            counters = control.account.counters
+            while context.carry_on():
+                batch = windows.receive(WAIT_S)
+                counters["replaced"] = windows.replaced
+                counters["lost"] = windows.lost
+                counters["bad_messages"] = windows.bad
+                if batch is None:
+                    if windows.ended:
+                        break
+                    continue
+                header = GradesHeader(seq=grades.next_seq, grades=grader.grade(batch))
+                grades.send(header)
+                if replay is not None:
+                    replay.note(header.grades)
+            if replay is not None:
+                replay.finish(ended=windows.ended)
+            context.finish(grades)
+
+
+class Grader:
+    """Runs batches through the network and keeps account of the answers."""
+
+    def __init__(self, context: ProcessContext, runtime: Runtime) -> None:
+        window = context.config.window
+        self._runtime = runtime
+        self._account = context.control.account
+        self._account.counters = {"grades": 0, "batches": 0, "replaced": 0, "lost": 0, "bad_messages": 0}
+        self._account.latency = {
+            name: LatencyRecorder() for name in ("exposure_to_grade", "capture", "transport", "tracker_to_window",
+                                                 "waiting", "engine")
+        }  # fmt: skip
+        self._digest = hashlib.sha256()
+        self._clips = np.empty((MAX_BATCH, window.frames, window.size, window.size), np.uint8)
+
+    def grade(self, batch: Batch) -> list[GradeInfo]:
+        """Return the grades of a batch of windows, in its order, published as of now."""
+        clips = self._clips[: len(batch)]
+        for row, window in enumerate(batch):
+            clips[row] = window.pixels
+        t_infer_ns = now_ns()
+        answer = self._runtime.infer(clips, [_window_id(window) for window in batch])
+        t_grade_ns = now_ns()
+        grades = [
+            GradeInfo(
+                sperm_id=window.info.sperm_id,
+                frame_seq=window.info.frame_seqs[-1],
+                x=window.info.x,
+                y=window.info.y,
+                grade=answer.grade[row].tolist(),
+                heads=answer.heads[row].tolist(),
+                validity=Validity.PADDED if window.info.padded else Validity.VALID,
+                trace=window.trace.model_copy(update={"t_infer_ns": t_infer_ns, "t_grade_ns": t_grade_ns}),
+            )
+            for row, window in enumerate(batch)
+        ]
+        self._note(grades, answer.grade)
+        return grades
+
+    def _note(self, grades: list[GradeInfo], values: NDArray[np.float32]) -> None:
+        account = self._account
+        account.counters["batches"] += 1
+        account.counters["grades"] += len(grades)
+        for row, grade in enumerate(grades):
+            before = account.sperm.get(grade.sperm_id)
+            count = 1 if before is None else before.grades + 1
+            account.sperm[grade.sperm_id] = SpermTally(sperm_id=grade.sperm_id, grades=count, last=grade)
+            for name, duration_ms in durations_ms(grade.trace).items():
+                account.latency[name].add(duration_ms)
+            self._digest.update(f"{grade.sperm_id} {grade.frame_seq} ".encode() + values[row].tobytes())
+        account.digest = self._digest.hexdigest()
+
+
+def _window_id(window: PendingWindow) -> WindowId:
+    return WindowId(window.info.sperm_id, tuple(window.info.frame_seqs))
+
+
+def durations_ms(trace: Trace) -> dict[str, float]:
+    """Return where the time from exposure to grade went, in ms; the parts add up to ``exposure_to_grade``."""
+    return {
+        "exposure_to_grade": ms_between(trace.t_exposure_ns, trace.t_grade_ns),
+        "capture": ms_between(trace.t_exposure_ns, trace.t_sent_ns),
+        "transport": ms_between(trace.t_sent_ns, trace.t_tracker_in_ns)
+        + ms_between(trace.t_tracker_out_ns, trace.t_engine_in_ns),
+        "tracker_to_window": ms_between(trace.t_tracker_in_ns, trace.t_tracker_out_ns),
+        "waiting": ms_between(trace.t_engine_in_ns, trace.t_infer_ns),
+        "engine": ms_between(trace.t_infer_ns, trace.t_grade_ns),
+    }
+
+
+def check_window(artifact: Artifact, window: WindowSettings) -> None:
+    """Raise InputError where the configured window is not the one the model was made for."""
+    network = artifact.manifest.network
+    made_for, given = (network.frames, network.clip_px), (window.frames, window.size)
+    if made_for != given:
+        raise InputError(
+            f"window: model {artifact.manifest.name} was made for {made_for[0]} frames of {made_for[1]} px, the "
+            f"configuration asks for {given[0]} of {given[1]}; mend [window] or choose another model"
+        )
+
+
+def warm_up(runtime: Runtime, window: WindowSettings, beat: Callable[[], object]) -> dict[int, float]:
+    """Run batches of growing size while they pay, and return the seconds each took; ``beat`` is called in between."""
+    seconds: dict[int, float] = {}
+    for size in (1, 2, 4, MAX_BATCH):
+        clips = np.full((size, window.frames, window.size, window.size), 128, np.uint8)
+        runtime.infer(clips)  # the first run of a shape allocates
+        beat()
+        start = time.perf_counter()
+        runtime.infer(clips)
+        seconds[size] = time.perf_counter() - start
+        beat()
+        if seconds[size] > WORTHWHILE_BATCH * seconds[1]:
+            break
+    return seconds
+
+
+def worthwhile_batch(seconds: dict[int, float]) -> int:
+    """Return the largest batch that does not make its first sperm wait much longer than alone.
+
+    A GPU is expected to grade eight in little more than the time of one. On a CPU eight take eight times as long: one
+    after the other, each is graded on a window that is new when its turn comes.
+    """
+    return max(size for size, duration in seconds.items() if duration <= WORTHWHILE_BATCH * seconds[1])
+
+
+def model_info(artifact: Artifact, runtime: Runtime) -> ModelInfo:
+    """Return what people are told about the model in use."""
+    manifest = artifact.manifest
+    return ModelInfo(
+        name=manifest.name,
+        sha256=artifact.model_sha256,
+        plan_sha256=runtime.plan_sha256,
+        runtime=runtime.name,
+        demonstration=manifest.demonstration,
+        um_per_px=manifest.um_per_px,
+        fps=manifest.fps,
+    )

@@ -1,0 +1,65 @@
+"""The optional packages of a GPU station: loaded when asked for, with an error that says what is missing.
+
+``tensorrt`` and ``tensorrt_rtx`` offer the same interface; ``pycuda.driver`` offers memory, streams and events. Nothing
+here touches a GPU but ``open_device``.
+"""
+
+import importlib
+from dataclasses import dataclass, field
+from typing import Any
+
+from engine.tensorrt.plans import Kind
+from station.errors import InputError, MissingExtraError
+
+INSTALL = 'install it with pip install ".[gpu]", or use the runtime onnxruntime'
+NO_GPU = "mend the driver, or use the runtime onnxruntime"
+
+
+def load_tensorrt(kind: Kind) -> Any:
+    """Return the module. Raises MissingExtraError where it is not installed."""
+    try:
+        return importlib.import_module(kind)
+    except ImportError as error:
+        raise MissingExtraError(f"runtime {kind}: the package {kind} is missing ({error}); {INSTALL}") from error
+
+
+def load_cuda() -> Any:
+    """Return ``pycuda.driver``. Raises MissingExtraError where it, or the driver's own library, is not installed."""
+    try:
+        return importlib.import_module("pycuda.driver")
+    except ImportError as error:
+        raise MissingExtraError(f"the package pycuda or the NVIDIA driver is missing ({error}); {INSTALL}") from error
+
+
+def open_device(cuda: Any) -> Any:
+    """Start the driver and return the first GPU. Raises InputError where there is none."""
+    try:
+        cuda.init()
+        return cuda.Device(0)
+    except cuda.Error as error:
+        raise InputError(f"no usable NVIDIA GPU ({error}); {NO_GPU}") from error
+
+
+@dataclass(slots=True)
+class Log:
+    """The lines that TensorRT logged, warnings and worse."""
+
+    lines: list[str] = field(default_factory=list)
+
+    def last(self) -> str:
+        """Return the latest line, for an error message."""
+        return " ".join(self.lines[-1].split()) if self.lines else "no reason given"
+
+
+def make_logger(trt: Any, log: Log) -> Any:
+    """Return a TensorRT logger that writes into ``log``."""
+
+    class Logger(trt.ILogger):  # type: ignore[misc]  # the base is known only at run time
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity in (trt.ILogger.WARNING, trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
+                log.lines.append(message)
+
+    return Logger()

@@ -1,0 +1,128 @@
+"""Compiled plans beside an artifact: how they are named, described, stored and found.
+
+A plan fits one runtime of one version, one precision and one model, and, unless it is portable, one GPU: all of that
+is in its name and, with the plan's own hash, in a small JSON file beside it. This module moves bytes and knows no
+compiler.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from pydantic import ValidationError
+
+from engine.artifact import MAX_BATCH, Artifact, Part, Precision, TensorSpec
+from station.errors import ArtifactError
+from station.files import write_atomically
+
+Kind = Literal["tensorrt_rtx", "tensorrt"]
+KINDS: tuple[Kind, ...] = ("tensorrt_rtx", "tensorrt")
+"""The compilers, preferred one first."""
+PORTABLE = "portable"
+"""In place of a GPU's name: runs on every GPU the runtime supports."""
+BATCHES = (1, 4, MAX_BATCH)
+"""Least, best and largest batch of a plan's profile."""
+
+
+class PlanInfo(Part):
+    """What a plan fits."""
+
+    runtime: Kind
+    version: str
+    gpu: str
+    precision: Precision
+    model_sha256: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    batches: tuple[int, int, int] = BATCHES
+    build_s: float
+    plan_sha256: str
+
+    @property
+    def stem(self) -> str:
+        """File name without an ending."""
+        return _stem(self.runtime, self.version, self.gpu, self.precision, self.model_sha256[:12])
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A plan in an artifact's folder."""
+
+    path: Path
+    info: PlanInfo
+
+    def read(self) -> bytes:
+        """Return the plan. Raises ArtifactError where its bytes are not those that were built."""
+        try:
+            content = self.path.read_bytes()
+        except OSError as error:
+            raise ArtifactError(f"plan {self.path}: cannot be read ({error.strerror}); {rebuild(self)}") from error
+        if hashlib.sha256(content).hexdigest() != self.info.plan_sha256:
+            raise ArtifactError(f"plan {self.path}: is damaged (its sha256 does not fit); {rebuild(self)}")
+        return content
+
+
+def _stem(*parts: str) -> str:
+    """Return a file name of the parts, with nothing in it that a file system might refuse."""
+    return "-".join(re.sub(r"[^A-Za-z0-9.]+", "_", part) for part in parts)
+
+
+def jit_path(plan: Plan, gpu: str) -> Path:
+    """Return where kernels that the runtime compiles just in time on a GPU are kept for the next start."""
+    return plan.path.with_name(f"{_stem(plan.info.stem, gpu)}.jit")
+
+
+def rebuild(plan: Plan) -> str:
+    """Return the sentence that says how to build a plan again."""
+    return f"build it again with `python -m engine compile {plan.path.parent.parent} --runtime {plan.info.runtime}`"
+
+
+def folder_of(artifact: Artifact) -> Path:
+    """Return where an artifact's plans and just-in-time caches lie."""
+    return artifact.folder / "compiled"
+
+
+def save_plan(artifact: Artifact, info: PlanInfo, content: bytes) -> Plan:
+    """Write a plan and then its description, each whole or not at all. Raises ArtifactError where it cannot."""
+    folder = folder_of(artifact)
+    plan = Plan(folder / f"{info.stem}.plan", info)
+    try:
+        folder.mkdir(exist_ok=True)
+        write_atomically(plan.path, content)
+        write_atomically(plan.path.with_suffix(".plan.json"), (info.model_dump_json(indent=2) + "\n").encode())
+    except OSError as error:
+        raise ArtifactError(
+            f"plan {plan.path}: cannot be written ({error.strerror}); make the folder writable"
+        ) from error
+    return plan
+
+
+def list_plans(artifact: Artifact) -> list[Plan]:
+    """Return all plans of this very model that have a valid description, by name."""
+    plans = []
+    for path in sorted(folder_of(artifact).glob("*.plan.json")):
+        try:
+            info = PlanInfo.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError):
+            continue  # half-written or of another version of this program: as good as absent
+        if info.model_sha256 == artifact.model_sha256:
+            plans.append(Plan(path.with_suffix(""), info))
+    return plans
+
+
+def find_plan(artifact: Artifact, kind: Kind, version: str, gpu: str) -> Plan:
+    """Return the plan that fits a runtime's version and a GPU. Raises ArtifactError with what to build.
+
+    A plan for this very GPU goes before a portable one, float16 before float32.
+    """
+    ours = [plan for plan in list_plans(artifact) if plan.info.runtime == kind]
+    fitting = [plan for plan in ours if plan.info.version == version and plan.info.gpu in (gpu, PORTABLE)]
+    if fitting:
+        return min(fitting, key=lambda plan: (plan.info.gpu == PORTABLE, plan.info.precision))
+    found = ", ".join(f"{plan.info.version} for {plan.info.gpu}" for plan in ours) or "none"
+    raise ArtifactError(
+        f"model {artifact.folder}: expected a plan of {kind} {version} for {gpu}, found {found}; "
+        f"build it with `python -m engine compile {artifact.folder} --runtime {kind}`"
+    )

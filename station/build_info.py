@@ -1,0 +1,56 @@
+"""What this program is: where its checkout lies, its name and version, its commit, the packages it stands on."""
+
+import subprocess
+import tomllib
+from importlib import metadata
+from pathlib import Path
+from typing import Any, Final
+
+ROOT: Final = Path(__file__).resolve().parent.parent
+"""The checkout."""
+GIT_LIMIT_S: Final = 5.0
+
+
+def program() -> str:
+    """Return name and version of this program."""
+    project = _project()
+    return f"{project.get('name', 'rostfine-station')} {project.get('version', 'unknown')}"
+
+
+def git_commit() -> str | None:
+    """Return the commit that is checked out, with "+" where files differ from it; None outside of a checkout."""
+    head = _git("rev-parse", "HEAD")
+    if not head:
+        return None
+    return head + ("+" if _git("status", "--porcelain", "--untracked-files=no") else "")
+
+
+def packages() -> dict[str, str]:
+    """Return the versions of the packages that this program is built on, as far as they are installed."""
+    versions = {}
+    for requirement in _project().get("dependencies", []):
+        name = requirement.split(">")[0].split("=")[0].split(";")[0].strip()
+        try:
+            versions[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return versions
+
+
+def _project() -> dict[str, Any]:
+    try:
+        project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    except (OSError, tomllib.TOMLDecodeError, KeyError):
+        return {}
+    return project
+
+
+def _git(*words: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(ROOT), *words], capture_output=True, text=True, timeout=GIT_LIMIT_S, check=False,
+            stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

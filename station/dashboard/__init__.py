@@ -1,0 +1,1 @@
+"""The terminal dashboard and the closing report: what is shown of a running station."""

@@ -1,0 +1,155 @@
+"""What the main process knows of a run: the newest tracks and grades, and the snapshot made of them.
+
+It only listens: tracker and engine publish whether or not anybody reads, and nothing here can slow them.
+"""
+
+import time
+from typing import Self
+
+import zmq
+
+from station.clock import now_ns
+from station.config import Config
+from station.dashboard.snapshot import ProcessView, RateMeter, Snapshot
+from station.processes.supervisor import Supervisor
+from station.stride import window_stride
+from station.transport.buffers import Fifo
+from station.transport.bus import Receiver
+from station.transport.endpoints import Endpoints
+from station.transport.messages import (
+    PIPELINE,
+    GradeInfo,
+    GradesHeader,
+    ProcessName,
+    ProcessState,
+    TrackInfo,
+    TracksHeader,
+)
+
+OVERTIME_S = 1.0
+"""How much longer than the duration a live source may take before the clock on the wall ends the run."""
+KEEP_MESSAGES = 1000
+"""Between two looks of the main process; older ones than that are of no use to a person."""
+
+
+class Monitor:
+    """Listens to tracker and engine of one run."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], config: Config, endpoints: Endpoints) -> None:
+        self._config = config
+        self._start = time.monotonic()
+        self._tracks_link = Receiver(context, endpoints.tracks, Fifo(KEEP_MESSAGES))
+        self._grades_link = Receiver(context, endpoints.grades, Fifo(KEEP_MESSAGES))
+        self._running_since: float | None = None
+        self._rates = {stage: RateMeter() for stage in ProcessName}
+        self._tracks: TracksHeader | None = None
+        self._newest_tracks: dict[int, TrackInfo] = {}
+        self._grades: dict[int, GradeInfo] = {}
+
+    @property
+    def tracks(self) -> list[TrackInfo]:
+        """The newest word on each sperm that was ever followed."""
+        return list(self._newest_tracks.values())
+
+    @property
+    def current(self) -> list[TrackInfo]:
+        """The sperm that are followed or sought now."""
+        return self._tracks.tracks if self._tracks else []
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the watch began."""
+        return time.monotonic() - self._start
+
+    def listen(self) -> None:
+        """Take in what has arrived; never waits."""
+        while message := self._tracks_link.receive(0):
+            if isinstance(message.header, TracksHeader):
+                self._tracks = message.header
+                self._newest_tracks.update({track.sperm_id: track for track in message.header.tracks})
+        while message := self._grades_link.receive(0):
+            if isinstance(message.header, GradesHeader):
+                self._grades.update({grade.sperm_id: grade for grade in message.header.grades})
+
+    def snapshot(self, supervisor: Supervisor) -> Snapshot:
+        """Return what the screen should show now."""
+        statuses = supervisor.statuses
+        return Snapshot(
+            now_ns=now_ns(),
+            elapsed_s=self.elapsed_s,
+            speed=self._config.speed,
+            replay=self._config.replay_of is not None,
+            stages={
+                stage: ProcessView(
+                    status=statuses.get(stage),
+                    progress_ns=supervisor.progressed_ns.get(stage),
+                    rate_hz=self._rates[stage].update(statuses[stage]) if stage in statuses else None,
+                    died=supervisor.faults.get(stage, ""),
+                )
+                for stage in ProcessName
+                if stage is not ProcessName.RECORDER or self._recorded
+            },
+            tracks=self._tracks,
+            grades=dict(self._grades),
+            window_fps=self._window_fps(supervisor),
+            drops=self._losses(supervisor),
+            notices=tuple(self._notices(supervisor)),
+            keys=self._keys(),
+        )
+
+    def overtime(self, supervisor: Supervisor) -> bool:
+        """Return whether a live run with a duration goes on well past it (a source that stands still never ends)."""
+        capture = supervisor.statuses.get(ProcessName.CAPTURE)
+        if self._config.duration_s is None or self._config.speed != "live" or capture is None:
+            return False
+        if capture.state is ProcessState.ENDED:  # what is behind it may take its time: a recorder has a queue
+            return False
+        if self._running_since is None and capture.state is ProcessState.RUNNING:
+            self._running_since = time.monotonic()
+        return (
+            self._running_since is not None
+            and time.monotonic() - self._running_since > self._config.duration_s + OVERTIME_S
+        )
+
+    def close(self) -> None:
+        """Close both links; may be called more than once."""
+        self._tracks_link.close()
+        self._grades_link.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @property
+    def _recorded(self) -> bool:
+        return self._config.record.mode != "off"
+
+    def _keys(self) -> tuple[str, ...]:
+        replace = [] if self._config.replay_of is not None else ["a replace lost"]
+        keep = [f"k keep {self._config.record.pre_trigger_s:g} s"] if self._recorded else []
+        return ("q quit", *replace, *keep)
+
+    def _losses(self, supervisor: Supervisor) -> dict[str, int]:
+        counts = {stage: status.counters for stage, status in supervisor.statuses.items()}
+        capture, tracker, engine = (counts.get(stage, {}) for stage in PIPELINE)
+        return {
+            "camera": capture.get("lost_by_source", 0),
+            "to tracker": tracker.get("dropped", 0),
+            "to engine": engine.get("lost", 0),
+            "windows replaced": engine.get("replaced", 0),
+        }
+
+    def _window_fps(self, supervisor: Supervisor) -> float | None:
+        capture, engine = (supervisor.statuses.get(stage) for stage in (ProcessName.CAPTURE, ProcessName.ENGINE))
+        if capture is None or engine is None or capture.source is None or engine.model is None:
+            return None
+        fps = capture.source.fps
+        return fps / window_stride(self._config.window.stride, fps, engine.model.fps)
+
+    def _notices(self, supervisor: Supervisor) -> list[str]:
+        """Return what the counters say about the machine: it keeps up or it does not."""
+        capture = supervisor.statuses.get(ProcessName.CAPTURE)
+        late = capture.counters.get("late", 0) if capture else 0
+        return [f"{late} frames came late by more than a frame interval: this machine is too slow"] if late else []

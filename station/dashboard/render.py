@@ -1,0 +1,142 @@
+"""The terminal dashboard: ``render(snapshot, width, height)``, a pure function from what is known to what is drawn.
+
+The result is exactly ``width`` by ``height`` cells, in UTF-8 or in plain ASCII as the console can. It knows no
+terminal, no clock and no process; ``station.dashboard.screen`` draws it, ``station.dashboard.keyboard`` reads the keys.
+"""
+
+from dataclasses import dataclass
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.segment import Segment
+from rich.text import Text
+
+from station.dashboard.assessment import alarms, cautions, condition, disturbance, overall, state_counts
+from station.dashboard.header import (
+    DEMONSTRATION,
+    drop_lines,
+    latency_lines,
+    model_line,
+    recording_line,
+    source_line,
+    stage_lines,
+    title_line,
+)
+from station.dashboard.snapshot import Snapshot
+from station.dashboard.sperm_table import sperm_lines
+from station.dashboard.text import ASCII, UTF8, Glyphs, fit, wrap
+from station.notice import NOTICE
+from station.transport.messages import PIPELINE
+
+MIN_WIDTH, MIN_HEIGHT = 80, 20
+"""Below this no grades are drawn: a cut distribution could be taken for a whole one."""
+ROOMY_HEIGHT = 30
+MESSAGE_ROWS = 4
+"""Kept free below the table for messages where there is room."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A drawn snapshot."""
+
+    snapshot: Snapshot
+    width: int
+    height: int
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        glyphs = ASCII if options.ascii_only else UTF8
+        draw = _full if self.width >= MIN_WIDTH and self.height >= MIN_HEIGHT else _small
+        lines = draw(self.snapshot, self.width, self.height, glyphs)[: self.height]
+        lines += _empty(self.height - len(lines))
+        for number, line in enumerate(lines):
+            line.truncate(self.width, overflow="crop", pad=True)
+            line.stylize_before(line.style)  # render() leaves out a line's own style where it has no other
+            if number:
+                yield Segment.line()
+            yield from line.render(console)
+
+
+def render(snapshot: Snapshot, width: int, height: int) -> Page:
+    """Return the screen, ``width`` x ``height`` cells."""
+    return Page(snapshot, max(1, width), max(1, height))
+
+
+def _full(snapshot: Snapshot, width: int, height: int, glyphs: Glyphs) -> list[Text]:
+    top = [
+        title_line(snapshot, width),
+        source_line(snapshot, width, glyphs),
+        model_line(snapshot, width, glyphs),
+        *_demonstration(snapshot, width, glyphs),
+        *_empty(height >= ROOMY_HEIGHT),
+        *stage_lines(snapshot, width, glyphs),
+        *drop_lines(snapshot, width, glyphs)[:2],
+        recording_line(snapshot, width, glyphs),
+        *latency_lines(snapshot, width, glyphs),
+        *_empty(height >= ROOMY_HEIGHT),
+    ]
+    roomy = height >= ROOMY_HEIGHT
+    # Messages stand below the table, so that its rows stay where they are when one comes or goes.
+    disturbed = [f"field DISTURBED: {words}"] if (words := disturbance(snapshot)) else []
+    messages = [
+        *_listed(alarms(snapshot), "bold red", 8 if roomy else 3, width, glyphs),
+        *_listed(disturbed, "bold", 1, width, glyphs),
+        *_listed(cautions(snapshot), "", 8 if roomy else max(1, (height - 18) // 3), width, glyphs),
+    ]
+    footer = _footer(snapshot, width, glyphs)
+    rows = height - len(top) - len(footer)
+    table = sperm_lines(snapshot, width, rows - len(messages), rows - MESSAGE_ROWS, glyphs)
+    spare = rows - len(table) - len(messages)
+    apart = min(spare, 1)
+    return top + table + _empty(apart) + messages + _empty(spare - apart) + footer
+
+
+def _small(snapshot: Snapshot, width: int, height: int, glyphs: Glyphs) -> list[Text]:
+    """Return the screen of a terminal too small for grades: what is wrong, and what to do."""
+    counts = ", ".join(f"{count} {state.value}" for state, count in sorted(state_counts(snapshot).items()))
+    sentences = [
+        f"Terminal too small to show grades: it has {width} x {height} characters, {MIN_WIDTH} x {MIN_HEIGHT} needed.",
+        f"{overall(snapshot).value}. " + ". ".join(alarms(snapshot)),
+        ", ".join(f"{name.value} {condition(snapshot, name).value}" for name in PIPELINE),
+        f"Sperm followed: {counts or 'none'}.",
+    ]
+    last = [Text(line, "bold") for line in wrap(NOTICE, width)]
+    last += [Text(fit(line, width, glyphs)) for line in wrap(_keys(snapshot, glyphs), width)]
+    room = max(1, height - len(last))
+    first = [Text(fit(line, width, glyphs)) for text in sentences for line in wrap(glyphs.clean(text), width)][:room]
+    return first + _empty(height - len(first) - len(last)) + last
+
+
+def _demonstration(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:
+    if snapshot.model is None or not snapshot.model.demonstration:
+        return []
+    return [Text(fit(f"{glyphs.alarm} {DEMONSTRATION}", width, glyphs), "bold magenta")]
+
+
+def _footer(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:
+    keys = _keys(snapshot, glyphs)
+    gap = width - len(NOTICE) - len(keys)
+    if gap >= 2:
+        return [Text.assemble((NOTICE, "bold"), " " * gap, keys)]
+    return [Text(fit(keys, width, glyphs)), Text(NOTICE, "bold")]
+
+
+def _keys(snapshot: Snapshot, glyphs: Glyphs) -> str:
+    return glyphs.clean("keys: " + "  ".join(snapshot.keys))
+
+
+def _listed(sentences: list[str], style: str, rows: int, width: int, glyphs: Glyphs) -> list[Text]:
+    """Return sentences with a sign before each, in at most ``rows`` lines; what is left out is counted."""
+    lines: list[Text] = []
+    for number, sentence in enumerate(sentences):
+        left = len(sentences) - number - 1
+        wrapped = wrap(glyphs.clean(sentence), width - 2)
+        room = rows - len(lines) - (1 if left else 0)
+        if room < 1:
+            return [*lines, Text(f"{glyphs.alarm} and {left + 1} more", style)][:rows]
+        if len(wrapped) > room:
+            wrapped = [*wrapped[: room - 1], fit(" ".join(wrapped[room - 1 :]), width - 2, glyphs)]
+        lines += [Text(f"{' ' if row else glyphs.alarm} {text}", style) for row, text in enumerate(wrapped)]
+    return lines
+
+
+def _empty(rows: int) -> list[Text]:
+    return [Text() for _ in range(rows)]

@@ -1,0 +1,61 @@
+"""Owns the terminal while the dashboard is on it, and gives it back as it was.
+
+It draws what it is given when it is told to; it knows no messages and reads no keys. Whatever else writes to the
+terminal meanwhile tears the picture until it is drawn again.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.live import Live
+
+from station.dashboard.render import render
+from station.dashboard.snapshot import Snapshot
+from station.errors import InputError
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitted:
+    """A snapshot that takes the terminal's size at the moment it is drawn, so that a resize needs no signal."""
+
+    snapshot: Snapshot
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield render(self.snapshot, options.max_width, options.height or console.height)
+
+
+class Screen:
+    """The alternate screen of a terminal, from entering to leaving."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self._console = console or Console()
+        self._live: Live | None = None
+
+    def show(self, snapshot: Snapshot) -> None:
+        """Draw it now, over what was there."""
+        if self._live is None:
+            raise RuntimeError("the screen is not open")
+        self._live.update(_Fitted(snapshot), refresh=True)
+
+    def close(self) -> None:
+        """Give the terminal back; may be called more than once."""
+        live, self._live = self._live, None
+        if live is not None:
+            live.stop()
+
+    def __enter__(self) -> Self:
+        """Take the terminal. Raises InputError where there is none."""
+        if not self._console.is_terminal or self._console.is_dumb_terminal:
+            raise InputError(
+                "dashboard: expected a terminal that can move its cursor, standard output is none; use --headless"
+            )
+        live = Live(
+            console=self._console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
+        )
+        live.start()
+        self._live = live
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

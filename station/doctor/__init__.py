@@ -1,0 +1,1 @@
+"""Checks of a machine before it is trusted at the microscope."""

@@ -1,0 +1,193 @@
+"""The control link: heartbeats from the stages to the supervisor, commands the other way.
+
+A ROUTER socket at the supervisor, a DEALER in each stage that is known by the stage's name. It carries no data, so a
+command never waits behind frames. Sending never blocks: a heartbeat that finds a full queue is left out, the next one
+says the same and more.
+"""
+
+import contextlib
+import multiprocessing
+import os
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import zmq
+
+from station.clock import now_ns
+from station.errors import MessageError
+from station.processes.latency import LatencyRecorder
+from station.transport.messages import (
+    ActionHeader,
+    Command,
+    CommandName,
+    ModelInfo,
+    ProcessName,
+    ProcessState,
+    ProcessStatus,
+    RecordingInfo,
+    SourceInfo,
+    SpermTally,
+)
+from station.transport.wire import decode, encode
+
+HEARTBEAT_S = 0.1
+PATIENCE_S = 3.0
+KEEP_NEWS = 1000
+
+
+def orphaned() -> bool:
+    """Return True in a stage whose supervisor is gone, however it went: nothing may be left running."""
+    parent = multiprocessing.parent_process()
+    return parent is not None and not parent.is_alive()
+
+
+@dataclass(slots=True)
+class Account:
+    """What a stage says about itself in every heartbeat; the stage's loop writes it, the control link sends it."""
+
+    counters: dict[str, int] = field(default_factory=dict)
+    latency: dict[str, LatencyRecorder] = field(default_factory=dict)
+    notices: list[str] = field(default_factory=list)
+    source: SourceInfo | None = None
+    model: ModelInfo | None = None
+    sperm: dict[int, SpermTally] = field(default_factory=dict)
+    digest: str = ""
+    recording: RecordingInfo | None = None
+
+
+class ProcessControl:
+    """A stage's end: tells how it is, hears what it should do.
+
+    ``beat`` is called at least once per round of the stage's loop; it sends a heartbeat when one is due and takes in
+    commands. STOP is kept in ``stopped``, all others wait in ``commands``; what others report waits in ``news``.
+    """
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, stage: ProcessName) -> None:
+        self.state = ProcessState.STARTING
+        self.stopped = False
+        self.commands: deque[Command] = deque()
+        self.news: deque[ProcessStatus | ActionHeader] = deque(maxlen=KEEP_NEWS)
+        """To the recorder: what the other stages say and the operator does."""
+        self.patience_s = PATIENCE_S
+        self.account = Account()
+        self._stage = stage
+        self._seq = 0
+        self._progress = 0
+        self._due = 0.0
+        self._socket = context.socket(zmq.DEALER)
+        self._socket.identity = stage.value.encode()
+        self._socket.linger = 500  # the last word ("failed", "ended") should arrive
+        self._socket.connect(endpoint)
+
+    def beat(self) -> None:
+        """Count a round of the loop; send a heartbeat if one is due; take in commands."""
+        self._progress += 1
+        if time.monotonic() >= self._due:
+            self.report(self.state)
+            if orphaned():
+                self.stopped = True
+        while self._socket.poll(0, zmq.POLLIN):
+            try:
+                header, _ = decode(self._socket.recv_multipart())
+            except MessageError:
+                continue
+            if isinstance(header, Command):
+                if header.name is CommandName.STOP:
+                    self.stopped = True
+                self.commands.append(header)
+            elif isinstance(header, ProcessStatus | ActionHeader):
+                self.news.append(header)
+
+    def report(self, state: ProcessState, *, error: str = "", details: str = "", user_error: bool = False) -> None:
+        """Send a status now and keep ``state`` for the heartbeats to come."""
+        self.state = state
+        self._due = time.monotonic() + HEARTBEAT_S
+        account = self.account
+        status = ProcessStatus(
+            seq=self._seq,
+            stage=self._stage,
+            state=state,
+            pid=os.getpid(),
+            t_ns=now_ns(),
+            progress=self._progress,
+            patience_s=self.patience_s,
+            counters=account.counters,
+            latency_ms={name: recorder.total() for name, recorder in account.latency.items()},
+            recent_ms={name: recorder.recent() for name, recorder in account.latency.items()},
+            error=error,
+            user_error=user_error,
+            details=details,
+            notices=account.notices,
+            source=account.source,
+            model=account.model,
+            sperm=list(account.sperm.values()),
+            digest=account.digest,
+            recording=account.recording,
+        )
+        try:
+            self._socket.send_multipart(encode(status), zmq.DONTWAIT)
+        except zmq.Again:
+            return
+        self._seq += 1
+
+    def stop(self) -> None:
+        """Ask this stage's own loop to end."""
+        self.stopped = True
+
+    def close(self) -> None:
+        """Close the socket; may be called more than once."""
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+class ControlCentre:
+    """The supervisor's end: the latest word of each stage, and commands to it."""
+
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> None:
+        self._seq = 0
+        self._socket = context.socket(zmq.ROUTER)
+        self._socket.linger = 0
+        self._socket.bind(endpoint)
+
+    def poll(self, timeout_s: float) -> list[ProcessStatus]:
+        """Return what has arrived, waiting at most ``timeout_s`` for the first."""
+        statuses: list[ProcessStatus] = []
+        wait_ms = int(timeout_s * 1000)
+        while self._socket.poll(wait_ms, zmq.POLLIN):
+            wait_ms = 0
+            _, *parts = self._socket.recv_multipart()
+            try:
+                header, _ = decode(parts)
+            except MessageError:
+                continue
+            if isinstance(header, ProcessStatus):
+                statuses.append(header)
+        return statuses
+
+    def send(self, stage: ProcessName, name: CommandName, **fields: Any) -> None:
+        """Send one command; a stage that is gone does not hear it."""
+        command = Command(seq=self._seq, name=name, **fields)
+        self._seq += 1
+        self._socket.send_multipart([stage.value.encode(), *encode(command)], zmq.DONTWAIT)
+
+    def tell(self, stage: ProcessName, header: ProcessStatus | ActionHeader) -> None:
+        """Pass a stage's word, or what the operator did, on to another stage; left out where its queue is full."""
+        with contextlib.suppress(zmq.Again):
+            self._socket.send_multipart([stage.value.encode(), *encode(header)], zmq.DONTWAIT)
+
+    def close(self) -> None:
+        """Close the socket; may be called more than once."""
+        self._socket.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()

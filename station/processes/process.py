@@ -1,0 +1,117 @@
+"""What every stage process has in common: its start, its control link, its signals, its last word.
+
+``run_stage`` is what the supervisor spawns. It knows nothing of what the stages do: it imports the module it is named
+and calls its ``run(context)``.
+"""
+
+import faulthandler
+import importlib
+import os
+import shutil
+import signal
+import sys
+import time
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+
+import zmq
+
+from station.config import Config
+from station.errors import InputError
+from station.processes.control import ProcessControl, orphaned
+from station.processes.memory import keep_freed_memory
+from station.transport.bus import Publisher
+from station.transport.endpoints import Endpoints
+from station.transport.messages import Command, CommandName, EndHeader, ProcessName, ProcessState
+
+IDLE_S = 0.005
+END_REPEAT_S = 0.1
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessContext:
+    """What a stage gets to work with."""
+
+    config: Config
+    endpoints: Endpoints
+    control: ProcessControl
+    zmq: zmq.Context[zmq.Socket[bytes]]
+
+    @property
+    def lossless(self) -> bool:
+        """True where nothing may be dropped and senders wait: offline (``speed = "max"``), and in a replay."""
+        return self.config.lossless
+
+    def finish(self, *links: Publisher) -> None:
+        """Report the end, and say it on the stage's links, again and again until told to stop.
+
+        Repeated, because a live link may lose any single message.
+        """
+        self.control.report(ProcessState.ENDED)
+        while True:
+            for link in links:
+                link.send(EndHeader(seq=link.next_seq))
+            if self.control.stopped:
+                return
+            self.nap(END_REPEAT_S)
+
+    def carry_on(self) -> bool:
+        """Beat, and say whether to go on; for loops that wait."""
+        self.control.beat()
+        return not self.control.stopped
+
+    def nap(self, seconds: float) -> None:
+        """Beat and sleep a little."""
+        self.control.beat()
+        time.sleep(seconds)
+
+    def wait_for(self, name: CommandName) -> Command | None:
+        """Wait for a command, beating; None where the stage is told to stop instead."""
+        while not self.control.stopped:
+            self.nap(IDLE_S)
+            while self.control.commands:
+                command = self.control.commands.popleft()
+                if command.name is name:
+                    return command
+        return None
+
+
+def log_path(folder: Path, stage: ProcessName) -> Path:
+    """Return where a stage's standard output and error go: they would tear the dashboard."""
+    return folder / f"{stage.value}.log"
+
+
+def run_stage(stage: ProcessName, module: str, config: Config, endpoints: Endpoints) -> None:
+    """Run one stage to its end, in the process that the supervisor spawned for it."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
+    _redirect_output(log_path(endpoints.folder, stage))
+    keep_freed_memory()
+    with zmq.Context() as context, ProcessControl(context, endpoints.control, stage) as control:
+
+        def on_sigterm(_signum: int, _frame: FrameType | None) -> None:
+            control.stop()
+
+        signal.signal(signal.SIGTERM, on_sigterm)
+        try:
+            control.report(ProcessState.STARTING)
+            importlib.import_module(module).run(ProcessContext(config, endpoints, control, context))
+        except InputError as error:
+            control.report(ProcessState.FAILED, error=str(error), user_error=True)
+            sys.exit(2)
+        except Exception as error:
+            summary = f"{type(error).__name__}: {error}".splitlines()[0]
+            control.report(ProcessState.FAILED, error=summary, details=traceback.format_exc())
+            sys.exit(1)
+        finally:
+            if orphaned():
+                shutil.rmtree(endpoints.folder, ignore_errors=True)
+
+
+def _redirect_output(path: Path) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
+    os.close(descriptor)
+    faulthandler.enable()

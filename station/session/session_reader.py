@@ -1,0 +1,124 @@
+"""A recorded session, opened for reading: what it says of itself, its events, its frames.
+
+A session that was cut off (killed, power lost) is read like any other, up to where it was cut. Damage is never an
+error here but something that is said: frames that are not as they were recorded come without pixels, lines of the log
+that are not as they were written are left out and listed. Whether a session is what was recorded is for
+``station.session.verify`` to say.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from station.errors import SessionError
+from station.session.event_log import Event, Fault, Torn, read_log
+from station.session.layout import LOG, Manifest, SessionOutcome, read_manifest
+from station.session.records import EndRecord, FrameRecord, OpenedRecord, StartRecord, StopRecord
+
+EVENTS_AT_ONCE: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedFrame:
+    """One frame as it was recorded."""
+
+    event: int
+    record: FrameRecord
+    pixels: NDArray[np.uint8] | None
+    """(H, W) uint8, checked against the log; None where the video does not have it any more as it was recorded."""
+
+
+class Session:
+    """A session folder. Reading starts anew with each call of ``events`` or ``frames``.
+
+    Raises SessionError where the folder holds no session that can be read.
+    """
+
+    def __init__(self, folder: Path, keep_going: Callable[[], object] = lambda: None) -> None:
+        """``keep_going`` is called now and then while events are read: a long log takes a while."""
+        self.folder = folder
+        self._keep_going = keep_going
+        self.damage: list[str] = []
+        """What was found not to be as it was recorded, one line each, as far as it has been read."""
+        self.manifest: Manifest | None = None
+        try:
+            there, has_log = folder.is_dir(), (folder / LOG).is_file()
+        except OSError as error:
+            raise SessionError(f"session {folder}: cannot be read ({error.strerror}); give its folder") from error
+        if not there:
+            raise SessionError(f"session {folder}: no such folder; give the folder that holds session.json")
+        if not has_log:
+            raise SessionError(f"session {folder}: has no {LOG}; give the folder of a recorded session")
+        try:
+            self.manifest = read_manifest(folder)
+        except SessionError as error:
+            self._note(str(error))
+        first = next(read_log(folder / LOG), None)
+        if not isinstance(first, Event) or not isinstance(first.record, StartRecord):
+            found = "it is empty" if first is None else getattr(first, "what", "it is torn")
+            raise SessionError(f"session {folder}: {LOG} does not begin with a start event ({found}); nothing to read")
+        self.start: StartRecord = first.record
+        self.opened: OpenedRecord | None = next(
+            (e.record for e, _ in zip(self.events(), range(50), strict=False) if isinstance(e.record, OpenedRecord)),
+            None,
+        )
+        """Source and model; None where the session was cut off before they were known."""
+
+    def events(self, *, until_broken: bool = False) -> Iterator[Event]:
+        """Yield every event that can be read, in the order in which they were written.
+
+        ``until_broken``: only up to the first that is not as it was written.
+        """
+        for number, item in enumerate(read_log(self.folder / LOG)):
+            if number % EVENTS_AT_ONCE == 0:
+                self._keep_going()
+            if isinstance(item, Event):
+                yield item
+            elif isinstance(item, Fault):
+                self._note(f"{LOG}, event {item.n}: {item.what}")
+                if until_broken:
+                    return
+            elif isinstance(item, Torn):
+                self._note(f"{LOG}: the last line (event {item.n}) is torn and was left out")
+
+    def frames(self, *, until_broken: bool = False) -> Iterator[RecordedFrame]:
+        """Yield every frame that the log names, in the order in which they were recorded.
+
+        ``until_broken``: only up to the first event that is not as it was written.
+        """
+        from station.session.chunk_reader import ChunkReader  # FFmpeg is loaded only where pixels are wanted
+
+        with ExitStack() as stack:
+            file, reader = "", None
+            for event in self.events(until_broken=until_broken):
+                record = event.record
+                if not isinstance(record, FrameRecord):
+                    continue
+                if record.file != file or reader is None:
+                    stack.close()
+                    file, reader = record.file, stack.enter_context(ChunkReader(self.folder / record.file))
+                header = record.header
+                pixels = reader.find(record.pts_ms, header.height, header.width, record.crc32)
+                if pixels is None:
+                    self._note(f"{record.file}: frame {header.seq} (event {event.n}) cannot be read as it was recorded")
+                yield RecordedFrame(event.n, record, pixels)
+
+    def outcome(self) -> SessionOutcome:
+        """Return how the session ended, by its log; reads all of it."""
+        last: Event | None = None
+        stopped = False
+        for event in self.events():
+            last = event
+            stopped |= isinstance(event.record, StopRecord)
+        if last is None or not isinstance(last.record, EndRecord):
+            return SessionOutcome.CUT_OFF
+        return SessionOutcome.STOPPED if stopped else SessionOutcome.COMPLETE
+
+    def _note(self, line: str) -> None:
+        if line not in self.damage:
+            self.damage.append(line)

@@ -1,0 +1,1 @@
+"""How messages travel between processes: their types, their bytes, sockets, and link policies."""

@@ -1,0 +1,335 @@
+"""The stored screens in screens/*.txt, and what holds for every screen.
+
+After a wanted change of the dashboard, write them again with ``ROSTFINE_WRITE_SCREENS=1 pytest
+tests/station/dashboard/test_render.py``, and look at the difference before keeping it.
+"""
+
+import dataclasses
+import io
+import os
+from pathlib import Path
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from station.clock import NS_PER_MS, NS_PER_S
+from station.dashboard.render import render
+from station.dashboard.snapshot import ProcessView, Snapshot
+from station.transport.messages import (
+    PIPELINE,
+    GradeInfo,
+    ModelInfo,
+    Percentiles,
+    ProcessName,
+    ProcessState,
+    ProcessStatus,
+    RecordingInfo,
+    SourceInfo,
+    Trace,
+    TrackInfo,
+    TracksHeader,
+    TrackState,
+    Validity,
+)
+
+SCREENS = Path(__file__).parent / "screens"
+WRITE = os.environ.get("ROSTFINE_WRITE_SCREENS") == "1"
+SIZES = ((80, 24), (120, 40), (200, 60))
+NOW_NS = 1_000 * NS_PER_S
+RESEARCH = "For research use only. Not for use in diagnostic procedures."
+
+SOURCE = SourceInfo(name="simulated microscope", height=976, width=1392, fps=15.0, um_per_px=0.25)
+MODEL = ModelInfo(
+    name="demo",
+    sha256="3f2a9c1b" * 8,
+    runtime="onnxruntime (CPU, 1 thread)",
+    demonstration=True,
+    um_per_px=0.25,
+    fps=15.0,
+)
+LATENCY = {
+    name: Percentiles(count=256, p50=p50, p95=p95, p99=p95, max=p95)
+    for name, p50, p95 in (
+        ("exposure_to_grade", 182.4, 240.1),
+        ("capture", 0.2, 0.4),
+        ("transport", 1.1, 2.0),
+        ("tracker_to_window", 5.2, 9.0),
+        ("waiting", 45.0, 81.0),
+        ("engine", 131.0, 150.2),
+    )
+}
+
+
+def view(
+    stage: ProcessName, state: ProcessState = ProcessState.RUNNING, ago_s: float = 0.04, **fields: object
+) -> ProcessView:
+    t_ns = NOW_NS - round(ago_s * NS_PER_S)
+    rate_hz = {ProcessName.ENGINE: 28.2}.get(stage, 15.0)
+    if stage is ProcessName.CAPTURE:
+        fields = {"source": SOURCE} | fields
+    if stage is ProcessName.ENGINE:
+        fields = {"model": MODEL, "recent_ms": LATENCY} | fields
+    status = ProcessStatus.model_validate(
+        {"seq": 1, "stage": stage, "state": state, "pid": 1, "t_ns": t_ns, "progress": 9} | fields
+    )
+    return ProcessView(status=status, progress_ns=t_ns, rate_hz=rate_hz if state is ProcessState.RUNNING else None)
+
+
+def track(
+    sperm_id: int, state: TrackState = TrackState.LOCKED, filled: int = 16, score: float = 0.93, reason: str = ""
+) -> TrackInfo:
+    x, y = 1203.4 - 97 * sperm_id, 88.2 + 61 * sperm_id
+    return TrackInfo(sperm_id=sperm_id, x=x, y=y, state=state, score=score, reason=reason, filled=filled)
+
+
+def grade(sperm_id: int, *shares: float, age_ms: int = 190, validity: Validity = Validity.VALID) -> GradeInfo:
+    t_ns = NOW_NS - age_ms * NS_PER_MS
+    return GradeInfo(
+        sperm_id=sperm_id,
+        frame_seq=400,
+        x=0.0,
+        y=0.0,
+        grade=list(shares),
+        heads=[list(shares)] * 3,
+        validity=validity,
+        trace=Trace(t_exposure_ns=t_ns, t_sent_ns=t_ns),
+    )
+
+
+def tracks(*items: TrackInfo, disturbance: str = "", age_ms: int = 60) -> TracksHeader:
+    t_ns = NOW_NS - age_ms * NS_PER_MS
+    trace = Trace(t_exposure_ns=t_ns, t_sent_ns=t_ns)
+    return TracksHeader(
+        seq=401, frame_seq=401, trace=trace, window_frames=16, tracks=list(items), disturbance=disturbance
+    )
+
+
+RUNNING = Snapshot(
+    now_ns=NOW_NS,
+    elapsed_s=83.4,
+    stages={name: view(name) for name in PIPELINE},
+    tracks=tracks(
+        track(3),
+        track(1),
+        track(2, TrackState.ACQUIRING, filled=7, score=0.71),
+        track(4, TrackState.UNCERTAIN, filled=3, score=0.44, reason="crossing"),
+    ),
+    grades={
+        1: grade(1, 0.37, 0.31, 0.22, 0.072, 0.028),
+        3: grade(3, 0.003, 0.0, 0.001, 0.0, 0.996, validity=Validity.PADDED, age_ms=204),
+        4: grade(4, 0.05, 0.15, 0.6, 0.15, 0.05, age_ms=811),
+    },
+    drops={"camera to capture": 0, "capture to tracker": 3, "tracker to engine (replaced)": 120},
+)
+RECORDING = RecordingInfo(
+    folder="/home/user/.local/share/rostfine-station/sessions/20260131T141500Z-3f9c", mode="all", codec="ffv1",
+    frames=1251, size_bytes=803_000_000, left_s=5_400.0, kept=2,
+)  # fmt: skip
+
+
+def recorded(ago_s: float = 0.04, **changes: object) -> Snapshot:
+    recorder = view(ProcessName.RECORDER, ago_s=ago_s, recording=RECORDING.model_copy(update=changes))
+    keys = ("q quit", "a replace lost", "k keep 30 s")
+    return dataclasses.replace(RUNNING, stages=RUNNING.stages | {ProcessName.RECORDER: recorder}, keys=keys)
+
+
+REAL_MODEL = MODEL.model_copy(update={"name": "semen-base", "demonstration": False})
+REAL = dataclasses.replace(
+    RUNNING, stages=RUNNING.stages | {ProcessName.ENGINE: view(ProcessName.ENGINE, model=REAL_MODEL)}
+)
+CASES = {
+    "starting": Snapshot(
+        now_ns=NOW_NS,
+        elapsed_s=0.9,
+        stages={ProcessName.ENGINE: view(ProcessName.ENGINE, ProcessState.STARTING, 0.6, model=None, recent_ms={})},
+    ),
+    "running": RUNNING,
+    "recorded": recorded(),
+    "recording_incomplete": recorded(lost=17, left_s=412.0, mode="keep", codec="raw", pre_trigger_s=12.5),
+    "recording_stopped": recorded(
+        stopped="the disk is almost full: 0.99 GB free, 1.00 GB are kept free ([record] reserve_mb)", left_s=0.0
+    ),
+    "recorder_died": dataclasses.replace(
+        recorded(),
+        stages=recorded().stages
+        | {ProcessName.RECORDER: ProcessView(died="the recorder stage died (signal 9)", progress_ns=NOW_NS)},
+    ),
+    "lost_and_stale": dataclasses.replace(
+        REAL,
+        tracks=tracks(
+            track(1, TrackState.LOST, filled=0, score=0.08, reason="left the frame"),
+            track(2, TrackState.LOST, filled=0, score=0.1, reason="out of focus"),
+            track(3),
+            track(4, filled=5),
+            disturbance="stage moving",
+        ),
+        grades={
+            1: grade(1, 0.37, 0.31, 0.22, 0.07, 0.03, age_ms=4200),
+            3: grade(3, 0.02, 0.08, 0.7, 0.15, 0.05, age_ms=1630),
+            4: grade(4, 0.05, 0.15, 0.6, 0.15, 0.05, age_ms=730),
+        },
+    ),
+    "stage_failed": dataclasses.replace(
+        RUNNING,
+        stages=RUNNING.stages
+        | {
+            ProcessName.TRACKER: view(ProcessName.TRACKER, ago_s=1.24),
+            ProcessName.ENGINE: view(
+                ProcessName.ENGINE,
+                ProcessState.FAILED,
+                error="RuntimeError: the network gave a distribution that is not finite; the golden clips no longer "
+                "agree, so nothing more is graded",
+            ),
+        },
+        tracks=tracks(track(1), track(2), age_ms=1300),
+        grades={1: grade(1, 0.37, 0.31, 0.22, 0.07, 0.03, age_ms=1400)},
+    ),
+    "many": dataclasses.replace(
+        RUNNING,
+        tracks=tracks(*(track(number, filled=16 if number % 3 else 4) for number in range(1, 13))),
+        grades={number: grade(number, 0.1, 0.2, 0.4, 0.2, 0.1) for number in range(1, 13, 2)},
+        keys=("q quit", "p pause", "+ select one more", "- release the last one"),
+    ),
+    "not_available": dataclasses.replace(
+        RUNNING,
+        stages={
+            ProcessName.CAPTURE: dataclasses.replace(
+                view(
+                    ProcessName.CAPTURE,
+                    source=SourceInfo(name="clips/day 3/sample 12 of 40, diluted.mp4", height=480, width=640, fps=49.0),
+                ),
+                rate_hz=None,
+            ),
+            ProcessName.TRACKER: dataclasses.replace(view(ProcessName.TRACKER), rate_hz=None),
+            ProcessName.ENGINE: dataclasses.replace(
+                view(ProcessName.ENGINE, model=REAL_MODEL, recent_ms={}, notices=["graphics card not used: no driver"]),
+                rate_hz=None,
+            ),
+        },
+        elapsed_s=0.6,
+        tracks=tracks(track(1, filled=16), track(2, filled=0, score=0.0)),
+        grades={},
+        drops={},
+    ),
+}
+
+
+def drawn(snapshot: Snapshot, width: int, height: int, encoding: str = "utf-8", styled: bool = False) -> str:
+    raw = io.BytesIO()
+    with io.TextIOWrapper(raw, encoding=encoding, newline="") as file:
+        console = Console(
+            file=file,
+            width=width,
+            height=height,
+            force_terminal=styled,
+            color_system="standard" if styled else None,
+            legacy_windows=False,
+            _environ={},
+        )
+        console.print(render(snapshot, width, height), end="")
+        file.flush()
+        return raw.getvalue().decode(encoding)
+
+
+def as_stored(text: str) -> str:
+    return "".join(f"{line.rstrip()}\n" for line in text.split("\n"))
+
+
+@pytest.mark.parametrize(("width", "height"), SIZES, ids=lambda size: str(size))
+@pytest.mark.parametrize("case", CASES)
+def test_screen_is_the_stored_one(case: str, width: int, height: int) -> None:
+    check_stored(f"{case}_{width}x{height}", drawn(CASES[case], width, height))
+
+
+@pytest.mark.parametrize(
+    ("name", "case", "width", "height", "encoding"),
+    [
+        ("running_80x24_ascii", "running", 80, 24, "ascii"),
+        ("lost_and_stale_120x40_ascii", "lost_and_stale", 120, 40, "ascii"),
+        ("stage_failed_60x15_small", "stage_failed", 60, 15, "utf-8"),
+    ],
+)
+def test_special_screen_is_the_stored_one(name: str, case: str, width: int, height: int, encoding: str) -> None:
+    check_stored(name, drawn(CASES[case], width, height, encoding))
+
+
+def check_stored(name: str, text: str) -> None:
+    path = SCREENS / f"{name}.txt"
+    if WRITE:
+        path.write_text(as_stored(text), encoding="utf-8")
+    assert as_stored(text) == path.read_text(encoding="utf-8")
+
+
+def test_no_stored_screen_is_left_over() -> None:
+    special = {"running_80x24_ascii", "lost_and_stale_120x40_ascii", "stage_failed_60x15_small"}
+    wanted = special | {f"{case}_{width}x{height}" for case in CASES for width, height in SIZES}
+    assert {path.stem for path in SCREENS.glob("*.txt")} == wanted
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+@pytest.mark.parametrize("case", CASES)
+def test_fills_any_terminal_exactly(case: str, encoding: str) -> None:
+    for width in (1, 7, 20, 59, 79, 80, 81, 119, 159, 160, 213):
+        for height in (1, 3, 10, 19, 20, 21, 25, 30, 61):
+            lines = drawn(CASES[case], width, height, encoding).split("\n")
+            assert [cell_len(line) for line in lines] == [width] * height, (width, height)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_screen_with_room_says_what_it_is_for_and_how_to_leave(case: str) -> None:
+    for width, height in ((30, 8), (60, 15), (80, 20), (80, 23), *SIZES):
+        words = " ".join(drawn(CASES[case], width, height).split())
+        assert RESEARCH in words
+        assert "q quit" in words
+
+
+def test_grades_of_a_demonstration_model_are_never_called_valid() -> None:
+    for width, height in SIZES:
+        text = drawn(RUNNING, width, height)
+        assert "DEMONSTRATION trained on simulated clips: grades mean nothing about real sperm" in text
+        assert "valid" not in text
+        assert "valid" in drawn(REAL, width, height)
+        assert "DEMONSTRATION" not in drawn(REAL, width, height)
+
+
+def test_a_grade_that_no_longer_holds_is_dim_and_has_another_bar() -> None:
+    current = drawn(RUNNING, 80, 24, styled=True)
+    lost = drawn(CASES["lost_and_stale"], 80, 24, styled=True)
+    assert "█" in current
+    assert "█" not in lost
+    assert any("\x1b[2m" in line and "▒" in line for line in lost.split("\n"))
+
+
+def test_order_is_by_id_whatever_the_grades() -> None:
+    rows = [line for line in drawn(RUNNING, 200, 60).split("\n") if "/16" in line]
+    assert [int(row.split()[0]) for row in rows] == [1, 2, 3, 4]
+
+
+def test_text_from_outside_cannot_break_the_screen() -> None:
+    source = SOURCE.model_copy(update={"name": "a\x1b[2Jb\nc\td 精子.mp4"})
+    hostile = dataclasses.replace(
+        RUNNING,
+        stages=RUNNING.stages
+        | {ProcessName.CAPTURE: view(ProcessName.CAPTURE, source=source, notices=["x\r\ny [red]z"])},
+    )
+    for encoding in ("utf-8", "ascii"):
+        text = drawn(hostile, 80, 24, encoding)
+        assert "\x1b" not in text
+        assert "\r" not in text
+        assert "x y [red]z" in text
+        assert [cell_len(line) for line in text.split("\n")] == [80] * 24
+
+
+@pytest.mark.parametrize(("speed", "words"), [("live", "replay, not live"), ("max", "replay, as fast as possible")])
+def test_a_replay_is_never_called_live(speed: str, words: str) -> None:
+    shown = drawn(dataclasses.replace(CASES["running"], replay=True, speed=speed), 80, 24)
+    assert words in shown.splitlines()[0]
+
+
+def test_the_error_of_a_cameras_clock_is_shown() -> None:
+    error = {"camera_clock_error": Percentiles(count=9, p50=0.1, p95=0.2, p99=0.25, max=0.31)}
+    stages = RUNNING.stages | {ProcessName.CAPTURE: view(ProcessName.CAPTURE, source=SOURCE, recent_ms=error)}
+    shown = drawn(dataclasses.replace(RUNNING, stages=stages), 160, 40)
+    assert "camera clock within 0.31 ms" in shown
+    assert "camera clock" not in drawn(RUNNING, 160, 40)

@@ -1,0 +1,31 @@
+"""Memory that a frame has left is used by the next one."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+FRAMES_COME_AND_GO = """
+import resource
+from station.processes.memory import keep_freed_memory
+
+keep_freed_memory()
+
+def faults_of_rounds(count):
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(count):
+        frames = [bytearray(1_400_000) for _ in range(4)]
+        del frames
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+faults_of_rounds(3)
+print(faults_of_rounds(20))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only the GNU C library is told")
+def test_frames_that_come_and_go_cause_no_page_faults() -> None:
+    command = [sys.executable, "-c", FRAMES_COME_AND_GO]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 100, "fresh pages would be 20 x 4 x 342"

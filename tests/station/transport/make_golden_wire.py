@@ -1,0 +1,116 @@
+"""Writes golden_wire.json, by hand and only with a new wire version: ``python -m tests.station.make_golden_wire``."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from station.transport.messages import (
+    ActionHeader,
+    AppliedCommand,
+    Command,
+    CommandName,
+    EndHeader,
+    FrameHeader,
+    GradeInfo,
+    GradesHeader,
+    Header,
+    ModelInfo,
+    Percentiles,
+    ProcessName,
+    ProcessState,
+    ProcessStatus,
+    SourceInfo,
+    Trace,
+    TrackInfo,
+    TracksHeader,
+    TrackState,
+    Validity,
+    WindowInfo,
+    WindowsHeader,
+)
+from station.transport.wire import encode
+
+TRACE = Trace(t_exposure_ns=100, t_sent_ns=200, t_tracker_in_ns=300, t_tracker_out_ns=400)
+GRADED = TRACE.model_copy(update={"t_engine_in_ns": 500, "t_infer_ns": 600, "t_grade_ns": 700})
+MESSAGES: dict[str, tuple[Header, list[list[int]] | None]] = {
+    "frame": (
+        FrameHeader(seq=7, t_exposure_ns=10, t_source_ns=20, t_sent_ns=30, height=2, width=3),
+        [[0, 1, 2], [3, 4, 255]],
+    ),
+    "end": (EndHeader(seq=8), None),
+    "windows": (
+        WindowsHeader(
+            seq=0,
+            frame_seq=9,
+            trace=TRACE,
+            shape=[1, 2, 1, 3],
+            windows=[WindowInfo(sperm_id=3, x=1.5, y=2.25, frame_seqs=[8, 9], t_source_ns=[80, 90], padded=False)],
+        ),
+        [[0, 1, 2], [3, 4, 5]],
+    ),
+    "tracks": (
+        TracksHeader(
+            seq=9,
+            frame_seq=9,
+            trace=TRACE,
+            window_frames=16,
+            tracks=[
+                TrackInfo(sperm_id=3, x=1.5, y=2.25, state=TrackState.LOCKED, score=0.5, filled=16),
+                TrackInfo(
+                    sperm_id=4, x=0.0, y=9.0, state=TrackState.LOST, score=0.0, reason="left the frame", filled=0
+                ),
+            ],
+            applied_commands=[AppliedCommand(name=CommandName.SELECT, x=1.0, y=2.0, sperm_id=3)],
+        ),
+        None,
+    ),
+    "grades": (
+        GradesHeader(
+            seq=0,
+            grades=[
+                GradeInfo(
+                    sperm_id=3,
+                    frame_seq=9,
+                    x=1.5,
+                    y=2.25,
+                    grade=[0.5, 0.25, 0.125, 0.125, 0.0],
+                    heads=[[1.0, 0.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0, 0.0], [0.5, 0.5, 0.0, 0.0, 0.0]],
+                    validity=Validity.PADDED,
+                    trace=GRADED,
+                )
+            ],
+        ),
+        None,
+    ),
+    "status": (
+        ProcessStatus(
+            seq=1,
+            stage=ProcessName.CAPTURE,
+            state=ProcessState.RUNNING,
+            pid=42,
+            t_ns=1000,
+            progress=5,
+            counters={"captured": 4},
+            latency_ms={"engine": Percentiles(count=1, p50=1.0, p95=1.0, p99=1.0, max=1.0)},
+            source=SourceInfo(name="clip.mp4", height=480, width=640, fps=49.0),
+            model=ModelInfo(name="demo", sha256="ab", runtime="onnxruntime", demonstration=True, fps=15.0),
+        ),
+        None,
+    ),
+    "command": (Command(seq=0, name=CommandName.SELECT, x=320.0, y=240.0), None),
+    "action": (ActionHeader(seq=2, t_ns=3000, name="key k"), None),
+}
+
+
+def main() -> None:
+    """Write the file beside this one."""
+    golden = {
+        name: [bytes(part).hex() for part in encode(header, None if rows is None else np.array(rows, np.uint8))]
+        for name, (header, rows) in MESSAGES.items()
+    }
+    Path(__file__).with_name("golden_wire.json").write_text(json.dumps(golden, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,279 @@
+"""Links over real sockets: order, policy, what is counted, and that nobody waits who must not."""
+
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import zmq
+
+from station.transport import bus
+from station.transport.buffers import Fifo, Received
+from station.transport.bus import QUEUE_LIVE, Publisher, Receiver
+from station.transport.endpoints import private_endpoints
+from station.transport.messages import EndHeader, FrameHeader
+
+Context = zmq.Context[zmq.Socket[bytes]]
+
+
+def frame(seq: int) -> FrameHeader:
+    return FrameHeader(seq=seq, t_exposure_ns=seq, t_source_ns=seq, t_sent_ns=seq, height=2, width=3)
+
+
+def until(condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.002)
+
+
+def forever() -> bool:
+    return True
+
+
+def test_fifo_drops_the_oldest_and_counts() -> None:
+    fifo = Fifo(2)
+    messages = [Received(frame(seq), None, 0) for seq in range(4)]
+    assert [fifo.put(message) for message in messages] == [0, 0, 1, 1]
+    assert [fifo.take(), fifo.take(), fifo.take()] == [messages[2], messages[3], None]
+
+
+@pytest.mark.parametrize("lossless", [False, True], ids=["live", "lossless"])
+def test_frames_arrive_whole_and_in_order(context: Context, tmp_path: Path, lossless: bool) -> None:
+    endpoint = f"ipc://{tmp_path}/link"
+    with (
+        Receiver(context, endpoint, Fifo(None), lossless=lossless) as receiver,
+        Publisher(context, endpoint, lossless=lossless) as publisher,
+    ):
+        assert publisher.wait_for_readers(1, forever)
+        got: list[Received | None] = []
+        for seq in range(50):
+            pixels = np.full((2, 3), seq, np.uint8)
+            while not publisher.send(frame(publisher.next_seq), pixels):
+                got.append(receiver.receive(0.01))
+            if not lossless:
+                got.append(receiver.receive(1.0))
+        publisher.send(EndHeader(seq=publisher.next_seq), keep_waiting=forever)
+        while message := receiver.receive(1.0):
+            got.append(message)
+        assert receiver.ended
+        messages = [message for message in got if message]
+        assert [message.header.seq for message in messages] == list(range(50))
+        assert all(np.array_equal(message.pixels, np.full((2, 3), i)) for i, message in enumerate(messages))
+        assert (receiver.received, receiver.replaced, receiver.lost, receiver.bad) == (50, 0, 0, 0)
+
+
+def test_live_sender_never_waits_and_every_loss_is_counted(context: Context, tmp_path: Path) -> None:
+    """A reader that stalls: far more than all queues hold is sent without waiting; the reader sees what is missing."""
+    endpoint = f"ipc://{tmp_path}/link"
+    sent = 4000
+    with Publisher(context, endpoint) as publisher:
+        slow = context.socket(zmq.SUB)
+        slow.rcvhwm = 1
+        slow.linger = 0
+        slow.subscribe(b"")
+        slow.connect(endpoint)
+        assert publisher.wait_for_readers(1, forever)
+        pixels = np.zeros((256, 256), np.uint8)
+        header = frame(0).model_copy(update={"height": 256, "width": 256})
+        start = time.monotonic()
+        for _ in range(sent):
+            assert publisher.send(header.model_copy(update={"seq": publisher.next_seq}), pixels)
+        assert time.monotonic() - start < 5.0
+        slow.close()
+        assert publisher.next_seq == sent
+
+
+def test_lossless_waits_for_all_readers_and_goes_on_without_one_that_leaves(context: Context, tmp_path: Path) -> None:
+    """Two readers, one of them slow: both get everything. When one is gone, nobody waits for it."""
+    endpoint, pixels = f"ipc://{tmp_path}/link", np.zeros((2, 3), np.uint8)
+    slow = Receiver(context, endpoint, Fifo(None), lossless=True)
+    with (
+        slow,
+        Receiver(context, endpoint, Fifo(None)) as fast,
+        Publisher(context, endpoint, lossless=True) as publisher,
+    ):
+        assert publisher.wait_for_readers(2, forever)
+        got: list[int] = []
+
+        def read_slowly() -> bool:
+            message = slow.receive(0.002)
+            got.extend([message.header.seq] if message else [])
+            return True
+
+        for seq in range(60):
+            assert publisher.send(frame(seq), pixels, read_slowly)
+        until(lambda: read_slowly() and len(got) == 60)
+        until(lambda: fast.received == 60)
+        assert got == list(range(60))
+        assert (slow.lost, fast.lost, fast.replaced) == (0, 0, 0)
+        slow.close()
+        until(lambda: publisher.send(frame(60), pixels, None))
+        for seq in range(61, 120):
+            assert publisher.send(frame(seq), pixels, forever)
+        until(lambda: fast.received == 120)
+
+
+def test_a_reader_that_never_comes_is_not_waited_for_without_end(
+    context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bus, "OTHERS_S", 0.1)
+    endpoint = f"ipc://{tmp_path}/link"
+    with Receiver(context, endpoint, Fifo(4)), Publisher(context, endpoint) as publisher:
+        assert publisher.wait_for_readers(2, forever)
+
+
+def test_policy_and_holes_are_counted_apart(context: Context, tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/link"
+    with Receiver(context, endpoint, Fifo(4)) as receiver, Publisher(context, endpoint) as publisher:
+        assert publisher.wait_for_readers(1, forever)
+        pixels = np.zeros((2, 3), np.uint8)
+        for seq in [0, 1, 2, 3, 4, 5, 9]:
+            publisher.send(frame(seq), pixels)
+        until(lambda: receiver.received == 7)
+        assert (receiver.replaced, receiver.lost) == (3, 3)
+        newest = [message.header.seq for message in iter(lambda: receiver.receive(0), None) if message]
+        assert newest == [3, 4, 5, 9]
+
+
+def test_first_message_lost_counts_too(context: Context, tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/link"
+    with Receiver(context, endpoint, Fifo(4)) as receiver, Publisher(context, endpoint) as publisher:
+        assert publisher.wait_for_readers(1, forever)
+        publisher.send(frame(2), np.zeros((2, 3), np.uint8))
+        assert receiver.receive(2.0) is not None
+        assert receiver.lost == 2
+
+
+def test_noise_is_counted_and_dropped(context: Context, tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/link"
+    with Receiver(context, endpoint, Fifo(4)) as receiver:
+        raw = context.socket(zmq.XPUB)
+        raw.linger = 0
+        raw.bind(endpoint)
+        raw.recv()
+        for parts in ([b""], [b"frame", b"\xc1"], [b"frame", b"{}", b"x" * 100]):
+            raw.send_multipart(parts)
+        until(lambda: receiver.bad == 3)
+        assert receiver.receive(0) is None
+        raw.close()
+
+
+def test_lossless_sender_waits_for_the_reader(context: Context, tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/link"
+    count = 40
+    pixels = np.zeros((1000, 1000), np.uint8)  # larger than what the kernel buffers for a socket
+    header = frame(0).model_copy(update={"height": 1000, "width": 1000})
+    with (
+        Receiver(context, endpoint, Fifo(None), lossless=True) as receiver,
+        Publisher(context, endpoint, lossless=True) as publisher,
+    ):
+        assert publisher.wait_for_readers(1, forever)
+
+        def send_all() -> None:
+            for seq in range(count):
+                publisher.send(header.model_copy(update={"seq": seq}), pixels, forever)
+
+        sender = threading.Thread(target=send_all)
+        sender.start()
+        time.sleep(0.3)
+        assert publisher.next_seq < QUEUE_LIVE // 2, "the sender ran ahead of a reader that reads nothing"
+        seqs = [message.header.seq for message in iter(lambda: receiver.receive(1.0), None) if message]
+        sender.join()
+        assert seqs == list(range(count))
+
+
+def test_lossless_sender_gives_up_when_told(context: Context, tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/link"
+    with (
+        Receiver(context, endpoint, Fifo(None), lossless=True),
+        Publisher(context, endpoint, lossless=True) as publisher,
+    ):
+        assert publisher.wait_for_readers(1, forever)
+        pixels = np.zeros((1000, 1000), np.uint8)
+        header = frame(0).model_copy(update={"height": 1000, "width": 1000})
+        asked = 0
+
+        def for_a_while() -> bool:
+            nonlocal asked
+            asked += 1
+            return asked % 50 != 0
+
+        accepted = [publisher.send(header, pixels, for_a_while) for _ in range(20)]
+        assert not accepted[-1], "a link that nobody reads took everything"
+
+
+def test_endpoints_are_private_and_go_away() -> None:
+    with private_endpoints() as endpoints:
+        folder = endpoints.folder
+        assert folder.stat().st_mode & 0o077 == 0
+        assert len({endpoints.frames, endpoints.windows, endpoints.tracks, endpoints.grades, endpoints.control}) == 5
+        (folder / "capture.log").write_text("x")
+    assert not folder.exists()
+
+
+def test_long_temporary_paths_fall_back_to_tcp(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, context: Context
+) -> None:
+    deep = tmp_path / ("d" * 100)
+    deep.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(deep))
+    with private_endpoints() as endpoints:
+        assert endpoints.frames.startswith("tcp://127.0.0.1:")
+        with (
+            Receiver(context, endpoints.frames, Fifo(4)) as receiver,
+            Publisher(context, endpoints.frames) as publisher,
+        ):
+            assert publisher.wait_for_readers(1, forever)
+            publisher.send(frame(0), np.zeros((2, 3), np.uint8))
+            assert receiver.receive(2.0) is not None
+
+
+def test_a_link_has_ended_only_once_everything_on_it_was_handed_out(context: Context, tmp_path: Path) -> None:
+    """A reader that finds nothing, and then the last message and the end come together."""
+    endpoint = f"ipc://{tmp_path}/link"
+    with Publisher(context, endpoint) as publisher, Receiver(context, endpoint, Fifo(None)) as receiver:
+        assert publisher.wait_for_readers(1, forever)
+        assert receiver.receive(0) is None
+        publisher.send(frame(0), np.zeros((2, 3), np.uint8))
+        publisher.send(EndHeader(seq=publisher.next_seq))
+        until(lambda: receiver._end_seen)
+        assert not receiver.ended
+        assert receiver.receive(0) is not None
+        assert receiver.receive(0) is None
+        assert receiver.ended
+
+
+def test_numbers_that_were_left_out_count_as_lost(context: Context, tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/link"
+    with Publisher(context, endpoint) as publisher, Receiver(context, endpoint, Fifo(None)) as receiver:
+        assert publisher.wait_for_readers(1, forever)
+        for seq in (0, 3, 2, 4):
+            publisher.skip_to(seq)
+            publisher.send(frame(publisher.next_seq), np.zeros((2, 3), np.uint8))
+        until(lambda: receiver.received == 4)
+        got = [receiver.receive(0) for _ in range(4)]
+        assert [message.header.seq for message in got if message] == [0, 3, 4, 5]
+        assert receiver.lost == 2
+
+
+def test_without_a_thread_messages_wait_in_the_socket_until_somebody_looks(context: Context, tmp_path: Path) -> None:
+    endpoint = f"ipc://{tmp_path}/link"
+    with Receiver(context, endpoint, Fifo(3), queue=100) as receiver, Publisher(context, endpoint) as publisher:
+        assert publisher.wait_for_readers(1, forever)
+        threads = threading.active_count()
+        for _ in range(5):
+            publisher.send(frame(publisher.next_seq), np.zeros((2, 3), np.uint8))
+        publisher.send(EndHeader(seq=publisher.next_seq))
+        time.sleep(0.05)
+        assert receiver.received == 0
+        until(lambda: receiver.drain() is None and receiver.received == 5)
+        assert receiver.replaced == 2, "the buffer's policy holds"
+        got = [receiver.receive(1.0) for _ in range(3)]
+        assert [message.header.seq for message in got if message] == [2, 3, 4]
+        assert not receiver.ended
+        assert receiver.receive(1.0) is None
+        assert receiver.ended
+        assert threading.active_count() == threads

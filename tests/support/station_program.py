@@ -1,0 +1,98 @@
+"""The program as a user runs it, for the tests of the whole: its command line, its processes, what it leaves behind."""
+
+import contextlib
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import psutil
+
+from station.build_info import ROOT
+
+NOTICE = "For research use only. Not for use in diagnostic procedures."
+SMALL = "[simulated]\nwidth = 480\nheight = 360\nsperm = 8\ndebris = 20\n"
+
+
+@dataclass
+class Station:
+    """Runs the program with a temporary folder of its own, so that anything left behind is found."""
+
+    folder: Path
+    temporary: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.temporary = self.folder / "t"
+        self.temporary.mkdir()
+        (self.folder / "small.toml").write_text(SMALL)
+
+    def command(self, *options: str) -> list[str]:
+        return [sys.executable, "run_station.py", *options]
+
+    @property
+    def environment(self) -> dict[str, str]:
+        data = {"XDG_DATA_HOME": str(self.folder / "data")}  # no recording of a test among the user's own
+        return os.environ | {"TMPDIR": str(self.temporary), "TERM": "xterm-256color"} | data
+
+    def run(self, *options: str, timeout_s: float = 100.0) -> "subprocess.CompletedProcess[str]":
+        done = subprocess.run(
+            self.command(*options, "--headless"),
+            cwd=ROOT, env=self.environment, capture_output=True, text=True, timeout=timeout_s, check=False,
+        )  # fmt: skip
+        assert self.left() == []
+        return done
+
+    def summary(self, *options: str) -> dict[str, Any]:
+        path = self.folder / "summary.json"
+        done = self.run(*options, "--summary", str(path))
+        assert done.returncode == 0, done.stderr
+        assert NOTICE in done.stdout
+        loaded: dict[str, Any] = json.loads(path.read_text())
+        return loaded
+
+    def left(self) -> list[Path]:
+        """Files of this run, and processes of it wherever they hang in the process tree, one second after its end."""
+        deadline = time.monotonic() + 1.0  # Python's own helper process notices with a delay that its parent is gone
+        while (left := self._there()) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return left
+
+    def _there(self) -> list[Path]:
+        mine = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if process.environ().get("TMPDIR") == str(self.temporary):
+                    mine.append(Path("/proc") / str(process.pid))
+        return [*self.temporary.iterdir(), *mine]
+
+    @property
+    def small(self) -> tuple[str, str]:
+        return "--config", str(self.folder / "small.toml")
+
+
+def pictures(folder: Path, *sizes: tuple[int, int]) -> Path:
+    folder.mkdir()
+    for number, (width, height) in enumerate(sizes):
+        cv2.imwrite(str(folder / f"{number}.png"), np.full((height, width), 90, np.uint8))
+    return folder
+
+
+def wait_for(condition: Callable[[], Any], timeout_s: float = 30.0) -> Any:
+    deadline = time.monotonic() + timeout_s
+    while not (result := condition()):
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.02)
+    return result
+
+
+def stage_processes(process: "subprocess.Popen[Any]") -> list[psutil.Process]:
+    """The stages; not the helper process that Python starts beside spawned ones."""
+    children = psutil.Process(process.pid).children(recursive=True)
+    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]

@@ -1,0 +1,145 @@
+"""The prepared field: energy, stage motion, disturbances, gaps."""
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from station.errors import InputError
+from tracker.field.preprocessor import Field
+from tracker.matching.lazy_image import LazyImage
+from tracker.matching.matcher import OpenCvMatcher
+from tracker.matching.prepared_frame import FieldFrame
+
+HEIGHT, WIDTH, MARGIN = 240, 320, 340
+
+
+@pytest.fixture(scope="module")
+def world() -> np.ndarray:
+    """A field with debris, larger than the frame, so that the stage can move over it."""
+    rng = np.random.default_rng(11)
+    image = np.full((HEIGHT + 2 * MARGIN, WIDTH + 2 * MARGIN), 80, np.float32)
+    for _ in range(900):
+        centre = (int(rng.uniform(0, image.shape[1])), int(rng.uniform(0, image.shape[0])))
+        cv2.circle(image, centre, int(rng.uniform(2, 6)), float(rng.uniform(30, 160)), -1)
+    return cv2.GaussianBlur(image, (0, 0), 1.2)
+
+
+def view(world: np.ndarray, x: float, y: float, number: int, *, head: tuple[float, float] | None = None) -> np.ndarray:
+    """The frame when the stage has moved the picture by (x, y), with noise and perhaps a bright head."""
+    move = np.array([[1.0, 0.0, x - MARGIN], [0.0, 1.0, y - MARGIN]])
+    frame = cv2.warpAffine(world, move, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR)
+    if head is not None:
+        cv2.circle(frame, (round(head[0]), round(head[1])), 5, 210.0, -1)
+    noise = np.random.default_rng(number).normal(0, 2, frame.shape)
+    return np.clip(frame + noise, 0, 255).astype(np.uint8)
+
+
+def run(frames: list[np.ndarray]) -> list[FieldFrame]:
+    """The energy of each is made before the next frame comes, and kept."""
+    field = Field(HEIGHT, WIDTH, OpenCvMatcher(), 21.0)
+    results = []
+    for k, frame in enumerate(frames):
+        result = field.update(frame, frame_seq=k, t_source_ns=k * 20_000_000)
+        results.append(replace(result, energy=LazyImage.of(result.energy.whole().copy())))
+    return results
+
+
+def test_energy_is_where_something_moves_and_not_where_debris_lies(world: np.ndarray) -> None:
+    frames = [view(world, 0, 0, k, head=(40 + 4 * k, 120)) for k in range(50)]
+    last = run(frames)[-1]
+    row, column = np.unravel_index(last.energy.whole().argmax(), last.energy.shape)
+    assert (column, row) == pytest.approx((40 + 4 * 49, 120), abs=3)
+    assert np.median(last.energy.whole()) < last.floor
+    assert last.disturbance == ""
+
+
+@pytest.mark.parametrize("step", [(4.0, 0.0), (-2.5, 3.0), (0.5, -0.5)], ids=str)
+def test_the_stage_is_followed(world: np.ndarray, step: tuple[float, float]) -> None:
+    frames = [view(world, 0, 0, k) for k in range(20)]
+    frames += [view(world, step[0] * k, step[1] * k, 20 + k) for k in range(1, 40)]
+    results = run(frames)
+    assert results[-1].origin == pytest.approx((39 * step[0], 39 * step[1]), abs=1.0)
+    assert sum(r.disturbance == "stage moving" for r in results) > 15
+    assert not any(r.unfit for r in results)
+    assert np.percentile(results[-1].energy.whole(), 99) < 12, "the background moved along"
+
+
+def test_a_still_stage_does_not_creep(world: np.ndarray) -> None:
+    results = run([view(world, 0, 0, k, head=(40 + 4 * k, 100)) for k in range(60)])
+    assert results[-1].origin == pytest.approx((0, 0), abs=0.5)
+
+
+@pytest.mark.parametrize("jump", [(60.0, -40.0), (110.0, 0.0)], ids=str)
+def test_a_jump_that_can_be_understood(world: np.ndarray, jump: tuple[float, float]) -> None:
+    frames = [view(world, 0, 0, k) for k in range(30)] + [view(world, *jump, 30 + k) for k in range(5)]
+    results = run(frames)
+    assert results[30].disturbance == "stage jumped"
+    assert results[30].unfit
+    assert results[-1].origin == pytest.approx(jump, abs=1.0)
+    assert not results[30].replaced
+
+
+def test_a_jump_out_of_sight_is_another_field(world: np.ndarray) -> None:
+    frames = [view(world, 0, 0, k) for k in range(30)] + [view(world, 330, 0, 30 + k) for k in range(3)]
+    results = run(frames)
+    assert results[30].disturbance == "field changed"
+    assert results[30].replaced
+    assert results[30].restarted
+    assert not results[31].replaced
+
+
+def test_an_exposure_change_keeps_the_background(world: np.ndarray) -> None:
+    frames = [view(world, 0, 0, k) for k in range(40)]
+    frames[30:] = [np.clip(f.astype(float) * 1.4 + 5, 0, 255).astype(np.uint8) for f in frames[30:]]
+    results = run(frames)
+    assert results[30].disturbance == "exposure changed"
+    assert results[30].unfit
+    assert results[32].disturbance == ""
+    assert np.percentile(results[32].energy.whole(), 99) < 12
+
+
+def test_a_change_of_focus_is_reported(world: np.ndarray) -> None:
+    frames = [view(world, 0, 0, k) for k in range(60)]
+    frames[50:] = [cv2.GaussianBlur(f, (0, 0), 4) for f in frames[50:]]
+    results = run(frames)
+    assert {r.disturbance for r in results[:50]} == {""}
+    assert results[50].disturbance == "focus changed"
+    assert not results[50].replaced
+
+
+@pytest.mark.parametrize("level", [0, 128, 255])
+def test_an_empty_frame_shows_nothing(world: np.ndarray, level: int) -> None:
+    frames = [view(world, 0, 0, k) for k in range(20)]
+    frames.insert(10, np.full((HEIGHT, WIDTH), level, np.uint8))
+    results = run(frames)
+    assert results[10].disturbance == "nothing to see"
+    assert results[10].blank
+    assert results[11].disturbance == ""
+    assert np.percentile(results[-1].energy.whole(), 99) < 12, "it left no trace in the background"
+
+
+def test_gaps_by_number_and_by_time() -> None:
+    field = Field(HEIGHT, WIDTH, OpenCvMatcher(), 21.0)
+    rng = np.random.default_rng(0)
+    times_ms = [0, 20, 40, 60, 80, 100, 160, 180, 200]
+    lost = [0, 0, 0, 0, 0, 0, 0, 2, 0]
+    frames = rng.integers(60, 100, (9, HEIGHT, WIDTH)).astype(np.uint8)
+    gaps = [
+        field.update(frames[k], frame_seq=k, t_source_ns=times_ms[k] * 1_000_000, lost_before=lost[k]).gap
+        for k in range(9)
+    ]
+    assert gaps == [False] * 6 + [True, True, False]
+
+
+@pytest.mark.parametrize("shape", [(240, 321), (1, 1), (240, 320, 3)])
+def test_another_size_is_refused(shape: tuple[int, ...]) -> None:
+    field = Field(HEIGHT, WIDTH, OpenCvMatcher())
+    with pytest.raises(InputError, match="expected 320 x 240"):
+        field.update(np.zeros(shape, np.uint8), frame_seq=0, t_source_ns=0)
+
+
+def test_no_size_is_refused() -> None:
+    with pytest.raises(InputError, match="at least 1 x 1"):
+        Field(0, 10, OpenCvMatcher())

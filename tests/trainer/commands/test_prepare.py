@@ -1,0 +1,355 @@
+"""From a video and tagged points to clips: cut by the live tracker at the true heads, and every mistake named."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+import tifffile
+
+from capture.simulator.microscope import SimulatedMicroscope
+from station.config import SimulatedSettings
+from tests.conftest import VISEM
+from tracker.window import crop_into
+from trainer.__main__ import main
+from trainer.data.clip_extraction import CutSettings, cut_video
+from trainer.data.dataset import find_problems, open_clips
+from trainer.data.tags import Tag, find_videos, read_tags, resolve
+
+FPS = 15
+FRAMES = 60
+SETTINGS = SimulatedSettings(width=640, height=480, fps=FPS, sperm=6, debris=10, seed=4)
+
+
+def write_video(path: Path, frames: list[np.ndarray], fps: int = FPS) -> None:
+    """Write grey frames without loss."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("ffv1", rate=fps)
+        stream.height, stream.width = frames[0].shape
+        stream.pix_fmt = "gray"
+        for frame in frames:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, format="gray")))
+        container.mux(stream.encode(None))
+
+
+def write_tags(path: Path, rows: list[str], header: str = "video,id,x,y") -> Path:
+    path.write_text("\n".join([header, *rows]) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def film(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SimulatedMicroscope]:
+    """A folder with the video s1.mkv of the simulated microscope, which knows the truth."""
+    folder = tmp_path_factory.mktemp("film")
+    microscope = SimulatedMicroscope(SETTINGS)
+    write_video(folder / "s1.mkv", [microscope.read().pixels for _ in range(FRAMES)])
+    return folder, microscope
+
+
+def tags_of(microscope: SimulatedMicroscope, frame: int = 0) -> list[str]:
+    """Return the rows of tags.csv for every sperm well inside the field."""
+    return [
+        f"s1.mkv,{s.sperm_id},{s.x:.1f},{s.y:.1f}"
+        for s in microscope.truth(frame).sperm
+        if 30 < s.x < SETTINGS.width - 30 and 30 < s.y < SETTINGS.height - 30
+    ]
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_clips_are_cut_at_the_true_heads(film: tuple[Path, SimulatedMicroscope], tmp_path: Path) -> None:
+    folder, microscope = film
+    tags = write_tags(tmp_path / "tags.csv", tags_of(microscope))
+    out = tmp_path / "data"
+    assert main(["prepare", str(folder), "--tags", str(tags), "--um-per-px", "0.25", "--out", str(out)]) == 0
+    assert find_problems(out) == []
+    clips = open_clips(out, unlabelled=True)
+    assert clips.shape == (16, 150, 150)
+    assert {row.fps for row in clips.rows} == {15.0}
+    assert {row.source for row in clips.rows} == {"s1.mkv"}
+    cuts = rows_of(out / "cuts.csv")
+    assert len(clips) >= 3
+    for index, row in enumerate(clips.rows):
+        mine = [cut for cut in cuts if cut["clip"] == row.id]
+        assert [int(cut["frame"]) for cut in mine] == list(range(int(mine[0]["frame"]), int(mine[0]["frame"]) + 16))
+        for k, cut in enumerate(mine):
+            number = int(cut["frame"])
+            truth = {s.sperm_id: s for s in microscope.truth(number).sperm}[int(cut["id"])]
+            x, y = float(cut["x"]), float(cut["y"])
+            assert np.hypot(x - truth.x, y - truth.y) < 8  # a head is 17 px long
+            assert float(cut["t_s"]) == pytest.approx(number / FPS, abs=1e-3)
+            expected = np.empty((150, 150), np.uint8)
+            crop_into(expected, microscope.render(number), x, y)
+            np.testing.assert_array_equal(clips.pixels(index)[k], expected)
+
+
+def test_every_tag_is_accounted_for(film: tuple[Path, SimulatedMicroscope], tmp_path: Path) -> None:
+    folder, microscope = film
+    rows = tags_of(microscope)
+    late = next(s for s in microscope.truth(50).sperm if 30 < s.x < 610 and 30 < s.y < 450)
+    # Tagged so late that no sixteen frames are left.
+    tags = write_tags(
+        tmp_path / "tags.csv",
+        [*(f"{row},0" for row in rows), f"s1.mkv,late,{late.x:.1f},{late.y:.1f},50"],
+        "video,id,x,y,frame",
+    )
+    with tags.open("a") as file:
+        file.write("s1.mkv,outside,-5,10,0\n")
+    out = tmp_path / "data"
+    main(["prepare", str(folder), "--tags", str(tags), "--um-per-px", "0.25", "--out", str(out)])
+    tracked = {row["id"]: row for row in rows_of(out / "tracked.csv")}
+    assert len(tracked) == len(rows) + 2
+    assert "outside the frame" in tracked["outside"]["reason"]
+    assert tracked["late"]["clips"] == "0"
+    assert tracked["late"]["reason"].startswith(("the video ends", "lost"))
+    with_clip = {name for name, row in tracked.items() if row["clips"] == "1"}
+    assert {row.id for row in open_clips(out, unlabelled=True).rows} == {f"s1-{name}" for name in with_clip}
+    assert all(row["reason"] for name, row in tracked.items() if name not in with_clip)
+
+
+CHOICES = {
+    "every second": (["--stride", "2"], 2, 7.5, 1),
+    "spread over the video": (["--stride", "uniform"], 3, 5.0, 1),
+    "nearest to a rate": (["--rate", "5"], 3, 5.0, 1),
+    "three in a row": (["--windows", "3"], 1, 15.0, 3),
+}
+
+
+def test_a_video_that_is_named_in_two_ways_is_one_source(
+    film: tuple[Path, SimulatedMicroscope], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, microscope = film
+    one, two, *_ = tags_of(microscope)
+    rows = [one, two.replace("s1.mkv", "s1"), one.replace("s1.mkv", "s1")]
+    command = ["prepare", str(folder), "--tags", str(write_tags(tmp_path / "tags.csv", rows)), "--um-per-px", "0.25"]
+    assert main([*command, "--out", str(tmp_path / "data")]) == 1
+    assert "line 4" in (said := capsys.readouterr().out)
+    assert "stands already" in said
+    clips = open_clips(tmp_path / "data", unlabelled=True)
+    assert clips.sources == ["s1.mkv"] * 2
+
+
+@pytest.mark.parametrize(("options", "step", "fps", "most"), CHOICES.values(), ids=CHOICES)
+def test_which_frames_are_taken_is_chosen_and_recorded(
+    film: tuple[Path, SimulatedMicroscope], tmp_path: Path, options: list[str], step: int, fps: float, most: int
+) -> None:
+    folder, microscope = film
+    tags = write_tags(tmp_path / "tags.csv", tags_of(microscope))
+    out = tmp_path / "data"
+    main(["prepare", str(folder), "--tags", str(tags), "--um-per-px", "0.25", "--out", str(out), *options])
+    clips = open_clips(out, unlabelled=True)
+    assert {row.fps for row in clips.rows} == {fps}
+    assert clips.made["videos"]["s1.mkv"]["stride"] == step
+    frames: dict[str, list[int]] = {}
+    for cut in rows_of(out / "cuts.csv"):
+        frames.setdefault(cut["clip"], []).append(int(cut["frame"]))
+    assert all(set(np.diff(numbers)) == {step} and len(numbers) == 16 for numbers in frames.values())
+    counts = [int(row["clips"]) for row in rows_of(out / "tracked.csv")]
+    assert max(counts) == most
+    taken = [(cut["id"], cut["frame"]) for cut in rows_of(out / "cuts.csv")]
+    assert len(taken) == len(set(taken))  # windows of one sperm share no frame
+
+
+def test_lossless_video_holds_the_same_clips(film: tuple[Path, SimulatedMicroscope], tmp_path: Path) -> None:
+    folder, microscope = film
+    tags = write_tags(tmp_path / "tags.csv", tags_of(microscope))
+    common = ["prepare", str(folder), "--tags", str(tags), "--um-per-px", "0.25"]
+    assert main([*common, "--out", str(tmp_path / "a")]) == 0
+    assert main([*common, "--out", str(tmp_path / "b"), "--format", "mkv"]) == 0
+    a, b = (open_clips(tmp_path / name, unlabelled=True) for name in "ab")
+    assert {Path(row.file).suffix for row in b.rows} == {".mkv"}
+    for index in range(len(a)):
+        np.testing.assert_array_equal(a.pixels(index), b.pixels(index))
+
+
+def test_the_same_video_and_tags_give_the_same_folder(film: tuple[Path, SimulatedMicroscope], tmp_path: Path) -> None:
+    folder, microscope = film
+    tags = write_tags(tmp_path / "tags.csv", tags_of(microscope))
+    for name in ("a", "b"):
+        main(["prepare", str(folder), "--tags", str(tags), "--um-per-px", "0.25", "--out", str(tmp_path / name)])
+    assert (tmp_path / "a" / "manifest.json").read_bytes() == (tmp_path / "b" / "manifest.json").read_bytes()
+
+
+def test_pictures_and_stacks_are_cut_like_videos(film: tuple[Path, SimulatedMicroscope], tmp_path: Path) -> None:
+    microscope = film[1]
+    frames = [microscope.render(k) for k in range(30)]
+    films = tmp_path / "films"
+    (films / "s1").mkdir(parents=True)
+    for k, frame in enumerate(frames):
+        cv2.imwrite(str(films / "s1" / f"{k}.png"), frame)
+    tifffile.imwrite(films / "stack.tif", np.stack(frames))
+    write_video(films / "film.mkv", frames)
+    rows = [row.split(",", 1)[1] for row in tags_of(microscope)]
+    tags = write_tags(tmp_path / "tags.csv", [f"{name},{row}" for name in ("s1", "stack", "film") for row in rows])
+    out = tmp_path / "data"
+    main(["prepare", str(films), "--tags", str(tags), "--um-per-px", "0.25", "--fps", "15", "--out", str(out)])
+    clips = open_clips(out, unlabelled=True)
+    names = ("s1", "stack", "film")
+    of = {name: [clips.pixels(k) for k, s in enumerate(clips.sources) if Path(s).stem == name] for name in names}
+    assert len(of["film"]) >= 3
+    for name in ("s1", "stack"):
+        np.testing.assert_array_equal(np.stack(of[name]), np.stack(of["film"]))
+
+
+def empty_point(microscope: SimulatedMicroscope) -> tuple[float, float]:
+    """Return a point far from everything."""
+    heads = np.array([(s.x, s.y) for s in microscope.truth(0).sperm])
+    quiet = microscope.render(0).astype(int)
+    best = max(
+        ((x, y) for x in range(60, 580, 10) for y in range(60, 420, 10)),
+        key=lambda p: (
+            (np.ptp(quiet[p[1] - 25 : p[1] + 25, p[0] - 25 : p[0] + 25]) < 30) * np.hypot(*(heads - p).T).min()
+        ),
+    )
+    return float(best[0]), float(best[1])
+
+
+def test_bad_tags_and_videos_do_not_keep_the_others_from_being_cut(
+    film: tuple[Path, SimulatedMicroscope], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, microscope = film
+    videos = tmp_path / "videos"
+    videos.mkdir()
+    whole = (folder / "s1.mkv").read_bytes()
+    (videos / "s1.mkv").write_bytes(whole)
+    (videos / "short.mkv").write_bytes(whole[: len(whole) // 2])
+    (videos / "text.avi").write_text("no video")
+    (videos / "stub.mkv").write_bytes(whole[:2000])
+    (videos / "pictures").mkdir()
+    cv2.imwrite(str(videos / "pictures" / "1.png"), microscope.render(0))
+    write_video(videos / "fast.mkv", [microscope.render(k) for k in range(40)], fps=20)
+    good = tags_of(microscope)
+    x, y = empty_point(microscope)
+    first = good[0].split(",", 2)[2]
+    tags = write_tags(
+        tmp_path / "tags.csv",
+        [
+            *good,
+            f"s1.mkv,empty,{x},{y}",
+            "s1.mkv,outside,700,100",
+            "s1.mkv,word,x,100",
+            good[0],
+            "s1.mkv,few,1",
+            "absent.avi,1,10,10",
+            "text.avi,1,10,10",
+            "stub.mkv,1,10,10",
+            f"short.mkv,1,{first}",
+            "pictures,1,10,10",
+            f"fast.mkv,1,{first}",
+        ],
+    )
+    out = tmp_path / "data"
+    assert main(["prepare", str(videos), "--tags", str(tags), "--um-per-px", "0.25", "--out", str(out)]) == 1
+    said = capsys.readouterr().out.splitlines()
+    line = len(good) + 2
+    for k, words in enumerate(
+        [
+            "lies on empty medium in frame 0",
+            "lies outside the frame of 640 x 480 px",
+            "must be numbers",
+            "stands already in line 2",
+            "expected 4 values, got 3",
+            "no video 'absent.avi' among those given",
+        ]
+    ):
+        assert any(f"line {line + k}: " in text and words in text for text in said), words
+    assert any(text.startswith("text.avi: ") and "expected a video" in text for text in said)
+    assert any(text.startswith("stub.mkv: ") and "none of its 1 sperm" in text for text in said)
+    assert any(text.startswith("pictures: pictures state no frame rate; give --fps") for text in said)
+    assert any(text.startswith("fast.mkv: ") and "20 frames a second" in text for text in said)
+    assert not any("Traceback" in text for text in said)
+    assert {row.source for row in open_clips(out, unlabelled=True).rows} >= {"s1.mkv"}
+    assert find_problems(out) == []
+
+
+BAD_COMMANDS: dict[str, tuple[list[str], str]] = {
+    "no columns": (["--tags", "bad.csv"], "expected the columns video,id,x,y"),
+    "no tags": (["--tags", "none.csv"], "holds no tags"),
+    "no file": (["--tags", "absent.csv"], "cannot be read"),
+    "no scale": (["--tags", "tags.csv"], "scale is not known"),
+    "stride": (["--tags", "tags.csv", "--stride", "0"], "--stride 0: must be at least 1"),
+    "stride word": (["--tags", "tags.csv", "--stride", "all"], "expected a number, 'auto' or 'uniform'"),
+    "windows": (["--tags", "tags.csv", "--windows", "0"], "--windows 0"),
+    "rate": (["--tags", "tags.csv", "--rate", "-1"], "--rate -1: must be above 0"),
+    "head": (["--tags", "tags.csv", "--head-px", "1"], "--head-px 1: must be from 6 to 300"),
+}
+
+
+@pytest.mark.parametrize(("options", "words"), BAD_COMMANDS.values(), ids=BAD_COMMANDS)
+def test_a_mistake_in_the_command_is_one_line_and_leaves_nothing(
+    film: tuple[Path, SimulatedMicroscope],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    options: list[str],
+    words: str,
+) -> None:
+    folder, microscope = film
+    write_tags(tmp_path / "bad.csv", ["s1.mkv,1,2"], "film,id,x")
+    write_tags(tmp_path / "none.csv", [])
+    write_tags(tmp_path / "tags.csv", tags_of(microscope)[:1])
+    options = [str(tmp_path / word) if word.endswith(".csv") else word for word in options]
+    out = tmp_path / "data"
+    assert main(["prepare", str(folder), "--out", str(out), *options]) == 2
+    captured = capsys.readouterr()
+    assert words in captured.out + captured.err
+    assert "Traceback" not in captured.err
+    assert not out.exists()
+
+
+def test_videos_are_found_by_name_and_without_ending(tmp_path: Path) -> None:
+    for name in ("a/1.avi", "a/2.avi", "b/1.avi", "b/.hidden", "p/01.png", "p/02.png", "s.tif"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    videos = find_videos([tmp_path])
+    assert set(videos) == {"a/1.avi", "a/2.avi", "b/1.avi", "p", "s.tif", tmp_path.name}
+    assert resolve("a/2", videos) == "a/2.avi"
+    assert resolve("a/2.avi", videos) == "a/2.avi"
+    assert resolve("1", videos) is None
+    assert find_videos([tmp_path / "a" / "1.avi"]) == {"1.avi": tmp_path / "a" / "1.avi"}
+    with pytest.raises(Exception, match=r"two videos are called 1\.avi"):
+        find_videos([tmp_path / "a" / "1.avi", tmp_path / "b" / "1.avi"])
+
+
+def test_scale_and_donor_may_stand_in_the_tags(tmp_path: Path) -> None:
+    path = write_tags(tmp_path / "t.csv", ["v,1,5,6,0.3,,donor7", "v,2,5,6,,4,"], "video,id,x,y,um_per_px,frame,source")
+    assert read_tags(path) == (
+        [Tag(2, "v", "1", 5.0, 6.0, 0.3, 0, "donor7"), Tag(3, "v", "2", 5.0, 6.0, None, 4, "v")],
+        [],
+    )
+
+
+@pytest.fixture
+def ground_truth(visem: Path) -> Callable[[str], dict[int, dict[int, tuple[float, float]]]]:
+    def read(clip: str) -> dict[int, dict[int, tuple[float, float]]]:
+        tracks: dict[int, dict[int, tuple[float, float]]] = {}
+        for frame, ident, x, y, w, h, _, kind, _ in np.loadtxt(visem / clip / "gt.txt", delimiter=","):
+            if int(kind) == 0:
+                tracks.setdefault(int(ident), {})[int(frame) - 1] = (x + w / 2, y + h / 2)
+        return tracks
+
+    return read
+
+
+def test_real_sperm_are_cut_where_people_saw_them(
+    ground_truth: Callable[[str], dict[int, dict[int, tuple[float, float]]]],
+) -> None:
+    tracks = ground_truth("12")
+    tags = [
+        Tag(ident, "video.mp4", str(ident), *places[12], None, 12, "12")
+        for ident, places in tracks.items()
+        if 12 in places and 0 <= places[12][0] < 639 and 0 <= places[12][1] < 479
+    ]
+    found = cut_video(VISEM / "12" / "video.mp4", tags, CutSettings())
+    assert found.stride == 3
+    assert len(found.cuts) >= 0.75 * len(tags)
+    for cut in found.cuts:
+        truth = tracks[int(cut.tag.id)]
+        errors = [np.hypot(x - truth[f][0], y - truth[f][1]) for f, (x, y) in zip(cut.frames, cut.places, strict=True)
+                  if f in truth]  # fmt: skip
+        assert np.median(errors) < 16  # the gate of tracking quality; what is lost is not cut

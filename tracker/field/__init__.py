@@ -1,0 +1,1 @@
+"""What is seen once per frame, whatever is followed: background, stage motion, disturbances."""

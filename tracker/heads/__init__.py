@@ -1,0 +1,1 @@
+"""What is known about each followed head: state, prediction, neighbours, crossings, reacquisition."""

@@ -1,0 +1,129 @@
+"""One followed head: its motion, its looks, and how well both were supported lately.
+
+The same state serves the selected sperm and their neighbours, which are followed only so as not to be mistaken for a
+selected one. This module knows one head; it does not know the picture it was found in.
+"""
+
+import math
+from collections import deque
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.matching.lazy_image import Floats
+from tracker.matching.matcher import Peak
+from tracker.matching.prepared_frame import keep
+
+VELOCITY_KEEP = 0.8
+TEMPLATE_KEEP = 0.9
+REFERENCE_KEEP = 0.95
+NCC_KEEP = 0.8
+ENERGY_KEEP = 0.8
+ENERGY_LONG_KEEP = 0.98
+SPREAD_KEEP = 0.8
+"""Shares of the old value that are kept per frame at the reference frame rate."""
+HISTORY = 16
+LEFT = "left the frame"
+"""Why a head is lost that swam out of sight."""
+
+
+@dataclass(slots=True, eq=False)
+class Head:
+    """State of one followed head. Positions in px, velocities in px/s relative to the field."""
+
+    key: int
+    """Unique among all heads ever followed."""
+    sperm_id: int
+    """Number of the selected sperm; 0 for a neighbour."""
+    x: float
+    y: float
+    template: Floats
+    energy_reference: float
+    vx: float = 0.0
+    vy: float = 0.0
+    age_s: float = 0.0
+    ncc: float = 1.0
+    """Smoothed correlation with the template."""
+    energy: float = 0.0
+    energy_long: float = 0.0
+    unsupported_s: float = 0.0
+    """How long it has been without support, or lost."""
+    keepsake: tuple[Floats, float] | None = None
+    """Template and energy reference when it was last supported: what a lost head is known again by."""
+    lost: str = ""
+    """Why it is not followed any more but only sought; empty while it is followed."""
+    anchor: tuple[float, float] = (0.0, 0.0)
+    still_s: float = 0.0
+    """How long it has stayed near the anchor: a still head becomes background and has no energy."""
+    spread: float = 0.0
+    """Smoothed energy round about beside that of the head itself: small for a head alone, large inside a clump."""
+    doubled_s: float = 0.0
+    """How long another head's track has been on the same place."""
+    swap_margin: float = 1.0
+    """By how much the last crossing's identities fit better as they are than swapped."""
+    displaced: bool = False
+    """The track was put on another head at this frame: what was seen of it before may be another cell."""
+    history: deque[tuple[float, float, float]] = field(default_factory=lambda: deque(maxlen=HISTORY))
+    """(age_s, x, y) of the latest frames, moved along with the stage."""
+
+    def carry(self, shift: tuple[float, float]) -> None:
+        """Move along with the stage."""
+        dx, dy = shift
+        if dx == 0.0 and dy == 0.0:
+            return
+        self.x += dx
+        self.y += dy
+        self.anchor = (self.anchor[0] + dx, self.anchor[1] + dy)
+        self.history = deque(((t, x + dx, y + dy) for t, x, y in self.history), maxlen=HISTORY)
+
+    def predicted(self, interval_s: float) -> tuple[float, float]:
+        """Return where the head should be after ``interval_s``."""
+        return self.x + self.vx * interval_s, self.y + self.vy * interval_s
+
+    def move(self, x: float, y: float, peak: Peak, local_energy: float, interval_s: float) -> None:
+        """Take the new position and learn from it; ``local_energy`` is the highest energy near it."""
+        old = keep(VELOCITY_KEEP, interval_s)
+        self.vx = old * self.vx + (1 - old) * (x - self.x) / interval_s
+        self.vy = old * self.vy + (1 - old) * (y - self.y) / interval_s
+        self.x, self.y = x, y
+        self.displaced = False
+        self.age_s += interval_s
+        self.history.append((self.age_s, x, y))
+        old = keep(REFERENCE_KEEP, interval_s)
+        self.energy_reference = old * self.energy_reference + (1 - old) * local_energy
+        old = keep(NCC_KEEP, interval_s)
+        self.ncc = old * self.ncc + (1 - old) * peak.ncc
+        old = keep(ENERGY_KEEP, interval_s)
+        self.energy = old * self.energy + (1 - old) * peak.energy
+        old = keep(ENERGY_LONG_KEEP, interval_s)
+        self.energy_long = old * self.energy_long + (1 - old) * peak.energy
+
+    def rest(self, reach_px: float, interval_s: float) -> None:
+        """Take note of whether it stays, with support, within ``reach_px`` of where it was."""
+        self.still_s += interval_s
+        if self.unsupported_s or math.hypot(self.x - self.anchor[0], self.y - self.anchor[1]) > reach_px:
+            self.anchor, self.still_s = (self.x, self.y), 0.0
+
+    def forget_energy(self) -> None:
+        """Begin to learn the energy afresh: the background is a new one."""
+        self.energy = self.energy_long = self.energy_reference = 0.0
+
+    def note_spread(self, spread: float, interval_s: float) -> None:
+        """Take in how much energy lies round the head beside that of the head itself."""
+        old = keep(SPREAD_KEEP, interval_s)
+        self.spread = old * self.spread + (1 - old) * spread
+
+    def learn(self, crop: Floats, interval_s: float) -> None:
+        """Mix the head's present looks into the template."""
+        old = keep(TEMPLATE_KEEP, interval_s)
+        self.template = (old * self.template + (1 - old) * crop).astype(np.float32)
+
+    def steady_velocity(self, frames: int = 8, skip: int = 2) -> NDArray[np.float64]:
+        """Return (vx, vy) in px/s by a line through ``frames`` positions that end ``skip`` frames ago."""
+        points = np.array(self.history)[: len(self.history) - skip][-frames:]
+        if len(points) < 3:
+            return np.array([self.vx, self.vy])
+        t = points[:, 0] - points[:, 0].mean()
+        spread = float(t @ t)
+        return (t @ (points[:, 1:] - points[:, 1:].mean(axis=0))) / spread if spread > 0 else np.zeros(2)

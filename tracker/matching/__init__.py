@@ -1,0 +1,1 @@
+"""Where a template fits best: prepared frames, detection of heads, and the two matchers."""

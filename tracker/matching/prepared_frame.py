@@ -1,0 +1,69 @@
+"""One frame of the field, prepared: what every other part of the tracker reads. Values only."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tracker.matching.lazy_image import LazyImage
+
+Points = NDArray[np.float64]
+
+STAGE_MOVING = "stage moving"
+REFERENCE_HZ = 49.0
+"""Constants per frame were found at this frame rate; they are scaled by the true frame interval."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldFrame:
+    """One frame as the matching sees it. The arrays are valid until the next frame."""
+
+    frame_seq: int
+    t_source_ns: int
+    exposure_id: int
+    gap: bool
+    """Frames are missing between the frame before and this one."""
+    pixels: NDArray[np.uint8]
+    """(H, W) as captured."""
+    energy: LazyImage
+    """(H, W) smoothed distance from the background in grey levels."""
+    planes: object
+    """What the matcher needs of this frame, in its own form."""
+    level: float
+    """Median grey level."""
+    floor: float
+    """Energy below this is nothing."""
+    head_px: float
+    """Edge of the box round a head in px; every length in the tracker is a multiple of it."""
+    interval_s: float
+    """Time since the frame before."""
+    watched_s: float
+    """How long the background has been learnt."""
+    origin: tuple[float, float]
+    """How far the stage has moved the picture since the first frame, (x, y) in px: positions less this are fixed."""
+    shift: tuple[float, float]
+    """How far the stage moved the picture since the frame before, (x, y) in px."""
+    restarted: bool
+    """The background begins anew with this frame: energies from before mean nothing."""
+    replaced: bool
+    """This is not the field of the frame before, or nobody knows where it went."""
+    blank: bool
+    """There is nothing to see."""
+    disturbance: str
+    """What disturbs the whole field, in a few words; else empty."""
+
+    @property
+    def unfit(self) -> bool:
+        """Whether the frame must not enter a window: the field is disturbed by more than a moving stage."""
+        return self.disturbance not in ("", STAGE_MOVING)
+
+    @property
+    def slack(self) -> float:
+        """How many times farther than at the reference frame rate a head may stray from its prediction."""
+        return min(2.0, max(1.0, math.sqrt(self.interval_s * REFERENCE_HZ)))
+
+
+def keep(share: float, interval_s: float) -> float:
+    """Return the share of an old value to keep over ``interval_s``, from the share per reference frame."""
+    return float(share ** (interval_s * REFERENCE_HZ))

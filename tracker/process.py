@@ -1,0 +1,228 @@
+"""The tracker process: frames in; tracks of every frame and complete windows out.
+
+It knows links, times and commands; where each sperm is, the Tracker says.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from station.clock import ms_between, now_ns
+from station.errors import InputError
+from station.processes.latency import LatencyRecorder
+from station.processes.process import ProcessContext
+from station.session.playback import RecordedTracks
+from station.transport.buffers import Fifo, Received
+from station.transport.bus import Publisher, Receiver
+from station.transport.messages import (
+    AppliedCommand,
+    CommandName,
+    FrameHeader,
+    ProcessState,
+    Trace,
+    TrackInfo,
+    TracksHeader,
+    WindowInfo,
+    WindowsHeader,
+)
+from tracker.replay import TracksComparison, recorded_tracks
+from tracker.results import FrameResult
+from tracker.tracker import Tracker
+from tracker.window import WindowShape
+
+FIFO_FRAMES = 8
+"""Matching wants neighbouring frames, so a few may queue: at 60 frames/s as many as an automatic selection holds up.
+More would only age."""
+WAIT_S = 0.02
+
+
+def run(context: ProcessContext) -> None:
+    """Track from the first frame to the end of the link."""
+    control, endpoints = context.control, context.endpoints
+    buffer = Fifo(None if context.lossless else FIFO_FRAMES)
+    with (
+        Receiver(context.zmq, endpoints.frames, buffer, lossless=context.lossless) as frames,
+        Publisher(context.zmq, endpoints.windows, lossless=context.lossless) as windows,
+        Publisher(context.zmq, endpoints.tracks) as tracks,
+    ):
+        counters = control.account.counters = {"tracked": 0, "dropped": 0, "bad_messages": 0}
+        latency = control.account.latency["tracker"] = LatencyRecorder()
+        waiting = control.account.latency["tracker_waiting"] = LatencyRecorder()
+        control.report(ProcessState.READY)
+        start = context.wait_for(CommandName.START)
+        if start is None or not windows.wait_for_readers(start.readers or 1, context.carry_on):
+            return
+        control.report(ProcessState.RUNNING)
+        record = recorded_tracks(context)
+        follower = Follower(context, start.stride or 1, record)
+        comparison = TracksComparison(control.account, record)
+        while context.carry_on():
+            message = frames.receive(WAIT_S)
+            counters["dropped"] = frames.replaced + frames.lost
+            counters["bad_messages"] = frames.bad
+            if message is None:
+                if frames.ended:
+                    break
+                continue
+            t_work_ns = now_ns()
+            waiting.add(ms_between(message.t_received_ns, t_work_ns))
+            result = follower.follow(message)
+            counters["tracked"] += 1
+            trace = _trace(message)
+            seq = message.header.seq
+            since = follower.unbroken_since(result, seq)
+            header = _tracks_header(result, trace, seq, tracks.next_seq, follower, since)
+            tracks.send(header)
+            comparison.note(header)
+            if result.windows:
+                message_header, pixels = _windows_message(result, trace, seq, windows.next_seq)
+                if not windows.send(message_header, pixels, context.carry_on):
+                    break
+            latency.add(ms_between(t_work_ns, now_ns()))
+        context.finish(windows, tracks)
+
+
+class Follower:
+    """Feeds frames and commands to a Tracker, which is made when the first frame tells the field's size."""
+
+    def __init__(self, context: ProcessContext, stride: int, record: RecordedTracks | None = None) -> None:
+        """``record``: of a replay, what is to be done before each frame."""
+        window = context.config.window
+        self.shape = WindowShape(frames=window.frames, size=window.size, stride=stride, spread=True)
+        self._context = context
+        self._record = record
+        self._tracker: Tracker | None = None
+        self._frame_shape: tuple[int, ...] = ()
+        self.applied_commands: list[AppliedCommand] = []
+        """What was done just before the latest frame."""
+        self._next_seq = 0
+        self._filled: dict[int, int] = {}
+        self._unbroken_since: dict[int, int] = {}
+
+    def unbroken_since(self, result: FrameResult, frame_seq: int) -> dict[int, int]:
+        """Return, by sperm, the frame since which its window has not been broken: it never shrinks but by a gap."""
+        for track in result.tracks:
+            if track.filled < self._filled.get(track.sperm_id, 1):
+                self._unbroken_since[track.sperm_id] = frame_seq
+            self._filled[track.sperm_id] = track.filled
+        return self._unbroken_since
+
+    def follow(self, message: Received) -> FrameResult:
+        """Take one frame message to the tracker. Raises InputError where the frame size changes in mid-run."""
+        header, pixels = message.header, message.pixels
+        if not isinstance(header, FrameHeader) or pixels is None:
+            raise TypeError(f"the frame link carried a {type(header).__name__}")
+        tracker = self._tracker_for(pixels)
+        done = (self._apply(tracker, command) for command in self._commands(header.seq))
+        self.applied_commands = [command for command in done if command is not None]
+        missed = max(0, header.seq - self._next_seq)
+        self._next_seq = header.seq + 1
+        return tracker.update(
+            pixels,
+            frame_seq=header.seq,
+            t_source_ns=header.t_source_ns,
+            lost_before=header.lost_before + missed,
+            exposure_id=header.exposure_id,
+        )
+
+    def _tracker_for(self, pixels: NDArray[np.uint8]) -> Tracker:
+        if self._tracker is not None:
+            if pixels.shape != self._frame_shape:
+                raise InputError(
+                    f"source: frames of {_size(self._frame_shape)} px expected, got one of {_size(pixels.shape)}; "
+                    "restart with a source of one frame size"
+                )
+            return self._tracker
+        self._frame_shape = pixels.shape
+        self._tracker = Tracker(self._context.config.tracker, self.shape, *pixels.shape)
+        return self._tracker
+
+    def _commands(self, seq: int) -> list[AppliedCommand]:
+        """Return what is to be done before this frame: with the first, what the configuration selects."""
+        if self._record is not None:
+            return self._record.applied_commands(seq)
+        config, asked = self._context.config, self._context.control.commands
+        commands: list[AppliedCommand] = []
+        if self._next_seq == 0 and config.select:
+            commands += [AppliedCommand(name=CommandName.SELECT, x=x, y=y) for x, y in config.select]
+        elif self._next_seq == 0 and config.select_auto:
+            commands.append(AppliedCommand(name=CommandName.SELECT_AUTO, count=config.select_auto))
+        while asked:
+            command = asked.popleft()
+            fields = command.model_dump(include={"name", "x", "y", "sperm_id", "count"})
+            commands.append(AppliedCommand(**fields))
+        return commands
+
+    @staticmethod
+    def _apply(tracker: Tracker, command: AppliedCommand) -> AppliedCommand | None:
+        """Carry a command out; return what was done, None where it says nothing that can be. Raises InputError."""
+        if command.name is CommandName.SELECT and command.x is not None and command.y is not None:
+            return command.model_copy(update={"sperm_id": tracker.select(command.x, command.y)})
+        if command.name is CommandName.SELECT_AUTO and command.count is not None:
+            tracker.select_auto(command.count)
+            return command
+        if command.name is CommandName.RELEASE and command.sperm_id is not None:
+            tracker.release(command.sperm_id)
+            return command
+        return None
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return f"{shape[1]} x {shape[0]}"
+
+
+def _trace(message: Received) -> Trace:
+    header = message.header
+    assert isinstance(header, FrameHeader)
+    return Trace(
+        t_exposure_ns=header.t_exposure_ns,
+        t_sent_ns=header.t_sent_ns,
+        t_tracker_in_ns=message.t_received_ns,
+        t_tracker_out_ns=now_ns(),
+    )
+
+
+def _tracks_header(
+    result: FrameResult, trace: Trace, frame_seq: int, seq: int, follower: Follower, since: dict[int, int]
+) -> TracksHeader:
+    tracks = [
+        TrackInfo(
+            sperm_id=track.sperm_id,
+            x=track.x,
+            y=track.y,
+            state=track.state,
+            score=track.score,
+            reason=track.reason,
+            filled=track.filled,
+            unbroken_since=since.get(track.sperm_id, 0),
+        )
+        for track in result.tracks
+    ]
+    return TracksHeader(
+        seq=seq,
+        frame_seq=frame_seq,
+        trace=trace,
+        window_frames=follower.shape.frames,
+        tracks=tracks,
+        disturbance=result.disturbance,
+        applied_commands=follower.applied_commands,
+    )
+
+
+def _windows_message(
+    result: FrameResult, trace: Trace, frame_seq: int, seq: int
+) -> tuple[WindowsHeader, NDArray[np.uint8]]:
+    """Return header and pixels (N, T, H, W); the pixels are copied, as the tracker goes on writing to its buffers."""
+    pixels = np.stack([window.pixels for window in result.windows])
+    windows = [
+        WindowInfo(
+            sperm_id=window.sperm_id,
+            x=window.x,
+            y=window.y,
+            frame_seqs=list(window.frame_seqs),
+            t_source_ns=list(window.t_source_ns),
+            padded=window.padded,
+        )
+        for window in result.windows
+    ]
+    header = WindowsHeader(seq=seq, frame_seq=frame_seq, trace=trace, shape=list(pixels.shape), windows=windows)
+    return header, pixels

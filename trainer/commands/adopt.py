@@ -1,0 +1,110 @@
+"""``python -m trainer adopt DATA``: make clips that came from elsewhere a folder that the trainer takes.
+
+For a lab that has clips (npz, or FFV1 in Matroska) and no manifest. A ``clips.csv`` that lies beside them is taken as
+it is, else one without votes is written. Every clip is opened; only if nothing is wrong the manifest is written. Clips
+are not changed. It does not know where the clips come from.
+"""
+
+import argparse
+import dataclasses
+import hashlib
+import itertools
+from pathlib import Path
+from typing import Final
+
+from rich.console import Console
+from rich.progress import track
+
+from station.errors import InputError
+from trainer.commands.simulate import SECOND_PANEL
+from trainer.commands.votes import read_votes
+from trainer.data.clip_files import ENDINGS, read_clip
+from trainer.data.dataset import MANIFEST, TABLE, ClipRow, read_rows, write_table
+from trainer.data.ground_truth import TRUTH
+
+EPILOG: Final = """\
+Without a clips.csv the id of a clip is its path without the ending, and its source is its subfolder (the clip itself
+where there is none): put the clips of one donor or video into one subfolder. docs/clip-format.md has the table.
+
+examples:
+  python -m trainer adopt FOLDER --um-per-px 0.25 --fps 15 --votes votes.csv
+  python -m trainer adopt FOLDER                 with a clips.csv of your own in it"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EPILOG
+    parser.add_argument("data", type=Path, metavar="DATA", help="folder with clips (.npz, .mkv), in subfolders or not")
+    parser.add_argument("--um-per-px", type=float, help="scale of the clips, where there is no clips.csv")
+    parser.add_argument("--fps", type=float, help="frames a second of the clips, where there is no clips.csv")
+    parser.add_argument("--votes", type=Path, metavar="FILE", help="votes, as for python -m trainer votes")
+    parser.add_argument("--origin", default="", metavar="TEXT", help="where the clips come from, in words")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check every clip and write the manifest; list what is wrong and return 1 where that is anything."""
+    root: Path = args.data
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder; give the folder that holds the clips")
+    if (root / MANIFEST).exists():
+        raise InputError(f"{root}: has a {MANIFEST} already; remove it first if its files were changed on purpose")
+    if (root / TABLE).exists():
+        if args.um_per_px is not None or args.fps is not None:
+            raise InputError(f"{root / TABLE} says the scale and the frame rate; leave out --um-per-px and --fps")
+        numbered, problems = read_rows(root)
+    else:
+        numbered, problems = dict(enumerate(list_clips(root, args.um_per_px, args.fps), start=2)), []
+    if args.votes:
+        votes = read_votes(args.votes)
+        unknown = sorted(votes.keys() - {row.id for row in numbered.values()})
+        if unknown:
+            raise InputError(f"--votes {args.votes}: {unknown[0]!r} is none of the clips; ids are paths without ending")
+        numbered = {n: dataclasses.replace(row, votes=votes.get(row.id, row.votes)) for n, row in numbered.items()}
+    shapes: dict[tuple[int, ...], int] = {}
+    hashes = {}
+    for line, row in track(numbered.items(), description="reading", transient=True):
+        try:
+            clip = read_clip(root / row.file)
+        except InputError as error:
+            problems.append(f"{root / TABLE}, line {line}: {error}")
+            continue
+        shapes.setdefault(clip.shape, line)
+        if len(shapes) > 1 and clip.shape != next(iter(shapes)):
+            problems.append(f"{root / TABLE}, line {line}: shape {clip.shape}, the first clip has {next(iter(shapes))}")
+        hashes[row.file] = hashlib.sha256((root / row.file).read_bytes()).hexdigest()
+    if problems:
+        console = Console(soft_wrap=True, highlight=False, markup=False)
+        for problem in problems:
+            console.print(problem)
+        console.print(f"{len(problems)} problem{'s' * (len(problems) > 1)} found; nothing was written")
+        return 1
+    shape = next(iter(shapes))
+    for further in (TRUTH, SECOND_PANEL):
+        if (root / further).is_file():
+            hashes[further] = hashlib.sha256((root / further).read_bytes()).hexdigest()
+    write_table(root, list(numbered.values()), hashes, shape, {"command": "adopt", "origin": args.origin})
+    waiting = sum(not row.votes for row in numbered.values())
+    print(f"{len(numbered)} clips of {' x '.join(map(str, shape))} adopted, {waiting} of them without votes yet")
+    return 0
+
+
+def list_clips(root: Path, um_per_px: float | None, fps: float | None) -> list[ClipRow]:
+    """Return a row without votes for every clip file: its id is the path without ending, its source the subfolder.
+
+    A clip that lies in no subfolder is its own source. Raises InputError where there is none, or no scale and rate.
+    """
+    if not um_per_px or not fps or not 0 < um_per_px < float("inf") or not 0 < fps < float("inf"):
+        raise InputError(f"{root}: no {TABLE}; give --um-per-px and --fps (both above 0), or write that table")
+    paths = sorted(path.relative_to(root) for path in root.rglob("*") if path.suffix.lower() in ENDINGS)
+    if not paths:
+        raise InputError(f"{root}: holds no clips ({' or '.join(ENDINGS)}); docs/clip-format.md says what they are")
+    rows = []
+    for path in paths:
+        name = path.with_suffix("").as_posix()
+        source = path.parent.as_posix() if path.parent != Path() else name
+        rows.append(ClipRow(name, path.as_posix(), source, um_per_px, fps, ()))
+    twice = next((row.id for row, after in itertools.pairwise(rows) if row.id == after.id), None)
+    if twice:
+        raise InputError(f"{root}: two clips are called {twice}; rename one of them")
+    return rows

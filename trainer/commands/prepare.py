@@ -1,0 +1,297 @@
+"""``python -m trainer prepare VIDEOS --tags tags.csv --out DATA``: clips of tagged sperm, cut by the live tracker.
+
+The clips have no votes yet; ``python -m trainer votes`` adds them. Beside the clip format (``trainer.data.dataset``)
+the folder holds ``tracked.csv`` (what became of every tag) and ``cuts.csv`` (where in which video each frame of each
+clip was cut). One bad video or tag is named and does not keep the others from being cut. How a video is followed:
+``trainer.data.clip_extraction``.
+"""
+
+import argparse
+import csv
+import dataclasses
+import hashlib
+import io
+import re
+from collections.abc import Iterable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from capture.factory import TIFF_ENDINGS
+from capture.files.image_folder import DEFAULT_FPS, list_pictures
+from station.build_info import git_commit
+from station.clock import NS_PER_S
+from station.config import TrackerSettings
+from station.errors import InputError
+from station.files import sha256_of, write_atomically
+from trainer.data.clip_extraction import FRAMES, SIZE_PX, WATCHED_S, Cut, CutSettings, Fate, VideoCuts, cut_video
+from trainer.data.clip_files import ENDINGS, NPZ, write_clip
+from trainer.data.dataset import ClipRow, rates_alike, write_table
+from trainer.data.tags import Tag, find_videos, read_tags, resolve
+
+TRACKED: Final = "tracked.csv"
+CUTS: Final = "cuts.csv"
+
+EPILOG: Final = """\
+DATA holds the clips without votes, clips.csv, tracked.csv (what became of every tag), cuts.csv (where each frame was
+cut) and manifest.json. Exit code 1: a video or a tag could not be used, the others were cut.
+
+examples:
+  python -m trainer prepare VIDEOS --tags tags.csv --um-per-px 0.25 --out DATA
+  python -m trainer prepare d07_1.avi d07_2.avi --tags tags.csv --um-per-px 0.25 --windows 3 --format mkv --out DATA
+  python -m trainer prepare STACKS --tags tags.csv --fps 15 --stride uniform --out DATA
+
+next: python -m trainer votes DATA --votes votes.csv"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add the command's options."""
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.epilog = EPILOG
+    parser.add_argument(
+        "videos", type=Path, nargs="+", metavar="VIDEOS", help="videos, TIFF stacks, folders of pictures, or a folder "
+        "that holds them"
+    )  # fmt: skip
+    parser.add_argument(
+        "--tags", type=Path, required=True, metavar="FILE",
+        help="CSV: video,id,x,y (px, one point on each head) and, where wanted, um_per_px, frame (in which it was "
+        "tagged, from 0; default: 0) and source (the donor; default: the video)",
+    )  # fmt: skip
+    parser.add_argument("--out", type=Path, required=True, metavar="DATA", help="folder to make; must not exist")
+    parser.add_argument("--um-per-px", type=float, help="scale, where neither tags nor video say it")
+    parser.add_argument("--fps", type=float, help="frame rate of the videos, where they say none or a wrong one")
+    parser.add_argument("--bits", type=int, help="bits that pictures of more than 8 bits really use")
+    parser.add_argument(
+        "--stride", default="auto", metavar="N",
+        help="take every N-th frame; 'auto': so that clips come nearest to --rate; 'uniform': so that 16 frames "
+        "spread over the whole video (default: %(default)s)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--rate", type=float, default=15.0, help="frames a second of the clips, for --stride auto (default: 15)"
+    )
+    parser.add_argument("--windows", type=int, default=1, metavar="N",
+                        help="at most N clips of a sperm, one after the other (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--whole", action="store_true", help="leave out clips that reach over the frame's edge")
+    parser.add_argument("--head-px", type=float, help="edge of the box round a head in px (default: measured)")
+    parser.add_argument(
+        "--format", choices=[ending[1:] for ending in ENDINGS], default=NPZ[1:],
+        help="npz, or lossless video: half the size, slower to train from (default: %(default)s)",
+    )  # fmt: skip
+
+
+def run(args: argparse.Namespace) -> int:
+    """Cut; return 1 where a video or a tag could not be used."""
+    settings = _settings(args)
+    if args.out.exists():
+        raise InputError(f"--out {args.out} exists already; remove it or give another folder")
+    tags, problems = read_tags(args.tags)
+    videos = find_videos(args.videos)
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    for problem in problems:
+        console.print(problem)
+    folder = _Folder(args.out, settings, args.um_per_px, f".{args.format}")
+    by_video: dict[str, list[Tag]] = {}
+    for tag in tags:
+        name = resolve(tag.video, videos)
+        if name is None:
+            problems.append(f"{args.tags}, line {tag.line}: no video {tag.video!r} among those given")
+            console.print(problems[-1])
+        elif any(other.id == tag.id for other in by_video.get(name, ())):
+            problems.append(f"{args.tags}, line {tag.line}: id {tag.id!r} of {name} stands already in a line above")
+            console.print(problems[-1])
+        else:
+            # A video may be named in two ways and still is one source: clips of it stay on one side of a split.
+            source = name if tag.source == tag.video else tag.source
+            by_video.setdefault(name, []).append(dataclasses.replace(tag, source=source))
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
+        task = progress.add_task("videos", total=len(by_video))
+        for name, of_video in by_video.items():
+            try:
+                progress.update(task, description=name)
+                found = cut_video(videos[name], of_video, settings, partial(_show, progress, task, name))
+                told = [f"{args.tags}, {problem}" for problem in found.problems]
+                told += folder.add(name, videos[name], found)
+            except InputError as error:
+                # The sources speak of the station's configuration; here it is an option.
+                why = str(error).replace("set [source] fps", "give --fps")
+                told = [f"{name}: {why}; none of its {len(of_video)} sperm are cut"]
+                folder.fates += [(name, Fate(tag, reason="the video cannot be used")) for tag in of_video]
+            problems += told
+            for line in told:
+                progress.console.print(line)
+            progress.advance(task)
+    if not folder.rows:
+        _print_lost(console, folder.fates)
+        raise InputError(f"no clip was cut from {len(by_video)} videos; nothing was written")
+    folder.finish()
+    for remark in folder.remarks:
+        console.print(remark)
+    _print_lost(console, folder.fates)
+    console.print(
+        f"{len(folder.rows)} clips in {args.out} of {len(tags)} tagged sperm in {len(by_video)} videos; they have no "
+        f"votes yet: python -m trainer votes {args.out} --votes FILE"
+    )
+    if folder.padded:
+        console.print(f"{folder.padded} of them reach over the frame's edge (--whole leaves such clips out)")
+    if problems:
+        console.print(f"{len(problems)} problem{'s' * (len(problems) > 1)}, named above")
+    return 1 if problems else 0
+
+
+def _settings(args: argparse.Namespace) -> CutSettings:
+    """Return the settings of the options. Raises InputError for values that cannot be."""
+    try:
+        stride = args.stride if args.stride in ("auto", "uniform") else int(args.stride)
+    except ValueError as error:
+        raise InputError(f"--stride {args.stride}: expected a number, 'auto' or 'uniform'") from error
+    if isinstance(stride, int) and stride < 1:
+        raise InputError(f"--stride {stride}: must be at least 1")
+    if args.windows < 1:
+        raise InputError(f"--windows {args.windows}: must be at least 1")
+    for name, value in (("um-per-px", args.um_per_px), ("fps", args.fps), ("rate", args.rate)):
+        if value is not None and not 0 < value < float("inf"):
+            raise InputError(f"--{name} {value:g}: must be above 0")
+    if args.bits is not None and not 8 <= args.bits <= 16:
+        raise InputError(f"--bits {args.bits}: must be from 8 to 16")
+    if args.head_px is not None and not 6 <= args.head_px <= 300:
+        raise InputError(f"--head-px {args.head_px:g}: must be from 6 to 300")
+    return CutSettings(
+        stride=stride,
+        rate=args.rate,
+        windows=args.windows,
+        whole=args.whole,
+        tracker=TrackerSettings(head_px=args.head_px),
+        fps=args.fps,
+        bits=args.bits,
+    )
+
+
+class _Folder:
+    """The folder of clips as it grows, video by video; finished by its manifest."""
+
+    def __init__(self, root: Path, settings: CutSettings, um_per_px: float | None, ending: str) -> None:
+        self.rows: list[ClipRow] = []
+        self.fates: list[tuple[str, Fate]] = []
+        self.remarks: list[str] = []
+        self.padded = 0
+        self._root = root
+        self._settings = settings
+        self._um_per_px = um_per_px
+        self._ending = ending
+        self._hashes: dict[str, str] = {}
+        self._videos: dict[str, dict[str, Any]] = {}
+        self._cuts: list[Sequence[object]] = []
+
+    def add(self, name: str, path: Path, found: VideoCuts) -> list[str]:
+        """Write a video's clips; return what is wrong with it. Raises InputError for a rate or scale that won't do."""
+        if self.rows and not rates_alike(self.rows[0].fps, found.fps):
+            raise InputError(
+                f"gives {found.fps:g} frames a second, the videos before {self.rows[0].fps:g}; give --stride, or cut "
+                "it into a folder of its own"
+            )
+        scales = {id(cut): cut.tag.um_per_px or self._um_per_px or found.info.um_per_px for cut in found.cuts}
+        if any(scale is None for scale in scales.values()):
+            raise InputError("its scale is not known; give --um-per-px, or the column um_per_px in the tags")
+        self.fates += [(name, fate) for fate in found.fates]
+        many = self._settings.windows > 1
+        counts: dict[str, int] = {}
+        for cut in found.cuts:
+            counts[cut.tag.id] = counts.get(cut.tag.id, 0) + 1
+            clip = f"{name.rpartition('.')[0] or name}-{cut.tag.id}" + (f"-{counts[cut.tag.id]}" if many else "")
+            self._write(clip, name, cut, float(scales[id(cut)] or 0), found.fps)
+        self._videos[name] = {
+            "sha256": hash_video(path),
+            "fps": found.info.fps,
+            "width": found.info.width,
+            "height": found.info.height,
+            "frames": found.frames,
+            "stride": found.stride,
+            "head_px": round(found.head_px, 3),
+            "clips": len(found.cuts),
+            "notices": list(found.notices),
+        }
+        if path.suffix.lower() in TIFF_ENDINGS and self._settings.fps is None and found.info.fps == DEFAULT_FPS:
+            self.remarks.append(f"{name}: taken as {DEFAULT_FPS:g} frames a second; give --fps if it is another rate")
+        return list(found.notices)  # each begins with the video's name
+
+    def _write(self, clip: str, video: str, cut: Cut, um_per_px: float, fps: float) -> None:
+        """Write one clip, its row and where it was cut; the file's name is the clip's, as far as file systems go."""
+        plain = re.sub(r"[^A-Za-z0-9._-]", "_", clip)
+        file = f"clips/{plain}{self._ending}"
+        if file.casefold() in {other.casefold() for other in self._hashes}:
+            file = f"clips/{plain}-{len(self.rows)}{self._ending}"
+        (self._root / "clips").mkdir(parents=True, exist_ok=True)
+        self._hashes[file] = write_clip(self._root / file, cut.pixels, fps)
+        self.rows.append(ClipRow(clip, file, cut.tag.source, um_per_px, fps, ()))
+        self.padded += cut.padded
+        self._cuts += [
+            (clip, video, cut.tag.id, frame, f"{t_ns / NS_PER_S:.6f}", f"{x:.2f}", f"{y:.2f}", int(cut.padded))
+            for frame, t_ns, (x, y) in zip(cut.frames, cut.t_ns, cut.places, strict=True)
+        ]
+
+    def finish(self) -> None:
+        """Write the tables and the manifest."""
+        tables = {
+            TRACKED: table(
+                ("video", "id", "x", "y", "frame", "clips", "locked_frames", "last_locked", "reason"),
+                (
+                    (video, f.tag.id, f.tag.x, f.tag.y, f.tag.frame, f.clips, f.locked_frames, f.last_locked, f.reason)
+                    for video, f in self.fates
+                ),
+            ),
+            CUTS: table(("clip", "video", "id", "frame", "t_s", "x", "y", "padded"), self._cuts),
+        }
+        for file, content in tables.items():
+            write_atomically(self._root / file, content)
+            self._hashes[file] = hashlib.sha256(content).hexdigest()
+        settings = dataclasses.asdict(self._settings)
+        settings["tracker"] = self._settings.tracker.model_dump(mode="json")
+        made = {
+            "command": "prepare",
+            "git_commit": git_commit(),
+            "cut": {**settings, "watched_s": WATCHED_S},
+            "videos": self._videos,
+        }
+        write_table(self._root, self.rows, self._hashes, (FRAMES, SIZE_PX, SIZE_PX), made)
+
+
+def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
+    """Return a CSV file."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue().encode()
+
+
+def hash_video(path: Path) -> str:
+    """Return the SHA-256 of a video file; of a folder of pictures that of their names and contents, in order."""
+    digest = hashlib.sha256()
+    if path.is_file():
+        return sha256_of(path)
+    for picture in list_pictures(path):
+        digest.update(picture.name.encode() + b"\0" + hashlib.sha256(picture.read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def _show(progress: Progress, task: TaskID, name: str, frame: int) -> None:
+    progress.update(task, description=f"{name}, frame {frame}")
+
+
+def _print_lost(console: Console, fates: Sequence[tuple[str, Fate]]) -> None:
+    """Show the sperm that gave no clip, or fewer than were asked for."""
+    lost = [(video, fate) for video, fate in fates if fate.reason]
+    if not lost:
+        return
+    shown = Table(title=f"{len(lost)} of {len(fates)} tagged sperm gave no clip, or fewer than asked for")
+    for name in ("video", "id", "clips", "last locked frame", "reason"):
+        shown.add_column(name, justify="right" if name in ("clips", "last locked frame") else "left")
+    for video, fate in lost:
+        last = "never" if fate.last_locked is None else str(fate.last_locked)
+        shown.add_row(video, fate.tag.id, str(fate.clips), last, fate.reason)
+    console.print(shown)

@@ -1,0 +1,1 @@
+"""Clips and their votes: reading, writing, making, cutting, splitting and loading them."""

@@ -1,0 +1,1 @@
+"""How good a model is: metrics, intervals, folds, predictors, reports and plots."""

@@ -1,0 +1,1 @@
+"""The network: RoSTFine, its losses, its weights, and its export as one ONNX graph."""

@@ -1,0 +1,1 @@
+"""Teaching a fresh network to see, on simulated films, before it learns from votes."""

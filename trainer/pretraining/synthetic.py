@@ -1,0 +1,99 @@
+"""Batches of freshly filmed clips with their votes and the truth of every patch, made by worker processes.
+
+No clip is seen twice and none is kept: filming is many times cheaper than learning. A batch follows from the seed and
+its own number, whatever the number of workers. This module knows no torch.
+"""
+
+import multiprocessing
+from collections import deque
+from collections.abc import Generator
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from capture.simulator.clips import film
+from trainer.commands.simulate import FPS, FRAMES, PANEL_SEED, SIZE_PX, UM_PER_PX, draw_sperm
+from trainer.data.raters import defect_scores, make_panel
+from trainer.pretraining.targets import truth_of
+
+BATCH: Final = 16
+"""Clips of one batch."""
+AHEAD: Final = 8
+"""Batches a worker may be ahead of the network."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lesson:
+    """One batch: N clips of T frames of H x W px."""
+
+    clips: NDArray[np.uint8]
+    """(N, T, H, W)."""
+    cells: NDArray[np.uint8]
+    """(N, T, 2, H / cell, W / cell), see ``trainer.pretraining.targets.Truth``."""
+    middle: NDArray[np.float32]
+    """(N, T, M)."""
+    flaws: NDArray[np.float32]
+    """(N, criteria), scaled as in ``middle``."""
+    votes: NDArray[np.float32]
+    """(N, C) distributions."""
+
+    def turned(self, quarters: int, mirrored: bool) -> "Lesson":
+        """Return the same lesson with every frame mirrored left to right and then turned anticlockwise."""
+        x, y = self.middle[..., 0], self.middle[..., 1]  # of the heading; y points down
+        if mirrored:
+            x = -x
+        for _ in range(quarters % 4):
+            x, y = y, -x
+        middle = self.middle.copy()
+        middle[..., 0], middle[..., 1] = x, y
+        clips, cells = (
+            np.ascontiguousarray(np.rot90(part[..., ::-1] if mirrored else part, quarters, axes=(-2, -1)))
+            for part in (self.clips, self.cells)
+        )
+        return replace(self, clips=clips, cells=cells, middle=middle)
+
+
+def make_lesson(seed: int, number: int, frames: int, shares: str) -> Lesson:
+    """Film one batch; ``frames`` divides the 16 of a clip and they are spread over the same second."""
+    cv2.setNumThreads(1)
+    rng = np.random.default_rng([seed, 0x1E55, number])
+    panel = make_panel(PANEL_SEED)
+    clips, truths, judged, votes = [], [], [], []
+    for _ in range(BATCH):
+        sperm, given = draw_sperm(rng, shares, panel)
+        made = film(sperm, rng, frames=frames, size=SIZE_PX, fps=FPS * frames / FRAMES, um_per_px=UM_PER_PX)
+        clips.append(made.clip)
+        truths.append(truth_of(made, UM_PER_PX))
+        judged.append(truths[-1].middle[0, -len(defect_scores(sperm)) :])
+        votes.append(np.array(given, np.float32) / sum(given))
+    return Lesson(
+        clips=np.stack(clips),
+        cells=np.stack([truth.cells for truth in truths]),
+        middle=np.stack([truth.middle for truth in truths]),
+        flaws=np.stack(judged),
+        votes=np.stack(votes),
+    )
+
+
+def lessons(seed: int, frames: int, shares: str, workers: int) -> Generator[Lesson, None, None]:
+    """Yield batches without end, in their order. With no worker they are made here, when asked for."""
+    if workers == 0:
+        number = 0
+        while True:
+            yield make_lesson(seed, number, frames, shares)
+            number += 1
+    waiting: deque[Future[Lesson]] = deque()
+    pool = ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    try:
+        number = 0
+        while True:
+            while len(waiting) < AHEAD * workers:
+                waiting.append(pool.submit(make_lesson, seed, number, frames, shares))
+                number += 1
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)

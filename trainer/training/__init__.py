@@ -1,0 +1,1 @@
+"""A training run: its recipe, state, loop, devices and run folder."""

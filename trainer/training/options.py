@@ -1,0 +1,118 @@
+"""The options that ``train`` and ``crossval`` share, and the recipe they come to.
+
+It knows command lines and recipes; it opens no clips.
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any, Final
+
+from station.errors import InputError
+from station.files import sha256_of
+from trainer.training.recipe import Recipe, build_recipe
+
+GROUPS: Final = {
+    "network (the paper's hyper-parameters; defaults: the preset's)": (
+        ("preset", "station (small, for a CPU at the microscope) or base (the paper's)"),
+        ("branch", "fine-grained branches: paper, reference (the authors' code) or prenorm (learns best from scratch)"),
+        ("selected", "K, patches selected a frame"),
+        ("branch-depth", "L, blocks of a branch"),
+        ("branch-heads", "H, attention heads of a branch"),
+    ),
+    "objective (defaults: the paper's)": (
+        ("loss", "mse, js (Jensen-Shannon), emd (earth mover's) or ce (cross-entropy)"),
+        ("alpha", "weight of the diversity term"),
+        ("criteria", "weight of the raters' criteria as a further task (simulated clips only)"),
+    ),
+    "optimisation (defaults: the paper's where it gives one)": (
+        ("epochs", "passes over the data"),
+        ("batch", "clips a batch, of all processes together"),
+        ("accumulate", "batches a step: their gradients are averaged"),
+        ("optimizer", "sgd or adamw"),
+        ("lr", "learning rate"),
+        ("momentum", "of SGD"),
+        ("weight-decay", "decay of the weights"),
+        ("schedule", "of the learning rate: constant or cosine"),
+        ("warmup", "share of all steps in which the rate rises"),
+        ("clip-norm", "largest gradient norm, 0: any"),
+        ("precision", "float32, or bfloat16 (mixed)"),
+        ("patience", "stop early when so many epochs brought no smaller validation MSE, 0: never"),
+    ),
+    "data": (
+        ("holdout", "share of the sources kept for validation: picks best.pt, stops early"),
+        ("turns", "augment with flips and quarter turns, which a microscope gives as likely: true or false"),
+        ("brightness", "augment with gain and offset within this share, as lamps and cameras differ"),
+    ),
+    "beginning": (
+        ("data-start", "start from the statistics of the clips where there is no --init: true or false"),
+        ("init-part", "what to take from --init: all, or the encoder alone"),
+        ("seed", "of everything random"),
+    ),
+}
+NETWORK: Final = ("branch", "selected", "branch_depth", "branch_heads")
+"""Options of their own for fields of the network."""
+
+
+def add_recipe_options(parser: argparse.ArgumentParser) -> None:
+    """Add everything that a recipe holds, and what the process runs on."""
+    parser.add_argument("--threads", type=int, default=0, help="threads of torch on the CPU (default: torch's choice)")
+    parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
+    parser.add_argument("--init", type=Path, metavar="FILE", help="begin from weights: last.pt or best.pt of another "
+                        "run or of pretrain (of as many frames or fewer), or .safetensors of import")  # fmt: skip
+    for title, options in GROUPS.items():
+        group = parser.add_argument_group(title)
+        for name, text in options:
+            field = Recipe.model_fields.get(_field(name))
+            default = f" (default: {str(field.default).lower()})" if field else ""
+            group.add_argument(f"--{name}", metavar="VALUE", help=f"{text}{default}")
+        if options is next(iter(GROUPS.values())):
+            group.add_argument("--network", action="append", default=[], metavar="FIELD=VALUE",
+                               help="change another field of the network, such as depth=4 (repeatable)")  # fmt: skip
+
+
+def given_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Return the options of the recipe that were given, by field; those of the network under ``network``."""
+    names = [_field(name) for options in GROUPS.values() for name, _ in options]
+    given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    network = dict(_assignment(text) for text in args.network)
+    for name in NETWORK:
+        if name in given:
+            if name in network:
+                raise InputError(f"--{name.replace('_', '-')} and --network {name}=... say the same; give one of them")
+            network[name] = _value(given.pop(name))
+    return given | ({"network": network} if network else {})
+
+
+def new_recipe(args: argparse.Namespace, **fixed: Any) -> Recipe:
+    """Return the recipe of the options and of fields that follow from elsewhere. Raises InputError."""
+    init = file_sha256(args.init) if args.init else ""
+    return build_recipe({**given_options(args), "init": init, **fixed}, "options")
+
+
+def file_sha256(path: Path) -> str:
+    """Return a file's SHA-256. Raises InputError where it cannot be read."""
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give another file") from error
+
+
+def _field(option: str) -> str:
+    return option.replace("-", "_")
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    """Return FIELD=VALUE as name and value."""
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise InputError(f"--network {text}: expected FIELD=VALUE, such as depth=4")
+    return name, _value(value)
+
+
+def _value(text: str) -> Any:
+    """Return what a text says: JSON where it reads as such."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
