@@ -24,10 +24,10 @@ from station.files import write_atomically
 from station.notice import NOTICE
 from station.transport.messages import GRADES
 from trainer.commands.crossval import fold_table, summarise
-from trainer.commands.prepare import table
 from trainer.data.ablations import ABLATIONS, HEAD_UM, Pixels
 from trainer.data.dataset import Clips, open_clips, read_hashes
 from trainer.data.splits import FOLDS, SPLIT, read_folds, read_split
+from trainer.data.tables import table
 from trainer.evaluation.metrics import Scores
 from trainer.evaluation.predictors import Predictor, model_grader, predict, run_grader
 from trainer.evaluation.report import (

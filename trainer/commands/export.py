@@ -35,7 +35,7 @@ from station.build_info import git_commit
 from station.errors import InputError, MissingExtraError
 from station.files import sha256_of, write_atomically
 from station.notice import NOTICE
-from trainer.commands.predict import read_clips
+from trainer.data.clip_files import read_clips
 from trainer.data.dataset import open_clips
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""``python -m trainer heads``: grow a trained network to more frames and fit its grade heads to the end.
+"""``python -m trainer fit-heads``: grow a trained network to more frames and fit its grade heads to the end.
 
 The way from a network that was trained on few frames, which is cheap, to one that takes whole clips. The fit itself is
 in ``trainer.model.head_fitting``.
@@ -9,9 +9,9 @@ from pathlib import Path
 
 from station.errors import InputError, MissingExtraError
 from station.files import write_atomically
-from trainer.commands.simulate import SHARES
 from trainer.data.dataset import open_clips
 from trainer.data.splits import SPLIT, read_split
+from trainer.data.synthetic import SHARES
 from trainer.training.recipe import build_recipe, read_recipe
 
 

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.artifact import NetworkConfig
-from station.errors import InputError, MissingExtraError
+from station.errors import MissingExtraError
 from station.files import write_atomically
+from trainer.data.clip_files import read_clips
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,23 +49,6 @@ def run(args: argparse.Namespace) -> int:
     write_atomically(args.out, _npz({name: np.concatenate(parts) for name, parts in answers.items()}))
     print(f"{args.out}: {len(clips)} clips, {', '.join(answers)}")
     return 0
-
-
-def read_clips(path: Path, network: NetworkConfig) -> NDArray[np.uint8]:
-    """Map a .npy file of clips. Raises InputError where they are not what the network takes."""
-    try:
-        clips: NDArray[np.uint8] = np.lib.format.open_memmap(path, mode="r")
-    except (OSError, ValueError) as error:
-        raise InputError(f"--clips {path}: expected a .npy file, got {error}") from error
-    shape = (network.frames, network.clip_px, network.clip_px)
-    if clips.dtype != np.uint8 or clips.shape[1:] not in (shape, (*shape, 3)):
-        raise InputError(
-            f"--clips {path}: expected uint8 (N, {', '.join(map(str, shape))}) or (..., 3), "
-            f"is {clips.dtype} {clips.shape}"
-        )
-    if not len(clips):
-        raise InputError(f"--clips {path}: holds no clip; give at least one")
-    return clips
 
 
 def _npz(arrays: dict[str, NDArray[Any]]) -> bytes:

@@ -7,34 +7,22 @@ clip was cut). One bad video or tag is named and does not keep the others from b
 """
 
 import argparse
-import csv
 import dataclasses
-import hashlib
-import io
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from capture.factory import TIFF_ENDINGS
-from capture.files.image_folder import DEFAULT_FPS, list_pictures
-from station.build_info import git_commit
-from station.clock import NS_PER_S
 from station.config import TrackerSettings
 from station.errors import InputError
-from station.files import sha256_of, write_atomically
-from trainer.data.clip_extraction import FRAMES, SIZE_PX, WATCHED_S, Cut, CutSettings, Fate, VideoCuts, cut_video
-from trainer.data.clip_files import ENDINGS, NPZ, write_clip
-from trainer.data.dataset import ClipRow, rates_alike, write_table
+from trainer.data.clip_extraction import CutSettings, Fate, cut_video
+from trainer.data.clip_files import ENDINGS, NPZ
+from trainer.data.clip_folder_writer import ClipFolderWriter
 from trainer.data.tags import Tag, find_videos, read_tags, resolve
-
-TRACKED: Final = "tracked.csv"
-CUTS: Final = "cuts.csv"
 
 EPILOG: Final = """\
 DATA holds the clips without votes, clips.csv, tracked.csv (what became of every tag), cuts.csv (where each frame was
@@ -93,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
     console = Console(soft_wrap=True, highlight=False, markup=False)
     for problem in problems:
         console.print(problem)
-    folder = _Folder(args.out, settings, args.um_per_px, f".{args.format}")
+    folder = ClipFolderWriter(args.out, settings, args.um_per_px, f".{args.format}")
     by_video: dict[str, list[Tag]] = {}
     for tag in tags:
         name = resolve(tag.video, videos)
@@ -169,114 +157,6 @@ def _settings(args: argparse.Namespace) -> CutSettings:
         fps=args.fps,
         bits=args.bits,
     )
-
-
-class _Folder:
-    """The folder of clips as it grows, video by video; finished by its manifest."""
-
-    def __init__(self, root: Path, settings: CutSettings, um_per_px: float | None, ending: str) -> None:
-        self.rows: list[ClipRow] = []
-        self.fates: list[tuple[str, Fate]] = []
-        self.remarks: list[str] = []
-        self.padded = 0
-        self._root = root
-        self._settings = settings
-        self._um_per_px = um_per_px
-        self._ending = ending
-        self._hashes: dict[str, str] = {}
-        self._videos: dict[str, dict[str, Any]] = {}
-        self._cuts: list[Sequence[object]] = []
-
-    def add(self, name: str, path: Path, found: VideoCuts) -> list[str]:
-        """Write a video's clips; return what is wrong with it. Raises InputError for a rate or scale that won't do."""
-        if self.rows and not rates_alike(self.rows[0].fps, found.fps):
-            raise InputError(
-                f"gives {found.fps:g} frames a second, the videos before {self.rows[0].fps:g}; give --stride, or cut "
-                "it into a folder of its own"
-            )
-        scales = {id(cut): cut.tag.um_per_px or self._um_per_px or found.info.um_per_px for cut in found.cuts}
-        if any(scale is None for scale in scales.values()):
-            raise InputError("its scale is not known; give --um-per-px, or the column um_per_px in the tags")
-        self.fates += [(name, fate) for fate in found.fates]
-        many = self._settings.windows > 1
-        counts: dict[str, int] = {}
-        for cut in found.cuts:
-            counts[cut.tag.id] = counts.get(cut.tag.id, 0) + 1
-            clip = f"{name.rpartition('.')[0] or name}-{cut.tag.id}" + (f"-{counts[cut.tag.id]}" if many else "")
-            self._write(clip, name, cut, float(scales[id(cut)] or 0), found.fps)
-        self._videos[name] = {
-            "sha256": hash_video(path),
-            "fps": found.info.fps,
-            "width": found.info.width,
-            "height": found.info.height,
-            "frames": found.frames,
-            "stride": found.stride,
-            "head_px": round(found.head_px, 3),
-            "clips": len(found.cuts),
-            "notices": list(found.notices),
-        }
-        if path.suffix.lower() in TIFF_ENDINGS and self._settings.fps is None and found.info.fps == DEFAULT_FPS:
-            self.remarks.append(f"{name}: taken as {DEFAULT_FPS:g} frames a second; give --fps if it is another rate")
-        return list(found.notices)  # each begins with the video's name
-
-    def _write(self, clip: str, video: str, cut: Cut, um_per_px: float, fps: float) -> None:
-        """Write one clip, its row and where it was cut; the file's name is the clip's, as far as file systems go."""
-        plain = re.sub(r"[^A-Za-z0-9._-]", "_", clip)
-        file = f"clips/{plain}{self._ending}"
-        if file.casefold() in {other.casefold() for other in self._hashes}:
-            file = f"clips/{plain}-{len(self.rows)}{self._ending}"
-        (self._root / "clips").mkdir(parents=True, exist_ok=True)
-        self._hashes[file] = write_clip(self._root / file, cut.pixels, fps)
-        self.rows.append(ClipRow(clip, file, cut.tag.source, um_per_px, fps, ()))
-        self.padded += cut.padded
-        self._cuts += [
-            (clip, video, cut.tag.id, frame, f"{t_ns / NS_PER_S:.6f}", f"{x:.2f}", f"{y:.2f}", int(cut.padded))
-            for frame, t_ns, (x, y) in zip(cut.frames, cut.t_ns, cut.places, strict=True)
-        ]
-
-    def finish(self) -> None:
-        """Write the tables and the manifest."""
-        tables = {
-            TRACKED: table(
-                ("video", "id", "x", "y", "frame", "clips", "locked_frames", "last_locked", "reason"),
-                (
-                    (video, f.tag.id, f.tag.x, f.tag.y, f.tag.frame, f.clips, f.locked_frames, f.last_locked, f.reason)
-                    for video, f in self.fates
-                ),
-            ),
-            CUTS: table(("clip", "video", "id", "frame", "t_s", "x", "y", "padded"), self._cuts),
-        }
-        for file, content in tables.items():
-            write_atomically(self._root / file, content)
-            self._hashes[file] = hashlib.sha256(content).hexdigest()
-        settings = dataclasses.asdict(self._settings)
-        settings["tracker"] = self._settings.tracker.model_dump(mode="json")
-        made = {
-            "command": "prepare",
-            "git_commit": git_commit(),
-            "cut": {**settings, "watched_s": WATCHED_S},
-            "videos": self._videos,
-        }
-        write_table(self._root, self.rows, self._hashes, (FRAMES, SIZE_PX, SIZE_PX), made)
-
-
-def table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
-    """Return a CSV file."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return text.getvalue().encode()
-
-
-def hash_video(path: Path) -> str:
-    """Return the SHA-256 of a video file; of a folder of pictures that of their names and contents, in order."""
-    digest = hashlib.sha256()
-    if path.is_file():
-        return sha256_of(path)
-    for picture in list_pictures(path):
-        digest.update(picture.name.encode() + b"\0" + hashlib.sha256(picture.read_bytes()).digest())
-    return digest.hexdigest()
 
 
 def _show(progress: Progress, task: TaskID, name: str, frame: int) -> None:

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from station.errors import InputError, MissingExtraError
 from station.files import write_atomically
-from trainer.commands.simulate import FRAMES, SHARES
+from trainer.data.synthetic import FRAMES, SHARES
 from trainer.pretraining.synthetic import lessons
 from trainer.training.recipe import build_recipe
 

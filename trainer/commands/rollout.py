@@ -19,7 +19,7 @@ from engine.artifact import NetworkConfig
 from engine.overlay import heat
 from station.errors import InputError
 from station.notice import NOTICE
-from trainer.commands.predict import read_clips
+from trainer.data.clip_files import read_clips
 from trainer.model.rostfine import EncoderBlock, Rostfine
 from trainer.model.weights import load_weights
 

@@ -11,6 +11,7 @@ clips or what learns from them.
 """
 
 import csv
+import dataclasses
 import hashlib
 import io
 import json
@@ -82,6 +83,10 @@ class Clips:
     def sources(self) -> list[str]:
         """(N,) the source of each clip."""
         return [row.source for row in self.rows]
+
+    def subset(self, indices: Sequence[int]) -> "Clips":
+        """Return the clips at these places of the folder, in this order; ``sha256`` still names the whole folder."""
+        return dataclasses.replace(self, rows=tuple(self.rows[index] for index in indices))
 
     def pixels(self, index: int) -> NDArray[np.uint8]:
         """Return one clip, (T, H, W) uint8, read from its file."""
@@ -168,7 +173,7 @@ def read_hashes(root: Path) -> dict[str, str]:
 
 def _read_manifest(root: Path) -> dict[str, Any]:
     path = root / MANIFEST
-    advice = "give a folder made by python -m trainer simulate, prepare or adopt"
+    advice = "give a folder made by python -m trainer simulate, prepare or import-clips"
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:

@@ -40,15 +40,15 @@ class Augmentation:
         return np.ascontiguousarray(varied, np.float32)
 
 
-def epoch_order(chosen: Sequence[int], batch: int, seed: int, epoch: int) -> list[list[int]]:
+def epoch_order(indices: Sequence[int], batch: int, seed: int, epoch: int) -> list[list[int]]:
     """Return the indices of an epoch, shuffled, batch by batch; the last may be short."""
-    order = np.random.default_rng([seed, epoch]).permutation(np.asarray(chosen))
+    order = np.random.default_rng([seed, epoch]).permutation(np.asarray(indices))
     return [[int(index) for index in order[start : start + batch]] for start in range(0, len(order), batch)]
 
 
 def epoch_batches(
     clips: Clips,
-    chosen: Sequence[int],
+    indices: Sequence[int],
     batch: int,
     seed: int,
     epoch: int,
@@ -59,7 +59,7 @@ def epoch_batches(
 
     Args:
         clips: The folder.
-        chosen: Indices of the clips to use.
+        indices: Indices of the clips to use.
         batch: Clips a batch, of all processes together.
         seed: Of order and augmentation.
         epoch: Which epoch, from 0.
@@ -68,7 +68,7 @@ def epoch_batches(
             where none is left for it: the caller gives that one no weight.
     """
     rank, processes = share
-    for number, whole in enumerate(epoch_order(chosen, batch, seed, epoch)):
+    for number, whole in enumerate(epoch_order(indices, batch, seed, epoch)):
         places = range(rank, len(whole), processes) or range(1)
         yield (
             [whole[place] for place in places],

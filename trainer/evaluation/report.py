@@ -16,8 +16,8 @@ from station.distances import js, mse
 from station.errors import InputError
 from station.notice import NOTICE
 from station.transport.messages import GRADES
-from trainer.commands.simulate import SECOND_PANEL
 from trainer.data.dataset import Clips
+from trainer.data.synthetic import SECOND_PANEL
 from trainer.evaluation.bootstrap import NOTHING, intervals
 from trainer.evaluation.metrics import Scores, confusion, entropy, reference_predictors, reliability, score
 

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capture.simulator.clips import film
-from trainer.commands.simulate import FPS, FRAMES, PANEL_SEED, SIZE_PX, UM_PER_PX, draw_sperm
 from trainer.data.raters import defect_scores, make_panel
+from trainer.data.synthetic import FPS, FRAMES, PANEL_SEED, SIZE_PX, UM_PER_PX, draw_sperm
 from trainer.pretraining.targets import truth_of
 
 BATCH: Final = 16

@@ -14,8 +14,8 @@ from station.build_info import ROOT
 from station.notice import NOTICE
 from trainer.__main__ import main
 from trainer.commands.crossval import fold_table, summarise
-from trainer.commands.simulate import simulate
 from trainer.data.dataset import ClipRow, open_clips, read_hashes, write_clip, write_table
+from trainer.data.synthetic import simulate
 from trainer.evaluation.bootstrap import intervals
 from trainer.evaluation.metrics import score
 from trainer.evaluation.plots import sample

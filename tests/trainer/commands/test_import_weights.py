@@ -15,6 +15,7 @@ from trainer.__main__ import main as trainer_main  # noqa: E402
 from trainer.commands import import_weights as import_command  # noqa: E402
 from trainer.commands import predict  # noqa: E402
 from trainer.commands.import_weights import import_weights  # noqa: E402
+from trainer.data.clip_files import read_clips  # noqa: E402
 from trainer.model.rostfine import Rostfine, preset  # noqa: E402
 from trainer.model.weights import load_weights, save_weights  # noqa: E402
 
@@ -287,7 +288,7 @@ class TestCommands:
     def test_clips_that_are_no_array(self, tmp_path: Path, content: bytes) -> None:
         (tmp_path / "clips.npy").write_bytes(content)
         with pytest.raises(InputError, match=r"expected a \.npy file"):
-            predict.read_clips(tmp_path / "clips.npy", REFERENCE)
+            read_clips(tmp_path / "clips.npy", REFERENCE)
 
     def test_out_must_be_safetensors(self, tmp_path: Path) -> None:
         args = self.options(import_command, str(tmp_path / "a.pth"), "--out", str(tmp_path / "b.pth"))
@@ -302,4 +303,4 @@ class TestCommands:
     def test_clips_that_do_not_fit(self, tmp_path: Path, array: Any) -> None:
         np.save(tmp_path / "clips.npy", array)
         with pytest.raises(InputError, match=r"expected uint8|holds no clip"):
-            predict.read_clips(tmp_path / "clips.npy", REFERENCE)
+            read_clips(tmp_path / "clips.npy", REFERENCE)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from trainer.__main__ import main
-from trainer.commands.evaluate import second_panel
-from trainer.commands.simulate import simulate
 from trainer.data.dataset import find_problems, open_clips
+from trainer.data.synthetic import simulate
+from trainer.evaluation.report import second_panel
 
 
 def contents(root: Path) -> dict[str, bytes]:

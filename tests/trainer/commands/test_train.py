@@ -11,11 +11,11 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 from station.errors import InputError  # noqa: E402
 from tests.support import tiny_training  # noqa: E402
 from trainer.__main__ import main  # noqa: E402
-from trainer.commands.simulate import simulate  # noqa: E402
 from trainer.data.dataset import open_clips  # noqa: E402
 from trainer.data.ground_truth import read_truth, truth_table  # noqa: E402
 from trainer.data.loader import Augmentation, epoch_order, middle_frames, split_by_source  # noqa: E402
 from trainer.data.splits import read_split  # noqa: E402
+from trainer.data.synthetic import simulate  # noqa: E402
 from trainer.evaluation.metrics import score  # noqa: E402
 from trainer.model import losses  # noqa: E402
 from trainer.model.initialization import place_waves, start  # noqa: E402
@@ -333,7 +333,7 @@ def test_the_start_spreads_the_tokens_of_nearly_uniform_clips(data: Path) -> Non
 def test_growing_and_fitting_the_heads_gives_a_better_network_of_more_frames(data: Path, tmp_path: Path) -> None:
     assert main(command(data, tmp_path / "few", "--epochs", "2")) == 0
     options = ["--data", str(data), "--out", str(tmp_path / "full"), "--frames", "4", "--fit-frames", "2"]
-    assert main(["heads", "--run", str(tmp_path / "few"), *options]) == 0
+    assert main(["fit-heads", "--run", str(tmp_path / "few"), *options]) == 0
     clips, errors = open_clips(data), {}
     for name in ("few", "full"):
         network = load_weights(tmp_path / name / loop.LAST).network
@@ -353,7 +353,8 @@ def test_heads_that_cannot_be_fitted_are_one_line(
 ) -> None:
     out = tmp_path / "full"
     assert (
-        main(["heads", "--run", str(tmp_path), "--data", str(data), "--out", str(out), "--frames", "4", *options]) == 2
+        main(["fit-heads", "--run", str(tmp_path), "--data", str(data), "--out", str(out), "--frames", "4", *options])
+        == 2
     )
     error = capsys.readouterr().err
     assert named in error

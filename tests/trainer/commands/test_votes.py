@@ -29,7 +29,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.fixture
 def adopted(folder: Path) -> Path:
     """The same, adopted."""
-    assert main(["adopt", str(folder), "--um-per-px", "0.25", "--fps", "15"]) == 0
+    assert main(["import-clips", str(folder), "--um-per-px", "0.25", "--fps", "15"]) == 0
     return folder
 
 
@@ -52,7 +52,7 @@ def test_a_folder_of_clips_is_adopted_as_it_is(adopted: Path, capsys: pytest.Cap
 
 def test_a_second_panel_that_lies_there_is_vouched_for(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "second_panel.csv").write_text("id,A,B,C,D,E\nv1/a,1,0,0,0,0\nv1/b,1,0,0,0,0\nv2/c,1,0,0,0,0\n")
-    assert main(["adopt", str(folder), "--um-per-px", "0.25", "--fps", "15"]) == 0
+    assert main(["import-clips", str(folder), "--um-per-px", "0.25", "--fps", "15"]) == 0
     (folder / "second_panel.csv").write_text("id,A,B,C,D,E\n")
     assert main(["check", str(folder)]) == 1
     assert "second_panel.csv: its content is not what" in capsys.readouterr().out.replace("\n", " ")
@@ -62,7 +62,7 @@ def test_a_table_that_lies_there_is_taken_with_its_votes(folder: Path) -> None:
     (folder / "clips.csv").write_text(
         "id,file,source,um_per_px,fps,A,B,C,D,E\none,v1/a.npz,d1,0.3,15,1,2,3,0,0\ntwo,v2/c.npz,d2,0.3,15,0,0,6,0,0\n"
     )
-    assert main(["adopt", str(folder)]) == 0
+    assert main(["import-clips", str(folder)]) == 0
     clips = open_clips(folder)
     assert clips.votes.tolist() == [[1, 2, 3, 0, 0], [0, 0, 6, 0, 0]]
 
@@ -70,7 +70,7 @@ def test_a_table_that_lies_there_is_taken_with_its_votes(folder: Path) -> None:
 def test_nothing_is_adopted_while_anything_is_wrong(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_clip(folder / "v2" / "d.npz", clip(5)[:, :9])
     (folder / "v2" / "e.npz").write_text("no clip")
-    assert main(["adopt", str(folder), "--um-per-px", "0.25", "--fps", "15"]) == 1
+    assert main(["import-clips", str(folder), "--um-per-px", "0.25", "--fps", "15"]) == 1
     said = capsys.readouterr().out
     assert "line 5: shape (4, 9, 10), the first clip has (4, 10, 10)" in said
     assert "line 6: " in said
@@ -90,12 +90,12 @@ def test_what_cannot_be_adopted_is_said_in_one_line(
         ([str(tmp_path / "empty"), *scale], "holds no clips"),
         ([str(tmp_path / "none"), *scale], "no such folder"),
     ):
-        assert main(["adopt", *arguments]) == 2
+        assert main(["import-clips", *arguments]) == 2
         error = capsys.readouterr().err
         assert words in error
         assert error.count("\n") == 1
-    assert main(["adopt", str(folder), *scale]) == 0
-    assert main(["adopt", str(folder), *scale]) == 2
+    assert main(["import-clips", str(folder), *scale]) == 0
+    assert main(["import-clips", str(folder), *scale]) == 2
 
 
 def test_votes_are_joined_by_id_in_either_form(adopted: Path) -> None:

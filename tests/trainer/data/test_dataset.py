@@ -57,6 +57,16 @@ def test_what_was_written_is_read_back(tmp_path: Path) -> None:
     assert find_problems(clips.root) == []
 
 
+def test_a_subset_holds_the_clips_in_the_order_asked_for(tmp_path: Path) -> None:
+    clips = open_clips(make_folder(tmp_path / "data"))
+    some = clips.subset([3, 1])
+    assert [row.id for row in some.rows] == ["c3", "c1"]
+    assert some.votes.tolist() == clips.votes[[3, 1]].tolist()
+    np.testing.assert_array_equal(some.pixels(0), clips.pixels(3))
+    assert (some.root, some.sha256) == (clips.root, clips.sha256)
+    assert len(clips.subset([])) == 0
+
+
 def test_equal_clips_are_equal_files(tmp_path: Path) -> None:
     clip = np.full(SHAPE, 7, np.uint8)
     assert write_clip(tmp_path / "a.npz", clip) == write_clip(tmp_path / "b.npz", clip)

@@ -1,4 +1,4 @@
-"""``python -m trainer adopt DATA``: make clips that came from elsewhere a folder that the trainer takes.
+"""``python -m trainer import-clips DATA``: make clips that came from elsewhere a folder that the trainer takes.
 
 For a lab that has clips (npz, or FFV1 in Matroska) and no manifest. A ``clips.csv`` that lies beside them is taken as
 it is, else one without votes is written. Every clip is opened; only if nothing is wrong the manifest is written. Clips
@@ -7,7 +7,6 @@ are not changed. It does not know where the clips come from.
 
 import argparse
 import dataclasses
-import hashlib
 import itertools
 from pathlib import Path
 from typing import Final
@@ -16,19 +15,20 @@ from rich.console import Console
 from rich.progress import track
 
 from station.errors import InputError
-from trainer.commands.simulate import SECOND_PANEL
-from trainer.commands.votes import read_votes
+from station.files import sha256_of
 from trainer.data.clip_files import ENDINGS, read_clip
 from trainer.data.dataset import MANIFEST, TABLE, ClipRow, read_rows, write_table
 from trainer.data.ground_truth import TRUTH
+from trainer.data.synthetic import SECOND_PANEL
+from trainer.data.votes import read_votes
 
 EPILOG: Final = """\
 Without a clips.csv the id of a clip is its path without the ending, and its source is its subfolder (the clip itself
 where there is none): put the clips of one donor or video into one subfolder. docs/clip-format.md has the table.
 
 examples:
-  python -m trainer adopt FOLDER --um-per-px 0.25 --fps 15 --votes votes.csv
-  python -m trainer adopt FOLDER                 with a clips.csv of your own in it"""
+  python -m trainer import-clips FOLDER --um-per-px 0.25 --fps 15 --votes votes.csv
+  python -m trainer import-clips FOLDER                 with a clips.csv of your own in it"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> int:
         shapes.setdefault(clip.shape, line)
         if len(shapes) > 1 and clip.shape != next(iter(shapes)):
             problems.append(f"{root / TABLE}, line {line}: shape {clip.shape}, the first clip has {next(iter(shapes))}")
-        hashes[row.file] = hashlib.sha256((root / row.file).read_bytes()).hexdigest()
+        hashes[row.file] = sha256_of(root / row.file)
     if problems:
         console = Console(soft_wrap=True, highlight=False, markup=False)
         for problem in problems:
@@ -82,10 +82,10 @@ def run(args: argparse.Namespace) -> int:
     shape = next(iter(shapes))
     for further in (TRUTH, SECOND_PANEL):
         if (root / further).is_file():
-            hashes[further] = hashlib.sha256((root / further).read_bytes()).hexdigest()
-    write_table(root, list(numbered.values()), hashes, shape, {"command": "adopt", "origin": args.origin})
+            hashes[further] = sha256_of(root / further)
+    write_table(root, list(numbered.values()), hashes, shape, {"command": "import-clips", "origin": args.origin})
     waiting = sum(not row.votes for row in numbered.values())
-    print(f"{len(numbered)} clips of {' x '.join(map(str, shape))} adopted, {waiting} of them without votes yet")
+    print(f"{len(numbered)} clips of {' x '.join(map(str, shape))} imported, {waiting} of them without votes yet")
     return 0
 
 

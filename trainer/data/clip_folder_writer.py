@@ -1,0 +1,125 @@
+"""The folder of clips that ``prepare`` writes, as it grows video by video.
+
+Beside the clip format (``trainer.data.dataset``) it holds ``tracked.csv`` (what became of every tag) and ``cuts.csv``
+(where in which video each frame of each clip was cut). This module does not know how a clip is cut.
+"""
+
+import dataclasses
+import hashlib
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from capture.factory import TIFF_ENDINGS
+from capture.files.image_folder import DEFAULT_FPS, list_pictures
+from station.build_info import git_commit
+from station.clock import NS_PER_S
+from station.errors import InputError
+from station.files import sha256_of, write_atomically
+from trainer.data.clip_extraction import FRAMES, SIZE_PX, WATCHED_S, Cut, CutSettings, Fate, VideoCuts
+from trainer.data.clip_files import write_clip
+from trainer.data.dataset import ClipRow, rates_alike, write_table
+from trainer.data.tables import table
+
+TRACKED: Final = "tracked.csv"
+CUTS: Final = "cuts.csv"
+
+
+class ClipFolderWriter:
+    """The folder of clips as it grows, video by video; finished by its manifest."""
+
+    def __init__(self, root: Path, settings: CutSettings, um_per_px: float | None, ending: str) -> None:
+        self.rows: list[ClipRow] = []
+        self.fates: list[tuple[str, Fate]] = []
+        self.remarks: list[str] = []
+        self.padded = 0
+        self._root = root
+        self._settings = settings
+        self._um_per_px = um_per_px
+        self._ending = ending
+        self._hashes: dict[str, str] = {}
+        self._videos: dict[str, dict[str, Any]] = {}
+        self._cuts: list[Sequence[object]] = []
+
+    def add(self, name: str, path: Path, found: VideoCuts) -> list[str]:
+        """Write a video's clips; return what is wrong with it. Raises InputError for a rate or scale that won't do."""
+        if self.rows and not rates_alike(self.rows[0].fps, found.fps):
+            raise InputError(
+                f"gives {found.fps:g} frames a second, the videos before {self.rows[0].fps:g}; give --stride, or cut "
+                "it into a folder of its own"
+            )
+        scales = {id(cut): cut.tag.um_per_px or self._um_per_px or found.info.um_per_px for cut in found.cuts}
+        if any(scale is None for scale in scales.values()):
+            raise InputError("its scale is not known; give --um-per-px, or the column um_per_px in the tags")
+        self.fates += [(name, fate) for fate in found.fates]
+        many = self._settings.windows > 1
+        counts: dict[str, int] = {}
+        for cut in found.cuts:
+            counts[cut.tag.id] = counts.get(cut.tag.id, 0) + 1
+            clip = f"{name.rpartition('.')[0] or name}-{cut.tag.id}" + (f"-{counts[cut.tag.id]}" if many else "")
+            self._write(clip, name, cut, float(scales[id(cut)] or 0), found.fps)
+        self._videos[name] = {
+            "sha256": hash_video(path),
+            "fps": found.info.fps,
+            "width": found.info.width,
+            "height": found.info.height,
+            "frames": found.frames,
+            "stride": found.stride,
+            "head_px": round(found.head_px, 3),
+            "clips": len(found.cuts),
+            "notices": list(found.notices),
+        }
+        if path.suffix.lower() in TIFF_ENDINGS and self._settings.fps is None and found.info.fps == DEFAULT_FPS:
+            self.remarks.append(f"{name}: taken as {DEFAULT_FPS:g} frames a second; give --fps if it is another rate")
+        return list(found.notices)  # each begins with the video's name
+
+    def _write(self, clip: str, video: str, cut: Cut, um_per_px: float, fps: float) -> None:
+        """Write one clip, its row and where it was cut; the file's name is the clip's, as far as file systems go."""
+        plain = re.sub(r"[^A-Za-z0-9._-]", "_", clip)
+        file = f"clips/{plain}{self._ending}"
+        if file.casefold() in {other.casefold() for other in self._hashes}:
+            file = f"clips/{plain}-{len(self.rows)}{self._ending}"
+        (self._root / "clips").mkdir(parents=True, exist_ok=True)
+        self._hashes[file] = write_clip(self._root / file, cut.pixels, fps)
+        self.rows.append(ClipRow(clip, file, cut.tag.source, um_per_px, fps, ()))
+        self.padded += cut.padded
+        self._cuts += [
+            (clip, video, cut.tag.id, frame, f"{t_ns / NS_PER_S:.6f}", f"{x:.2f}", f"{y:.2f}", int(cut.padded))
+            for frame, t_ns, (x, y) in zip(cut.frames, cut.t_ns, cut.places, strict=True)
+        ]
+
+    def finish(self) -> None:
+        """Write the tables and the manifest."""
+        tables = {
+            TRACKED: table(
+                ("video", "id", "x", "y", "frame", "clips", "locked_frames", "last_locked", "reason"),
+                (
+                    (video, f.tag.id, f.tag.x, f.tag.y, f.tag.frame, f.clips, f.locked_frames, f.last_locked, f.reason)
+                    for video, f in self.fates
+                ),
+            ),
+            CUTS: table(("clip", "video", "id", "frame", "t_s", "x", "y", "padded"), self._cuts),
+        }
+        for file, content in tables.items():
+            write_atomically(self._root / file, content)
+            self._hashes[file] = hashlib.sha256(content).hexdigest()
+        settings = dataclasses.asdict(self._settings)
+        settings["tracker"] = self._settings.tracker.model_dump(mode="json")
+        made = {
+            "command": "prepare",
+            "git_commit": git_commit(),
+            "cut": {**settings, "watched_s": WATCHED_S},
+            "videos": self._videos,
+        }
+        write_table(self._root, self.rows, self._hashes, (FRAMES, SIZE_PX, SIZE_PX), made)
+
+
+def hash_video(path: Path) -> str:
+    """Return the SHA-256 of a video file; of a folder of pictures that of their names and contents, in order."""
+    digest = hashlib.sha256()
+    if path.is_file():
+        return sha256_of(path)
+    for picture in list_pictures(path):
+        digest.update(picture.name.encode() + b"\0" + hashlib.sha256(picture.read_bytes()).digest())
+    return digest.hexdigest()
