@@ -17,7 +17,7 @@ def test_package_is_ours(name: str) -> None:
 
 def test_live_path_imports_no_torch() -> None:
     program = (
-        "import sys, run_station, capture.stage, tracker.stage, engine.stage;"
+        "import sys, run_station, capture.process, tracker.process, engine.process;"
         "sys.exit(', '.join(sorted({'torch', 'onnx', 'av', 'tensorrt', 'pycuda'} & set(sys.modules))) or 0)"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=False)

@@ -191,7 +191,7 @@ def test_the_codecs_write_nothing_to_the_terminal(cut_video: Path):
     (cut_video.parent / "noise.mp4").write_bytes(bytes(range(256)) * 80)
     program = (
         "import sys, pathlib\n"
-        "from capture.video import VideoFile\n"
+        "from capture.files.video import VideoFile\n"
         "from station.errors import InputError\n"
         "for name in sys.argv[1:]:\n"
         "    try:\n"

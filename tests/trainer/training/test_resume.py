@@ -186,7 +186,7 @@ TRAIN_AND_BE_KILLED = """
 import os, signal, sys, time
 import numpy as np
 from trainer.__main__ import main
-import trainer.training.loop, trainer.launch, trainer.start, trainer.weights
+import trainer.training.loop, trainer.training.fabric, trainer.model.initialization, trainer.model.weights
 from pathlib import Path
 from trainer.training.state import read_checkpoint
 import torch
