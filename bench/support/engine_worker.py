@@ -1,8 +1,8 @@
 """One engine in a process of its own, so that its peak memory is its own: timed, and its memory told.
 
-``python -m bench.support.engine_worker KIND FOLDER THREADS COUNT BATCH...`` prints one JSON document. KIND is a runtime of the
-engine, or ``timesformer``: Hugging Face's TimeSformer of the same size in eager torch, every attention map kept. That
-one has no branches: it does less than the engine. Both take the same uint8 clips.
+``python -m bench.support.engine_worker KIND FOLDER THREADS COUNT BATCH...`` prints one JSON document. KIND is a
+runtime of the engine, or ``timesformer``: Hugging Face's TimeSformer of the same size in eager torch, every attention
+map kept. That one has no branches: it does less than the engine. Both take the same uint8 clips.
 """
 
 import functools
