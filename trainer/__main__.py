@@ -6,12 +6,16 @@ without it.
 """
 
 import argparse
+import difflib
 import importlib
 import sys
 from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from functools import partial
+from typing import Final, NamedTuple, NoReturn, Protocol
 
-from station.errors import MissingExtraError, StationError
+from station.build_info import program
+from station.errors import InputError, MissingExtraError, StationError
+from station.notice import NOTICE
 
 
 class Command(Protocol):
@@ -31,22 +35,24 @@ class Entry(NamedTuple):
     summary: str
 
 
-COMMANDS: dict[str, Entry] = {
+COMMANDS: Final[dict[str, Entry]] = {
     "simulate": Entry("trainer.commands.simulate", "make clips of simulated sperm with the votes of simulated raters"),
     "prepare": Entry("trainer.commands.prepare", "cut clips from videos at tagged sperm, with the live tracker"),
-    "import-clips": Entry("trainer.commands.import_clips", "take clips that came from elsewhere as a folder of clips"),
+    "import-clips": Entry("trainer.commands.import_clips", "make a folder of clips from elsewhere usable here"),
     "votes": Entry("trainer.commands.votes", "give the clips of a folder the votes of the experts"),
-    "check": Entry("trainer.commands.check", "validate a folder of clips, every bad row named"),
-    "pretrain": Entry("trainer.commands.pretrain", "teach a fresh network to see, on films of simulated sperm"),
+    "check": Entry("trainer.commands.check", "validate a folder of clips and name every bad row"),
+    "pretrain": Entry("trainer.commands.pretrain", "pretrain a new network on films of simulated sperm"),
     "train": Entry("trainer.commands.train", "train a network on a folder of clips, or resume"),
-    "crossval": Entry("trainer.commands.crossval", "train and score once for every fold of the data"),
+    "crossval": Entry("trainer.commands.crossval", "cross-validate: train and score once for every fold"),
     "fit-heads": Entry("trainer.commands.fit_heads", "grow a network to more frames and fit its grade heads"),
     "evaluate": Entry("trainer.commands.evaluate", "score a training run or an exported model on a folder of clips"),
     "export": Entry("trainer.commands.export", "write a trained network as an artifact that the station runs"),
-    "import": Entry("trainer.commands.import_weights", "bring in weights that other programs wrote"),
-    "predict": Entry("trainer.commands.predict", "run a network in torch on clips in a file"),
-    "rollout": Entry("trainer.commands.rollout", "show where a grade comes from, by attention rollout"),
+    "import": Entry("trainer.commands.import_weights", "convert weights that other programs wrote"),
+    "predict": Entry("trainer.commands.predict", "run a network in torch on the clips of a file"),
+    "rollout": Entry("trainer.commands.rollout", "show where in the picture a grade comes from (attention rollout)"),
 }
+FORMER_NAMES: Final = {"adopt": "import-clips", "heads": "fit-heads", "import-weights": "import"}
+"""Names that commands had, or that their module has, and what they are called now."""
 
 EPILOG = """\
 from nothing to a running model:
@@ -66,44 +72,74 @@ from recorded video (tags.csv: video,id,x,y; votes.csv: id,A,B,C,D,E), in place 
   python -m trainer crossval --data DATA --folds 5 --out CV
   python -m trainer evaluate --crossval CV --data DATA --out SCORES
 
-docs/training.md is the whole way, docs/clip-format.md what the files are.
+docs/training.md explains every step, docs/clip-format.md the files."""
 
-For research use only. Not for use in diagnostic procedures."""
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; `{self.prog} --help` lists the options")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; a user's mistake ends with one line on stderr and exit code 2."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    parser = argparse.ArgumentParser(
-        prog="python -m trainer",
-        description="Makes the models that the station runs.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    # Only the chosen command's module is loaded; the others are listed by name.
-    chosen = next((word for word in arguments if word in COMMANDS), None)
-    modules: dict[str, Command] = {}
     try:
-        for name, entry in COMMANDS.items():
-            sub = commands.add_parser(name, help=entry.summary, description=f"{entry.summary.capitalize()}.")
-            if name == chosen:
-                try:
-                    modules[name] = importlib.import_module(entry.module)
-                except ImportError as error:
-                    raise MissingExtraError(f'{name}: {error}; install it with pip install ".[train]"') from error
-                modules[name].add_arguments(sub)
-        args = parser.parse_args(arguments)
-        return modules[args.command].run(args)
+        return _run(list(sys.argv[1:] if argv is None else argv))
     except StationError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"rostfine: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"error: {error.filename or 'a file'}: {error.strerror or error}; give another path", file=sys.stderr)
+        reason = f"{error.filename or 'a file'}: {error.strerror or error}"
+        print(f"rostfine: {reason}; give another path", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        print("rostfine: interrupted", file=sys.stderr)
         return 130
+
+
+def _run(arguments: Sequence[str]) -> int:
+    parser = _Parser(
+        prog="python -m trainer",
+        description=f"Makes the models that the station runs: data, training, evaluation, export.\n{NOTICE}",
+        epilog=EPILOG,
+        formatter_class=partial(argparse.RawDescriptionHelpFormatter, max_help_position=18, width=100),
+    )
+    parser.add_argument("--version", action="version", version=program(), help="show name and version and exit")
+    commands = parser.add_subparsers(
+        title="commands (python -m trainer COMMAND --help lists the options of one)",
+        dest="command",
+        metavar="COMMAND [OPTIONS]",
+        required=True,
+    )
+    # Only the named command's module is loaded; of the others the list of names is enough.
+    named = next((word for word in arguments if not word.startswith("-")), None)
+    if named is not None and named not in COMMANDS:
+        raise InputError(f"no command {named!r}; {_suggestion(named)}")
+    modules: dict[str, Command] = {}
+    for name, entry in COMMANDS.items():
+        described = f"{entry.summary[0].upper()}{entry.summary[1:]}. {NOTICE}"
+        sub = commands.add_parser(name, help=entry.summary, description=described)
+        if name == named:
+            modules[name] = _load(name)
+            modules[name].add_arguments(sub)
+    args = parser.parse_args(arguments)
+    return modules[args.command].run(args)
+
+
+def _load(name: str) -> Command:
+    try:
+        module: Command = importlib.import_module(COMMANDS[name].module)
+    except ImportError as error:
+        raise MissingExtraError(f'{name}: {error}; install it with pip install ".[train]"') from error
+    return module
+
+
+def _suggestion(word: str) -> str:
+    """Return what to type instead of a word that is no command."""
+    former = FORMER_NAMES.get(word.lower().replace("_", "-"))
+    near = [former] if former else difflib.get_close_matches(word.lower().replace("_", "-"), COMMANDS, n=1)
+    if near:
+        return f"did you mean {near[0]}? `python -m trainer --help` lists the commands"
+    return f"the commands are {', '.join(COMMANDS)}"
 
 
 if __name__ == "__main__":

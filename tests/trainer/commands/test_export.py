@@ -256,5 +256,5 @@ class TestCommand:
         save_weights(lively(CASES["paper"]), tmp_path / "w.safetensors")
         arguments = ["export", "--weights", str(tmp_path / "w.safetensors"), "--out", str(tmp_path / "model")]
         assert command.main([*arguments, *option]) == 2
-        assert capsys.readouterr().err.startswith(f"error: {option[0]} ")
+        assert capsys.readouterr().err.startswith(f"rostfine: {option[0]} ")
         assert not (tmp_path / "model").exists()

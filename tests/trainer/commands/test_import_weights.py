@@ -275,7 +275,7 @@ class TestCommands:
         ):
             assert trainer_main(words) == 2, words
             (line,) = capsys.readouterr().err.splitlines()
-            assert line.startswith("error: ")
+            assert line.startswith("rostfine: ")
             assert str(tmp_path) in line
 
     def test_without_torch(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
