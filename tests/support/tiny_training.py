@@ -5,7 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from trainer.data.dataset import ClipRow, write_clip, write_table
+from trainer.data.clip_files import write_clip
+from trainer.data.clip_table import ClipRow
+from trainer.data.dataset import write_table
 
 NETWORK = ("frames=2", "clip_px=20", "image_px=20", "patch_px=10", "width=16", "depth=2", "heads=2", "selected=2",
            "branch_depth=1", "branch_heads=2")  # fmt: skip

@@ -17,7 +17,8 @@ from rich.progress import track
 from station.errors import InputError
 from station.files import sha256_of
 from trainer.data.clip_files import ENDINGS, read_clip
-from trainer.data.dataset import MANIFEST, TABLE, ClipRow, read_rows, write_table
+from trainer.data.clip_table import TABLE, ClipRow, read_rows
+from trainer.data.dataset import MANIFEST, write_table
 from trainer.data.ground_truth import TRUTH
 from trainer.data.synthetic import SECOND_PANEL
 from trainer.data.votes import read_votes

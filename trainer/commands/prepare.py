@@ -19,9 +19,10 @@ from rich.table import Table
 
 from station.config import TrackerSettings
 from station.errors import InputError
-from trainer.data.clip_extraction import CutSettings, Fate, cut_video
+from trainer.data.clip_extraction import cut_video
 from trainer.data.clip_files import ENDINGS, NPZ
 from trainer.data.clip_folder_writer import ClipFolderWriter
+from trainer.data.cuts import CutSettings, TagOutcome
 from trainer.data.tags import Tag, find_videos, read_tags, resolve
 
 EPILOG: Final = """\
@@ -102,24 +103,24 @@ def run(args: argparse.Namespace) -> int:
             try:
                 progress.update(task, description=name)
                 found = cut_video(videos[name], of_video, settings, partial(_show, progress, task, name))
-                told = [f"{args.tags}, {problem}" for problem in found.problems]
-                told += folder.add(name, videos[name], found)
+                found_problems = [f"{args.tags}, {problem}" for problem in found.problems]
+                found_problems += folder.add(name, videos[name], found)
             except InputError as error:
-                # The sources speak of the station's configuration; here it is an option.
+                # The source's message names the station's configuration key; here it is an option.
                 why = str(error).replace("set [source] fps", "give --fps")
-                told = [f"{name}: {why}; none of its {len(of_video)} sperm are cut"]
-                folder.fates += [(name, Fate(tag, reason="the video cannot be used")) for tag in of_video]
-            problems += told
-            for line in told:
+                found_problems = [f"{name}: {why}; none of its {len(of_video)} sperm are cut"]
+                folder.outcomes += [(name, TagOutcome(tag, reason="the video cannot be used")) for tag in of_video]
+            problems += found_problems
+            for line in found_problems:
                 progress.console.print(line)
             progress.advance(task)
     if not folder.rows:
-        _print_lost(console, folder.fates)
+        _print_lost(console, folder.outcomes)
         raise InputError(f"no clip was cut from {len(by_video)} videos; nothing was written")
     folder.finish()
     for remark in folder.remarks:
         console.print(remark)
-    _print_lost(console, folder.fates)
+    _print_lost(console, folder.outcomes)
     console.print(
         f"{len(folder.rows)} clips in {args.out} of {len(tags)} tagged sperm in {len(by_video)} videos; they have no "
         f"votes yet: python -m trainer votes {args.out} --votes FILE"
@@ -163,15 +164,15 @@ def _show(progress: Progress, task: TaskID, name: str, frame: int) -> None:
     progress.update(task, description=f"{name}, frame {frame}")
 
 
-def _print_lost(console: Console, fates: Sequence[tuple[str, Fate]]) -> None:
+def _print_lost(console: Console, outcomes: Sequence[tuple[str, TagOutcome]]) -> None:
     """Show the sperm that gave no clip, or fewer than were asked for."""
-    lost = [(video, fate) for video, fate in fates if fate.reason]
+    lost = [(video, outcome) for video, outcome in outcomes if outcome.reason]
     if not lost:
         return
-    shown = Table(title=f"{len(lost)} of {len(fates)} tagged sperm gave no clip, or fewer than asked for")
+    shown = Table(title=f"{len(lost)} of {len(outcomes)} tagged sperm gave no clip, or fewer than asked for")
     for name in ("video", "id", "clips", "last locked frame", "reason"):
         shown.add_column(name, justify="right" if name in ("clips", "last locked frame") else "left")
-    for video, fate in lost:
-        last = "never" if fate.last_locked is None else str(fate.last_locked)
-        shown.add_row(video, fate.tag.id, str(fate.clips), last, fate.reason)
+    for video, outcome in lost:
+        last = "never" if outcome.last_locked is None else str(outcome.last_locked)
+        shown.add_row(video, outcome.tag.id, str(outcome.clips), last, outcome.reason)
     console.print(shown)

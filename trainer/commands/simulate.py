@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Make the folder."""
     if args.clips < 1 or args.workers < 1 or args.seed < 0:
-        raise InputError("--clips and --workers must be at least 1 and --seed at least 0; mend the option")
+        raise InputError("--clips and --workers must be at least 1 and --seed at least 0; correct the option")
     if args.out.exists():
         raise InputError(f"--out {args.out} exists already; remove it or give another folder")
     simulate(args.out, args.clips, args.seed, args.shares, args.workers)

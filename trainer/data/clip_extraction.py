@@ -1,115 +1,40 @@
 """One video through the live tracker: the windows of the tagged sperm, and what became of each.
 
 The tracker, its field and its windows are the station's own classes, and a window is what the station would have given
-to the network: locked frames without a gap. Two things differ from the microscope, as here the file can be read twice.
-The field is watched before the first frame, by playing the beginning backwards, as a station has watched it before
-somebody selects. And a sperm that was lost is not taken up again, because whoever is found later may be another one,
-and the experts grade the one that was tagged. This module knows no folder of clips and no votes.
+to the network: locked frames without a gap. Two things differ from the microscope, because a file can be read twice.
+The field is observed before the first frame, by playing the beginning backwards, just as a station has observed it
+before somebody selects. And a lost sperm is not re-acquired: the one found later may be another, and the experts grade
+the one that was tagged. This module knows no folder of clips and no votes.
 """
 
 import itertools
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Final
 
 from capture.factory import open_source
 from capture.source import Frame, Source
 from station.clock import NS_PER_S
-from station.config import Config, SourceSettings, TrackerSettings
+from station.config import Config, SourceSettings
 from station.errors import InputError
 from station.stride import window_stride
-from station.transport.messages import SourceInfo, TrackState
+from station.transport.messages import TrackState
 from tracker.field.preprocessor import Field
 from tracker.matching.detection import MOVING_WEIGHT, contrast_map, least_contrast, snap
 from tracker.matching.prepared_frame import FieldFrame
 from tracker.results import FrameResult, WindowResult
 from tracker.tracker import Tracker, matcher_for
 from tracker.window import WindowShape
+from trainer.data.cuts import Cut, CutSettings, TagOutcome, VideoCuts
 from trainer.data.tags import Tag
 
 FRAMES: Final = 16
 SIZE_PX: Final = 150
 WATCHED_S: Final = 2.5
-"""So much of the video's beginning is played backwards first; the tracker's background looks back as far."""
+"""How much of the video's beginning is played backwards first: as far as the tracker's background looks back."""
 LEAD_FRAMES: Final = 3
 """Frames that a uniform spread leaves for the tracker to lock."""
-
-
-@dataclass(frozen=True, slots=True)
-class CutSettings:
-    """How windows are chosen and cut."""
-
-    stride: int | Literal["auto", "uniform"] = "auto"
-    """Every how many frames one is taken; "auto": nearest to ``rate``; "uniform": 16 frames spread over the video."""
-    rate: float = 15.0
-    """Frames a second that the clips should have, for "auto"."""
-    windows: int = 1
-    """Most windows of one sperm: the first complete one, and those that follow without sharing a frame."""
-    whole: bool = False
-    """Leave out windows of which a crop reaches over the frame's edge."""
-    tracker: TrackerSettings = field(default_factory=TrackerSettings)
-    fps: float | None = None
-    """Frame rate to go by instead of the video's own, 1/s."""
-    bits: int | None = None
-    """Bits that pictures of more than 8 bits really use."""
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """One clip and where it comes from."""
-
-    tag: Tag
-    pixels: NDArray[np.uint8]
-    """(T, H, W)"""
-    frames: tuple[int, ...]
-    """(T,) numbers of the video's frames, from 0."""
-    t_ns: tuple[int, ...]
-    """(T,) the frames' times in the video."""
-    places: tuple[tuple[float, float], ...]
-    """(T,) where the head was, (x, y) in px of the full frame."""
-    padded: bool
-
-
-@dataclass(slots=True)
-class Fate:
-    """What became of one tagged sperm."""
-
-    tag: Tag
-    clips: int = 0
-    last_cut: int = -1
-    """Last frame of its last clip."""
-    locked_frames: int = 0
-    last_locked: int | None = None
-    reason: str = ""
-    """Why it gave no clip, or no more; empty where it gave all that were asked for."""
-
-
-@dataclass(frozen=True, slots=True)
-class VideoCuts:
-    """What one video gave."""
-
-    info: SourceInfo
-    frames: int
-    """Frames read and missing, up to the last one read."""
-    stride: int
-    head_px: float
-    """Head size that the tracker measured or was given."""
-    cuts: tuple[Cut, ...]
-    fates: tuple[Fate, ...]
-    problems: tuple[str, ...]
-    """Tags that cannot be used."""
-    notices: tuple[str, ...]
-    """What of the file could not be read."""
-
-    @property
-    def fps(self) -> float:
-        """Frames a second of the clips."""
-        return self.info.fps / self.stride
 
 
 def cut_video(
@@ -163,7 +88,7 @@ class _Run:
         shape = WindowShape(FRAMES, SIZE_PX, stride)
         self._tracker = Tracker(settings.tracker, shape, info.height, info.width, field=self._field)
         self._problems: list[str] = []
-        self._refused: list[Fate] = []
+        self._refused: list[TagOutcome] = []
         self._due: deque[Tag] = deque()
         for tag in sorted(tags, key=lambda tag: (tag.frame, tag.line)):
             if 0 <= tag.x <= info.width - 1 and 0 <= tag.y <= info.height - 1:
@@ -172,7 +97,7 @@ class _Run:
                 self._refuse(
                     tag, f"point ({tag.x:g}, {tag.y:g}) lies outside the frame of {info.width} x {info.height} px"
                 )
-        self._fates: dict[int, Fate] = {}
+        self._outcomes: dict[int, TagOutcome] = {}
         self._following: set[int] = set()
         self._places: dict[int, dict[int, tuple[float, float]]] = {}
         self._cuts: list[Cut] = []
@@ -231,40 +156,40 @@ class _Run:
             )
         else:
             sperm_id = self._tracker.select(tag.x, tag.y)
-            self._fates[sperm_id] = Fate(tag)
+            self._outcomes[sperm_id] = TagOutcome(tag)
             self._places[sperm_id] = {}
             self._following.add(sperm_id)
 
     def _refuse(self, tag: Tag, reason: str) -> None:
         self._problems.append(f"line {tag.line}: {tag.id!r}: {reason}")
-        self._refused.append(Fate(tag, reason=reason))
+        self._refused.append(TagOutcome(tag, reason=reason))
 
     def _note(self, number: int, result: FrameResult) -> None:
-        """Note where each sperm is, or why not; let go who is lost."""
+        """Note where each sperm is, or why that is not known; release a lost one."""
         for track in result.tracks:
-            fate = self._fates[track.sperm_id]
+            outcome = self._outcomes[track.sperm_id]
             if track.state is TrackState.LOCKED:
                 self._places[track.sperm_id][number] = (track.x, track.y)
-                fate.locked_frames += 1
-                fate.last_locked = number
+                outcome.locked_frames += 1
+                outcome.last_locked = number
                 continue
-            fate.reason = f"{track.reason} (frame {number})"
+            outcome.reason = f"{track.reason} (frame {number})"
             if track.state is TrackState.LOST:
-                fate.reason = f"lost: {fate.reason}"
+                outcome.reason = f"lost: {outcome.reason}"
                 self._release(track.sperm_id)
 
     def _keep(self, window: WindowResult) -> None:
-        """Copy a window that is wanted; let go who has given all."""
-        fate = self._fates[window.sperm_id]
-        if fate.clips and window.frame_seqs[0] <= fate.last_cut:
+        """Copy a window that is wanted; release the sperm once it has given all its windows."""
+        outcome = self._outcomes[window.sperm_id]
+        if outcome.clips and window.frame_seqs[0] <= outcome.last_cut:
             return
         if window.padded and self._settings.whole:
-            fate.reason = f"crops reach over the frame's edge (frame {window.frame_seqs[-1]})"
+            outcome.reason = f"crops reach over the frame's edge (frame {window.frame_seqs[-1]})"
             return
         places = self._places[window.sperm_id]
         self._cuts.append(
             Cut(
-                tag=fate.tag,
+                tag=outcome.tag,
                 pixels=window.pixels.copy(),
                 frames=window.frame_seqs,
                 t_ns=tuple(t_ns - self._begin_ns for t_ns in window.t_source_ns),
@@ -272,9 +197,9 @@ class _Run:
                 padded=window.padded,
             )
         )
-        fate.clips += 1
-        fate.last_cut = window.frame_seqs[-1]
-        if fate.clips == self._settings.windows:
+        outcome.clips += 1
+        outcome.last_cut = window.frame_seqs[-1]
+        if outcome.clips == self._settings.windows:
             self._release(window.sperm_id)
 
     def _release(self, sperm_id: int) -> None:
@@ -286,19 +211,19 @@ class _Run:
         for tag in self._due:
             self._refuse(tag, f"the video ends before frame {tag.frame}, in which it was tagged")
         for sperm_id in self._following:
-            fate = self._fates[sperm_id]
-            broken = f"; last interrupted: {fate.reason}" if fate.reason else ""
-            fate.reason = f"the video ends after {self._frames} frames{broken}"
-        for fate in self._fates.values():
-            if fate.clips == self._settings.windows:
-                fate.reason = ""
+            outcome = self._outcomes[sperm_id]
+            broken = f"; last interrupted: {outcome.reason}" if outcome.reason else ""
+            outcome.reason = f"the video ends after {self._frames} frames{broken}"
+        for outcome in self._outcomes.values():
+            if outcome.clips == self._settings.windows:
+                outcome.reason = ""
         return VideoCuts(
             info=self._source.info,
             frames=self._frames,
             stride=self._stride,
             head_px=self._field.head_px,
             cuts=tuple(self._cuts),
-            fates=tuple(sorted([*self._fates.values(), *self._refused], key=lambda fate: fate.tag.line)),
+            outcomes=tuple(sorted([*self._outcomes.values(), *self._refused], key=lambda outcome: outcome.tag.line)),
             problems=tuple(self._problems),
             notices=self._source.condition.notices,
         )

@@ -87,7 +87,7 @@ def _npz(clip: NDArray[np.uint8]) -> bytes:
 
 
 def _read_video(path: Path) -> NDArray[np.uint8]:
-    """Decode every frame. FFmpeg paints damage over without a word: that is told by the manifest's hash alone."""
+    """Decode every frame. FFmpeg conceals damage without saying so; only the manifest's hash reveals it."""
     wanted = f"expected lossless grey video ({CODEC} in Matroska)"
     frames: list[NDArray[np.uint8]] = []
     av.logging.set_level(None)  # what is wrong with a file is said once, by an InputError

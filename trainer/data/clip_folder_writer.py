@@ -7,6 +7,7 @@ Beside the clip format (``trainer.data.dataset``) it holds ``tracked.csv`` (what
 import dataclasses
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -17,9 +18,11 @@ from station.build_info import git_commit
 from station.clock import NS_PER_S
 from station.errors import InputError
 from station.files import sha256_of, write_atomically
-from trainer.data.clip_extraction import FRAMES, SIZE_PX, WATCHED_S, Cut, CutSettings, Fate, VideoCuts
+from trainer.data.clip_extraction import FRAMES, SIZE_PX, WATCHED_S
 from trainer.data.clip_files import write_clip
-from trainer.data.dataset import ClipRow, rates_alike, write_table
+from trainer.data.clip_table import ClipRow, rates_alike
+from trainer.data.cuts import Cut, CutSettings, TagOutcome, VideoCuts
+from trainer.data.dataset import write_table
 from trainer.data.tables import table
 
 TRACKED: Final = "tracked.csv"
@@ -31,7 +34,7 @@ class ClipFolderWriter:
 
     def __init__(self, root: Path, settings: CutSettings, um_per_px: float | None, ending: str) -> None:
         self.rows: list[ClipRow] = []
-        self.fates: list[tuple[str, Fate]] = []
+        self.outcomes: list[tuple[str, TagOutcome]] = []
         self.remarks: list[str] = []
         self.padded = 0
         self._root = root
@@ -43,22 +46,21 @@ class ClipFolderWriter:
         self._cuts: list[Sequence[object]] = []
 
     def add(self, name: str, path: Path, found: VideoCuts) -> list[str]:
-        """Write a video's clips; return what is wrong with it. Raises InputError for a rate or scale that won't do."""
+        """Write a video's clips; return its problems. Raises InputError for a rate or scale that cannot be used."""
         if self.rows and not rates_alike(self.rows[0].fps, found.fps):
             raise InputError(
                 f"gives {found.fps:g} frames a second, the videos before {self.rows[0].fps:g}; give --stride, or cut "
                 "it into a folder of its own"
             )
-        scales = {id(cut): cut.tag.um_per_px or self._um_per_px or found.info.um_per_px for cut in found.cuts}
-        if any(scale is None for scale in scales.values()):
+        scales = [cut.tag.um_per_px or self._um_per_px or found.info.um_per_px for cut in found.cuts]
+        if not all(scales):
             raise InputError("its scale is not known; give --um-per-px, or the column um_per_px in the tags")
-        self.fates += [(name, fate) for fate in found.fates]
-        many = self._settings.windows > 1
-        counts: dict[str, int] = {}
-        for cut in found.cuts:
-            counts[cut.tag.id] = counts.get(cut.tag.id, 0) + 1
-            clip = f"{name.rpartition('.')[0] or name}-{cut.tag.id}" + (f"-{counts[cut.tag.id]}" if many else "")
-            self._write(clip, name, cut, float(scales[id(cut)] or 0), found.fps)
+        self.outcomes += [(name, outcome) for outcome in found.outcomes]
+        counts: Counter[str] = Counter()
+        for cut, scale in zip(found.cuts, scales, strict=True):
+            counts[cut.tag.id] += 1
+            number = counts[cut.tag.id] if self._settings.windows > 1 else None
+            self._write(clip_id(name, cut.tag.id, number), name, cut, float(scale or 0), found.fps)
         self._videos[name] = {
             "sha256": hash_video(path),
             "fps": found.info.fps,
@@ -96,7 +98,7 @@ class ClipFolderWriter:
                 ("video", "id", "x", "y", "frame", "clips", "locked_frames", "last_locked", "reason"),
                 (
                     (video, f.tag.id, f.tag.x, f.tag.y, f.tag.frame, f.clips, f.locked_frames, f.last_locked, f.reason)
-                    for video, f in self.fates
+                    for video, f in self.outcomes
                 ),
             ),
             CUTS: table(("clip", "video", "id", "frame", "t_s", "x", "y", "padded"), self._cuts),
@@ -113,6 +115,11 @@ class ClipFolderWriter:
             "videos": self._videos,
         }
         write_table(self._root, self.rows, self._hashes, (FRAMES, SIZE_PX, SIZE_PX), made)
+
+
+def clip_id(video: str, tag: str, number: int | None = None) -> str:
+    """Return the id of a clip, made of the video's name, the tag's id and, where there are several, the window."""
+    return "-".join([video.rpartition(".")[0] or video, tag, *([] if number is None else [str(number)])])
 
 
 def hash_video(path: Path) -> str:

@@ -1,6 +1,6 @@
 """What only the simulation knows of a clip: every criterion of its sperm, in ``truth.csv`` beside the clips.
 
-Read for training's further task and for error analysis; the network never sees it at the microscope.
+Read for the auxiliary task of training and for error analysis; there is none at the microscope.
 """
 
 import csv
@@ -41,12 +41,10 @@ def read_truth(clips: Clips) -> Sequence[Sperm]:
             }
         return [table[row.id] for row in clips.rows]
     except (OSError, KeyError, ValueError) as error:
-        raise InputError(
-            f"{path}: expected the truth of every clip ({error}); simulated clips alone have it"
-        ) from error
+        raise InputError(f"{path}: expected the truth of every clip ({error}); only simulated clips have it") from error
 
 
 def true_defect_scores(clips: Clips) -> NDArray[np.float32]:
-    """Return (N, criteria) float32: each flaw of each clip's sperm, scaled to mean 0 and spread 1 over the folder."""
+    """Return (N, criteria) float32: the defect scores of each clip's sperm, each scaled to mean 0 and spread 1."""
     table = np.array([defect_scores(sperm) for sperm in read_truth(clips)])
     return np.asarray((table - table.mean(axis=0)) / (table.std(axis=0) + 1e-6), np.float32)

@@ -1,19 +1,19 @@
 """Simulated raters: forty people who share criteria and still disagree, so that a sperm gets a distribution of votes.
 
-Each rater sees the same defect scores (:data:`CRITERIA`: numbers from 0, faultless, to 1, as bad as it gets), adds
-them up with weights of his or her own, is a little lenient or strict, and is not quite consistent. The sum falls
+Each rater sees the same defect scores (:data:`CRITERIA`: numbers from 0, no defect, to 1, the worst), adds them up
+with weights of his or her own, is a little lenient or strict, and is not quite consistent. The sum falls
 between thresholds and that is the grade. What the criteria share with an embryologist's is their names and the normal
-ranges of the WHO manual; the weights and thresholds are inventions, set so that the most-voted grades of an ordinary
+ranges of the WHO manual; the weights and thresholds are made up, set so that the most-voted grades of an ordinary
 population fall near the paper's Table 1 (45/194/356/9/11 of 615).
 
 Raters judge the clip, one second of a square of 37.5 um about the head, and so no more than it can show:
 
 - of the tail, its course and its tip as far as they lie within the picture: the longer part of a normal tail does not,
-  so that a tail of 30 um is not told from one of 45, and a kink or a coil counts by the turn that is in view;
+  so that a tail of 30 um looks like one of 45, and a kink or a coil counts by the turn that is in view;
 - of the beat, how far it swings and whether it moves at all, not its frequency, which 15 frames a second cannot show;
 - acrosome and vacuoles count little: at 0.25 um/px they are a few px.
 
-Still no single flaw decides: how it moves and how it looks weigh alike.
+Still no single defect decides: movement and appearance weigh about the same.
 
 This module knows the fields of ``capture.simulator.sperm.Sperm`` and the shape of the tail; it never sees a pixel.
 """
@@ -107,7 +107,7 @@ class Panel:
     """Raters with fixed characters. Array lengths: raters R, criteria K, grades C."""
 
     weights: NDArray[np.float64]
-    """(R, K) what each makes of each flaw."""
+    """(R, K) the weight each rater gives to each defect."""
     thresholds: NDArray[np.float64]
     """(R, C - 1) sums of defect scores at which each goes to the next worse grade."""
     inconsistency: NDArray[np.float64]

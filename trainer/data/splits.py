@@ -1,12 +1,11 @@
-"""Which clips a run learns from, chooses by, and never sees: splits of a folder, kept as files.
+"""Which clips a run trains on, validates on and tests on: splits of a folder, kept as files.
 
-Clips of one source (video) always stay together, else a network could know a sperm it is tested on. The folds of a
-cross-validation are stratified by the most-voted grade as well, as far as whole sources allow, by scikit-learn's
-``StratifiedGroupKFold``. Files name clips by their ids and the folder by the SHA-256 of its manifest: a split is
-reusable, and is never applied to other clips. This module knows no torch.
+Clips of one source (video) always stay together; otherwise a network could be tested on a sperm it has seen. The folds
+of a cross-validation are also stratified by the most-voted grade, as far as whole sources allow, by scikit-learn's
+``StratifiedGroupKFold``. Files name clips by their ids and the folder by the SHA-256 of its manifest, so that a split
+can be used again and is never applied to other clips. This module knows no torch.
 """
 
-import hashlib
 import json
 import warnings
 from collections.abc import Sequence
@@ -17,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from station.errors import InputError
-from station.files import write_atomically
+from station.files import sha256_of, write_atomically
 from station.transport.messages import GRADES
 from trainer.data.dataset import Clips
 from trainer.data.loader import split_by_source
@@ -34,7 +33,7 @@ class Split:
 
     train: list[int]
     validation: list[int]
-    """Choose the best epoch and stop early; empty: nothing does, or another folder."""
+    """Picks the best epoch and stops training early; empty: none, or they are in another folder."""
     test: list[int]
     """Never seen by the run; empty where it is not part of a cross-validation."""
 
@@ -114,7 +113,7 @@ def read_folds(path: Path, clips: Clips) -> tuple[list[list[int]], str]:
             source = clips.rows[index].source
             if home.setdefault(source, number) != number:
                 raise InputError(f"{path}: clips of source {source!r} are in two folds; make the folds again")
-    return folds, hashlib.sha256(path.read_bytes()).hexdigest()
+    return folds, sha256_of(path)
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:

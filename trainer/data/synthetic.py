@@ -23,7 +23,9 @@ from capture.simulator.clips import render_clip
 from capture.simulator.sperm import Sperm, sample_sperm
 from station.files import write_atomically
 from station.transport.messages import GRADES
-from trainer.data.dataset import ClipRow, write_clip, write_table
+from trainer.data.clip_files import write_clip
+from trainer.data.clip_table import ClipRow
+from trainer.data.dataset import write_table
 from trainer.data.ground_truth import TRUTH, truth_table
 from trainer.data.raters import TABLE_1, Panel, make_panel
 from trainer.data.tables import table

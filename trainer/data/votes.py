@@ -13,7 +13,8 @@ from typing import Final
 
 from station.errors import InputError
 from station.transport.messages import GRADES
-from trainer.data.dataset import Clips, parse_votes
+from trainer.data.clip_table import parse_votes
+from trainer.data.dataset import Clips
 
 COUNTS: Final = ("id", *GRADES)
 SINGLE: Final = ("id", "rater", "grade")

@@ -14,7 +14,8 @@ from station.notice import NOTICE  # noqa: E402
 from tests.support.tiny_training import checkpoint, command, furthest, resume  # noqa: E402
 from trainer.__main__ import main  # noqa: E402
 from trainer.commands.crossval import summarise  # noqa: E402
-from trainer.data.dataset import ClipRow, Clips, open_clips  # noqa: E402
+from trainer.data.clip_table import ClipRow  # noqa: E402
+from trainer.data.dataset import Clips, open_clips  # noqa: E402
 from trainer.data.splits import fold_counts, make_folds, read_folds, read_split, write_folds  # noqa: E402
 from trainer.evaluation.metrics import score  # noqa: E402
 from trainer.model.weights import load_weights  # noqa: E402

@@ -14,7 +14,9 @@ from station.build_info import ROOT
 from station.notice import NOTICE
 from trainer.__main__ import main
 from trainer.commands.crossval import fold_table, summarise
-from trainer.data.dataset import ClipRow, open_clips, read_hashes, write_clip, write_table
+from trainer.data.clip_files import write_clip
+from trainer.data.clip_table import ClipRow
+from trainer.data.dataset import open_clips, read_hashes, write_table
 from trainer.data.synthetic import simulate
 from trainer.evaluation.bootstrap import intervals
 from trainer.evaluation.metrics import score

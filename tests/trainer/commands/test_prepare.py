@@ -15,7 +15,8 @@ from station.config import SimulatedSettings
 from tests.conftest import VISEM
 from tracker.window import crop_into
 from trainer.__main__ import main
-from trainer.data.clip_extraction import CutSettings, cut_video
+from trainer.data.clip_extraction import cut_video
+from trainer.data.cuts import CutSettings
 from trainer.data.dataset import find_problems, open_clips
 from trainer.data.tags import Tag, find_videos, read_tags, resolve
 

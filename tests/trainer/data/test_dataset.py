@@ -13,7 +13,9 @@ import pytest
 from station.errors import InputError
 from station.files import write_atomically
 from trainer.__main__ import main
-from trainer.data.dataset import ClipRow, find_problems, open_clips, read_clip, write_clip, write_table
+from trainer.data.clip_files import read_clip, write_clip
+from trainer.data.clip_table import ClipRow
+from trainer.data.dataset import find_problems, open_clips, write_table
 
 SHAPE = (4, 10, 10)
 

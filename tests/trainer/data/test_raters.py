@@ -59,12 +59,12 @@ def votes_of(seed: int, population: list[Sperm]) -> np.ndarray:
     return np.array([panel.vote(sperm, rng) for sperm in population])
 
 
-def test_a_faultless_sperm_has_no_flaw() -> None:
+def test_a_sperm_without_defects_scores_zero() -> None:
     assert defect_scores(FAULTLESS).tolist() == [0.0] * len(CRITERIA)
 
 
 @pytest.mark.parametrize(("criterion", "changes"), DEFECTS.items(), ids=DEFECTS)
-def test_each_defect_is_the_flaw_of_its_name_alone(criterion: str, changes: dict[str, float]) -> None:
+def test_each_defect_raises_only_the_score_of_its_name(criterion: str, changes: dict[str, float]) -> None:
     found = dict(zip(CRITERIA, defect_scores(replace(FAULTLESS, **changes)), strict=True))
     assert found.pop(criterion) == pytest.approx(1.0)
     assert set(found.values()) == {0.0}
@@ -96,16 +96,16 @@ def test_optical_contrast_is_no_criterion() -> None:
 
 
 def test_of_the_tail_only_what_the_clip_shows_counts() -> None:
-    """A shorter tail whose tip is still out of view is no flaw; a kink counts where it is in view."""
+    """A shorter tail whose tip is still out of view is no defect; a kink counts where it is in view."""
     tail = list(CRITERIA).index("tail")
 
-    def flaw(**changes: float) -> float:
+    def defect(**changes: float) -> float:
         return float(defect_scores(replace(FAULTLESS, **changes))[tail])
 
-    assert flaw(tail_length_um=30.0) == 0.0
-    assert flaw(tail_length_um=10.0) == 1.0
-    assert flaw(tail_length_um=36.0, tail_bend_deg=110.0) > 0.7  # a third of the way along: 18 um from the head
-    assert flaw(tail_length_um=52.0, tail_bend_deg=110.0) == 0.0
+    assert defect(tail_length_um=30.0) == 0.0
+    assert defect(tail_length_um=10.0) == 1.0
+    assert defect(tail_length_um=36.0, tail_bend_deg=110.0) > 0.7  # a third of the way along: 18 um from the head
+    assert defect(tail_length_um=52.0, tail_bend_deg=110.0) == 0.0
 
 
 def test_a_tail_that_stands_still_is_no_beat_however_it_is_curved() -> None:

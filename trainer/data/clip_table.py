@@ -1,0 +1,126 @@
+"""``clips.csv``: one row for each clip of a folder, and what may be wrong with a row.
+
+Columns: ``id, file, source, um_per_px, fps, A, B, C, D, E`` (the last five are votes). It knows that clips are files
+and opens none of them.
+"""
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from station.transport.messages import GRADES
+from trainer.data.tables import table
+
+TABLE: Final = "clips.csv"
+COLUMNS: Final = ("id", "file", "source", "um_per_px", "fps", *GRADES)
+MAX_RATE_RATIO: Final = 1.05
+"""Frame rates that differ by more than this factor are not mixed in one folder: motion would look different."""
+
+
+@dataclass(frozen=True, slots=True)
+class ClipRow:
+    """One row of ``clips.csv``."""
+
+    id: str
+    file: str
+    """Path of the clip relative to the folder, with forward slashes."""
+    source: str
+    """The video it was cut from: clips of one source never stand on both sides of a split."""
+    um_per_px: float
+    fps: float
+    votes: tuple[int, ...]
+    """(C,) number of raters who chose each grade, A to E; () where nobody has been asked yet."""
+
+
+def clip_table(rows: Iterable[ClipRow]) -> bytes:
+    """Return ``clips.csv``."""
+    return table(
+        COLUMNS,
+        ((row.id, row.file, row.source, row.um_per_px, row.fps, *(row.votes or ("",) * len(GRADES))) for row in rows),
+    )
+
+
+def rates_alike(one_fps: float, other_fps: float) -> bool:
+    """Return whether clips of two frame rates may stand in one folder."""
+    return max(one_fps, other_fps) <= MAX_RATE_RATIO * min(one_fps, other_fps)
+
+
+def read_rows(root: Path) -> tuple[dict[int, ClipRow], list[str]]:
+    """Return the rows of ``clips.csv`` that can be read, by their line, and one line for each problem."""
+    path = root / TABLE
+    try:
+        lines = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        return {}, [f"{path}: cannot be read ({error})"]
+    if not lines or tuple(lines[0]) != COLUMNS:
+        return {}, [f"{path}, line 1: expected the columns {','.join(COLUMNS)}"]
+    rows: dict[int, ClipRow] = {}
+    problems: list[str] = []
+    seen: dict[str, int] = {}
+    files: dict[str, int] = {}
+    for number, cells in enumerate(lines[1:], start=2):
+        where = f"{path}, line {number}"
+        if len(cells) != len(COLUMNS):
+            problems.append(f"{where}: expected {len(COLUMNS)} values, got {len(cells)}")
+            continue
+        row, wrong = _parse(cells)
+        problems.extend(f"{where}: {text}" for text in wrong)
+        if row is None:
+            continue
+        if row.id in seen:
+            problems.append(f"{where}: id {row.id!r} stands already in line {seen[row.id]}")
+        if row.file in files:
+            problems.append(f"{where}: file {row.file!r} stands already in line {files[row.file]}")
+        seen.setdefault(row.id, number)
+        files.setdefault(row.file, number)
+        first = next(iter(rows.values()), row)
+        if not rates_alike(first.fps, row.fps):
+            problems.append(f"{where}: {row.fps:g} frames a second, the first clip has {first.fps:g}: rates are mixed")
+        if not lies_inside(root, row.file):
+            problems.append(f"{where}: file {row.file!r} lies outside the folder")
+        elif not (root / row.file).is_file():
+            problems.append(f"{where}: file {row.file!r} is missing")
+        rows[number] = row
+    if len(lines) == 1:
+        problems.append(f"{path}: holds no clips")
+    return rows, problems
+
+
+def lies_inside(root: Path, file: str) -> bool:
+    """Return whether a path relative to the folder stays in it, links followed."""
+    return (root / file).resolve().is_relative_to(root.resolve())
+
+
+def _parse(cells: Sequence[str]) -> tuple[ClipRow | None, list[str]]:
+    """Return one row, None where it cannot be read at all, and what is wrong with it."""
+    name, file, source, um_per_px, fps, *votes = cells
+    wrong = [f"{column} is empty" for column, cell in (("id", name), ("file", file), ("source", source)) if not cell]
+    counts, complaint = parse_votes(votes)
+    try:
+        row = ClipRow(name, file, source, float(um_per_px), float(fps), counts)
+    except ValueError as error:
+        return None, [*wrong, f"um_per_px and fps must be numbers ({error})"]
+    if not (0 < row.um_per_px < float("inf")) or not (0 < row.fps < float("inf")):
+        wrong.append(f"um_per_px and fps must be above 0, are {um_per_px} and {fps}")
+    if complaint:
+        wrong.append(complaint)
+    return (None if wrong else row), wrong
+
+
+def parse_votes(cells: Sequence[str]) -> tuple[tuple[int, ...], str]:
+    """Return the votes (C,), () where all cells are empty, and what is wrong with them (empty: nothing)."""
+    if not any(cell.strip() for cell in cells):
+        return (), ""
+    shown = ",".join(cells)
+    try:
+        votes = tuple(int(cell) for cell in cells)
+    except ValueError:
+        return (), f"votes must be whole numbers, or all empty where nobody has voted yet; are {shown}"
+    if min(votes) < 0:
+        return (), f"votes are negative: {shown}"
+    if sum(votes) == 0:
+        return (), "nobody voted: the votes are all 0; leave them empty where nobody has been asked yet"
+    return votes, ""
