@@ -30,7 +30,7 @@ from capture.files.video import VideoFile
 from station.config import TrackerSettings
 from station.errors import InputError
 from station.transport.messages import TrackState
-from tracker.field.preprocessor import Field
+from tracker.field.preprocessor import Preprocessor
 from tracker.matching.detection import find_candidates
 from tracker.tracker import Tracker, matcher_for
 from tracker.window import WindowShape
@@ -153,17 +153,17 @@ def follow(video: Path, starts: list[Start], settings: TrackerSettings, frames: 
     window = WindowShape()
     with VideoFile(video) as source:
         height, width = source.info.height, source.info.width
-        field = Field(height, width, matcher_for(settings), settings.head_px)
+        preprocessor = Preprocessor(height, width, matcher_for(settings), settings.head_px)
         running: list[tuple[Start, Tracker]] = []
         for number, (pixels, t_source_ns) in enumerate(itertools.islice(_frames(source), frames)):
-            frame = field.update(pixels, frame_seq=number, t_source_ns=t_source_ns)
+            frame = preprocessor.prepare(pixels, frame_seq=number, t_source_ns=t_source_ns)
             for start in due.pop(number, ()):
-                tracker = Tracker(settings, window, height, width, field=field)
+                tracker = Tracker(settings, window, height, width, preprocessor=preprocessor)
                 tracker.select(min(max(start.x, 0.0), width - 1.0), min(max(start.y, 0.0), height - 1.0))
                 running.append((start, tracker))
             running = [(s, t) for s, t in running if number < s.frame + FOLLOWED]
             for start, tracker in running:
-                found = tracker.follow(frame).tracks[0]
+                found = tracker.update_prepared(frame).tracks[0]
                 yield Row(start.segment, number, found.x, found.y, found.state.value)
     if due:
         raise InputError(f"--starts: frame {max(due)} is beyond the end of {video.name}; take the starts of this video")
@@ -201,18 +201,18 @@ def add_timing(report: Report, video: Path, settings: TrackerSettings) -> None:
     height, width = frames[0][0].shape
     points: list[tuple[float, float]] = []
     for count in COUNTS:
-        field = Field(height, width, matcher_for(settings))
-        tracker = Tracker(settings, WindowShape(), height, width, field=field)
+        preprocessor = Preprocessor(height, width, matcher_for(settings))
+        tracker = Tracker(settings, WindowShape(), height, width, preprocessor=preprocessor)
         field_ms, sperm_ms = [], []
         for number, (pixels, t_source_ns) in enumerate(frames):
             start = time.thread_time_ns()
-            frame = field.update(pixels, frame_seq=number, t_source_ns=t_source_ns)
+            frame = preprocessor.prepare(pixels, frame_seq=number, t_source_ns=t_source_ns)
             middle = time.thread_time_ns()
             if number == WARM_UP:
                 points = points or [(c.x, c.y) for c in sorted(find_candidates(frame), key=lambda c: -c.energy)]
                 for x, y in points[:count]:
                     tracker.select(x, y)
-            tracks = tracker.follow(frame).tracks
+            tracks = tracker.update_prepared(frame).tracks
             end = time.thread_time_ns()
             if number > WARM_UP:
                 field_ms.append((middle - start) / 1e6)
@@ -229,13 +229,13 @@ def add_timing(report: Report, video: Path, settings: TrackerSettings) -> None:
 
 def _time_large_field(report: Report, frames: list[tuple[NDArray[np.uint8], int]], settings: TrackerSettings) -> None:
     """Time the field at the camera's size, on frames of the video enlarged."""
-    field = Field(LARGE[1], LARGE[0], matcher_for(settings))
-    field.rescale(field.head_px * LARGE[0] / frames[0][0].shape[1])
+    preprocessor = Preprocessor(LARGE[1], LARGE[0], matcher_for(settings))
+    preprocessor.rescale(preprocessor.head_px * LARGE[0] / frames[0][0].shape[1])
     samples = []
     for number, (pixels, t_source_ns) in enumerate(frames[: 4 * WARM_UP]):
         large = np.asarray(cv2.resize(pixels, LARGE, interpolation=cv2.INTER_CUBIC), np.uint8)
         start = time.thread_time_ns()
-        field.update(large, frame_seq=number, t_source_ns=t_source_ns)
+        preprocessor.prepare(large, frame_seq=number, t_source_ns=t_source_ns)
         if number > WARM_UP:
             samples.append((time.thread_time_ns() - start) / 1e6)
     report.timing(f"field, {LARGE[0]} x {LARGE[1]}", samples, note="frames enlarged")

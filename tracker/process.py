@@ -24,6 +24,7 @@ from station.transport.messages import (
     WindowInfo,
     WindowsHeader,
 )
+from tracker.params import DEFAULT_PARAMS
 from tracker.replay import TracksComparison, recorded_tracks
 from tracker.results import FrameResult
 from tracker.tracker import Tracker
@@ -47,13 +48,15 @@ def run(context: ProcessContext) -> None:
         counters = control.account.counters = {"tracked": 0, "dropped": 0, "bad_messages": 0}
         latency = control.account.latency["tracker"] = LatencyRecorder()
         waiting = control.account.latency["tracker_waiting"] = LatencyRecorder()
+        control.account.parameters = DEFAULT_PARAMS.flat()
         control.report(ProcessState.READY)
         start = context.wait_for(CommandName.START)
+        control.account.parameters = {}
         if start is None or not windows.wait_for_readers(start.readers or 1, context.carry_on):
             return
         control.report(ProcessState.RUNNING)
         record = recorded_tracks(context)
-        follower = Follower(context, start.stride or 1, record)
+        feeder = FrameFeeder(context, start.stride or 1, record)
         comparison = TracksComparison(control.account, record)
         while context.carry_on():
             message = frames.receive(WAIT_S)
@@ -65,12 +68,12 @@ def run(context: ProcessContext) -> None:
                 continue
             t_work_ns = now_ns()
             waiting.add(ms_between(message.t_received_ns, t_work_ns))
-            result = follower.follow(message)
+            result = feeder.feed(message)
             counters["tracked"] += 1
             trace = _trace(message)
             seq = message.header.seq
-            since = follower.unbroken_since(result, seq)
-            header = _tracks_header(result, trace, seq, tracks.next_seq, follower, since)
+            since = feeder.unbroken_since(result, seq)
+            header = _tracks_header(result, trace, seq, tracks.next_seq, feeder, since)
             tracks.send(header)
             comparison.note(header)
             if result.windows:
@@ -81,7 +84,7 @@ def run(context: ProcessContext) -> None:
         context.finish(windows, tracks)
 
 
-class Follower:
+class FrameFeeder:
     """Feeds frames and commands to a Tracker, which is made when the first frame tells the field's size."""
 
     def __init__(self, context: ProcessContext, stride: int, record: RecordedTracks | None = None) -> None:
@@ -106,7 +109,7 @@ class Follower:
             self._filled[track.sperm_id] = track.filled
         return self._unbroken_since
 
-    def follow(self, message: Received) -> FrameResult:
+    def feed(self, message: Received) -> FrameResult:
         """Take one frame message to the tracker. Raises InputError where the frame size changes in mid-run."""
         header, pixels = message.header, message.pixels
         if not isinstance(header, FrameHeader) or pixels is None:
@@ -182,7 +185,7 @@ def _trace(message: Received) -> Trace:
 
 
 def _tracks_header(
-    result: FrameResult, trace: Trace, frame_seq: int, seq: int, follower: Follower, since: dict[int, int]
+    result: FrameResult, trace: Trace, frame_seq: int, seq: int, feeder: FrameFeeder, since: dict[int, int]
 ) -> TracksHeader:
     tracks = [
         TrackInfo(
@@ -201,10 +204,10 @@ def _tracks_header(
         seq=seq,
         frame_seq=frame_seq,
         trace=trace,
-        window_frames=follower.shape.frames,
+        window_frames=feeder.shape.frames,
         tracks=tracks,
         disturbance=result.disturbance,
-        applied_commands=follower.applied_commands,
+        applied_commands=feeder.applied_commands,
     )
 
 

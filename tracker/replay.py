@@ -1,22 +1,43 @@
 """The tracker's part in a replay: what is done again comes from the record, what comes out is compared with it.
 
-It knows the record and the tracks; it neither drives the tracker nor mends what it says.
+It knows the record and the tracks; it neither drives the tracker nor corrects what it says.
 """
+
+from typing import Final
 
 from station.processes.control import Account
 from station.processes.process import ProcessContext
 from station.session.playback import Playback, RecordedTracks
-from station.transport.messages import TracksHeader
+from station.transport.messages import Parameters, TracksHeader
+from tracker.params import differences
+
+SHOWN: Final = 3
+"""So many of the parameters that differ are named."""
 
 
 def recorded_tracks(context: ProcessContext) -> RecordedTracks | None:
     """Return the recorded tracks where the run is a replay."""
     folder = context.config.replay_of
-    return None if folder is None else RecordedTracks(Playback(folder, context.control.beat))
+    if folder is None:
+        return None
+    playback = Playback(folder, context.control.beat)
+    if notice := parameters_notice(playback.opened.tracker):
+        context.control.account.notices.append(notice)
+    return RecordedTracks(playback)
+
+
+def parameters_notice(recorded: Parameters) -> str:
+    """Return that a session was recorded with other tuned constants, and which; empty where they are the same.
+
+    Empty also for a session of before they were recorded: nothing can be said of it.
+    """
+    other = differences(recorded) if recorded else []
+    more = f" and {len(other) - SHOWN} more" if len(other) > SHOWN else ""
+    return f"recorded with other tracker parameters: {'; '.join(other[:SHOWN])}{more}" if other else ""
 
 
 class TracksComparison:
-    """Counts in a stage's account which frames' tracks come out as they were recorded, to the last bit."""
+    """Counts in a process's account which frames' tracks come out as they were recorded, to the last bit."""
 
     def __init__(self, account: Account, record: RecordedTracks | None) -> None:
         """``record`` None: there is nothing to compare, and nothing is counted."""

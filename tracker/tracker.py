@@ -1,6 +1,6 @@
 """The tracker: frames in, positions and states of the selected sperm and their windows out.
 
-``update`` reads as the algorithm: prepare the field, follow every head, take up what was selected, judge, fill the
+``update`` reads as the algorithm: prepare the prepared, follow every head, take up what was selected, judge, fill the
 windows. The same frames and calls give the same bits. It knows nothing of sockets and processes.
 """
 
@@ -13,38 +13,43 @@ from numpy.typing import NDArray
 from station.config import TrackerSettings
 from station.errors import InputError, MissingExtraError
 from station.transport.messages import TrackState
-from tracker.field.preprocessor import Field
+from tracker.field.preprocessor import Preprocessor
 from tracker.heads.head import Head
-from tracker.heads.head_tracker import Following
+from tracker.heads.head_tracker import HeadTracker
 from tracker.heads.state import judge
-from tracker.kinematics import Kinematics, Refusal, kinematics
+from tracker.kinematics import Kinematics, Refusal, Trajectory, kinematics
 from tracker.matching.detection import best, find_candidates, leading, measure_head, snap
 from tracker.matching.matcher import Matcher, OpenCvMatcher
-from tracker.matching.prepared_frame import FieldFrame
+from tracker.matching.prepared_frame import PreparedFrame
+from tracker.params import DEFAULT_PARAMS, TrackerParams
 from tracker.results import FrameResult, TrackResult, WindowResult
-from tracker.trajectory import Trajectory
 from tracker.window import RollingWindow, WindowShape, free_phase
-
-LEARN_S = 0.4
-"""Automatic selection waits until the field has been watched for so long."""
 
 
 class Tracker:
     """Follows selected sperm through a stream of frames of one size."""
 
     def __init__(
-        self, settings: TrackerSettings, window: WindowShape, height: int, width: int, *, field: Field | None = None
+        self,
+        settings: TrackerSettings,
+        window: WindowShape,
+        height: int,
+        width: int,
+        *,
+        preprocessor: Preprocessor | None = None,
+        params: TrackerParams = DEFAULT_PARAMS,
     ) -> None:
-        """Nothing is selected yet. ``field``: share the field with other trackers of the same frames (see ``follow``).
+        """Nothing is selected yet. ``preprocessor``: shared with other trackers of the same frames, each of which is
+        given what it prepared (see ``update_prepared``).
 
         Raises InputError for a frame size of nothing.
         """
         cv2.setNumThreads(1)
-        self._matcher: Matcher = matcher_for(settings)
-        self._field = field or Field(height, width, self._matcher, settings.head_px)
+        self._matcher: Matcher = matcher_for(settings, params)
+        self._preprocessor = preprocessor or Preprocessor(height, width, self._matcher, settings.head_px, params=params)
         self._shape = (height, width)
         self._window_shape = window
-        self._following = Following(self._matcher)
+        self._head_tracker = HeadTracker(self._matcher)
         self._windows: dict[int, RollingWindow] = {}
         self._trajectories: dict[int, Trajectory] = {}
         self._next_id = 1
@@ -73,7 +78,7 @@ class Tracker:
         self._waiting = [w for w in self._waiting if w[0] != sperm_id]
         self._windows.pop(sperm_id, None)
         self._trajectories.pop(sperm_id, None)
-        self._following.release(sperm_id)
+        self._head_tracker.release(sperm_id)
 
     def kinematics(self, sperm_id: int, um_per_px: float | None) -> Kinematics | Refusal:
         """Return how a selected sperm swims, from its last seconds, or why that cannot be said."""
@@ -84,8 +89,8 @@ class Tracker:
         self, pixels: NDArray[np.uint8], *, frame_seq: int, t_source_ns: int, lost_before: int = 0, exposure_id: int = 0
     ) -> FrameResult:
         """Follow all selected sperm into the next frame (H, W). Raises InputError for a frame of another size."""
-        return self.follow(
-            self._field.update(
+        return self.update_prepared(
+            self._preprocessor.prepare(
                 pixels,
                 frame_seq=frame_seq,
                 t_source_ns=t_source_ns,
@@ -94,101 +99,102 @@ class Tracker:
             )
         )
 
-    def follow(self, field: FieldFrame) -> FrameResult:
-        """Do what ``update`` does, with the field of the frame already prepared."""
-        self._following.update(field)
-        self._take_up(field)
+    def update_prepared(self, prepared: PreparedFrame) -> FrameResult:
+        """Do what ``update`` does, with a frame that was prepared already."""
+        self._head_tracker.update(prepared)
+        self._take_up(prepared)
         tracks: list[TrackResult] = []
         windows: list[WindowResult] = []
-        for head in self._following.selected():
-            verdict = judge(head, field)
-            self._note(head, verdict.state, field)
-            window = self._windows[head.sperm_id]
-            if self._fill(window, head, verdict.state, field):
-                windows.append(_result(window, head))
+        for sperm_id, head in self._head_tracker.selected():
+            verdict = judge(head, prepared)
+            self._note(sperm_id, head, verdict.state, prepared)
+            window = self._windows[sperm_id]
+            if self._fill(window, head, verdict.state, prepared):
+                windows.append(_result(sperm_id, window, head))
             x, y = self._in_sight(head)
-            tracks.append(TrackResult(head.sperm_id, x, y, verdict.state, verdict.score, verdict.reason, window.filled))
-        return FrameResult(tuple(tracks), tuple(windows), field.disturbance)
+            tracks.append(TrackResult(sperm_id, x, y, verdict.state, verdict.score, verdict.reason, window.filled))
+        return FrameResult(tuple(tracks), tuple(windows), prepared.disturbance)
 
     def _in_sight(self, head: Head) -> tuple[float, float]:
         """Return where a head is, or the nearest place in the frame: the stage carries lost ones out of sight."""
         height, width = self._shape
         return min(max(head.x, 0.0), width - 1.0), min(max(head.y, 0.0), height - 1.0)
 
-    def _take_up(self, field: FieldFrame) -> None:
+    def _take_up(self, prepared: PreparedFrame) -> None:
         """Begin to follow what was selected by point, and by rule once the field is known."""
-        auto = self._wanted > 0 and field.watched_s >= LEARN_S and not field.blank
+        params = prepared.params.detection
+        auto = self._wanted > 0 and prepared.watched_s >= params.watch_s and not prepared.blank
         if not self._waiting and not auto:
             return
-        found = find_candidates(field, parts=bool(self._waiting))
-        if not self._field.scaled and not field.blank:
-            points = leading(found, field.floor, field.head_px) or [snap(field, x, y) for _, x, y in self._waiting]
+        found = find_candidates(prepared, parts=bool(self._waiting))
+        if not self._preprocessor.scaled and not prepared.blank:
+            points = leading(found, prepared.floor, prepared.head_px) or [
+                snap(prepared, x, y) for _, x, y in self._waiting
+            ]
             if auto and not points:
-                points = [(c.x, c.y) for c in best(found, self._wanted, field.head_px, *self._shape)]
+                points = [(c.x, c.y) for c in best(found, self._wanted, prepared.head_px, *self._shape, params=params)]
             if points:
-                self._field.rescale(measure_head(field.pixels, points))
+                self._preprocessor.rescale(measure_head(prepared.pixels, points, params))
                 if not self._waiting:
                     return  # measuring and selecting at once would hold a fast camera up: select with the next frame
-        field = replace(field, head_px=self._field.head_px)
+        prepared = replace(prepared, head_px=self._preprocessor.head_px)
         for sperm_id, x, y in self._waiting:
-            self._begin(field, sperm_id, *snap(field, x, y))
+            self._begin(prepared, sperm_id, *snap(prepared, x, y))
         self._waiting.clear()
         if auto:
-            followed = [(h.x, h.y) for h in self._following.selected() if not h.lost]
-            for one in best(found, self._wanted, field.head_px, *self._shape, followed):
-                self._begin(field, self._next_id, one.x, one.y)
+            followed = [(h.x, h.y) for _, h in self._head_tracker.selected() if h.followed]
+            for one in best(found, self._wanted, prepared.head_px, *self._shape, followed, params):
+                self._begin(prepared, self._next_id, one.x, one.y)
                 self._next_id += 1
             self._wanted = 0
 
-    def _begin(self, field: FieldFrame, sperm_id: int, x: float, y: float) -> None:
-        self._following.start(field, x, y, sperm_id)
+    def _begin(self, prepared: PreparedFrame, sperm_id: int, x: float, y: float) -> None:
+        self._head_tracker.start(prepared, x, y, sperm_id)
         shape, windows = self._window_shape, self._windows.values()
         phase = free_phase((window.phase for window in windows), shape.stride) if shape.spread else None
         self._windows[sperm_id] = RollingWindow(shape, phase)
         self._trajectories[sperm_id] = Trajectory()
 
-    def _note(self, head: Head, state: TrackState, field: FieldFrame) -> None:
+    def _note(self, sperm_id: int, head: Head, state: TrackState, prepared: PreparedFrame) -> None:
         """Put a locked position into the trajectory, relative to the field; begin again after a loss or a swap."""
-        trajectory = self._trajectories[head.sperm_id]
+        trajectory = self._trajectories[sperm_id]
         if state is TrackState.LOST or head.displaced:
             trajectory.clear()
         if state is TrackState.LOCKED:
-            trajectory.add(field.t_source_ns, head.x - field.origin[0], head.y - field.origin[1])
+            trajectory.add(prepared.t_source_ns, head.x - prepared.origin[0], head.y - prepared.origin[1])
 
     @staticmethod
-    def _fill(window: RollingWindow, head: Head, state: TrackState, field: FieldFrame) -> bool:
+    def _fill(window: RollingWindow, head: Head, state: TrackState, prepared: PreparedFrame) -> bool:
         """Put a locked frame into the window, empty it otherwise; return whether it is complete with this frame."""
-        if field.gap or head.displaced:
+        if prepared.gap or head.displaced:
             window.clear()
-        if state is not TrackState.LOCKED or field.unfit:
+        if state is not TrackState.LOCKED or prepared.unfit:
             window.clear()
             return False
         return window.add(
-            field.pixels,
+            prepared.pixels,
             head.x,
             head.y,
-            frame_seq=field.frame_seq,
-            t_source_ns=field.t_source_ns,
-            exposure_id=field.exposure_id,
+            frame_seq=prepared.frame_seq,
+            t_source_ns=prepared.t_source_ns,
+            exposure_id=prepared.exposure_id,
         )
 
 
-def _result(window: RollingWindow, head: Head) -> WindowResult:
-    return WindowResult(
-        head.sperm_id, head.x, head.y, window.frame_seqs, window.t_source_ns, window.padded, window.pixels
-    )
+def _result(sperm_id: int, window: RollingWindow, head: Head) -> WindowResult:
+    return WindowResult(sperm_id, head.x, head.y, window.frame_seqs, window.t_source_ns, window.padded, window.pixels)
 
 
-def matcher_for(settings: TrackerSettings) -> Matcher:
+def matcher_for(settings: TrackerSettings, params: TrackerParams = DEFAULT_PARAMS) -> Matcher:
     """Return the matcher that the settings name. Raises MissingExtraError where it is not installed.
 
     "auto" is OpenCV: it keeps up with dozens of sperm on one core, and asking torch for CUDA would cost every start of
     the station torch's import.
     """
     if settings.matcher != "torch":
-        return OpenCvMatcher()
+        return OpenCvMatcher(params.matching)
     try:
         from tracker.matching.torch_matcher import TorchMatcher
     except ImportError as error:
         raise MissingExtraError('[tracker] matcher = "torch" needs torch; install it: pip install ".[gpu]"') from error
-    return TorchMatcher()
+    return TorchMatcher(params=params.matching)

@@ -35,7 +35,7 @@ class WindowShape:
         if min(self.frames, self.size, self.stride) < 1:
             raise InputError(
                 "window: expected frames, size and stride of at least 1, got"
-                f" {self.frames}, {self.size}, {self.stride}; mend [window]"
+                f" {self.frames}, {self.size}, {self.stride}; fix [window]"
             )
 
 

@@ -23,6 +23,7 @@ from station.transport.messages import (
     Command,
     CommandName,
     ModelInfo,
+    Parameters,
     ProcessName,
     ProcessState,
     ProcessStatus,
@@ -55,6 +56,7 @@ class Account:
     sperm: dict[int, SpermTally] = field(default_factory=dict)
     digest: str = ""
     recording: RecordingInfo | None = None
+    parameters: Parameters = field(default_factory=dict)
 
 
 class ProcessControl:
@@ -125,6 +127,7 @@ class ProcessControl:
             sperm=list(account.sperm.values()),
             digest=account.digest,
             recording=account.recording,
+            parameters=account.parameters,
         )
         try:
             self._socket.send_multipart(encode(status), zmq.DONTWAIT)

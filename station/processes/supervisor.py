@@ -186,7 +186,8 @@ class Supervisor:
             raise ProcessError(f"the {stage} stage cannot start: capture or engine did not say what it has opened")
         stride = window_stride(self._config.window.stride, source.fps, model.fps)
         readers = 1 + self._listening
-        opened = {"source": source, "model": model} if stage is ProcessName.RECORDER else {}
+        parameters = self.statuses[ProcessName.TRACKER].parameters
+        opened = {"source": source, "model": model, "parameters": parameters} if stage is ProcessName.RECORDER else {}
         self._centre.send(stage, CommandName.START, stride=stride, readers=readers, **opened)
 
     def _check_or_give_up(self, stage: ProcessName) -> None:

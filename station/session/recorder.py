@@ -163,7 +163,7 @@ class Recorder:
         self._codec = choose_codec(settings, source.width, source.height, source.fps, live=live)
         self._may_fall_back = settings.codec == "auto" and live
         recording.use(self._codec)
-        recording.event(OpenedRecord(source=source, model=start.model, stride=start.stride))
+        recording.event(OpenedRecord(source=source, model=start.model, stride=start.stride, tracker=start.parameters))
 
     def record(self) -> None:
         """Record until all links have ended, or for a moment after being told to stop."""

@@ -15,6 +15,7 @@ from station.transport.messages import (
     FrameHeader,
     GradesHeader,
     ModelInfo,
+    Parameters,
     ProcessStatus,
     SourceInfo,
     TracksHeader,
@@ -59,6 +60,8 @@ class OpenedRecord(Record):
     model: ModelInfo
     stride: Annotated[int, Field(ge=1)]
     """Every stride-th frame enters a window."""
+    tracker: Parameters = {}
+    """The tracker's tuned constants, by "group.name"; empty in sessions of before they were recorded."""
 
 
 class FrameRecord(Record):

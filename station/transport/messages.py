@@ -323,6 +323,14 @@ class SpermTally(BaseModel):
     last: GradeInfo
 
 
+Parameters = dict[str, float | list[float]]
+"""Tuned constants by "group.name"."""
+
+
+def _is_empty(value: Parameters) -> bool:
+    return not value
+
+
 class ProcessStatus(Header):
     """Heartbeat with progress, from a stage to the supervisor, several times a second and at each change of state."""
 
@@ -354,6 +362,8 @@ class ProcessStatus(Header):
     sperm: list[SpermTally] = []
     digest: str = ""
     """Engine: SHA-256 over all grades published so far, to compare runs bit for bit."""
+    parameters: Parameters = Field(default={}, exclude_if=_is_empty)
+    """Tracker, until it is started: its tuned constants, for the record. Left out of the message where empty."""
 
 
 class Command(Header):
@@ -372,6 +382,8 @@ class Command(Header):
     source: SourceInfo | None = None
     model: ModelInfo | None = None
     """With START, to the recorder: what the others have opened."""
+    parameters: Parameters = Field(default={}, exclude_if=_is_empty)
+    """With START, to the recorder: the tracker's tuned constants. Left out of the message where empty."""
 
 
 class ActionHeader(Header):

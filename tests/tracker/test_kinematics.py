@@ -7,8 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tracker.kinematics import Kinematics, Motility, Refusal, average_path, classify, kinematics
-from tracker.trajectory import Trajectory
+from tracker.kinematics import Kinematics, Motility, Refusal, Trajectory, average_path, classify, kinematics
 
 RATES = (15.0, 30.0, 49.0, 100.0, 200.0)
 

@@ -137,7 +137,7 @@ def test_a_frame_with_nothing_in_it_tells_no_head_size(level: int) -> None:
         play(tracker, [np.full((HEIGHT, WIDTH), level, np.uint8)] * blank, start=blank)
         tracker.select(*swim(3))
         play(tracker, [picture(k, [swim(k)]) for k in range(3, 8)], start=3)
-        sizes.append(tracker._field.head_px)
+        sizes.append(tracker._preprocessor.head_px)
     assert sizes[1] == pytest.approx(sizes[0], rel=0.25)
 
 
@@ -155,7 +155,7 @@ def test_a_lost_sperm_is_reported_inside_the_frame() -> None:
     tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
     tracker.select(*swim(0))
     play(tracker, [picture(k, [swim(k)]) for k in range(10)])
-    tracker._following.selected()[0].carry((-1468.0, 3000.0))
+    tracker._head_tracker.selected()[0][1].carry((-1468.0, 3000.0))
     track = play(tracker, [picture(10, [])], start=10)[0].tracks[0]
     assert (track.x, track.y) == (0.0, HEIGHT - 1.0)
 
@@ -164,15 +164,15 @@ def test_a_window_does_not_mix_the_cells_of_a_swap() -> None:
     tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
     tracker.select(*swim(0))
     play(tracker, [picture(k, [swim(k)]) for k in range(50)])
-    head = tracker._following.selected()[0]
+    ((_, head),) = tracker._head_tracker.selected()
     frame = picture(50, [swim(50)])
-    field = tracker._field.update(frame, frame_seq=50, t_source_ns=50 * 20_000_000)
-    tracker._following.update(field)
+    prepared = tracker._preprocessor.prepare(frame, frame_seq=50, t_source_ns=50 * 20_000_000)
+    tracker._head_tracker.update(prepared)
     head.displaced = True
     window = tracker._windows[1]
     assert window.filled == SHAPE.frames
-    tracker._note(head, TrackState.LOCKED, field)
-    assert not tracker._fill(window, head, TrackState.LOCKED, field)
+    tracker._note(1, head, TrackState.LOCKED, prepared)
+    assert not tracker._fill(window, head, TrackState.LOCKED, prepared)
     assert window.filled == 1
     assert len(tracker._trajectories[1].arrays()[0]) == 1
     assert play(tracker, [picture(51, [swim(51)])], start=51)[0].tracks[0].filled == 2

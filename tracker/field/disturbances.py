@@ -4,50 +4,42 @@ This module says what happened; what to do about it is the field's business.
 """
 
 import math
+from typing import Final
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-STEP_LEVELS = 4.0
-"""The picture's middle grey level differs from the background's by more: the exposure was changed."""
-SHARPNESS_RANGE = (0.6, 1.6)
-"""Sharpness beside its own average over SHARPNESS_S: outside, the focus is being changed."""
-SHARPNESS_S = 2.0
-EDGES_PERCENT = 99.0
-"""Sharpness is the grey level step that only the sharpest edges pass: heads and debris, not the camera's noise."""
-STEP_PX = 4
-"""A step is taken over so many px."""
-LEARN_S = 0.5
-"""The average of the sharpness is known after so long."""
-THINNED_PX = 5000
-DARK, BRIGHT = 3, 252
-"""A frame whose 5th to 95th percentile lies below or above shows nothing."""
+from tracker.params import DisturbanceParams
+
+THINNED_PX: Final = 5000
 
 
 class Focus:
     """Tells a change of focus from the picture's sharpness."""
 
-    def __init__(self) -> None:
+    def __init__(self, params: DisturbanceParams) -> None:
         """No frame seen yet."""
+        self._params = params
         self._average = 0.0
         self._seen_s = 0.0
 
     def changed(self, pixels: NDArray[np.uint8], interval_s: float) -> bool:
         """Take the next frame (H, W); return whether its sharpness is out of the usual range."""
-        if pixels.shape[1] <= STEP_PX:
+        params = self._params
+        if pixels.shape[1] <= params.step_px:
             return False
         rows = pixels[:: 4 * max(1, round(pixels.shape[0] / 480))]
         small = cv2.blur(np.ascontiguousarray(rows), (3, 1))
-        steps = np.asarray(cv2.absdiff(small[:, STEP_PX:], small[:, :-STEP_PX])[:, ::2], np.uint8)
-        sharp = percentile(steps, EDGES_PERCENT)
+        steps = np.asarray(cv2.absdiff(small[:, params.step_px :], small[:, : -params.step_px])[:, ::2], np.uint8)
+        sharp = percentile(steps, params.edges_percent)
         self._seen_s += interval_s
         if self._seen_s <= interval_s:
             self._average = sharp
         ratio = sharp / self._average if self._average > 0 else 1.0
-        share = min(1.0, interval_s / min(SHARPNESS_S, self._seen_s))
+        share = min(1.0, interval_s / min(params.sharpness_s, self._seen_s))
         self._average += share * (sharp - self._average)
-        return self._seen_s > LEARN_S and not SHARPNESS_RANGE[0] <= ratio <= SHARPNESS_RANGE[1]
+        return self._seen_s > params.learn_s and not params.sharpness[0] <= ratio <= params.sharpness[1]
 
 
 def percentile(image: NDArray[np.uint8], percent: float) -> float:
@@ -68,10 +60,10 @@ def thinned(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return image[::step, ::step]
 
 
-def blank(pixels: NDArray[np.uint8]) -> bool:
+def blank(pixels: NDArray[np.uint8], params: DisturbanceParams) -> bool:
     """Return whether a frame (H, W) is all but black, white or of one grey level."""
     low, high = np.percentile(thinned(pixels), (5, 95))
-    return bool(high <= DARK or low >= BRIGHT or pixels.max() == pixels.min())
+    return bool(high <= params.dark_level or low >= params.bright_level or pixels.max() == pixels.min())
 
 
 def level_table(pixels: NDArray[np.uint8], background: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -7,6 +7,7 @@ selected sperm.
 """
 
 from collections import deque
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,54 +15,43 @@ from numpy.typing import NDArray
 from station.clock import NS_PER_S
 from station.errors import InputError
 from tracker.field.background import Background
-from tracker.field.disturbances import STEP_LEVELS, Focus, blank, level_table, thinned
+from tracker.field.disturbances import Focus, blank, level_table, thinned
 from tracker.field.stage_motion import Shift, StageMotion
 from tracker.matching.matcher import Matcher
-from tracker.matching.prepared_frame import REFERENCE_HZ, STAGE_MOVING, FieldFrame
+from tracker.matching.prepared_frame import REFERENCE_HZ, Disturbance, PreparedFrame
+from tracker.params import DEFAULT_PARAMS, TrackerParams
 
-HISTORY_S = 2.5
-"""How far back the background looks."""
-SAMPLE_S = 0.08
-"""A pixel is sampled for the background so often."""
-DENSE_S = 0.2
-"""After a start, every frame is a sample for so long."""
-LARGE_PX = 700_000
+LARGE_PX: Final = 700_000
 """Frames with more pixels are sampled in every second frame at most."""
-DEADBAND = 2.0
-"""Grey levels of difference from the background that count as nothing, at least."""
-DEFAULT_HEAD_PX = 21.0
-"""Head size until one was measured."""
-GAP = 1.6
-"""A frame that comes so many usual intervals after the last one follows a gap, whatever its number says."""
-USUAL_FRAMES = 9
-"""The usual interval is the median over so many frames: one odd interval is nothing, another frame rate is taken up."""
-ANOTHER_RATE = 2.0
-"""The background is learnt anew when the frame rate has changed by such a factor."""
-SETTLING_FRAMES = 8
-"""The first frames tell what difference is usual."""
-JUMP = (0.1, 6.0)
-"""The field has changed where its difference from the background rises, from one frame to the next, by more than this
-share of itself and by so many times the usual step."""
 
 
-class Field:
-    """Turns frames of one size into FieldFrames; keeps time, background, stage motion and head size."""
+class Preprocessor:
+    """Turns frames of one size into PreparedFrames; keeps time, background, stage motion and head size."""
 
-    def __init__(self, height: int, width: int, matcher: Matcher, head_px: float | None = None) -> None:
+    def __init__(
+        self,
+        height: int,
+        width: int,
+        matcher: Matcher,
+        head_px: float | None = None,
+        *,
+        params: TrackerParams = DEFAULT_PARAMS,
+    ) -> None:
         """``head_px``: edge of the box round a head where it is known. Raises InputError for a size of nothing."""
         if height < 1 or width < 1:
             raise InputError(f"frames of {width} x {height} px: expected at least 1 x 1; check the source")
+        self._params = params
         self._shape = (height, width)
         self._matcher = matcher
-        self.head_px = head_px or DEFAULT_HEAD_PX
+        self.head_px = head_px or params.detection.default_head_px
         self.scaled = head_px is not None
         """True once the head size is known rather than assumed."""
         self._background: Background | None = None
-        self._motion = StageMotion(self.head_px)
-        self._focus = Focus()
+        self._motion = StageMotion(self.head_px, params.stage)
+        self._focus = Focus(params.disturbance)
         self._frames = 0
         self._last_ns = 0
-        self._intervals_s: deque[float] = deque(maxlen=USUAL_FRAMES)
+        self._intervals_s: deque[float] = deque(maxlen=params.background.usual_frames)
         self._interval_s = self._sampled_s = 1 / REFERENCE_HZ
         self._watched_s = 0.0
         self._exposure_id = 0
@@ -74,11 +64,11 @@ class Field:
         """Take a measured head size."""
         self.head_px = head_px
         self.scaled = True
-        self._motion = StageMotion(head_px)
+        self._motion = StageMotion(head_px, self._params.stage)
 
-    def update(
+    def prepare(
         self, pixels: NDArray[np.uint8], *, frame_seq: int, t_source_ns: int, lost_before: int = 0, exposure_id: int = 0
-    ) -> FieldFrame:
+    ) -> PreparedFrame:
         """Take the next frame (H, W) in. Raises InputError for a frame of another size or type."""
         if pixels.shape != self._shape or pixels.dtype != np.uint8:
             raise InputError(
@@ -87,13 +77,14 @@ class Field:
             )
         interval_s, gap = self._elapsed(t_source_ns, lost_before)
         background = self._begin(pixels, interval_s)
-        shift, disturbance = self._settle(background, pixels, interval_s, exposure_id)
-        if disturbance != "nothing to see":
-            background.add(pixels, dense=self._watched_s < DENSE_S)
+        shift, disturbance = self._locate(background, pixels, interval_s, exposure_id)
+        params = self._params.background
+        if disturbance is not Disturbance.NOTHING_TO_SEE:
+            background.add(pixels, dense=self._watched_s < params.dense_s)
         still = background.image()
         deadband = self._deadband(pixels, still)
-        energy, planes = self._matcher.prepare(pixels, still, deadband, self.head_px / 7)
-        return FieldFrame(
+        energy, planes = self._matcher.prepare(pixels, still, deadband, self.head_px * params.sigma_heads)
+        return PreparedFrame(
             frame_seq=frame_seq,
             t_source_ns=t_source_ns,
             exposure_id=exposure_id,
@@ -102,16 +93,15 @@ class Field:
             energy=energy,
             planes=planes,
             level=float(np.median(thinned(pixels))),
-            floor=0.5 + 0.25 * (deadband - DEADBAND),
+            floor=params.floor_levels + params.floor_per_deadband * (deadband - params.deadband_levels),
             head_px=self.head_px,
             interval_s=interval_s,
             watched_s=self._watched_s,
             origin=(float(self._origin[0]), float(self._origin[1])),
             shift=(shift.dx, shift.dy),
             restarted=self._watched_s == 0.0,
-            replaced=disturbance == "field changed",
-            blank=disturbance == "nothing to see",
             disturbance=disturbance,
+            params=self._params,
         )
 
     def _elapsed(self, t_source_ns: int, lost_before: int) -> tuple[float, bool]:
@@ -122,44 +112,47 @@ class Field:
             return self._interval_s, False
         interval_s = max((t_source_ns - self._last_ns) / NS_PER_S, 1e-4)
         self._last_ns = t_source_ns
-        gap = lost_before > 0 or (len(self._intervals_s) > 1 and interval_s > GAP * self._interval_s)
+        late = interval_s > self._params.background.gap_intervals * self._interval_s
+        gap = lost_before > 0 or (len(self._intervals_s) > 1 and late)
         self._intervals_s.append(interval_s / (1 + lost_before))
         self._interval_s = float(np.median(self._intervals_s))
         return interval_s, gap
 
     def _begin(self, pixels: NDArray[np.uint8], interval_s: float) -> Background:
         """Return the background; the frame rate, known from the second frame on, tells how often to sample."""
+        params = self._params.background
         self._watched_s += interval_s
         faster = self._sampled_s / self._interval_s
-        if self._frames > 2 and not 1 / ANOTHER_RATE < faster < ANOTHER_RATE:
+        if self._frames > 2 and not 1 / params.another_rate < faster < params.another_rate:
             self._frames = 2
             self._watched_s = 0.0
             self._motion.forget()
         if self._background is None or self._frames == 2:
-            stride = max(1, round(SAMPLE_S / self._interval_s), 2 if pixels.size > LARGE_PX else 1)
-            samples = int(np.clip(round(HISTORY_S / (self._interval_s * stride)), 9, 31)) | 1
+            stride = max(1, round(params.sample_s / self._interval_s), 2 if pixels.size > LARGE_PX else 1)
+            samples = int(np.clip(round(params.history_s / (self._interval_s * stride)), *params.samples)) | 1
             self._sampled_s = self._interval_s
             self._background = Background(*self._shape, samples, stride)
             self._background.restart(pixels)
         return self._background
 
-    def _settle(
+    def _locate(
         self, background: Background, pixels: NDArray[np.uint8], interval_s: float, exposure_id: int
-    ) -> tuple[Shift, str]:
+    ) -> tuple[Shift, Disturbance]:
         """Bring the background to where and how this frame shows the field; return the stage's move and what disturbs.
 
         In turn: nothing to see; another exposure; the stage, which may have moved a little, or far; a focus or a field
         that has become another one, which starts the background again.
         """
+        params = self._params.disturbance
         nowhere = Shift(0.0, 0.0, False, 0)
-        if blank(pixels):
-            return nowhere, "nothing to see"
-        disturbance = ""
+        if blank(pixels, params):
+            return nowhere, Disturbance.NOTHING_TO_SEE
+        disturbance = Disturbance.NONE
         still = background.image()
         level = float(np.median(thinned(pixels).astype(np.int16) - thinned(still)))
-        if exposure_id != self._exposure_id or abs(level) > STEP_LEVELS:
+        if exposure_id != self._exposure_id or abs(level) > params.step_levels:
             self._exposure_id = exposure_id
-            disturbance = "exposure changed"
+            disturbance = Disturbance.EXPOSURE_CHANGED
             background.remap(level_table(pixels, still))
             self._motion.forget()
             still = background.image()
@@ -169,22 +162,26 @@ class Field:
         if shift.known and not self._fits(shift, still, pixels):
             shift = nowhere
         step = unlike - self._unlike_before
-        if shift.known or self._frames <= SETTLING_FRAMES or step <= max(JUMP[0] * unlike, JUMP[1] * self._usual_step):
+        settling = self._frames <= params.settling_frames
+        most = max(params.jump_share * unlike, params.jump_steps * self._usual_step)
+        if shift.known or settling or step <= most:
             self._unlike_before = unlike
-            self._usual_step += (abs(step) - self._usual_step) * (0.05 if self._frames > SETTLING_FRAMES else 0.5)
+            self._usual_step += (abs(step) - self._usual_step) * (
+                params.settling_rate if settling else params.usual_step_rate
+            )
         elif refocused:
             self._restart(background, pixels)
         else:
             shift = self._motion.search(still, pixels)
             if not shift.known:
                 self._restart(background, pixels)
-                return shift, "field changed"
-            disturbance = "stage jumped"
+                return shift, Disturbance.FIELD_CHANGED
+            disturbance = Disturbance.STAGE_JUMPED
         if shift.dx or shift.dy:
             background.move(shift.dx, shift.dy, pixels)
             self._origin += (shift.dx, shift.dy)
-            disturbance = disturbance or STAGE_MOVING
-        return shift, "focus changed" if refocused else disturbance
+            disturbance = disturbance or Disturbance.STAGE_MOVING
+        return shift, Disturbance.FOCUS_CHANGED if refocused else disturbance
 
     def _restart(self, background: Background, pixels: NDArray[np.uint8]) -> None:
         """Begin to learn the background anew."""
@@ -212,8 +209,9 @@ class Field:
         return float(np.abs(now - moved).mean()) < float(np.abs(now - before).mean())
 
     def _deadband(self, pixels: NDArray[np.uint8], still: NDArray[np.uint8]) -> float:
-        """Return the difference that counts as nothing: 1.5 standard deviations of the camera's noise, at least 2."""
+        """Return the difference that counts as nothing, by the camera's noise."""
+        params = self._params.background
         sample = np.abs(pixels[::7, ::5].astype(np.int16) - still[::7, ::5])
         noise = 1.25 * float(np.minimum(sample, 8).mean())
-        self._noise += 0.05 * (noise - self._noise)
-        return max(DEADBAND, 1.5 * self._noise)
+        self._noise += params.noise_rate * (noise - self._noise)
+        return max(params.deadband_levels, params.deadband_noise * self._noise)

@@ -13,28 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.matching.matcher import vertex
-
-GRID = (5, 6)
-"""Patches are the places with most texture in so many rows x columns of cells."""
-WORKING_HEAD = 10.0
-"""The search runs on a picture shrunk until a head measures so many px."""
-PATCH = 11
-"""Half the edge of a patch, in px of the shrunk picture."""
-SEARCH = 9
-"""Search radius in px of the shrunk picture."""
-FIT = 0.55
-"""Least correlation of a patch that votes."""
-AGREE = 1.25
-"""Votes within this many px of the shrunk picture of their median agree."""
-LEAST_VOTES = 5
-LEAST_SHARE = 0.3
-"""So many votes, and so large a share of the patches in sight, have to agree."""
-RENEW_FRAMES, RENEW_PX = 10, 8
-"""The background and its patches are kept for so many frames, or until the picture has moved so far (shrunk px)."""
-STILL_PX = 0.35
-"""A smaller move in px is none: it is within the measurement's error and would only shake the tracks."""
-JUMP_RESPONSE = 0.03
-"""Least peak of the phase correlation that is worth confirming."""
+from tracker.params import StageParams
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +30,10 @@ class Shift:
 class StageMotion:
     """Measures the picture's move against a background that it keeps for a while."""
 
-    def __init__(self, head_px: float) -> None:
+    def __init__(self, head_px: float, params: StageParams) -> None:
         """``head_px`` sets how far the picture is shrunk."""
-        self._factor = max(1.0, head_px / WORKING_HEAD)
+        self._params = params
+        self._factor = max(1.0, head_px / params.working_head_px)
         self._still: NDArray[np.float32] | None = None
         self._places: list[tuple[int, int]] = []
         self._moved = np.zeros(2)
@@ -69,9 +49,14 @@ class StageMotion:
 
         ``background`` (H, W) is as the frame before saw it.
         """
-        if self._still is None or self._uses >= RENEW_FRAMES or np.hypot(*self._moved) > RENEW_PX * self._factor:
+        params = self._params
+        if (
+            self._still is None
+            or self._uses >= params.renew_frames
+            or np.hypot(*self._moved) > params.renew_px * self._factor
+        ):
             self._still = self._shrink(background)
-            self._places = _textured(self._still)
+            self._places = _textured(self._still, params)
             self._moved[:] = 0.0
             self._uses = 0
         self._uses += 1
@@ -81,7 +66,7 @@ class StageMotion:
             self._last[:] = 0.0
             return Shift(0.0, 0.0, False, votes)
         step = total - self._moved
-        if np.hypot(*step) < STILL_PX:
+        if np.hypot(*step) < params.still_px:
             step = np.zeros(2)
         return self._accept(step, votes)
 
@@ -90,9 +75,9 @@ class StageMotion:
         still, now = self._shrink(background), self._shrink(pixels)
         smooth = [image - cv2.GaussianBlur(image, (0, 0), 5) for image in (still, now)]
         (dx, dy), response = cv2.phaseCorrelate(smooth[0], smooth[1])
-        if response < JUMP_RESPONSE:
+        if response < self._params.jump_response:
             return Shift(0.0, 0.0, False, 0)
-        self._still, self._places, self._uses = still, _textured(still), 1
+        self._still, self._places, self._uses = still, _textured(still, self._params), 1
         self._moved[:] = 0.0
         total, votes = self._vote(still, now, np.array([dx, dy]) * self._factor)
         if total is None:
@@ -122,36 +107,42 @@ class StageMotion:
         self, still: NDArray[np.float32], now: NDArray[np.float32], guess_px: NDArray[np.float64]
     ) -> tuple[NDArray[np.float64] | None, int]:
         """Return the move of ``now`` against ``still`` in px that the patches agree on, and how many do."""
+        params = self._params
+        patch_px, search_px = params.patch_px, params.search_px
         gx, gy = np.rint(guess_px / self._factor).astype(int).tolist()
         votes = []
         tried = 0
         for x, y in self._places:
-            area, patch = _inside(now, x + gx, y + gy, PATCH + SEARCH), _inside(still, x, y, PATCH)
+            area, patch = (
+                _inside(now, x + gx, y + gy, patch_px + search_px),
+                _inside(still, x, y, patch_px),
+            )
             if area is None or patch is None:
                 continue
             tried += 1
             fit = np.asarray(cv2.matchTemplate(area, patch, cv2.TM_CCOEFF_NORMED), np.float32)
             row, column = divmod(int(fit.argmax()), fit.shape[1])
-            if FIT <= fit[row, column] <= 1.001 and 0 < row < 2 * SEARCH and 0 < column < 2 * SEARCH:
+            if params.least_fit <= fit[row, column] <= 1.001 and 0 < row < 2 * search_px and 0 < column < 2 * search_px:
                 dx, dy = column + vertex(fit[row], column), row + vertex(fit[:, column], row)
-                votes.append((gx - SEARCH + dx, gy - SEARCH + dy))
-        if len(votes) < LEAST_VOTES:
+                votes.append((gx - search_px + dx, gy - search_px + dy))
+        if len(votes) < params.least_votes:
             return None, len(votes)
         table = np.array(votes)
-        agreeing = table[np.hypot(*(table - np.median(table, axis=0)).T) <= AGREE]
-        if len(agreeing) < max(LEAST_VOTES, LEAST_SHARE * tried):
+        agreeing = table[np.hypot(*(table - np.median(table, axis=0)).T) <= params.agree_px]
+        if len(agreeing) < max(params.least_votes, params.least_share * tried):
             return None, len(agreeing)
         return np.median(agreeing, axis=0) * self._factor, len(agreeing)
 
 
-def _textured(still: NDArray[np.float32]) -> list[tuple[int, int]]:
+def _textured(still: NDArray[np.float32], params: StageParams) -> list[tuple[int, int]]:
     """Return the middle (x, y) of the most textured patch of each cell of the grid."""
+    patch_px = params.patch_px
     edges = cv2.Sobel(still, cv2.CV_32F, 1, 0) ** 2 + cv2.Sobel(still, cv2.CV_32F, 0, 1) ** 2
-    texture = cv2.boxFilter(edges, -1, (2 * PATCH + 1, 2 * PATCH + 1))
+    texture = cv2.boxFilter(edges, -1, (2 * patch_px + 1, 2 * patch_px + 1))
     height, width = still.shape
     found = []
-    rows = np.linspace(PATCH, height - 1 - PATCH, GRID[0] + 1).astype(int)
-    columns = np.linspace(PATCH, width - 1 - PATCH, GRID[1] + 1).astype(int)
+    rows = np.linspace(patch_px, height - 1 - patch_px, params.grid[0] + 1).astype(int)
+    columns = np.linspace(patch_px, width - 1 - patch_px, params.grid[1] + 1).astype(int)
     for top, bottom in itertools.pairwise(rows):
         for left, right in itertools.pairwise(columns):
             cell = texture[top:bottom, left:right]

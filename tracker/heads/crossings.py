@@ -1,6 +1,6 @@
 """Heads that come close: who takes which peak, and who is who once they are apart again.
 
-While predictions lie close the peaks are dealt out jointly, with a penalty for two heads on one peak. When two heads
+While predictions lie close, their peaks are assigned jointly, with a penalty for two heads on one peak. When two heads
 met and parted, kept and swapped identities are compared by how well each continues its own motion and looks, and
 swapped only with a clear margin. This module knows heads and peaks, not how the maps were made.
 """
@@ -15,18 +15,8 @@ from numpy.typing import NDArray
 from tracker.heads.head import Head
 from tracker.matching.lazy_image import Floats
 from tracker.matching.matcher import Peak
-
-CLOSE = 1.2
-"""Predictions nearer than this (in head sizes) share their peaks out jointly."""
-PEAKS = 5
-SHARE_REACH = 0.45
-"""Two heads nearer than this (in head sizes) are taken to sit on one peak, fading to nothing at that distance."""
-SHARE_PENALTY = 1.5
-MEET, PART = 0.57, 0.67
-"""A crossing begins when two heads are nearer, and is judged when they are farther (in head sizes)."""
-SWAP_MARGIN = 1.0
-FORGET_S = 1.5
-"""A crossing that lasts longer is not judged: nothing can be extrapolated so far."""
+from tracker.matching.prepared_frame import PreparedFrame
+from tracker.params import CrossingParams
 
 
 def close_pairs(points: list[tuple[float, float]], reach: float) -> list[tuple[int, int]]:
@@ -51,15 +41,15 @@ def groups(points: list[tuple[float, float]], reach: float) -> list[list[int]]:
     return [[k for k, v in enumerate(label) if v == one] for one in shared]
 
 
-def deal(options: list[list[tuple[float, float, Peak]]], head_px: float) -> list[int]:
+def assign_peaks(options: list[list[tuple[float, float, Peak]]], head_px: float, params: CrossingParams) -> list[int]:
     """Return for each head which of its options (x, y, peak) it takes, so that the sum of scores less sharing is best.
 
-    Up to three heads are dealt with exhaustively, more in turn, the best supported first.
+    Up to three heads are tried in all combinations, more in turn, the best supported first.
     """
-    reach = SHARE_REACH * head_px
+    reach = params.share_heads * head_px
 
     def clash(a: tuple[float, float, Peak], b: tuple[float, float, Peak]) -> float:
-        return SHARE_PENALTY * max(0.0, 1 - math.hypot(a[0] - b[0], a[1] - b[1]) / reach)
+        return params.share_penalty * max(0.0, 1 - math.hypot(a[0] - b[0], a[1] - b[1]) / reach)
 
     if len(options) <= 3:
         best, choice = -np.inf, [0] * len(options)
@@ -106,8 +96,9 @@ class Crossings:
             for meeting in self._meetings.values():
                 meeting.places[:] += shift
 
-    def settle(self, heads: list[Head], crops: Floats, head_px: float) -> None:
+    def resolve(self, heads: list[Head], crops: Floats, prepared: PreparedFrame) -> None:
         """Note who meets, judge who parts. ``crops`` (K, t, t): the looks of ``heads`` where they are now."""
+        params, head_px = prepared.params.crossing, prepared.head_px
         places = [(h.x, h.y) for h in heads]
         index = {h.key: k for k, h in enumerate(heads)}
         for pair in list(self._meetings):
@@ -118,25 +109,28 @@ class Crossings:
             meeting = self._meetings[pair]
             apart = math.dist(places[a], places[b])
             elapsed = heads[a].age_s - meeting.ages_s[0]
-            if apart > PART * head_px:
-                if elapsed < FORGET_S:
-                    self._judge(heads[a], heads[b], meeting, crops[a], crops[b], head_px)
+            if apart > params.part_heads * head_px:
+                if elapsed < params.forget_s:
+                    self._judge(heads[a], heads[b], meeting, crops[a], crops[b], prepared)
                 del self._meetings[pair]
-        for a, b in close_pairs(places, MEET * head_px):
+        for a, b in close_pairs(places, params.meet_heads * head_px):
             one, two = heads[a], heads[b]
             pair = (one.key, two.key)
             if pair not in self._meetings:
                 self._meetings[pair] = Meeting(
                     ages_s=(one.age_s, two.age_s),
                     places=np.array([places[a], places[b]]),
-                    velocities=np.array([one.steady_velocity(), two.steady_velocity()]),
+                    velocities=np.array(
+                        [one.steady_velocity(prepared.params.head), two.steady_velocity(prepared.params.head)]
+                    ),
                     templates=(one.template, two.template),
                 )
 
     def _judge(
-        self, one: Head, two: Head, meeting: Meeting, crop_one: Floats, crop_two: Floats, head_px: float
+        self, one: Head, two: Head, meeting: Meeting, crop_one: Floats, crop_two: Floats, prepared: PreparedFrame
     ) -> None:
         """Compare kept and swapped identities; swap where swapping is better by the margin."""
+        params = prepared.params.crossing
         elapsed = one.age_s - meeting.ages_s[0]
         expected = meeting.places + meeting.velocities * elapsed
         now = np.array([[one.x, one.y], [two.x, two.y]])
@@ -145,9 +139,9 @@ class Crossings:
         first, second = meeting.templates
         alike = correlation(first, crop_one) + correlation(second, crop_two)
         unlike = correlation(first, crop_two) + correlation(second, crop_one)
-        margin = (swapped - kept) / (MEET * head_px) + (alike - unlike)
+        margin = (swapped - kept) / (params.meet_heads * prepared.head_px) + (alike - unlike)
         one.swap_margin = two.swap_margin = margin
-        if margin < -SWAP_MARGIN:
+        if margin < -params.swap_margin:
             one.swap_margin = two.swap_margin = -margin
             one.key, two.key = two.key, one.key
             one.sperm_id, two.sperm_id = two.sperm_id, one.sperm_id

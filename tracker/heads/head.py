@@ -1,12 +1,15 @@
 """One followed head: its motion, its looks, and how well both were supported lately.
 
 The same state serves the selected sperm and their neighbours, which are followed only so as not to be mistaken for a
-selected one. This module knows one head; it does not know the picture it was found in.
+selected one. This module knows one head; it does not know the picture it was found in, nor what state follows
+(``tracker.heads.state``).
 """
 
 import math
 from collections import deque
 from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,18 +17,36 @@ from numpy.typing import NDArray
 from tracker.matching.lazy_image import Floats
 from tracker.matching.matcher import Peak
 from tracker.matching.prepared_frame import keep
+from tracker.params import HeadParams
 
-VELOCITY_KEEP = 0.8
-TEMPLATE_KEEP = 0.9
-REFERENCE_KEEP = 0.95
-NCC_KEEP = 0.8
-ENERGY_KEEP = 0.8
-ENERGY_LONG_KEEP = 0.98
-SPREAD_KEEP = 0.8
-"""Shares of the old value that are kept per frame at the reference frame rate."""
-HISTORY = 16
-LEFT = "left the frame"
-"""Why a head is lost that swam out of sight."""
+HISTORY_FRAMES: Final = 16
+"""More than a fit of the velocity before a crossing needs."""
+
+
+class LossReason(StrEnum):
+    """Why a head is followed no more; the value is what people read."""
+
+    LEFT_FRAME = "left the frame"
+    FRAMES_MISSING = "frames missing"
+    ALREADY_FOLLOWED = "already followed"
+    FIELD_CHANGED = "field changed"
+    NOTHING_TO_SEE = "nothing to see"
+    LOOKS_DIFFERENT = "looks different"
+    FADED = "faded"
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """That a head is lost, and why."""
+
+    reason: LossReason
+    followed_as: int | None = None
+    """With ALREADY_FOLLOWED: the selected sperm that it is."""
+
+    @property
+    def words(self) -> str:
+        """The reason for the screen."""
+        return self.reason if self.followed_as is None else f"{self.reason} as {self.followed_as}"
 
 
 @dataclass(slots=True, eq=False)
@@ -34,11 +55,12 @@ class Head:
 
     key: int
     """Unique among all heads ever followed."""
-    sperm_id: int
-    """Number of the selected sperm; 0 for a neighbour."""
+    sperm_id: int | None
+    """Number of the selected sperm; None for a neighbour."""
     x: float
     y: float
     template: Floats
+    """(t, t)"""
     energy_reference: float
     vx: float = 0.0
     vy: float = 0.0
@@ -49,10 +71,12 @@ class Head:
     energy_long: float = 0.0
     unsupported_s: float = 0.0
     """How long it has been without support, or lost."""
-    keepsake: tuple[Floats, float] | None = None
-    """Template and energy reference when it was last supported: what a lost head is known again by."""
-    lost: str = ""
-    """Why it is not followed any more but only sought; empty while it is followed."""
+    last_good_template: Floats | None = None
+    """(t, t) template when it was last supported: what a lost head is known again by."""
+    last_good_energy: float = 0.0
+    """Energy reference at that time."""
+    loss: Loss | None = None
+    """Set while it is not followed any more but only sought."""
     anchor: tuple[float, float] = (0.0, 0.0)
     still_s: float = 0.0
     """How long it has stayed near the anchor: a still head becomes background and has no energy."""
@@ -64,8 +88,18 @@ class Head:
     """By how much the last crossing's identities fit better as they are than swapped."""
     displaced: bool = False
     """The track was put on another head at this frame: what was seen of it before may be another cell."""
-    history: deque[tuple[float, float, float]] = field(default_factory=lambda: deque(maxlen=HISTORY))
+    history: deque[tuple[float, float, float]] = field(default_factory=lambda: deque(maxlen=HISTORY_FRAMES))
     """(age_s, x, y) of the latest frames, moved along with the stage."""
+
+    @property
+    def selected(self) -> bool:
+        """Whether it is a selected sperm; else a neighbour of one."""
+        return self.sperm_id is not None
+
+    @property
+    def followed(self) -> bool:
+        """Whether it has a place in this frame; else it is lost."""
+        return self.loss is None
 
     def carry(self, shift: tuple[float, float]) -> None:
         """Move along with the stage."""
@@ -75,28 +109,28 @@ class Head:
         self.x += dx
         self.y += dy
         self.anchor = (self.anchor[0] + dx, self.anchor[1] + dy)
-        self.history = deque(((t, x + dx, y + dy) for t, x, y in self.history), maxlen=HISTORY)
+        self.history = deque(((t, x + dx, y + dy) for t, x, y in self.history), maxlen=HISTORY_FRAMES)
 
     def predicted(self, interval_s: float) -> tuple[float, float]:
         """Return where the head should be after ``interval_s``."""
         return self.x + self.vx * interval_s, self.y + self.vy * interval_s
 
-    def move(self, x: float, y: float, peak: Peak, local_energy: float, interval_s: float) -> None:
+    def move(self, x: float, y: float, peak: Peak, local_energy: float, interval_s: float, params: HeadParams) -> None:
         """Take the new position and learn from it; ``local_energy`` is the highest energy near it."""
-        old = keep(VELOCITY_KEEP, interval_s)
+        old = keep(params.velocity_keep, interval_s)
         self.vx = old * self.vx + (1 - old) * (x - self.x) / interval_s
         self.vy = old * self.vy + (1 - old) * (y - self.y) / interval_s
         self.x, self.y = x, y
         self.displaced = False
         self.age_s += interval_s
         self.history.append((self.age_s, x, y))
-        old = keep(REFERENCE_KEEP, interval_s)
+        old = keep(params.reference_keep, interval_s)
         self.energy_reference = old * self.energy_reference + (1 - old) * local_energy
-        old = keep(NCC_KEEP, interval_s)
+        old = keep(params.ncc_keep, interval_s)
         self.ncc = old * self.ncc + (1 - old) * peak.ncc
-        old = keep(ENERGY_KEEP, interval_s)
+        old = keep(params.energy_keep, interval_s)
         self.energy = old * self.energy + (1 - old) * peak.energy
-        old = keep(ENERGY_LONG_KEEP, interval_s)
+        old = keep(params.energy_long_keep, interval_s)
         self.energy_long = old * self.energy_long + (1 - old) * peak.energy
 
     def rest(self, reach_px: float, interval_s: float) -> None:
@@ -109,19 +143,23 @@ class Head:
         """Begin to learn the energy afresh: the background is a new one."""
         self.energy = self.energy_long = self.energy_reference = 0.0
 
-    def note_spread(self, spread: float, interval_s: float) -> None:
+    def note_spread(self, spread: float, interval_s: float, params: HeadParams) -> None:
         """Take in how much energy lies round the head beside that of the head itself."""
-        old = keep(SPREAD_KEEP, interval_s)
+        old = keep(params.spread_keep, interval_s)
         self.spread = old * self.spread + (1 - old) * spread
 
-    def learn(self, crop: Floats, interval_s: float) -> None:
+    def learn(self, crop: Floats, interval_s: float, params: HeadParams) -> None:
         """Mix the head's present looks into the template."""
-        old = keep(TEMPLATE_KEEP, interval_s)
+        old = keep(params.template_keep, interval_s)
         self.template = (old * self.template + (1 - old) * crop).astype(np.float32)
 
-    def steady_velocity(self, frames: int = 8, skip: int = 2) -> NDArray[np.float64]:
-        """Return (vx, vy) in px/s by a line through ``frames`` positions that end ``skip`` frames ago."""
-        points = np.array(self.history)[: len(self.history) - skip][-frames:]
+    def remember_looks(self) -> None:
+        """Keep the present template as what it looks like: it is supported in this frame."""
+        self.last_good_template, self.last_good_energy = self.template, self.energy_reference
+
+    def steady_velocity(self, params: HeadParams) -> NDArray[np.float64]:
+        """Return (vx, vy) in px/s by a line through some positions that end a little before now."""
+        points = np.array(self.history)[: len(self.history) - params.steady_skip_frames][-params.steady_frames :]
         if len(points) < 3:
             return np.array([self.vx, self.vy])
         t = points[:, 0] - points[:, 0].mean()

@@ -7,16 +7,7 @@ import math
 
 from tracker.heads.head import Head
 from tracker.matching.local_energy import energy_peaks
-from tracker.matching.prepared_frame import FieldFrame
-
-NEAR, FAR, DROP = 0.8, 2.9, 3.5
-"""Heads between NEAR and FAR of a selected one (in head sizes) are followed too, until they are beyond DROP."""
-LEAST_ENERGY = 0.35
-"""A neighbour has at least this share of the selected head's energy."""
-ON_ONE_HEAD, UNCLAIMED = 0.25, 1.6
-"""Two tracks so near (in head sizes) are on one head; a head that nobody claims is looked for so far around."""
-ON_ONE_HEAD_S = (0.06, 0.3)
-"""Two tracks are on one head for so long before a free head is looked for, and before one of them is dropped."""
+from tracker.matching.prepared_frame import PreparedFrame
 
 
 def apart(one: Head, other: Head) -> float:
@@ -26,63 +17,63 @@ def apart(one: Head, other: Head) -> float:
 
 def followed(heads: list[Head]) -> list[Head]:
     """Return the selected heads that are not lost."""
-    return [h for h in heads if h.sperm_id and not h.lost]
+    return [h for h in heads if h.selected and h.followed]
 
 
-def part_doubles(heads: list[Head], field: FieldFrame) -> list[Head]:
-    """Where two tracks have come to lie on one head, send one of them to a head nearby that nobody claims.
+def part_doubles(heads: list[Head], prepared: PreparedFrame) -> list[Head]:
+    """Where two tracks have come to lie on one head, send one of them to a head nearby that no track claims.
 
     Whose head that is, the crossing's own test decides once they are apart. Where there is none, a neighbour's track is
     dropped after a while; two selected ones stay, and are unsure. Return the heads to go on with.
     """
-    size = field.head_px
+    size, params = prepared.head_px, prepared.params.neighbour
     for one in followed(heads):
-        double = [h for h in heads if h is not one and not h.lost and apart(h, one) < ON_ONE_HEAD * size]
-        one.doubled_s = one.doubled_s + field.interval_s if double else 0.0
-        if one.doubled_s < ON_ONE_HEAD_S[0]:
+        double = [h for h in heads if h is not one and h.followed and apart(h, one) < params.on_one_heads * size]
+        one.doubled_s = one.doubled_s + prepared.interval_s if double else 0.0
+        if one.doubled_s < params.seek_free_s:
             continue
         free = [
             (x, y)
-            for x, y in energy_peaks(field, one.x, one.y, UNCLAIMED * size, _least(one, field))
-            if all(math.hypot(x - h.x, y - h.y) > 0.5 * size for h in heads if not h.lost)
+            for x, y in energy_peaks(prepared, one.x, one.y, params.unclaimed_heads * size, _least(one, prepared))
+            if all(math.hypot(x - h.x, y - h.y) > params.free_heads * size for h in heads if h.followed)
         ]
         if free:
             double[0].x, double[0].y = free[0]
             double[0].displaced = True
-        elif one.doubled_s >= ON_ONE_HEAD_S[1] and not all(h.sperm_id for h in double):
-            heads = [h for h in heads if h.sperm_id or h not in double]
+        elif one.doubled_s >= params.drop_double_s and not all(h.selected for h in double):
+            heads = [h for h in heads if h.selected or h not in double]
             one.doubled_s = 0.0
     return heads
 
 
-def without_stale(heads: list[Head], field: FieldFrame) -> list[Head]:
+def without_stale(heads: list[Head], prepared: PreparedFrame) -> list[Head]:
     """Return the heads less the neighbours that are far from every selected one, faded, outside, or on another."""
-    size = field.head_px
-    height, width = field.pixels.shape
+    size, params = prepared.head_px, prepared.params.neighbour
+    height, width = prepared.pixels.shape
     selected = followed(heads)
     kept: list[Head] = []
     for head in heads:
-        if not head.sperm_id:
+        if not head.selected:
             inside = 0 <= head.x < width and 0 <= head.y < height
-            near = any(apart(head, one) < DROP * size for one in selected)
-            double = any(apart(head, one) < ON_ONE_HEAD * size for one in kept if not one.sperm_id)
-            if not (inside and near) or double or head.energy < 0.5 * field.floor:
+            near = any(apart(head, one) < params.drop_heads * size for one in selected)
+            double = any(apart(head, one) < params.on_one_heads * size for one in kept if not one.selected)
+            if not (inside and near) or double or head.energy < params.faded_floors * prepared.floor:
                 continue
         kept.append(head)
     return kept
 
 
-def newcomers(heads: list[Head], field: FieldFrame) -> list[tuple[float, float]]:
+def newcomers(heads: list[Head], prepared: PreparedFrame) -> list[tuple[float, float]]:
     """Return where heads have come near a selected one that are not followed yet."""
-    size = field.head_px
+    size, params = prepared.head_px, prepared.params.neighbour
     found: list[tuple[float, float]] = []
     for one in followed(heads):
-        for x, y in energy_peaks(field, one.x, one.y, FAR * size, _least(one, field)):
-            taken = [(h.x, h.y) for h in heads if not h.lost] + found
-            if all(math.hypot(x - u, y - v) > NEAR * size for u, v in taken):
+        for x, y in energy_peaks(prepared, one.x, one.y, params.far_heads * size, _least(one, prepared)):
+            taken = [(h.x, h.y) for h in heads if h.followed] + found
+            if all(math.hypot(x - u, y - v) > params.near_heads * size for u, v in taken):
                 found.append((x, y))
     return found
 
 
-def _least(one: Head, field: FieldFrame) -> float:
-    return max(field.floor, LEAST_ENERGY * one.energy_reference)
+def _least(one: Head, prepared: PreparedFrame) -> float:
+    return max(prepared.floor, prepared.params.neighbour.least_energy * one.energy_reference)

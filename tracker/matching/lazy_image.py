@@ -11,7 +11,7 @@ Level = TypeVar("Level", np.float32, np.uint8)
 Make = Callable[[int, int, int, int], Floats]
 """Returns the rows from ``top`` to below ``bottom`` and the columns from ``left`` to below ``right`` of an image."""
 TILE_PX = 128
-"""Edge of a tile: small beside a field, large beside a search area and beside what a tile needs round it."""
+"""Edge of a tile: small beside a prepared, large beside a search area and beside what a tile needs round it."""
 
 
 def cut(image: NDArray[Level], x: int, y: int, reach: int) -> NDArray[Level]:
@@ -28,8 +28,8 @@ def cut(image: NDArray[Level], x: int, y: int, reach: int) -> NDArray[Level]:
 class LazyImage:
     """An image (H, W) float32 that is made tile by tile, when somebody looks.
 
-    A few heads are a few hundredths of a large field. A pixel's value depends on its tile alone, never on what was
-    looked at before, so that whoever looks, in whatever order, sees the same bits.
+    A few heads are a few hundredths of a large prepared. A pixel's value depends on its tile alone, never on what was
+    looked at before, so that the order of looking does not change a bit.
     """
 
     def __init__(self, memory: Floats, make: Make, *, whole: bool = False) -> None:

@@ -10,53 +10,50 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.matching.lazy_image import Level, cut
-from tracker.matching.prepared_frame import FieldFrame
-
-LOCAL = 0.38
-"""The highest energy near a head is looked for within this."""
-CORE, RING = 0.3, (0.7, 1.3)
-"""Half edges of the squares that are compared: a head, and what is round it."""
-PEAK_APART = 0.3
-"""Peaks nearer to each other than this are one."""
-MOST_PEAKS = 6
+from tracker.matching.prepared_frame import PreparedFrame
 
 
-def local_energy(field: FieldFrame, x: float, y: float) -> float:
-    """Return the highest energy within LOCAL head sizes of (x, y)."""
-    return float(field.energy.cut(round(x), round(y), round(LOCAL * field.head_px)).max())
+def local_energy(prepared: PreparedFrame, x: float, y: float) -> float:
+    """Return the highest energy near a head at (x, y)."""
+    return float(
+        prepared.energy.cut(round(x), round(y), round(prepared.params.head.local_heads * prepared.head_px)).max()
+    )
 
 
-def spread(field: FieldFrame, x: float, y: float) -> float:
-    """Return how much there is in the square ring from RING[0] to RING[1] head sizes round (x, y), beside the middle.
+def spread(prepared: PreparedFrame, x: float, y: float) -> float:
+    """Return how much there is in the square ring round a head at (x, y), beside the middle.
 
     That is energy, or, where the middle has none, the distance of the grey levels from the field's. A head alone has
     little round it; a place in a clump has as much as in the middle.
     """
-    inner, outer = (round(r * field.head_px) for r in RING)
-    core = round(CORE * field.head_px)
-    area = field.energy.cut(round(x), round(y), outer)
+    params = prepared.params.head
+    inner, outer = (round(r * prepared.head_px) for r in params.ring_heads)
+    core = round(params.core_heads * prepared.head_px)
+    area = prepared.energy.cut(round(x), round(y), outer)
     heart = float(_middle(area, core).mean())
-    if heart < 2 * field.floor:
-        area = np.abs(cut(field.pixels, round(x), round(y), outer) - np.float32(field.level))
+    if heart < 2 * prepared.floor:
+        area = np.abs(cut(prepared.pixels, round(x), round(y), outer) - np.float32(prepared.level))
         heart = max(float(_middle(area, core).mean()), 1.0)
     middle = _middle(area, inner)
     around = (float(area.sum()) - float(middle.sum())) / (area.size - middle.size)
     return around / heart
 
 
-def energy_peaks(field: FieldFrame, x: float, y: float, reach_px: float, least: float) -> list[tuple[float, float]]:
+def energy_peaks(
+    prepared: PreparedFrame, x: float, y: float, reach_px: float, least: float
+) -> list[tuple[float, float]]:
     """Return (x, y) of the local maxima of the energy above ``least`` within ``reach_px``, the highest few first."""
-    height, width = field.energy.shape
+    height, width = prepared.energy.shape
     left, top = max(0, int(x - reach_px)), max(0, int(y - reach_px))
     bottom, right = min(height, int(y + reach_px) + 1), min(width, int(x + reach_px) + 1)
     if bottom <= top or right <= left:
         return []
-    area = field.energy.area(top, bottom, left, right)
-    edge = round(PEAK_APART * field.head_px) * 2 + 1
+    area = prepared.energy.area(top, bottom, left, right)
+    edge = round(prepared.params.head.peak_apart_heads * prepared.head_px) * 2 + 1
     places = np.flatnonzero((area >= cv2.dilate(area, np.ones((edge, edge), np.uint8))) & (area > least))
     places = places[np.argsort(-area.ravel()[places], kind="stable")]
     found = [(float(c + left), float(r + top)) for r, c in (divmod(p, area.shape[1]) for p in places.tolist())]
-    return [f for f in found if math.hypot(f[0] - x, f[1] - y) <= reach_px][:MOST_PEAKS]
+    return [f for f in found if math.hypot(f[0] - x, f[1] - y) <= reach_px][: prepared.params.head.most_peaks]
 
 
 def _middle(area: NDArray[Level], reach: int) -> NDArray[Level]:

@@ -19,15 +19,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.matching.lazy_image import Floats, LazyImage
-from tracker.matching.prepared_frame import FieldFrame, Points
+from tracker.matching.prepared_frame import Points, PreparedFrame
+from tracker.params import DEFAULT_PARAMS, MatchingParams
 
-ENERGY_WEIGHT = 1.2
-DISTANCE_WEIGHT = 0.3
 HALVED_SIGMA_PX = 4.0
-"""From this smoothing on the energy is reckoned at half the resolution: nobody could tell, at a quarter of the cost."""
+"""From this smoothing on the energy is made at half the resolution: no visible difference, a quarter of the cost."""
 _AROUND = np.ones((3, 3), np.uint8)
-BACKGROUND_SHARE = 0.4
-"""Part of the background that is taken out of the appearance."""
 
 
 class Matcher(Protocol):
@@ -39,13 +36,13 @@ class Matcher(Protocol):
         """Return a frame's energy (H, W) and what ``maps`` and ``crops`` need of it.
 
         Energy is max(0, |frame - background| - deadband) smoothed by a Gaussian. The appearance, which is matched, is
-        the frame with BACKGROUND_SHARE of the background taken out, less the background's mean. Both images have to
+        the frame with part of the background taken out, less the background's mean. Both images have to
         stay as they are while the answer is in use, which is until the next call.
         """
         ...
 
     def maps(
-        self, field: FieldFrame, centres: NDArray[np.int64], templates: Floats, radius: int
+        self, prepared: PreparedFrame, centres: NDArray[np.int64], templates: Floats, radius: int
     ) -> tuple[Floats, Floats]:
         """Return NCC and energy, each (K, 2 radius + 1, 2 radius + 1), round ``centres`` (K, 2) whole px (x, y).
 
@@ -53,7 +50,7 @@ class Matcher(Protocol):
         """
         ...
 
-    def crops(self, field: FieldFrame, points: Points, size: int) -> Floats:
+    def crops(self, prepared: PreparedFrame, points: Points, size: int) -> Floats:
         """Return the appearance round ``points`` (K, 2), as (K, size, size), interpolated linearly."""
         ...
 
@@ -61,7 +58,8 @@ class Matcher(Protocol):
 class OpenCvMatcher:
     """The matcher for the CPU. What it prepared is good until it prepares the next frame."""
 
-    def __init__(self) -> None:
+    def __init__(self, params: MatchingParams = DEFAULT_PARAMS.matching) -> None:
+        self._share = params.background_share
         self._memory = np.empty((2, 0, 0), np.float32)
 
     def prepare(
@@ -72,7 +70,8 @@ class OpenCvMatcher:
         beyond = np.maximum(np.arange(256, dtype=np.float32) - np.float32(deadband), 0)
         halve = sigma_px >= HALVED_SIGMA_PX and min(height, width) > 1
         taps = gaussian(sigma_px / 2 if halve else sigma_px)
-        level = -(1 - BACKGROUND_SHARE) * cv2.mean(background)[0]
+        share = self._share
+        level = -(1 - self._share) * cv2.mean(background)[0]
 
         def energy(top: int, bottom: int, left: int, right: int) -> Floats:
             reach = len(taps) // 2
@@ -88,7 +87,7 @@ class OpenCvMatcher:
 
         def appearance(top: int, bottom: int, left: int, right: int) -> Floats:
             tile = np.s_[top:bottom, left:right]
-            mixed = cv2.addWeighted(pixels[tile], 1.0, background[tile], -BACKGROUND_SHARE, level, dtype=cv2.CV_32F)
+            mixed = cv2.addWeighted(pixels[tile], 1.0, background[tile], -share, level, dtype=cv2.CV_32F)
             return cast(Floats, mixed)
 
         # Halved, pixels do not map to tiles in whole numbers, and the whole costs a quarter anyway.
@@ -97,22 +96,22 @@ class OpenCvMatcher:
         return LazyImage(self._memory[0], energy, whole=halve), LazyImage(self._memory[1], appearance)
 
     def maps(
-        self, field: FieldFrame, centres: NDArray[np.int64], templates: Floats, radius: int
+        self, prepared: PreparedFrame, centres: NDArray[np.int64], templates: Floats, radius: int
     ) -> tuple[Floats, Floats]:
         """See Matcher."""
-        appearance = cast(LazyImage, field.planes)
+        appearance = cast(LazyImage, prepared.planes)
         edge = 2 * radius + 1
         reach = radius + templates.shape[1] // 2
         ncc = np.empty((len(centres), edge, edge), np.float32)
         energy = np.empty_like(ncc)
         for k, (x, y) in enumerate(centres.tolist()):
             ncc[k] = cv2.matchTemplate(appearance.cut(x, y, reach), templates[k], cv2.TM_CCOEFF_NORMED)
-            energy[k] = field.energy.cut(x, y, radius)
+            energy[k] = prepared.energy.cut(x, y, radius)
         return ncc, energy
 
-    def crops(self, field: FieldFrame, points: Points, size: int) -> Floats:
+    def crops(self, prepared: PreparedFrame, points: Points, size: int) -> Floats:
         """See Matcher."""
-        appearance = cast(LazyImage, field.planes)
+        appearance = cast(LazyImage, prepared.planes)
         out = np.empty((len(points), size, size), np.float32)
         for k, (x, y) in enumerate(points.tolist()):
             # Through a cut, as OpenCV interpolates otherwise over the frame's edge than inside.
@@ -135,16 +134,17 @@ def scores(
     energy_reference: NDArray[np.float64],
     offsets: Points,
     sigma_px: NDArray[np.float64],
+    params: MatchingParams = DEFAULT_PARAMS.matching,
 ) -> Floats:
     """Return S (K, R, R) for maps round whole px centres; ``offsets`` (K, 2): predicted position less centre."""
     radius = ncc.shape[1] // 2
     steps = np.arange(-radius, radius + 1, dtype=np.float32)
     dx2 = (steps[None, :] - offsets[:, 0, None].astype(np.float32)) ** 2
     dy2 = (steps[None, :] - offsets[:, 1, None].astype(np.float32)) ** 2
-    weight = (DISTANCE_WEIGHT / (2 * sigma_px**2)).astype(np.float32)[:, None, None]
+    weight = (params.distance_weight / (2 * sigma_px**2)).astype(np.float32)[:, None, None]
     support = energy * (1 / energy_reference).astype(np.float32)[:, None, None]
     np.minimum(support, 1.0, out=support)
-    support *= ENERGY_WEIGHT
+    support *= params.energy_weight
     support += ncc
     support -= weight * (dy2[:, :, None] + dx2[:, None, :])
     return support

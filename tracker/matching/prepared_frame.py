@@ -1,22 +1,36 @@
-"""One frame of the field, prepared: what every other part of the tracker reads. Values only."""
+"""One frame of the prepared, prepared: what every other part of the tracker reads. Values only."""
 
 import math
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tracker.matching.lazy_image import LazyImage
+from tracker.params import DEFAULT_PARAMS, TrackerParams
 
 Points = NDArray[np.float64]
 
-STAGE_MOVING = "stage moving"
-REFERENCE_HZ = 49.0
+REFERENCE_HZ: Final = 49.0
 """Constants per frame were found at this frame rate; they are scaled by the true frame interval."""
 
 
+class Disturbance(StrEnum):
+    """What disturbs the whole field; the value is what people read."""
+
+    NONE = ""
+    NOTHING_TO_SEE = "nothing to see"
+    EXPOSURE_CHANGED = "exposure changed"
+    FOCUS_CHANGED = "focus changed"
+    STAGE_MOVING = "stage moving"
+    STAGE_JUMPED = "stage jumped"
+    FIELD_CHANGED = "field changed"
+
+
 @dataclass(frozen=True, slots=True)
-class FieldFrame:
+class PreparedFrame:
     """One frame as the matching sees it. The arrays are valid until the next frame."""
 
     frame_seq: int
@@ -46,22 +60,28 @@ class FieldFrame:
     """How far the stage moved the picture since the frame before, (x, y) in px."""
     restarted: bool
     """The background begins anew with this frame: energies from before mean nothing."""
-    replaced: bool
-    """This is not the field of the frame before, or nobody knows where it went."""
-    blank: bool
-    """There is nothing to see."""
-    disturbance: str
-    """What disturbs the whole field, in a few words; else empty."""
+    disturbance: Disturbance
+    params: TrackerParams = DEFAULT_PARAMS
+
+    @property
+    def replaced(self) -> bool:
+        """Whether this is not the field of the frame before, or where it went is unknown."""
+        return self.disturbance is Disturbance.FIELD_CHANGED
+
+    @property
+    def blank(self) -> bool:
+        """Whether there is nothing to see."""
+        return self.disturbance is Disturbance.NOTHING_TO_SEE
 
     @property
     def unfit(self) -> bool:
         """Whether the frame must not enter a window: the field is disturbed by more than a moving stage."""
-        return self.disturbance not in ("", STAGE_MOVING)
+        return self.disturbance not in (Disturbance.NONE, Disturbance.STAGE_MOVING)
 
     @property
     def slack(self) -> float:
         """How many times farther than at the reference frame rate a head may stray from its prediction."""
-        return min(2.0, max(1.0, math.sqrt(self.interval_s * REFERENCE_HZ)))
+        return min(self.params.matching.most_slack, max(1.0, math.sqrt(self.interval_s * REFERENCE_HZ)))
 
 
 def keep(share: float, interval_s: float) -> float:

@@ -14,8 +14,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 
 from tracker.matching.lazy_image import Floats, LazyImage
-from tracker.matching.matcher import BACKGROUND_SHARE, HALVED_SIGMA_PX, gaussian
-from tracker.matching.prepared_frame import FieldFrame, Points
+from tracker.matching.matcher import HALVED_SIGMA_PX, gaussian
+from tracker.matching.prepared_frame import Points, PreparedFrame
+from tracker.params import DEFAULT_PARAMS, MatchingParams
 
 FLAT = 1e-3
 """A patch or template with a smaller sum of squares round its mean is flat: it correlates with nothing."""
@@ -34,8 +35,9 @@ class Planes:
 class TorchMatcher:
     """See ``tracker.matching.matcher.Matcher``."""
 
-    def __init__(self, device: str | None = None) -> None:
+    def __init__(self, device: str | None = None, params: MatchingParams = DEFAULT_PARAMS.matching) -> None:
         """``device``: "cuda", "cpu"; None takes CUDA where there is one."""
+        self._share = params.background_share
         self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
 
     @torch.inference_mode()
@@ -56,16 +58,16 @@ class TorchMatcher:
         if halve:
             smooth = F.interpolate(smooth, size=(height, width), mode="bilinear", align_corners=False)
         energy = smooth[0, 0]
-        level = (1 - BACKGROUND_SHARE) * float(background.mean())
-        appearance = frame - BACKGROUND_SHARE * still - level
+        level = (1 - self._share) * float(background.mean())
+        appearance = frame - self._share * still - level
         return LazyImage.of(cast(Floats, energy.cpu().numpy())), Planes(appearance, energy)
 
     @torch.inference_mode()
     def maps(
-        self, field: FieldFrame, centres: NDArray[np.int64], templates: Floats, radius: int
+        self, prepared: PreparedFrame, centres: NDArray[np.int64], templates: Floats, radius: int
     ) -> tuple[Floats, Floats]:
         """See Matcher."""
-        planes = cast(Planes, field.planes)
+        planes = cast(Planes, prepared.planes)
         size = templates.shape[1]
         areas = self._cut(planes.appearance, centres, radius + size // 2)
         models = torch.from_numpy(templates).to(self.device)
@@ -87,9 +89,9 @@ class TorchMatcher:
         return cast(Floats, ncc.cpu().numpy()), cast(Floats, energy.cpu().numpy())
 
     @torch.inference_mode()
-    def crops(self, field: FieldFrame, points: Points, size: int) -> Floats:
+    def crops(self, prepared: PreparedFrame, points: Points, size: int) -> Floats:
         """See Matcher."""
-        planes = cast(Planes, field.planes)
+        planes = cast(Planes, prepared.planes)
         height, width = planes.appearance.shape
         steps = torch.arange(size, device=self.device) - (size - 1) / 2
         at = torch.from_numpy(points).to(self.device)

@@ -20,9 +20,9 @@ from station.config import Config, SourceSettings
 from station.errors import InputError
 from station.stride import window_stride
 from station.transport.messages import TrackState
-from tracker.field.preprocessor import Field
-from tracker.matching.detection import MOVING_WEIGHT, contrast_map, least_contrast, snap
-from tracker.matching.prepared_frame import FieldFrame
+from tracker.field.preprocessor import Preprocessor
+from tracker.matching.detection import contrast_map, least_contrast, snap
+from tracker.matching.prepared_frame import PreparedFrame
 from tracker.results import FrameResult, WindowResult
 from tracker.tracker import Tracker, matcher_for
 from tracker.window import WindowShape
@@ -84,9 +84,11 @@ class _Run:
         self._source = source
         self._settings = settings
         self._stride = stride
-        self._field = Field(info.height, info.width, matcher_for(settings.tracker), settings.tracker.head_px)
+        self._preprocessor = Preprocessor(
+            info.height, info.width, matcher_for(settings.tracker), settings.tracker.head_px
+        )
         shape = WindowShape(FRAMES, SIZE_PX, stride)
-        self._tracker = Tracker(settings.tracker, shape, info.height, info.width, field=self._field)
+        self._tracker = Tracker(settings.tracker, shape, info.height, info.width, preprocessor=self._preprocessor)
         self._problems: list[str] = []
         self._refused: list[TagOutcome] = []
         self._due: deque[Tag] = deque()
@@ -105,7 +107,7 @@ class _Run:
         self._begin_ns = 0
         """Time at which the first frame is shown, after the beginning was watched backwards."""
 
-    def play(self) -> Iterator[FieldFrame]:
+    def play(self) -> Iterator[PreparedFrame]:
         """Yield the field of each frame, the beginning having been watched backwards, while there is work."""
         frames = _frames(self._source)
         ahead: list[Frame] = []
@@ -116,7 +118,7 @@ class _Run:
         self._begin_ns = ahead[-1].t_source_ns
         lost_after = [frame.lost_before for frame in ahead[1:]] + [0]
         for frame, lost in zip(ahead[:0:-1], lost_after[:0:-1], strict=True):
-            self._field.update(
+            self._preprocessor.prepare(
                 frame.pixels,
                 frame_seq=0,
                 t_source_ns=self._begin_ns - frame.t_source_ns,
@@ -127,7 +129,7 @@ class _Run:
         for frame in itertools.chain(ahead, frames):
             number += 1 + frame.lost_before
             self._frames = number + 1
-            yield self._field.update(
+            yield self._preprocessor.prepare(
                 frame.pixels,
                 frame_seq=number,
                 t_source_ns=self._begin_ns + frame.t_source_ns,
@@ -137,16 +139,16 @@ class _Run:
             if not self._due and not self._following:
                 return
 
-    def follow(self, shown: FieldFrame) -> None:
+    def follow(self, shown: PreparedFrame) -> None:
         """Select what was tagged in this frame, follow everything, and keep the windows that are wanted."""
         while self._due and self._due[0].frame <= shown.frame_seq:
             self._select(self._due.popleft(), shown)
-        result = self._tracker.follow(shown)
+        result = self._tracker.update_prepared(shown)
         self._note(shown.frame_seq, result)
         for window in result.windows:
             self._keep(window)
 
-    def _select(self, tag: Tag, shown: FieldFrame) -> None:
+    def _select(self, tag: Tag, shown: PreparedFrame) -> None:
         if tag.frame < shown.frame_seq:
             self._refuse(tag, f"frame {tag.frame}, in which it was tagged, cannot be read")
         elif is_empty(shown, tag.x, tag.y):
@@ -221,7 +223,7 @@ class _Run:
             info=self._source.info,
             frames=self._frames,
             stride=self._stride,
-            head_px=self._field.head_px,
+            head_px=self._preprocessor.head_px,
             cuts=tuple(self._cuts),
             outcomes=tuple(sorted([*self._outcomes.values(), *self._refused], key=lambda outcome: outcome.tag.line)),
             problems=tuple(self._problems),
@@ -229,14 +231,14 @@ class _Run:
         )
 
 
-def is_empty(shown: FieldFrame, x: float, y: float) -> bool:
+def is_empty(shown: PreparedFrame, x: float, y: float) -> bool:
     """Return whether there is nothing at a point (x, y) px, nor near it, that the tracker would take for a head."""
     if snap(shown, x, y) != (x, y):
         return False
     contrast = contrast_map(shown.pixels, shown.head_px)
     row, column = round(y), round(x)
     energy = shown.energy.cut(column, row, 0)[0, 0]
-    return bool(contrast[row, column] + MOVING_WEIGHT * energy <= least_contrast(contrast))
+    return bool(contrast[row, column] + shown.params.detection.moving_weight * energy <= least_contrast(contrast))
 
 
 def _frames(source: Source) -> Iterator[Frame]:

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from station.errors import InputError
-from tracker.field.preprocessor import Field
+from tracker.field.preprocessor import Preprocessor
 from tracker.matching.lazy_image import LazyImage
 from tracker.matching.matcher import OpenCvMatcher
-from tracker.matching.prepared_frame import FieldFrame
+from tracker.matching.prepared_frame import PreparedFrame
 
 HEIGHT, WIDTH, MARGIN = 240, 320, 340
 
@@ -36,12 +36,12 @@ def view(world: np.ndarray, x: float, y: float, number: int, *, head: tuple[floa
     return np.clip(frame + noise, 0, 255).astype(np.uint8)
 
 
-def run(frames: list[np.ndarray]) -> list[FieldFrame]:
+def run(frames: list[np.ndarray]) -> list[PreparedFrame]:
     """The energy of each is made before the next frame comes, and kept."""
-    field = Field(HEIGHT, WIDTH, OpenCvMatcher(), 21.0)
+    field = Preprocessor(HEIGHT, WIDTH, OpenCvMatcher(), 21.0)
     results = []
     for k, frame in enumerate(frames):
-        result = field.update(frame, frame_seq=k, t_source_ns=k * 20_000_000)
+        result = field.prepare(frame, frame_seq=k, t_source_ns=k * 20_000_000)
         results.append(replace(result, energy=LazyImage.of(result.energy.whole().copy())))
     return results
 
@@ -121,13 +121,13 @@ def test_an_empty_frame_shows_nothing(world: np.ndarray, level: int) -> None:
 
 
 def test_gaps_by_number_and_by_time() -> None:
-    field = Field(HEIGHT, WIDTH, OpenCvMatcher(), 21.0)
+    field = Preprocessor(HEIGHT, WIDTH, OpenCvMatcher(), 21.0)
     rng = np.random.default_rng(0)
     times_ms = [0, 20, 40, 60, 80, 100, 160, 180, 200]
     lost = [0, 0, 0, 0, 0, 0, 0, 2, 0]
     frames = rng.integers(60, 100, (9, HEIGHT, WIDTH)).astype(np.uint8)
     gaps = [
-        field.update(frames[k], frame_seq=k, t_source_ns=times_ms[k] * 1_000_000, lost_before=lost[k]).gap
+        field.prepare(frames[k], frame_seq=k, t_source_ns=times_ms[k] * 1_000_000, lost_before=lost[k]).gap
         for k in range(9)
     ]
     assert gaps == [False] * 6 + [True, True, False]
@@ -135,11 +135,11 @@ def test_gaps_by_number_and_by_time() -> None:
 
 @pytest.mark.parametrize("shape", [(240, 321), (1, 1), (240, 320, 3)])
 def test_another_size_is_refused(shape: tuple[int, ...]) -> None:
-    field = Field(HEIGHT, WIDTH, OpenCvMatcher())
+    field = Preprocessor(HEIGHT, WIDTH, OpenCvMatcher())
     with pytest.raises(InputError, match="expected 320 x 240"):
-        field.update(np.zeros(shape, np.uint8), frame_seq=0, t_source_ns=0)
+        field.prepare(np.zeros(shape, np.uint8), frame_seq=0, t_source_ns=0)
 
 
 def test_no_size_is_refused() -> None:
     with pytest.raises(InputError, match="at least 1 x 1"):
-        Field(0, 10, OpenCvMatcher())
+        Preprocessor(0, 10, OpenCvMatcher())

@@ -8,9 +8,9 @@ import pytest
 
 from capture.files.video import VideoFile
 from station.config import TrackerSettings
-from tracker.field.preprocessor import Field
+from tracker.field.preprocessor import Preprocessor
 from tracker.matching.matcher import Matcher, OpenCvMatcher, peaks, scores, vertex
-from tracker.matching.prepared_frame import FieldFrame
+from tracker.matching.prepared_frame import PreparedFrame
 from tracker.tracker import Tracker, matcher_for
 from tracker.window import WindowShape
 
@@ -20,10 +20,10 @@ def picture(seed: int, height: int = 160, width: int = 200) -> np.ndarray:
     return np.clip(cv2.GaussianBlur(rng.normal(90, 60, (height, width)), (0, 0), 1.5) * 2 - 90, 0, 255).astype(np.uint8)
 
 
-def prepared(matcher: Matcher, *frames: np.ndarray) -> FieldFrame:
-    field = Field(*frames[0].shape, matcher, 21.0)
+def prepared(matcher: Matcher, *frames: np.ndarray) -> PreparedFrame:
+    field = Preprocessor(*frames[0].shape, matcher, 21.0)
     for k, pixels in enumerate(frames):
-        frame = field.update(pixels, frame_seq=k, t_source_ns=k * 20_000_000)
+        frame = field.prepare(pixels, frame_seq=k, t_source_ns=k * 20_000_000)
     return frame
 
 
