@@ -176,7 +176,7 @@ def test_a_full_disk_stops_recording_and_nothing_else(station: Station, small_di
 
 def test_k_keeps_the_last_seconds_and_nothing_else(station: Station) -> None:
     """On a real terminal; frames come with the key, numbers always."""
-    options = settings(station, "[record]\nlook_back_s = 1.0\n")
+    options = settings(station, "[record]\npre_trigger_s = 1.0\n")
     command = station.command(*options, "--select", "auto:1", "--record", "keep")
     pid, terminal = pty.fork()
     if pid == 0:

@@ -27,6 +27,6 @@ def test_a_grade_that_no_clip_has_gets_no_share_and_the_rest_keep_theirs() -> No
 def test_an_evenness_that_cannot_be_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str], value: str) -> None:
     data = tmp_path / "data"
     assert main(["simulate", "--clips", "1", "--seed", "1", "--out", str(data)]) == 0
-    arguments = ["heads", "--run", str(tmp_path), "--data", str(data), "--out", str(tmp_path / "run")]
+    arguments = ["fit-heads", "--run", str(tmp_path), "--data", str(data), "--out", str(tmp_path / "run")]
     assert main([*arguments, "--evenness", value]) == 2
     assert "--evenness" in capsys.readouterr().err

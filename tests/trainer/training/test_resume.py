@@ -150,7 +150,7 @@ def test_ctrl_c_says_how_to_go_on(
     CutOff(monkeypatch, epoch=1, batch=2)
     assert main(command("train", tiny_clips, tmp_path / "run", "--epochs", "3")) == 130
     said = capsys.readouterr()
-    assert said.err == "interrupted\n"
+    assert said.err == "rostfine: interrupted\n"
     line = next(line for line in said.out.splitlines() if "go on with" in line)
     assert main([*line.partition("python -m trainer ")[2].split(), "--threads", "1"]) == 0
     assert checkpoint(tmp_path / "run" / LAST)["epochs_done"] == 3
