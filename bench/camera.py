@@ -1,13 +1,15 @@
-"""Does the whole station lose frames of a camera, and does it live through the camera's faults? The SDK's emulator.
+"""Does the whole station lose camera frames, and does it survive camera faults? On the SDK's emulated camera.
 
-First the program itself, as a user starts it, on the emulated camera for some seconds at each frame rate: frames lost
-in capture, how evenly frames are exposed, what becomes of them behind. Then the station's own processes with a capture
-stage that fails on command: a row of incomplete buffers (all counted, no window across them), and a camera that is
-removed and comes back (how long until a sperm is graded again). Somebody presses `a` as soon as a sperm is shown as
-lost, for after seconds without frames the tracker does not vouch for the old ones. The emulator shows simulated
-sperm in slow motion. Not counted: a sensor, a cable, USB or Ethernet. The emulator makes its frames on this machine's
-processor and paces them by its timers, so that unevenness is partly its own; and it waits for a free buffer instead of
-losing a frame: a source too slow would show as fewer frames than asked for, beyond the few per cent of its timers.
+First the program itself, as a user starts it, for some seconds at each frame rate: frames lost in capture, exposure
+jitter, and what happens to the frames downstream. Then the station's own processes with a capture process that fails on
+command: a run of incomplete buffers (all counted, no window across them), and a camera that is removed and comes back
+(time until a sperm is graded again). The bench presses `a` as soon as a sperm is shown as lost, as an operator would:
+after seconds without frames the tracker does not trust the old positions. The emulator shows simulated sperm in slow
+motion.
+
+Not covered: sensor, cable, USB, Ethernet. The emulator renders frames on this machine's processor and paces them with
+its own timers, so part of the jitter is its own. It waits for a free buffer instead of dropping a frame: a source that
+is too slow shows as fewer frames than requested, beyond the few per cent of its timers.
 """
 
 import argparse
@@ -25,9 +27,9 @@ from typing import Any
 
 import zmq
 
-from bench.capture import emulated_camera
-from bench.support.emulated_capture import PLAN, Done, Plan
-from bench.support.emulated_pictures import write_pictures
+from bench.support.emulator import emulated_camera
+from bench.support.emulator_images import write_images
+from bench.support.faulty_capture import PLAN, Done, Plan
 from bench.support.report import Report
 from station.build_info import ROOT
 from station.clock import NS_PER_S
@@ -41,7 +43,7 @@ from station.transport.endpoints import private_endpoints
 from station.transport.messages import GradesHeader, ProcessName, TrackInfo, TracksHeader, TrackState, WindowsHeader
 
 MODULES = {
-    ProcessName.CAPTURE: "bench.support.emulated_capture",
+    ProcessName.CAPTURE: "bench.support.faulty_capture",
     ProcessName.TRACKER: "tracker.process",
     ProcessName.ENGINE: "engine.process",
 }
@@ -65,7 +67,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the bench; return 1 where frames were lost in capture or a fault was not lived through, else 0."""
+    """Run the bench; return 1 if frames were lost in capture or the station did not recover from a fault, else 0."""
     serial = emulated_camera()
     report = Report(
         bench="camera",
@@ -83,13 +85,13 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _configuration(folder: Path, fps: float, args: argparse.Namespace) -> Path:
-    """Write pictures and configuration for a frame rate; return the latter's path."""
+    """Write images and configuration for a frame rate; return the latter's path."""
     path = folder / f"{fps:g}.toml"
     if path.exists():
         return path
     size = {"width": args.width, "height": args.height}
     config = parse_options([]).config
-    features = write_pictures(folder / f"{fps:g}", config.simulated.model_copy(update={**size, "fps": fps}))
+    features = write_images(folder / f"{fps:g}", config.simulated.model_copy(update={**size, "fps": fps}))
     lines = [f"[source]\num_per_px = {config.simulated.um_per_px}", "[camera]"]
     lines += [f"{key} = {value}" for key, value in (*size.items(), ("fps", fps))]
     lines += ["[camera.features]", *(f"{name} = {json.dumps(value)}" for name, value in features.items())]
@@ -175,7 +177,7 @@ def _faults(report: Report, folder: Path, serial: str, args: argparse.Namespace)
 def _watch(config: Config, done_file: Path, longest_s: float) -> tuple[Seen, dict[str, int]]:
     """Run the station's processes until a sperm is graded after the last fault, or for so long.
 
-    Returns what came over the links and the capture stage's counts.
+    Returns what came over the links and the capture process's counts.
     """
     seen = Seen()
     with (

@@ -1,27 +1,23 @@
-"""Does the capture side of a camera lose nothing? The Basler SDK's emulated camera, through the station's own source.
+"""Does camera capture lose frames? The Basler SDK's emulated camera, read through the station's own source.
 
-Counted: every frame that the SDK's driver layer exposes, by its own numbers, against what the reader gets, and how
-evenly frames arrive. Then two faults: a row of incomplete buffers (all must be counted, none handed out), and a camera
-that vanishes and comes back (how long until frames flow again). Not counted: a sensor, a cable, USB or Ethernet; the
-emulator makes its frames on this machine's processor, which takes a share of it, and paces them by its timers, so that
-the unevenness is partly its own. It waits for a free buffer instead of losing a frame: a source too slow would show as
-a rate below the one asked for, by more than the few per cent of its timers.
+Covered: every frame that the SDK's driver layer exposes, by its own numbers, against what the reader gets, and the
+jitter of their arrival. Then two faults: a run of incomplete buffers (all must be counted, none handed out), and a
+camera that disappears and comes back (time until frames flow again).
+
+Not covered: sensor, cable, USB, Ethernet. The emulator renders frames on this machine's processor, which takes a share
+of it, and paces them with its own timers, so part of the jitter is its own. It waits for a free buffer instead of
+dropping a frame: a source that is too slow shows as a rate below the requested one, by more than the few per cent of
+its timers.
 """
 
 import argparse
-import os
 import time
-import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from typing import Any
 
 import numpy as np
 
+from bench.support.emulator import Connection, emulated_camera
 from bench.support.report import Report
-from capture.camera.basler import BaslerDevice
-from capture.camera.basler_discovery import list_cameras
 from capture.camera.camera import Camera
 from capture.source import Pending
 from station.clock import NS_PER_MS
@@ -44,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the bench; return 1 where anything was lost or not counted, else 0."""
+    """Run the bench; return 1 if anything was lost or not counted, else 0."""
     emulated = emulated_camera()
     report = Report(
         bench="capture",
@@ -62,38 +58,8 @@ def run(args: argparse.Namespace) -> int:
     return 0 if good else 1
 
 
-@dataclass(slots=True)
-class Connection:
-    """Opens the emulated camera, keeps its SDK object to command faults, and can pretend that it is not there."""
-
-    serial: str
-    settings: CameraSettings
-    sdk_camera: Any = None
-    back_at: float = 0.0
-
-    def __call__(self) -> BaslerDevice:
-        """Open the camera. Raises InputError while it is away."""
-        if time.monotonic() < self.back_at:
-            raise InputError("pretended to be unplugged")
-        return BaslerDevice(
-            self.serial, self.settings, fps=None, um_per_px=None, prepare=partial(setattr, self, "sdk_camera")
-        )
-
-    def command(self, name: str, **values: int) -> None:
-        """Set nodes, then execute a command node of the emulator; its own end may meet the fault."""
-        from pypylon import genicam
-
-        nodes = self.sdk_camera.GetNodeMap()
-        try:
-            for node, value in values.items():
-                nodes.GetNode(node).Value = value
-            nodes.GetNode(name).Execute()
-        except genicam.RuntimeException:
-            return
-
-
 def _steady(report: Report, serial: str, settings: CameraSettings, seconds: float) -> bool:
-    """Read for some seconds; report losses and unevenness."""
+    """Read for some seconds; report losses and jitter."""
     with Camera(Connection(serial, settings)) as camera:
         _read(camera, WARM_UP_FRAMES)
         start, cpu = time.monotonic(), time.process_time()
@@ -172,14 +138,3 @@ def _read_while(camera: Camera, go_on: Callable[[], bool]) -> list[tuple[int, in
             frames.append((frame.lost_before, frame.t_exposure_ns or 0))
         if not go_on():
             return frames
-
-
-def emulated_camera() -> str:
-    """Return the serial number of the SDK's emulated camera. Raises InputError where there is none."""
-    os.environ.setdefault("PYLON_CAMEMU", "1")  # read when the SDK is first imported
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        serials = [camera.serial for camera in list_cameras() if camera.device_class == "BaslerCamEmu"]
-    if not serials:
-        raise InputError("the Basler SDK offers no emulated camera; set PYLON_CAMEMU=1")
-    return serials[0]

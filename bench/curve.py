@@ -1,9 +1,10 @@
-"""Error against latency: which size of network pays, by short trainings of equal processor time.
+"""Error against latency: which network size pays off, by short trainings of equal processor time.
 
-Every size is pretrained as ``python -m trainer pretrain`` does it, on the same films, for the same processor time of
-one thread (filming is not counted; the films are made once and come round again where a size is quick), and graded on
-held-out films, mean predictor's MSE = 1. Its latency is that of its exported 16-frame graph in ONNX Runtime, one clip.
-The curve says what a short training can make of a size; a long one favours the larger. Give ``--plot`` for a picture.
+Every size is pretrained as by ``python -m trainer pretrain``, on the same synthetic batches, for the same processor
+time of one thread (rendering is not counted; the batches are made once and repeated if a size is fast), and scored on
+held-out batches, relative to the mean predictor's MSE. Its latency is that of its exported 16-frame graph in ONNX
+Runtime, one clip. The curve shows what a short training gets out of a size; a long one favours the larger. ``--plot``
+draws it.
 """
 
 import argparse
@@ -34,7 +35,7 @@ FRAMES: Final = 4
 SEED: Final = 7001
 HELD_OUT_SEED: Final = 7002
 HELD_OUT: Final = 50
-"""Batches of 16 clips that are graded."""
+"""Held-out batches of 16 clips."""
 TOKEN_RATE: Final = 1e-3
 FRAME_RATE: Final = 7e-4
 FULL_FRAMES: Final = 16
@@ -46,27 +47,31 @@ class Point:
 
     size: dict[str, int]
     error: float
-    """MSE as a share of the mean predictor's."""
+    """MSE relative to the mean predictor's."""
     accuracy: float
     """Balanced accuracy of the most-voted grade."""
     ms: float
     """Of one 16-frame clip."""
     clips: int
-    """Seen in the stage of whole frames, in the same processor time."""
+    """Seen in the phase of whole frames, in the same processor time."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the bench's options."""
     parser.add_argument(
-        "--token-s", type=float, default=45.0, help="processor time of the tokens (default: %(default)s)"
+        "--token-s", type=float, default=45.0, help="processor time of the token phase, s (default: %(default)s)"
     )
-    parser.add_argument("--frame-s", type=float, default=90.0, help="of the whole network (default: %(default)s)")
+    parser.add_argument(
+        "--frame-s", type=float, default=90.0, help="processor time of the whole-frame phase, s (default: %(default)s)"
+    )
     parser.add_argument("--films", type=int, default=300, metavar="N",
-                        help="batches of 16 clips filmed for each stage and kept (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--threads", type=int, default=2, help="of the latency (default: %(default)s)")
+                        help="batches of 16 clips rendered for each phase (default: %(default)s)")  # fmt: skip
+    parser.add_argument(
+        "--threads", type=int, default=2, help="threads of the latency measurement (default: %(default)s)"
+    )
     parser.add_argument("--retime", action="store_true",
                         help="measure the latency of the sizes in --out again (on an idle machine)")  # fmt: skip
-    parser.add_argument("--out", type=Path, metavar="FILE", help="JSON to write and, with sizes done, to go on from")
+    parser.add_argument("--out", type=Path, metavar="FILE", help="JSON file to write; sizes already in it are skipped")
     parser.add_argument("--plot", type=Path, metavar="FILE", help="PNG to write (needs matplotlib)")
 
 
@@ -86,11 +91,11 @@ def run(args: argparse.Namespace) -> int:
             print(_row(point), flush=True)
     report = Report(
         "curve",
-        "what a short training can make of a size, and its latency; not what a long one would",
+        "what a short training gets out of a size, and its latency; not what a long training would",
         {"token_s": args.token_s, "frame_s": args.frame_s},
     )
     for point in points:
-        report.figure(f"{_name(point.size)}: MSE by the mean predictor's", point.error)
+        report.figure(f"{_name(point.size)}: MSE relative to the mean predictor's", point.error)
         report.figure(f"{_name(point.size)}: balanced accuracy", point.accuracy)
         report.figure(f"{_name(point.size)}: one clip", point.ms, "ms")
     print("| patch px | blocks | width | patches | one clip, ms | MSE / mean's | balanced accuracy | clips seen |")
@@ -138,7 +143,7 @@ def _train_all(todo: list[dict[str, int]], args: argparse.Namespace) -> Iterator
 
 
 def _processor_time(limit_s: float) -> Callable[[int], float]:
-    """Return what tells the share of a stage from the processor time this process has used since now."""
+    """Return a function that maps to the share of a phase done, by this process's processor time from now on."""
     begun = time.process_time()
     return lambda _seen: (time.process_time() - begun) / limit_s
 

@@ -1,12 +1,11 @@
-"""Time from a window to its grades, and how near that is to what the machine can do.
+"""Time from a window to its grades, and how close that is to what the machine can do.
 
-Counted: one call of the runtime, uint8 clips in, grades out, preprocessing included. Not counted: windows, sockets.
+Covered: one call of the runtime, uint8 clips in, grades out, preprocessing included. Not covered: windows, sockets.
 
-The ceiling is the rate of a large float32 MatMul in the same runtime with the same threads, taken in turns with the
-network, so that other load hits both; both rates are the best of the run. The share of the ceiling is (operations of
-the matrix products) / (time x ceiling). For comparison, an eager torch TimeSformer of the same size that keeps its
-attention maps (--compare; needs torch and transformers); both then run in turns, in processes of their own, for their
-peak memory.
+The ceiling is the rate of a large float32 MatMul in the same runtime with the same threads, measured alternately with
+the network, so that other load hits both; both rates are the best of the run. The share of the ceiling is (operations
+of the matrix products) / (time x ceiling). With --compare (needs torch and transformers), an eager torch TimeSformer of
+the same size that keeps its attention maps; both then run alternately, in separate processes, for their peak memory.
 """
 
 import argparse
@@ -36,7 +35,7 @@ LARGE = 1024
 """Edge of the square matrices of the ceiling."""
 WARM_UP = 3
 ROUNDS = 3
-"""How often the engine and the eager TimeSformer take turns."""
+"""How often the engine and the eager TimeSformer alternate."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -78,7 +77,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def open_artifact(args: argparse.Namespace, stack: ExitStack) -> Artifact:
-    """Return the model that is asked for; a preset is exported into a folder that ends with ``stack``."""
+    """Return the requested model; a preset is exported into a folder that is removed with ``stack``."""
     if not args.preset:
         return Artifact.open(args.model)
     try:
@@ -102,7 +101,7 @@ def open_artifact(args: argparse.Namespace, stack: ExitStack) -> Artifact:
 def measure(
     report: Report, artifact: Artifact, kind: RuntimeName, threads: int, batches: list[int], count: int
 ) -> None:
-    """Time the runtime at each batch size, in turns with the ceiling."""
+    """Time the runtime at each batch size, alternately with the ceiling."""
     parts = multiply_adds(artifact.manifest.network)
     operations = 2 * sum(parts.values())
     report.settings["operations"] = {name: 2 * value for name, value in parts.items()}
@@ -134,7 +133,7 @@ def measure(
 def compare(
     report: Report, artifact: Artifact, kind: RuntimeName, threads: int, batches: list[int], count: int
 ) -> None:
-    """Run the engine and the eager TimeSformer in processes of their own and set them side by side."""
+    """Run the engine and the eager TimeSformer in separate processes and compare them."""
     engine, eager = Found(), Found()
     for _ in range(ROUNDS):
         for name, found in ((kind, engine), ("timesformer", eager)):
@@ -152,14 +151,14 @@ def compare(
 
 @dataclass(slots=True)
 class Found:
-    """What the rounds of one worker found."""
+    """The measurements of one worker's rounds."""
 
     ms: defaultdict[int, list[float]] = field(default_factory=lambda: defaultdict(list))
     peak_mb: dict[int, float] = field(default_factory=dict)
     libraries_mb: float = 0.0
 
     def add(self, document: dict[str, Any]) -> None:
-        """Take one more round in."""
+        """Add one round."""
         self.libraries_mb = document["libraries_mb"]
         for batch, samples in document["ms"].items():
             self.ms[int(batch)] += samples
@@ -167,7 +166,7 @@ class Found:
 
 
 def work(kind: str, folder: Path, threads: int, count: int, batches: list[int]) -> dict[str, Any]:
-    """Return what a worker process found. Raises MissingExtraError where it could not run."""
+    """Return a worker process's measurements. Raises MissingExtraError if it could not run."""
     words = [kind, str(folder), str(threads), str(count), *map(str, batches)]
     done = subprocess.run(
         [sys.executable, "-m", "bench.support.engine_worker", *words], capture_output=True, text=True, check=False

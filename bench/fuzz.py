@@ -1,9 +1,9 @@
-"""What becomes of damaged files? Video, TIFF and recorded sessions with flipped bits, cut, emptied, misnamed; by seed.
+"""How are damaged files read? Videos, TIFF stacks and sessions with flipped bits, cut, emptied or misnamed, by seed.
 
-Each file is read to its end by the station's own sources, in a process that may crash or hang without harm. Good is:
-every frame that is handed out, and one clear line on what is missing or why nothing can be read. Counted are the
-outcomes. A damaged session must never hand out a frame that is not as it was recorded, for each has a checksum; other
-files have none, and damage in their pixels may go unseen.
+Each file is read to its end by the station's own sources, in a separate process that may crash or hang without harm.
+Good is: all readable frames, and one clear line on what is missing or why nothing can be read. The outcomes are
+counted. A damaged session must never yield a frame that differs from the recorded one, since each has a checksum; other
+files have none, so damage to their pixels may go unnoticed.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from station.build_info import ROOT
 from station.errors import InputError
 
 LIMIT_S: Final = 30.0
-"""Of one file: the readers' own limit for a single read of a file is 20 s."""
+"""Per file: the readers' own limit for a single read is 20 s."""
 START_LIMIT_S: Final = 120.0
 WORKER: Final = ("-m", "bench.support.fuzz_worker")
 BAD: Final = ("crash", "hang", "defect", "silent loss", "wrong frame", "verified though broken")
@@ -34,12 +34,12 @@ BAD: Final = ("crash", "hang", "defect", "silent loss", "wrong frame", "verified
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this bench's options."""
-    parser.add_argument("--files", type=int, default=300, help="how many (default 300)")
-    parser.add_argument("--seed", type=int, default=0, help="of the first file; each file has its own (default 0)")
+    parser.add_argument("--files", type=int, default=300, help="number of files (default 300)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the first file; each file has its own (default 0)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the bench; return 1 where a file did harm, else 0."""
+    """Run the bench; return 1 if a file did harm, else 0."""
     report = Report(
         bench="fuzz",
         counts="damaged files read to their end by the station's sources; the outcome of each",
@@ -65,21 +65,21 @@ def run(args: argparse.Namespace) -> int:
 
 
 def case(seed: int) -> tuple[str, str]:
-    """Return kind and damage of a file, so that some hundred in a row have every combination."""
+    """Return kind and damage of a file, so that a few hundred in a row cover every combination."""
     return list(KINDS)[seed % len(KINDS)], DAMAGES[seed // len(KINDS) % len(DAMAGES)]
 
 
 def write_originals(folder: Path) -> dict[str, Path]:
-    """Write one sound file of each kind; return where."""
+    """Write one intact file of each kind; return their paths."""
     folder.mkdir(parents=True)
-    pictures = frames()
+    images = frames()
     for name, write in KINDS.items():
-        write(folder / name, pictures)
+        write(folder / name, images)
     return {name: folder / name for name in KINDS}
 
 
 def try_file(reader: "Reader", original: Path, folder: Path, kind: str, how: str, seed: int) -> tuple[str, str]:
-    """Damage a file and have it read; return the outcome and what was said."""
+    """Damage a file and read it; return the outcome and the message."""
     target = folder / f"{seed}-{kind}"
     path = damaged_copy(original, target, how, np.random.default_rng(seed))
     answer = reader.read(path)
@@ -101,21 +101,21 @@ def try_file(reader: "Reader", original: Path, folder: Path, kind: str, how: str
     if answer["refused"]:
         return "refused in one line", said
     if said:
-        return "read as far as it goes, and said where", said
+        return "read as far as it goes, and said so", said
     return "read whole, nothing to say", said
 
 
 class Reader:
-    """The reading process; started anew where it crashed or hung."""
+    """The reading process; restarted after a crash or hang."""
 
     def __init__(self) -> None:
         self.longest_s = 0.0
         self.died = ""
-        """How it ended at the last file that had no answer."""
+        """How the process ended on the last file it did not answer for: "crash" or "hang"."""
         self._start()
 
     def read(self, path: Path) -> dict[str, Any] | None:
-        """Return what came of a file; None where the process crashed or hung, which ``died`` tells apart."""
+        """Return the outcome of a file; None if the process crashed or hung (see ``died``)."""
         assert self._process.stdin is not None
         self._process.stdin.write(json.dumps(str(path)) + "\n")
         self._process.stdin.flush()
@@ -157,7 +157,7 @@ class Reader:
         self._thread = threading.Thread(target=self._take, args=(self._process, self._lines), name="answers")
         self._thread.start()
         if self._lines.get(timeout=START_LIMIT_S).strip() != READY:
-            raise InputError("the reading process does not start; what it says stands above")
+            raise InputError("the reading process does not start; see its output above")
 
     @staticmethod
     def _take(process: "subprocess.Popen[str]", lines: "queue.Queue[str]") -> None:

@@ -1,14 +1,14 @@
 """Does recording lose frames, and does it slow the station? The whole program, with and without its recorder.
 
-Runs ``run_station.py`` headless on a film of the simulated microscope, several times in turn without and with
-recording, and takes the figures from its summaries: frames missing in the record (by sequence numbers, so none can
-hide), and the latency from exposure to grade. Each recording is verified. Turns alternate because a shared machine
-drifts; the p95 compared are the medians over the turns. Sperm that are lost are replaced every two seconds, as an
-operator would (not on Windows), so that as many are graded all the time.
+Runs ``run_station.py`` headless on a film of the simulated microscope, alternately without and with recording, and
+takes the figures from its summaries: frames missing in the record (by sequence numbers, so none can hide), and the
+latency from exposure to grade. Each recording is verified. Runs alternate because a shared machine drifts; the p95
+compared are medians over the runs. Lost sperm are replaced every two seconds, as an operator would (not on Windows), so
+that the same number is graded throughout.
 
-The film is made beforehand, uncompressed (1.4 MB a frame of 1392 x 976), since drawing the frames live would take what
-no camera takes; and kept in memory where the system has room (/dev/shm), since a camera's frames do not come from the
-disk that is recorded to. Counted with: reading it, a second copy of every frame on the way to the recorder, the
+The film is rendered beforehand, uncompressed (1.4 MB a frame of 1392 x 976), because drawing live would take processor
+time that a camera does not take; it is kept in memory if there is room (/dev/shm), because a camera's frames do not
+come from the disk that is recorded to. Included: reading the film, a second copy of every frame to the recorder, the
 codec, hashing, the disk of --folder, and the first seconds of each run.
 """
 
@@ -41,23 +41,23 @@ REPLACE_S = 2.0
 FILM = "film.mkv"
 MEMORY = Path("/dev/shm")
 SPARE_S = 2.0
-"""The film is longer than a run by so much: a run ends by the clock."""
+"""The film is longer than a run by this much: a run ends by the clock."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this bench's options."""
-    parser.add_argument("--seconds", type=float, default=60.0, help="of each run (default 60)")
+    parser.add_argument("--seconds", type=float, default=60.0, help="length of each run, s (default 60)")
     parser.add_argument("--turns", type=int, default=2, help="runs without and with recording, each (default 2)")
     parser.add_argument("--fps", type=float, default=60.0)
     parser.add_argument("--width", type=int, default=1392)
     parser.add_argument("--height", type=int, default=976)
-    parser.add_argument("--sperm", type=int, default=4, help="followed (default 4)")
+    parser.add_argument("--sperm", type=int, default=4, help="sperm to track (default 4)")
     parser.add_argument("--codec", choices=("auto", "ffv1", "raw"), default="auto")
-    parser.add_argument("--folder", type=Path, help="on the disk to record to (default: a temporary one)")
+    parser.add_argument("--folder", type=Path, help="folder on the disk to record to (default: a temporary one)")
 
 
 def run(args: argparse.Namespace) -> int:
-    """Run the bench; return 1 where a frame is missing in a record or a record does not verify, else 0."""
+    """Run the bench; return 1 if a frame is missing in a record or a record does not verify, else 0."""
     report = Report(
         bench="record",
         counts="the whole program on a film of the simulated microscope, without and with its recorder, in turn",
@@ -106,7 +106,7 @@ def _note(report: Report, label: str, summary: dict[str, Any]) -> None:
 
 
 def _record(report: Report, label: str, summary: dict[str, Any], seconds: float) -> bool:
-    """Report on one record and remove it; return whether it is whole."""
+    """Report on one record and remove it; return whether it is complete."""
     recording = summary["recording"]
     folder = Path(recording["folder"])
     found = verify_session(folder)
@@ -125,7 +125,7 @@ def _record(report: Report, label: str, summary: dict[str, Any], seconds: float)
 
 
 def _room_for_film(args: argparse.Namespace) -> Path | None:
-    """Return the folder that is in memory, where there is one with room enough; else --folder."""
+    """Return the in-memory folder if it has enough room, else --folder."""
     frames = math.ceil((args.seconds + SPARE_S) * args.fps)
     if MEMORY.is_dir() and shutil.disk_usage(MEMORY).free > 1.5 * frames * args.width * args.height:
         return MEMORY
@@ -161,13 +161,13 @@ def _station(args: argparse.Namespace, folder: Path, film: Path, *, recorded: bo
 
 
 def _plain(command: list[str], timeout_s: float) -> tuple[int, str]:
-    """Run to the end; return exit code and output. Sperm that are lost stay lost."""
+    """Run to the end; return exit code and output. Lost sperm stay lost."""
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=timeout_s)
     return done.returncode, done.stdout + done.stderr
 
 
 def _on_a_terminal(command: list[str], timeout_s: float) -> tuple[int, str]:
-    """The same on a terminal of its own, where the key a replaces lost sperm every few seconds."""
+    """The same on a pseudo-terminal, pressing the key a every few seconds to replace lost sperm."""
     import pty
 
     pid, terminal = pty.fork()

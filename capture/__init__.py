@@ -1,1 +1,1 @@
-"""Where frames come from: simulated microscope, Basler cameras, video files, TIFF stacks, folders of pictures."""
+"""Where frames come from: simulated microscope, Basler cameras, video files, TIFF stacks, folders of images."""

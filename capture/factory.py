@@ -1,11 +1,11 @@
-"""From the configuration to an open source. Knows which kinds there are, not how any of them works."""
+"""From the configuration to an open source. It knows which kinds of source exist, not how they work."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 from capture.camera.basler import open_basler
 from capture.camera.basler_discovery import PREFIX as BASLER
-from capture.files.image_folder import PictureFolder
+from capture.files.image_folder import ImageFolder
 from capture.simulator.microscope import SimulatedMicroscope
 from capture.source import Source
 from station.config import REPLAY, Config
@@ -19,14 +19,16 @@ TIFF_ENDINGS = (".tif", ".tiff")
 def open_source(config: Config, keep_going: Callable[[], object] = lambda: None) -> Source:
     """Open what ``[source] kind`` names: "simulated", "basler[:SERIAL]", "replay:SESSION", a file, a folder.
 
-    Raises InputError where it is missing or cannot be used.
+    Raises InputError if it is missing or cannot be used.
     """
     settings = config.source
     if settings.kind == SIMULATED:
         return SimulatedMicroscope(config.simulated)
     if settings.kind.split(":")[0] == BASLER:
         if config.speed == "max":
-            raise InputError(f"source {settings.kind}: a camera has its own pace; --speed max is for files")
+            raise InputError(
+                f"source {settings.kind}: a camera sets its own pace; --speed max is for files and simulations"
+            )
         serial = settings.kind.partition(":")[2]
         return open_basler(serial, config.camera, fps=settings.fps, um_per_px=settings.um_per_px)
     if config.replay_of is not None:
@@ -43,7 +45,7 @@ def open_source(config: Config, keep_going: Callable[[], object] = lambda: None)
             f"source {settings.kind}: is a recorded session; to replay it give --source {REPLAY}{settings.kind}"
         )
     if path.is_dir():
-        return PictureFolder(path, fps=settings.fps, um_per_px=settings.um_per_px, bits=settings.bits)
+        return ImageFolder(path, fps=settings.fps, um_per_px=settings.um_per_px, bits=settings.bits)
     # Their libraries (FFmpeg, tifffile) are loaded only where a file is read: a microscope starts without them.
     from capture.files.tiff import TiffStack, is_tiff
     from capture.files.video import VideoFile

@@ -1,6 +1,6 @@
-"""The capture process: reads the source, paces it, stamps each frame, and sends it on without waiting for anyone.
+"""The capture process: reads the source, paces it, timestamps each frame, and sends it on without waiting for readers.
 
-It knows the clock and the link; what a frame shows is not its business.
+It knows the clock and the link, not what a frame shows.
 """
 
 import math
@@ -21,7 +21,7 @@ LONGEST_NAP_S = 0.05
 
 
 def run(context: ProcessContext) -> None:
-    """Send every frame of the configured source, then say that it has ended until the supervisor says stop."""
+    """Send every frame of the configured source, then report its end until the supervisor says stop."""
     control, config = context.control, context.config
     cv2.setNumThreads(1)  # the other cores belong to the tracker and the network
     with (
@@ -30,14 +30,14 @@ def run(context: ProcessContext) -> None:
     ):
         control.account.source = source.info
         counters = control.account.counters = {"captured": 0, "lost_by_source": 0, "late": 0}
-        evenness = Evenness(control.account, source.info.fps)
+        timing = FrameTiming(control.account, source.info.fps)
         control.report(ProcessState.READY)
         start = context.wait_for(CommandName.START)
         if start is None or not frames.wait_for_readers(start.readers or 1, context.carry_on):
             return
         control.report(ProcessState.RUNNING)
         live = config.speed == "live"
-        pace = Pace(live=live, interval_ns=round(NS_PER_S / source.info.fps))
+        pacer = Pacer(live=live, interval_ns=round(NS_PER_S / source.info.fps))
         longest_ns = math.inf if config.duration_s is None else config.duration_s * NS_PER_S
         first_ns: int | None = None
         while context.carry_on():
@@ -50,7 +50,7 @@ def run(context: ProcessContext) -> None:
             first_ns = frame.t_source_ns if first_ns is None else first_ns
             if frame.t_source_ns - first_ns >= longest_ns:
                 break
-            t_exposure_ns = pace.wait(frame, context)
+            t_exposure_ns = pacer.wait(frame, context)
             if frame.seq is not None:
                 frames.skip_to(frame.seq)
             header = _header(frame, frames.next_seq, t_exposure_ns)
@@ -58,14 +58,14 @@ def run(context: ProcessContext) -> None:
                 break
             counters["captured"] += 1 + frame.dropped_before
             counters["lost_by_source"] += frame.lost_before
-            counters["late"] += pace.is_late(header)
+            counters["late"] += pacer.is_late(header)
             if live:
-                evenness.note(header)
+                timing.note(header)
         context.finish(frames)
 
 
 def _account_for(source: Source, account: Account) -> None:
-    """Pass on how the source is doing."""
+    """Report the source's condition."""
     condition = source.condition
     account.source = source.info
     account.notices = list(condition.notices)
@@ -90,8 +90,8 @@ def _header(frame: Frame, seq: int, t_exposure_ns: int) -> FrameHeader:
     )
 
 
-class Evenness:
-    """Measures how evenly frames are exposed: the time between them, and how far it is from what the rate says."""
+class FrameTiming:
+    """Measures the interval between exposures and its jitter: the deviation from the nominal interval."""
 
     def __init__(self, account: Account, fps: float) -> None:
         self._nominal_ms = 1000 / fps
@@ -100,7 +100,7 @@ class Evenness:
         self._last_ns: int | None = None
 
     def note(self, header: FrameHeader) -> None:
-        """Take in a frame. After a loss the measuring begins again: a gap is counted, it is no jitter."""
+        """Take in a frame. After a loss measuring starts again: a gap is counted as loss, not as jitter."""
         if self._last_ns is not None and not header.lost_before:
             interval_ms = ms_between(self._last_ns, header.t_exposure_ns)
             self._interval.add(interval_ms)
@@ -108,8 +108,8 @@ class Evenness:
         self._last_ns = header.t_exposure_ns
 
 
-class Pace:
-    """Lets the frames of a file or a simulation appear when a camera would have delivered them."""
+class Pacer:
+    """Releases the frames of a file or a simulation when a camera would have delivered them."""
 
     def __init__(self, *, live: bool, interval_ns: int) -> None:
         self._live = live
@@ -119,7 +119,7 @@ class Pace:
     def wait(self, frame: Frame, context: ProcessContext) -> int:
         """Wait until the frame is due; return its exposure time on the station clock, ns.
 
-        That of a file or a simulation is the moment it was due, so that running late counts as latency.
+        For a file or a simulation that is the moment it was due, so that running late counts as latency.
         """
         if frame.t_exposure_ns is not None:
             return frame.t_exposure_ns

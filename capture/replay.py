@@ -1,8 +1,8 @@
-"""A recorded session as a source: its frames with their numbers, times and losses, as they were.
+"""A recorded session as a source: its frames with their recorded numbers, times and losses.
 
-Frames that the tracker had dropped are left out again, so that it sees what it saw. The session is played up to the
-first frame or event that is not as it was recorded, and says so; one that was cut off, up to its last frame. What is to
-be done with the frames again is in ``station.session.playback``.
+Frames that the tracker dropped live are left out, so that it sees the same frames again. A session is played up to the
+first frame or event that is not as recorded, and a notice says so; one that was cut off, up to its last frame. The
+commands to apply to the frames are in ``station.session.playback``.
 """
 
 from collections.abc import Callable, Generator
@@ -17,10 +17,10 @@ from station.transport.messages import SourceInfo
 
 
 class RecordedSession:
-    """A Source (see ``capture.source``). Raises InputError where the session has no frame to play."""
+    """A Source (see ``capture.source``). Raises InputError if the session has no frame to play."""
 
     def __init__(self, folder: Path, keep_going: Callable[[], object] = lambda: None) -> None:
-        """``keep_going`` is called now and then while events without frames are read."""
+        """``keep_going`` is called from time to time while events without frames are read."""
         self._recording = Playback(folder, keep_going)
         self._tracked = TrackedFrames(self._recording)
         self._broken: str = ""
@@ -30,7 +30,9 @@ class RecordedSession:
         if self._ahead is None:
             self.close()
             why = f" ({self._broken})" if self._broken else ""
-            raise InputError(f"session {folder}: holds no frame that can be played{why}; there is nothing to replay")
+            raise InputError(
+                f"session {folder}: contains no frame that can be played{why}; check it with `run_station.py verify`"
+            )
         recorded = self._recording.opened.source
         self.info: Final = SourceInfo(
             **recorded.model_dump(exclude={"name"}), name=f"replay of {self._recording.name}: {recorded.name}"
@@ -38,7 +40,7 @@ class RecordedSession:
 
     @property
     def condition(self) -> Condition:
-        """Where the record broke off, and why a replay of it is not exact."""
+        """Where the record ends early, and why its replay is not exact."""
         return Condition(tuple(self._notices()))
 
     def read(self) -> Frame | None:
@@ -87,16 +89,20 @@ class RecordedSession:
         recording = self._recording
         notices = []
         if not recording.whole:
-            notices.append("only a look-back was recorded: tracks and grades begin anew and are not those of then")
+            notices.append(
+                "only the pre-trigger part was recorded: tracks and grades start afresh and differ from the live ones"
+            )
         if self._tracked.unknown:
             notices.append(
-                f"tracks of {self._tracked.unknown} frames are missing in the record: not exact from there on"
+                f"the record lacks the tracks of {self._tracked.unknown} frames: the replay is not exact from there on"
             )
         if self._tracked.missing:
-            notices.append(f"{self._tracked.missing} tracked frames are missing in the record: not exact from there on")
+            notices.append(
+                f"the record lacks {self._tracked.missing} tracked frames: the replay is not exact from there on"
+            )
         manifest = recording.session.manifest
         if self._broken:
-            notices.append(f"the record is broken and was played up to there: {self._broken}")
+            notices.append(f"the record is damaged and was played up to the damage: {self._broken}")
         elif self._over and (manifest is None or manifest.state is SessionState.RECORDING):
-            notices.append("the recording was cut off; it was played up to its last whole frame")
+            notices.append("the recording was cut off and was played up to its last complete frame")
         return notices

@@ -1,7 +1,7 @@
-"""The Source protocol: where frames come from, whatever it is.
+"""The Source protocol: anything that frames come from.
 
 A source knows frames and their times; it knows nothing of sockets, trackers or the pace at which it is read. The
-capture stage paces file-like sources itself (``live``) and lets cameras pace themselves.
+capture process paces file-like sources (``live``) and lets cameras pace themselves.
 """
 
 from collections.abc import Mapping
@@ -19,48 +19,48 @@ from station.transport.messages import SourceInfo
 class Frame:
     """One frame as a source hands it over.
 
-    ``pixels`` is (H, W) uint8, C-contiguous, memory of its own that the source does not write to again: it is sent
-    without a copy.
+    ``pixels`` is (H, W) uint8, C-contiguous, in memory that the source never writes to again: it is sent without a
+    copy.
     """
 
     pixels: NDArray[np.uint8]
     t_source_ns: int
-    """Time on the source's own axis, from 0 at its first frame, rising strictly."""
+    """Time on the source's own axis, 0 at its first frame, strictly increasing."""
     t_exposure_ns: int | None = None
-    """End of exposure on the station clock where the source knows it (a camera); else the capture stage stamps it."""
+    """End of exposure on the station clock if the source knows it (a camera); else the capture process stamps it."""
     lost_before: int = 0
-    """Frames the source knows to have lost just before this one."""
+    """Frames known to be lost immediately before this one."""
     exposure_id: int = 0
     exposure_us: float | None = None
-    """Exposure of this very frame, and its gain, where the camera sends them along with the pixels."""
+    """Exposure and gain of this very frame, if the camera sends them with the pixels."""
     gain: float | None = None
     seq: int | None = None
-    """Number that the frame had when it was recorded (a replay); else None, and the capture stage counts."""
+    """Recorded number of the frame (in a replay); else None, and the capture process counts."""
     dropped_before: int = 0
-    """Recorded frames just before this one that are left out because the tracker had dropped them."""
+    """Recorded frames just before this one that are left out because the tracker dropped them live."""
 
 
 class Pending(Enum):
-    """What a source that waits for the outside world answers instead of a frame."""
+    """What a source that waits for the outside world returns instead of a frame."""
 
     NOTHING_YET = "nothing yet"
-    """No frame came within ``LONGEST_READ_S``: beat and ask again."""
+    """No frame came within ``LONGEST_READ_S``: send a heartbeat and ask again."""
 
 
 LONGEST_READ_S = 0.05
-"""How long a ``read`` may wait for the outside world before it answers NOTHING_YET."""
+"""How long ``read`` may wait for the outside world before it returns NOTHING_YET."""
 
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """How a source is doing, beyond its frames."""
+    """The state of a source, beyond its frames."""
 
     notices: tuple[str, ...] = ()
-    """What people should know: "the file breaks off after frame 231", "camera gone since 12 s"."""
+    """What people should know: "a.avi ends early after frame 231", "camera lost; looking for it"."""
     counts: Mapping[str, int] = field(default_factory=dict)
-    """Counts since the start that only this kind of source has, by name: "incomplete", "reconnects"."""
+    """Counts since the start that are specific to this kind of source: "incomplete", "reconnects"."""
     clock_error_ms: float | None = None
-    """How well the camera's clock is known on the station clock; None where there is no such clock, or not yet."""
+    """How well the camera's clock is known on the station clock; None without such a clock, or not yet."""
 
 
 class Source(Protocol):
@@ -68,23 +68,23 @@ class Source(Protocol):
 
     @property
     def info(self) -> SourceInfo:
-        """What the source is; known from the moment it is open. A camera's settings may change when it comes back."""
+        """What the source is; known once it is open. A camera's settings may change when it reconnects."""
         ...
 
     @property
     def condition(self) -> Condition:
-        """How it is doing now; cheap, asked after every read."""
+        """Its current state; cheap, queried after every read."""
         ...
 
     def read(self) -> Frame | Literal[Pending.NOTHING_YET] | None:
-        """Return the next frame, NOTHING_YET, or None at the end. Raises InputError where the input is of no use.
+        """Return the next frame, NOTHING_YET, or None at the end. Raises InputError if the input is unusable.
 
-        Only sources that wait for the outside world (cameras) answer NOTHING_YET.
+        Only sources that wait for the outside world (cameras) return NOTHING_YET.
         """
         ...
 
     def close(self) -> None:
-        """Give the source back; may be called more than once."""
+        """Release the source; may be called more than once."""
         ...
 
     def __enter__(self) -> Self: ...

@@ -1,6 +1,7 @@
-"""``python -m engine compile|verify|info``: look after a model artifact on this machine.
+"""``python -m engine compile|verify|info``: compile, verify or describe a model on this machine.
 
-It only draws: building is ``engine.tensorrt.compile``, comparing ``engine.verify``, choosing ``engine.factory``.
+It only prints: building is in ``engine.tensorrt.compile``, comparing in ``engine.verify``, choosing a runtime in
+``engine.factory``. A recorded session is verified by ``run_station.py verify``, not here.
 """
 
 import argparse
@@ -26,25 +27,27 @@ from station.notice import NOTICE
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; a user's mistake ends with one line on stderr and exit code 2."""
-    parser = argparse.ArgumentParser(prog="python -m engine", description=f"Looks after a model. {NOTICE}")
+    parser = argparse.ArgumentParser(
+        prog="python -m engine", description=f"Compiles, verifies and describes a model. {NOTICE}"
+    )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in (
-        ("compile", "build a TensorRT plan into the model's folder"),
-        ("verify", "run the golden clips and compare with the answers of the exported network"),
-        ("info", "print what the model is, which runtimes this machine has, and what would be used"),
+        ("compile", "build a TensorRT plan from a model, into the model's folder"),
+        ("verify", "verify a model: run its golden clips here and compare with the outputs stored at export"),
+        ("info", "print what a model is, which runtimes this machine has, and which one the station would use"),
     ):
         command = commands.add_parser(name, help=summary, description=f"{summary.capitalize()}.")
         command.add_argument("model", type=Path, nargs="?", default=Path("models/demo"), metavar="DIR",
                              help="folder of the model (default: %(default)s)")  # fmt: skip
         if name == "compile":
             command.add_argument("--runtime", choices=KINDS, default=KINDS[0],
-                                 help="tensorrt_rtx builds anywhere, for every RTX GPU; tensorrt on the GPU itself "
+                                 help="tensorrt_rtx builds anywhere, for every RTX GPU; tensorrt needs the target GPU "
                                       "(default: %(default)s)")  # fmt: skip
             command.add_argument("--precision", choices=get_args(Precision), default="float16",
-                                 help="type that the plan computes in (default: %(default)s)")  # fmt: skip
+                                 help="precision the plan computes in (default: %(default)s)")  # fmt: skip
         if name == "verify":
             command.add_argument("--runtime", choices=get_args(RuntimeName), default="auto",
-                                 help="runtime to verify (default: the one the station takes)")  # fmt: skip
+                                 help="runtime to verify on (default: the one the station would use)")  # fmt: skip
             command.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores but one)")
     args = parser.parse_args(argv)
     console = Console(highlight=False, soft_wrap=True)
@@ -56,13 +59,13 @@ def main(argv: Sequence[str] | None = None) -> int:
             return verify(console, artifact, args.runtime, args.threads)
         return info(console, artifact)
     except StationError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"rostfine: {error}", file=sys.stderr)
         return 2
     except OSError as error:
-        print(f"error: {error.filename or 'a file'}: {error.strerror or error}; give another path", file=sys.stderr)
+        print(f"rostfine: {error.filename or 'a file'}: {error.strerror or error}; give another path", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        print("rostfine: interrupted", file=sys.stderr)
         return 130
 
 
@@ -87,7 +90,7 @@ def compile_plan(console: Console, artifact: Artifact, kind: Kind, precision: Pr
 
 
 def verify(console: Console, artifact: Artifact, runtime: RuntimeName, threads: int) -> int:
-    """Print the largest difference of each output; return 1 where one is too large."""
+    """Print the largest difference of each output; return 1 if one is too large."""
     with open_runtime(artifact, runtime, threads) as session:
         started_s = time.monotonic()
         differences = compare(artifact, session)
@@ -100,13 +103,13 @@ def verify(console: Console, artifact: Artifact, runtime: RuntimeName, threads: 
             table.add_row(difference.output, f"{difference.largest:.2e}", f"{difference.tolerance:.0e}", verdict)
         console.print(table)
         clips = len(artifact.golden().clips)
-        console.print(f"{clips} golden clips in {seconds:.2f} s, tolerances of {precision_of(artifact, session)}")
+        console.print(f"{clips} golden clips in {seconds:.2f} s, tolerances for {precision_of(artifact, session)}")
     if all(difference.passed for difference in differences):
-        console.print("verified")
+        console.print(f"model {artifact.folder}: verified")
         return 0
     console.print(
-        f"not verified: rebuild its plans with `python -m engine compile {artifact.folder}`, "
-        "or export the model again with `python -m trainer export`"
+        f"model {artifact.folder}: NOT verified; rebuild its plans with `python -m engine compile {artifact.folder}`, "
+        "or export it again with `python -m trainer export`"
     )
     return 1
 
@@ -120,7 +123,7 @@ def info(console: Console, artifact: Artifact) -> int:
         "network": f"preset {manifest.preset}, branch {network.branch}, width {network.width}, {network.depth} blocks, "
         f"{network.heads} heads, patch {network.patch_px} px, K {network.selected}, L {network.branch_depth}",
         "clip": f"{network.frames} frames of {network.clip_px} x {network.clip_px} px, "
-        f"made for {_or_any(manifest.um_per_px, 'um/px')}, {_or_any(manifest.fps, 'frames/s')}",
+        f"trained for {_or_any(manifest.um_per_px, 'um/px')}, {_or_any(manifest.fps, 'frames/s')}",
         "weights": f"{manifest.weights}, {artifact.model_path.stat().st_size / 1e6:.1f} MB",
         "trained on": manifest.training.description,
         "figures": ", ".join(f"{name} {value:.4g}" for name, value in sorted(manifest.metrics.items())) or "none",

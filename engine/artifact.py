@@ -1,8 +1,8 @@
-"""The model artifact: a folder that holds the network, what it was made for, and proof that both are whole.
+"""The model artifact: a folder with the network, what it was trained for, and the hashes that prove both intact.
 
-``model.onnx`` (weights and all preprocessing), ``manifest.json`` (``Manifest``), ``golden.npz`` (clips and the answers
-of the network that was exported) and ``MODEL_CARD.md``; once compiled, plans under ``compiled/``. This module checks
-and describes; it runs nothing and knows no runtime.
+``model.onnx`` (weights and all preprocessing), ``manifest.json`` (``Manifest``), ``golden.npz`` (clips and the outputs
+of the exported network) and ``MODEL_CARD.md``; once compiled, plans under ``compiled/``. This module checks and
+describes; it runs nothing and knows no runtime.
 """
 
 import hashlib
@@ -28,7 +28,7 @@ MAX_BATCH = 8
 OPSET = 20
 SCHEMA: Literal[1] = 1
 FILES = ("MODEL_CARD.md", "golden.npz", "model.onnx")
-EXPORT_HINT = "take the folder again from where it came, or export it again with `python -m trainer export`"
+EXPORT_HINT = "copy the folder again from its origin, or export it again with `python -m trainer export`"
 
 Precision = Literal["float32", "float16"]
 
@@ -41,7 +41,7 @@ class NetworkConfig:
     frames: int = 16
     """T, frames of a clip."""
     clip_px: int = 150
-    """Edge of the clips that come in."""
+    """Edge of the input clips."""
     image_px: int = 224
     """Edge they are resized to, bilinear."""
     patch_px: int = 16
@@ -52,7 +52,7 @@ class NetworkConfig:
     heads: int = 12
     """Attention heads of the encoder."""
     mlp_ratio: int = 4
-    """Hidden width of the encoder's MLPs over ``width``."""
+    """Hidden width of the encoder's MLPs, as a multiple of ``width``."""
     score_blocks: int = 2
     """How many of the last blocks give the selection scores (Eq. 4: two; the authors' code: one)."""
     selected: int = 3
@@ -62,21 +62,21 @@ class NetworkConfig:
     branch_heads: int = 8
     """H, attention heads of the branches."""
     branch_mlp_ratio: int = 1
-    """Hidden width of the branches' MLPs over ``width``."""
+    """Hidden width of the branches' MLPs, as a multiple of ``width``."""
     features: tuple[Literal["g", "s", "t"], ...] = ("g", "s", "t")
     """Which of v^g, v^s, v^t are graded."""
     aggregation: Literal["mean", "concat", "sum"] = "mean"
     """Mean of one head per feature, or one head on the features concatenated or summed."""
 
     def __post_init__(self) -> None:
-        """Refuse shapes that cannot be built. Raises ValueError."""
+        """Raise ValueError for a shape that cannot be built."""
         if self.clip_px < 1 or self.frames < 1 or self.width < 1 or self.patch_px < 1:
             raise ValueError("frames, clip_px, patch_px and width must be at least 1")
         if self.image_px < self.patch_px or self.image_px % self.patch_px:
-            raise ValueError(f"image_px {self.image_px} is no multiple of patch_px {self.patch_px}")
+            raise ValueError(f"image_px {self.image_px} is not a multiple of patch_px {self.patch_px}")
         for name, heads in (("heads", self.heads), ("branch_heads", self.branch_heads)):
             if heads < 1 or self.width % heads:
-                raise ValueError(f"width {self.width} is no multiple of {name} {heads}")
+                raise ValueError(f"width {self.width} is not a multiple of {name} {heads}")
         if not 1 <= self.score_blocks <= self.depth:
             raise ValueError(f"score_blocks {self.score_blocks} must be from 1 to depth {self.depth}")
         if not 1 <= self.selected <= self.patches:
@@ -98,13 +98,13 @@ class NetworkConfig:
         return self.grid**2
 
 
-class Part(BaseModel):
-    """Base of the manifest's models: nothing unknown, nothing coerced, nothing changed."""
+class ManifestModel(BaseModel):
+    """Base of the manifest's models: immutable; unknown fields, infinity and NaN are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class TensorSpec(Part):
+class TensorSpec(ManifestModel):
     """One input or output of the graph. ``shape[0]`` is the batch: -1, from 1 to ``MAX_BATCH``."""
 
     name: str
@@ -112,15 +112,15 @@ class TensorSpec(Part):
     shape: tuple[int, ...]
 
 
-class TrainingData(Part):
-    """What the weights were made from, in words and numbers."""
+class TrainingData(ManifestModel):
+    """What the weights were trained on, in words and numbers."""
 
     description: str
     clips: Annotated[int, Field(ge=0)] = 0
     seed: int | None = None
 
 
-class Manifest(Part):
+class Manifest(ManifestModel):
     """What an artifact is. Written by the trainer, checked by the engine."""
 
     schema_version: Literal[1] = SCHEMA
@@ -129,7 +129,7 @@ class Manifest(Part):
     demonstration: bool
     """True for a model made from simulated clips or random weights: its grades mean nothing about real sperm."""
     preset: str
-    """Name of the preset the network began from."""
+    """Name of the preset the network was built from."""
     network: NetworkConfig
     weights: Precision
     """Type the weights are stored in."""
@@ -171,7 +171,7 @@ def tensor_specs(network: NetworkConfig) -> tuple[tuple[TensorSpec, ...], tuple[
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """Clips and the answers that the exported network gave to them, in float32."""
+    """Clips and the exported network's outputs for them, in float32."""
 
     clips: NDArray[np.uint8]
     """(N, T, H, W)"""
@@ -180,20 +180,20 @@ class Golden:
     attention: NDArray[np.float32]
 
     def first(self, count: int) -> Self:
-        """Return the first ``count`` clips with their answers."""
+        """Return the first ``count`` clips with their outputs."""
         return type(self)(self.clips[:count], self.grade[:count], self.heads[:count], self.attention[:count])
 
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """An artifact folder that was found whole."""
+    """An artifact folder that passed all checks."""
 
     folder: Path
     manifest: Manifest
 
     @classmethod
     def open(cls, folder: Path | str) -> Self:
-        """Check a folder: manifest, hashes, opset and I/O. Raises ArtifactError, one line, for whatever is wrong."""
+        """Check a folder: manifest, hashes, opset and I/O. Raises ArtifactError, one line, if anything is wrong."""
         folder = Path(folder)
         if not folder.is_dir():
             raise ArtifactError(f"model {folder}: expected a folder with a manifest.json, found none; give its path")
@@ -216,16 +216,16 @@ class Artifact:
         return self.manifest.files["model.onnx"]
 
     def golden(self) -> Golden:
-        """Read the golden clips. Raises ArtifactError where they do not fit the manifest."""
+        """Read the golden clips. Raises ArtifactError if they do not match the manifest."""
         try:
-            # Opened here: numpy leaves a file open that is no whole archive.
+            # Opened here: numpy leaves the file open if it is not a complete archive.
             with (self.folder / "golden.npz").open("rb") as file, np.load(file, allow_pickle=False) as data:
                 golden = Golden(data["clips"], data["grade"], data["heads"], data["attention"])
         except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
             raise ArtifactError(f"model {self.folder}: golden.npz cannot be read ({error}); {EXPORT_HINT}") from error
         if not golden.clips.size:
             raise ArtifactError(
-                f"model {self.folder}: golden.npz holds no clip, so nothing vouches for it; {EXPORT_HINT}"
+                f"model {self.folder}: golden.npz holds no clip, so the model cannot be verified; {EXPORT_HINT}"
             )
         specs = (*self.manifest.inputs, *self.manifest.outputs)
         arrays: tuple[NDArray[Any], ...] = (golden.clips, golden.grade, golden.heads, golden.attention)
@@ -255,9 +255,11 @@ def _read_manifest(folder: Path) -> Manifest:
             f"model {folder}: manifest.json is not valid at {place!r} ({first['msg']}); {EXPORT_HINT}"
         ) from error
     if manifest.digest() != manifest.sha256:
-        raise ArtifactError(f"model {folder}: manifest.json was edited (its sha256 does not fit); {EXPORT_HINT}")
+        raise ArtifactError(f"model {folder}: manifest.json was edited (its sha256 does not match); {EXPORT_HINT}")
     if manifest.to_json() != text:  # the same values written otherwise: "20" for 20, a key twice
-        raise ArtifactError(f"model {folder}: manifest.json was edited (it is not as it was written); {EXPORT_HINT}")
+        raise ArtifactError(
+            f"model {folder}: manifest.json was edited (it is not byte for byte as exported); {EXPORT_HINT}"
+        )
     return manifest
 
 
@@ -277,11 +279,13 @@ def _check_files(folder: Path, manifest: Manifest) -> None:
 
 
 def _check_graph(folder: Path, manifest: Manifest) -> None:
-    """Compare the graph's own opset and I/O with the manifest's, and both with the network's."""
+    """Compare the graph's opset and I/O with the manifest's, and both with the network config's."""
     try:
         header = onnx_file.read_header((folder / "model.onnx").read_bytes())
     except ValueError as error:
-        raise ArtifactError(f"model {folder}: model.onnx is no whole ONNX file ({error}); {EXPORT_HINT}") from error
+        raise ArtifactError(
+            f"model {folder}: model.onnx is not a complete ONNX file ({error}); {EXPORT_HINT}"
+        ) from error
     if header.opset != OPSET or manifest.opset != OPSET:
         raise ArtifactError(
             f"model {folder}: expected ONNX opset {OPSET}, model.onnx has {header.opset} and the manifest says "

@@ -1,7 +1,7 @@
 """Recorded grades beside those of another model, window by window: a table (CSV, Parquet) and a summary (JSON).
 
-Both distributions, how far apart they are, and whether the most likely grade is the same. Which model is nearer to
-experts it cannot say: nobody graded these sperm. It knows pairs of grades; where they come from is not its business.
+Both distributions, the distance between them, and whether the most likely grade is the same. It cannot say which model
+is closer to experts: nobody graded these sperm. It knows pairs of grades, not where they come from.
 """
 
 import csv
@@ -25,15 +25,15 @@ COMMENT: Final = "#"
 
 
 def most_likely(grade: Sequence[float]) -> str:
-    """Return the letter of the most likely grade; of equals the better one."""
+    """Return the letter of the most likely grade; on a tie the better one."""
     return GRADES[max(range(len(GRADES)), key=lambda k: (grade[k], -k))]
 
 
 class Comparison:
-    """Writes the table as the pairs come, so that a run that is broken off leaves what there was."""
+    """Writes the table row by row, so that an interrupted run leaves what it had."""
 
     def __init__(self, path: Path, session: str, recorded: ModelInfo, new: ModelInfo) -> None:
-        """Begin the table, in place of an older one. Raises InputError where it cannot be written."""
+        """Begin the table, overwriting an older one. Raises InputError if it cannot be written."""
         self._path = path
         self._summary_path = path.with_suffix(".json")
         if path in (self._summary_path, path.with_suffix(".parquet")):
@@ -70,7 +70,7 @@ class Comparison:
         self._same += same
 
     def summary(self) -> dict[str, object]:
-        """Return the comparison in a few numbers; means are null where there is no window."""
+        """Return the comparison in a few numbers; means are null without windows."""
         count = len(self._emd)
         return {
             **self._head,
@@ -91,7 +91,7 @@ class Comparison:
 
 def _write_parquet(path: Path) -> None:
     """Write the CSV table at ``path`` beside it as Parquet, with the notice in its metadata."""
-    import pyarrow.csv  # loaded only where there is a table: a live engine does without
+    import pyarrow.csv  # loaded only when there is a table: a live engine does not need it
     import pyarrow.parquet
 
     table = pyarrow.csv.read_csv(path, pyarrow.csv.ReadOptions(skip_rows=1))

@@ -1,6 +1,6 @@
-"""From an artifact to a runtime: which one is taken, and why.
+"""From an artifact to a runtime: which one is used, and why.
 
-It decides; the runtimes themselves do the work. Nothing is built here: a plan that does not exist is not waited for.
+It only chooses; the runtimes do the work. Nothing is built here: if there is no plan, the next runtime is used.
 """
 
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ RuntimeName = Literal["auto", "onnxruntime", "tensorrt_rtx", "tensorrt"]
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What "auto" takes, and why not what stands before it."""
+    """What "auto" resolves to, and why the faster ones were not used."""
 
     runtime: Literal["onnxruntime", "tensorrt_rtx", "tensorrt"]
     refused: tuple[tuple[str, str], ...]
@@ -30,7 +30,7 @@ class Choice:
 def choose(artifact: Artifact) -> Choice:
     """Return the fastest runtime that this machine has for an artifact.
 
-    A GPU's packages take seconds to load: they are looked at only where the artifact has a plan for them.
+    A GPU's packages take seconds to load, so they are tried only if the artifact has a plan for them.
     """
     refused: list[tuple[str, str]] = []
     for kind in KINDS:
@@ -42,7 +42,7 @@ def choose(artifact: Artifact) -> Choice:
 
 
 def why_not(artifact: Artifact, kind: Kind) -> str:
-    """Return why a TensorRT runtime cannot be used for an artifact on this machine; empty where it can."""
+    """Return why a TensorRT runtime cannot be used for an artifact on this machine; empty if it can."""
     if not any(plan.info.runtime == kind for plan in list_plans(artifact)):
         return f"no plan; build one with `python -m engine compile {artifact.folder} --runtime {kind}`"
     try:
@@ -54,28 +54,28 @@ def why_not(artifact: Artifact, kind: Kind) -> str:
 
 
 def open_runtime(artifact: Artifact, runtime: RuntimeName = "auto", threads: int = 0) -> Runtime:
-    """Open a runtime without asking for the golden answers (``engine verify`` does that itself). Close it when done.
+    """Open a runtime without checking the golden clips (``engine verify`` does that itself). Close it when done.
 
     Args:
         artifact: An opened artifact.
-        runtime: Which one; "auto": what ``choose`` says.
+        runtime: Which one; "auto": the one ``choose`` returns.
         threads: CPU threads; 0: all cores but one.
 
     Raises:
-        MissingExtraError: A package of the asked-for runtime is missing.
+        MissingExtraError: A package of the requested runtime is missing.
         InputError: There is no usable GPU.
         ArtifactError: The model or its plan cannot be loaded.
     """
-    taken = choose(artifact).runtime if runtime == "auto" else runtime
-    if taken == "onnxruntime":
+    name = choose(artifact).runtime if runtime == "auto" else runtime
+    if name == "onnxruntime":
         return OnnxSession(artifact, threads)
-    trt, cuda = load_tensorrt(taken), load_cuda()
-    plan = find_plan(artifact, taken, trt.__version__, str(open_device(cuda).name()))
+    trt, cuda = load_tensorrt(name), load_cuda()
+    plan = find_plan(artifact, name, trt.__version__, str(open_device(cuda).name()))
     return TensorRtSession(artifact, plan, trt, cuda)
 
 
 def open_verified_runtime(artifact: Artifact, runtime: RuntimeName = "auto", threads: int = 0) -> Runtime:
-    """Open a runtime and hold it to the golden answers, as the station does. Raises ArtifactError for a mismatch."""
+    """Open a runtime and check it against the golden clips, as the station does. Raises ArtifactError on a mismatch."""
     session = open_runtime(artifact, runtime, threads)
     try:
         require_match(artifact, session)

@@ -1,6 +1,6 @@
-"""An ONNX file read as the protobuf it is: what it says about itself, and the one change that compilers need.
+"""An ONNX file read as plain protobuf: its header, and the one change that compilers need.
 
-Enough to refuse a wrong or broken file in a few milliseconds before any runtime is started, and to set the type the
+This is enough to refuse a wrong or broken file within milliseconds, before any runtime starts, and to set the type the
 network computes in, without the ``onnx`` package, which a station does not install. It follows field numbers of
 onnx.proto (ModelProto -> GraphProto -> NodeProto, ValueInfoProto) and does not know operators or weights.
 """
@@ -15,7 +15,7 @@ Spec = tuple[str, str, tuple[int, ...]]
 ELEMENT_TYPES = {1: "float32", 2: "uint8", 7: "int64", 10: "float16"}
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 COMPUTE_CAST = b"compute/"
-"""First part of the names of the casts that bring weights and pictures into the compute type."""
+"""Prefix of the names of the casts that bring weights and images into the compute type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class OnnxHeader:
 
 
 def read_header(model: bytes) -> OnnxHeader:
-    """Read a model's header. Raises ValueError where the bytes are no whole ModelProto."""
+    """Read a model's header. Raises ValueError if the bytes are not a complete ModelProto."""
     opset = 0
     for field, value, _ in _fields(memoryview(model)):
         if field == 8:  # opset_import

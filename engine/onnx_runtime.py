@@ -1,7 +1,7 @@
 """The network on ONNX Runtime: a CPU by default, CUDA or OpenVINO where their packages are installed.
 
-It bounds its threads and lets them sleep while idle, so that the tracker beside it keeps a core. It knows no windows
-and no schedule.
+It limits its threads and lets them sleep while idle, so that the tracker keeps a core. It knows neither windows nor
+schedules.
 """
 
 from collections.abc import Sequence
@@ -10,8 +10,8 @@ from typing import Any, Self, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.artifact import MAX_BATCH, Artifact, Precision
-from engine.runtime import Grades, Outputs, WindowId, batches, joined
+from engine.artifact import EXPORT_HINT, MAX_BATCH, Artifact, Precision
+from engine.runtime import Grades, Outputs, WindowId, batches, concatenated
 from station.errors import ArtifactError, InputError
 from station.machine import usable_cores
 from station.offline import forbid_telemetry
@@ -24,39 +24,39 @@ PROVIDERS = {
     "OpenVINOExecutionProvider": "OpenVINO",
     "CPUExecutionProvider": "CPU",
 }
-"""Preferred order, and how people call them."""
+"""Order of preference, and their names for people."""
 OUTPUTS = ("grade", "heads", "attention")
 CLIPS_AT_ONCE_ON_A_CPU = 1
-"""One clip's tensors stay in the core's own cache: eight at once take a tenth longer per clip, and all threads are busy
-with one."""
+"""One clip's tensors fit the core's cache: eight at once take a tenth longer per clip, and one clip keeps all threads
+busy."""
 
 
 def available_providers() -> list[str]:
-    """Return the providers of the installed package that are of use here, best first."""
+    """Return the usable providers of the installed package, best first."""
     installed = ort.get_available_providers()
     return [name for name in PROVIDERS if name in installed]
 
 
 def default_threads() -> int:
-    """Return all cores that this process may use but one, at least one."""
+    """Return the number of cores this process may use, less one, at least one."""
     return max(1, usable_cores() - 1)
 
 
 def session_options(threads: int) -> Any:
-    """Return the options that every session here runs with."""
+    """Return the options of every ONNX Runtime session of the program."""
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
-    # A pool that spins between batches takes the core that the tracker needs.
+    # A pool that spins between batches would take the core that the tracker needs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # Memory is taken as each batch needs it: one plan per batch size would keep the largest of all for good.
+    # Allocate per batch: a memory plan per batch size would keep the largest of all for good.
     options.enable_mem_pattern = False
     return options
 
 
 class OnnxSession:
-    """A Runtime on ONNX Runtime. Raises ArtifactError where the graph cannot be loaded, InputError for threads < 0.
+    """A Runtime on ONNX Runtime. Raises ArtifactError if the graph cannot be loaded, InputError for threads < 0.
 
     Args:
         artifact: Whose model is run.
@@ -75,19 +75,21 @@ class OnnxSession:
             )
         except Exception as error:  # the package raises a dozen pybind types that share no public base
             first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-            raise ArtifactError(f"model {artifact.folder}: ONNX Runtime refuses model.onnx ({first_line})") from error
+            raise ArtifactError(
+                f"model {artifact.folder}: ONNX Runtime cannot load model.onnx ({first_line}); {EXPORT_HINT}"
+            ) from error
         device = PROVIDERS[self._session.get_providers()[0]]
         self._at_once = CLIPS_AT_ONCE_ON_A_CPU if device == "CPU" else MAX_BATCH
         detail = f"{device}, {threads} thread{'s' * (threads > 1)}" if device == "CPU" else device
         self.name = f"onnxruntime ({detail})"
         self.plan_sha256 = ""
-        self.precision: Precision = "float32"  # also with float16 weights: they are widened when they are loaded
+        self.precision: Precision = "float32"  # float16 weights are widened on loading
         self._shape = artifact.manifest.inputs[0].shape[1:]
 
     def infer(self, clips: NDArray[np.uint8], ids: Sequence[WindowId] | None = None) -> Grades:
-        """Grade clips (N, T, H, W) uint8; see ``Runtime``. On a CPU a clip's grades do not depend on its neighbours."""
-        del ids  # the clips are in this memory already
-        return joined([self._run(clips[part]) for part in batches(clips, self._shape, self._at_once)])
+        """Grade clips (N, T, H, W) uint8; see ``Runtime``. On a CPU a clip's grades do not depend on the others."""
+        del ids  # nothing is uploaded
+        return concatenated([self._run(clips[part]) for part in batches(clips, self._shape, self._at_once)])
 
     def _run(self, clips: NDArray[np.uint8]) -> Outputs:
         grade, heads, attention = self._session.run(OUTPUTS, {"clip": clips})

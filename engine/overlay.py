@@ -1,6 +1,6 @@
-"""What the network looked at, in the clip's own pixels: for the dashboard and reports to draw.
+"""What the network attended to, in the clip's own pixels: for overlays in the dashboard and in reports.
 
-It turns ``Grades.attention`` into patches and boxes; it draws nothing and knows no frame but the clip.
+It turns ``Grades.attention`` into patches, boxes and maps; it draws nothing and knows no frame but the clip.
 """
 
 import numpy as np

@@ -1,6 +1,6 @@
 """The engine process: windows in, grade distributions out.
 
-It knows the link, the order of work and the clock; the answers come from a Runtime.
+It knows the links, the order of work and the clock; a Runtime computes the grades.
 """
 
 import hashlib
@@ -37,7 +37,7 @@ from station.transport.messages import (
 
 WAIT_S = 0.02
 WORTHWHILE_BATCH = 1.5
-"""A batch may make the first sperm in it wait this many times as long as alone, not more."""
+"""A batch may make its first sperm wait at most this many times as long as a batch of one."""
 
 
 def run(context: ProcessContext) -> None:
@@ -88,7 +88,7 @@ def run(context: ProcessContext) -> None:
 
 
 class Grader:
-    """Runs batches through the network and keeps account of the answers."""
+    """Runs batches through the network and accounts for the grades."""
 
     def __init__(self, context: ProcessContext, runtime: Runtime) -> None:
         window = context.config.window
@@ -103,7 +103,7 @@ class Grader:
         self._clips = np.empty((MAX_BATCH, window.frames, window.size, window.size), np.uint8)
 
     def grade(self, batch: Batch) -> list[GradeInfo]:
-        """Return the grades of a batch of windows, in its order, published as of now."""
+        """Return the grades of a batch of windows, in the batch's order."""
         clips = self._clips[: len(batch)]
         for row, window in enumerate(batch):
             clips[row] = window.pixels
@@ -145,7 +145,7 @@ def _window_id(window: PendingWindow) -> WindowId:
 
 
 def durations_ms(trace: Trace) -> dict[str, float]:
-    """Return where the time from exposure to grade went, in ms; the parts add up to ``exposure_to_grade``."""
+    """Return how the time from exposure to grade was spent, in ms; the parts add up to ``exposure_to_grade``."""
     return {
         "exposure_to_grade": ms_between(trace.t_exposure_ns, trace.t_grade_ns),
         "capture": ms_between(trace.t_exposure_ns, trace.t_sent_ns),
@@ -158,22 +158,22 @@ def durations_ms(trace: Trace) -> dict[str, float]:
 
 
 def check_window(artifact: Artifact, window: WindowSettings) -> None:
-    """Raise InputError where the configured window is not the one the model was made for."""
+    """Raise InputError if the configured window is not the one the model was trained for."""
     network = artifact.manifest.network
-    made_for, given = (network.frames, network.clip_px), (window.frames, window.size)
-    if made_for != given:
+    trained_for, configured = (network.frames, network.clip_px), (window.frames, window.size)
+    if trained_for != configured:
         raise InputError(
-            f"window: model {artifact.manifest.name} was made for {made_for[0]} frames of {made_for[1]} px, the "
-            f"configuration asks for {given[0]} of {given[1]}; mend [window] or choose another model"
+            f"window: model {artifact.manifest.name} was trained for {trained_for[0]} frames of {trained_for[1]} px, "
+            f"the configuration asks for {configured[0]} of {configured[1]}; change [window] or choose another model"
         )
 
 
 def warm_up(runtime: Runtime, window: WindowSettings, beat: Callable[[], object]) -> dict[int, float]:
-    """Run batches of growing size while they pay, and return the seconds each took; ``beat`` is called in between."""
+    """Run batches of growing size while they pay off; return the seconds each took. ``beat`` is called in between."""
     seconds: dict[int, float] = {}
     for size in (1, 2, 4, MAX_BATCH):
         clips = np.full((size, window.frames, window.size, window.size), 128, np.uint8)
-        runtime.infer(clips)  # the first run of a shape allocates
+        runtime.infer(clips)  # the first run of a shape allocates memory
         beat()
         start = time.perf_counter()
         runtime.infer(clips)
@@ -185,16 +185,16 @@ def warm_up(runtime: Runtime, window: WindowSettings, beat: Callable[[], object]
 
 
 def worthwhile_batch(seconds: dict[int, float]) -> int:
-    """Return the largest batch that does not make its first sperm wait much longer than alone.
+    """Return the largest batch that does not make its first sperm wait much longer than a batch of one.
 
-    A GPU is expected to grade eight in little more than the time of one. On a CPU eight take eight times as long: one
-    after the other, each is graded on a window that is new when its turn comes.
+    A GPU grades eight in little more than the time of one. On a CPU eight take eight times as long, so they are graded
+    one by one, each on the window that is newest when its turn comes.
     """
     return max(size for size, duration in seconds.items() if duration <= WORTHWHILE_BATCH * seconds[1])
 
 
 def model_info(artifact: Artifact, runtime: Runtime) -> ModelInfo:
-    """Return what people are told about the model in use."""
+    """Return what is shown and recorded about the model in use."""
     manifest = artifact.manifest
     return ModelInfo(
         name=manifest.name,

@@ -1,7 +1,7 @@
-"""The engine's part in a replay: the windows that were graded then, in the batches of then, and the grades beside them.
+"""The engine's part in a replay: the same windows in the same batches as recorded, and the grades compared.
 
-A live engine grades the newest window of each sperm when it has time for one. Which those were stands in the record;
-grading them in the same batches gives the same bits, for a network sums up a batch of two differently than one. This
+A live engine grades the newest window of each sperm when it has time. The record says which those were; grading them in
+the same batches gives the same bits, because a network sums a batch of two in another order than a batch of one. This
 module knows the record, windows and grades; it runs no network.
 """
 
@@ -22,7 +22,7 @@ Key = tuple[int, int]
 
 
 class RecordedBatches:
-    """Policy of the window link in a replay."""
+    """Batching policy of the window link in a replay."""
 
     def __init__(self, batches: Iterable[GradesHeader]) -> None:
         self._batches = deque([(grade.sperm_id, grade.frame_seq) for grade in header.grades] for header in batches)
@@ -30,17 +30,17 @@ class RecordedBatches:
         self._held: dict[Key, PendingWindow] = {}
         self._newest = -1
         self.left_out = 0
-        """Windows that the live engine did not grade: a newer one had replaced them, or the record ends before."""
+        """Windows that the live engine did not grade: replaced by a newer one, or the record ends before."""
         self.missing = 0
-        """Windows that were graded then and did not come out this time."""
+        """Windows that were graded live and did not appear in the replay."""
 
     def give_up(self) -> None:
-        """Nothing more comes: count what waits in vain. What was graded of frames that were not played does not."""
+        """No more windows will come: count the missing ones. Grades of frames that were not played do not count."""
         self.missing += sum(seq <= self._newest for batch in self._batches for _, seq in batch)
         self._batches.clear()
 
     def put(self, message: Received) -> int:
-        """Take in the windows of a message; those that were not graded go, which is no loss."""
+        """Take in the windows of a message; drop those that were not graded live, which is no loss."""
         for window in split(message):
             key = (window.info.sperm_id, window.info.frame_seqs[-1])
             if self._wanted[key]:
@@ -52,7 +52,7 @@ class RecordedBatches:
         return 0
 
     def take(self) -> Batch | None:
-        """Return the next recorded batch once all of its windows are there, or can no longer come."""
+        """Return the next recorded batch once all its windows are here or can no longer come."""
         while self._batches:
             keys = self._batches[0]
             complete = all(key in self._held for key in keys)
@@ -67,10 +67,10 @@ class RecordedBatches:
 
 
 class GradesReplay:
-    """The record beside the engine's new grades: counts in the stage's account, and the comparison file."""
+    """Compares recorded and new grades: counts in the process's account, and the comparison file."""
 
     def __init__(self, context: ProcessContext, recording: Playback, model: ModelInfo) -> None:
-        """``model``: the one at hand. Raises InputError where the comparison file cannot be written."""
+        """``model``: the one in use now. Raises InputError if the comparison file cannot be written."""
         recorded, account = recording.opened.model, context.control.account
         self._account = account
         self._headers = recording.batches() if recording.whole else iter(())
@@ -83,8 +83,8 @@ class GradesReplay:
             file = f"{recording.name}-{model.sha256[:8]}.csv"
         if file and not recording.whole:
             raise InputError(
-                f"session {recording.name}: only a look-back was recorded, whose windows cannot be cut again as they "
-                "were: its grades cannot be compared"
+                f"session {recording.name}: only its pre-trigger part was recorded, whose windows cannot be cut again "
+                "exactly, so its grades cannot be compared; replay it without a comparison"
             )
         self._comparison = Comparison(Path(file), recording.name, recorded, model) if file else None
         account.counters |= dict.fromkeys(("grades_as_recorded", "grades_differ", "windows_missing", "left_out"), 0)
@@ -111,7 +111,7 @@ class GradesReplay:
                 self._comparison.add(recorded, new)
 
     def finish(self, *, ended: bool) -> None:
-        """Finish the counts and the comparison file. ``ended``: everything came; else the replay was broken off."""
+        """Finish the counts and the comparison file. ``ended``: all windows came; else the replay was interrupted."""
         if ended and isinstance(self.buffer, RecordedBatches):
             self.buffer.give_up()
         self.note(())
@@ -119,7 +119,7 @@ class GradesReplay:
             self._comparison.close()
 
     def _recorded(self, new: GradeInfo) -> GradeInfo | None:
-        """Return the recorded grade of the same window. Asked for in the recorded order, so little is kept."""
+        """Return the recorded grade of the same window. Called in the recorded order, so little is kept."""
         key = (new.sperm_id, new.frame_seq)
         while key not in self._open:
             header = next(self._headers, None)

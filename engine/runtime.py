@@ -1,6 +1,6 @@
-"""The Runtime protocol: whatever executes the network, clips go in and grades come out.
+"""The Runtime protocol: clips go in, grades come out, whatever library executes the network.
 
-Callers know this protocol; which library, device or precision stands behind it they read from ``name``.
+Callers know this protocol only; ``name`` says which library, device and precision is behind it.
 """
 
 from collections.abc import Sequence
@@ -15,12 +15,12 @@ from engine.artifact import MAX_BATCH, Precision
 
 @dataclass(frozen=True, slots=True)
 class Grades:
-    """What the network says about N clips. The arrays belong to the receiver."""
+    """The network's outputs for N clips. The arrays belong to the caller."""
 
     grade: NDArray[np.float32]
     """(N, 5) probability of each grade, A to E; each row sums to 1 within 1e-5."""
     heads: NDArray[np.float32]
-    """(N, 3, 5) the same by the global, spatial and temporal head."""
+    """(N, 3, 5) the same from the global, spatial and temporal head."""
     attention: NDArray[np.float32]
     """(N, T, P) selection score of each patch."""
 
@@ -28,7 +28,7 @@ class Grades:
 class WindowId(NamedTuple):
     """Which frames of which sperm a clip shows: equal frames of one sperm have equal pixels.
 
-    Runtimes with memory of their own keep the frames they have seen and take only the new ones from the clip.
+    A runtime with device memory keeps frames it has seen and uploads only the new ones of a clip.
     """
 
     sperm_id: int
@@ -46,12 +46,12 @@ class Runtime(Protocol):
 
     @property
     def precision(self) -> Precision:
-        """What it computes in; decides the tolerance of verification."""
+        """The precision it computes in; sets the tolerance of verification."""
         ...
 
     @property
     def plan_sha256(self) -> str:
-        """Of the compiled plan that runs; empty where the model file itself is run."""
+        """Hash of the compiled plan in use; empty if the model file itself is run."""
         ...
 
     def infer(self, clips: NDArray[np.uint8], ids: Sequence[WindowId] | None = None) -> Grades:
@@ -59,7 +59,7 @@ class Runtime(Protocol):
 
         Args:
             clips: The clips.
-            ids: What they show, one each; saves uploads where the runtime can use it. The grades are the same.
+            ids: What each clip shows; lets a runtime skip uploads. The grades are the same without.
 
         Raises:
             ValueError: Clips of another shape or type.
@@ -67,7 +67,7 @@ class Runtime(Protocol):
         ...
 
     def close(self) -> None:
-        """Give the network and its memory back."""
+        """Release the network and its memory."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -86,7 +86,7 @@ def batches(clips: NDArray[np.uint8], shape: tuple[int, ...], size: int = MAX_BA
     return [slice(start, start + size) for start in range(0, len(clips), size)]
 
 
-def joined(parts: Sequence[Outputs]) -> Grades:
+def concatenated(parts: Sequence[Outputs]) -> Grades:
     """Return the outputs of one or more batches as one."""
     if len(parts) == 1:
         return Grades(*parts[0])

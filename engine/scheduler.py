@@ -1,10 +1,10 @@
 """Which windows go into the network next.
 
-Live, only the newest window of each sperm waits and an older one is replaced: an old answer is worth less than none.
-The sperm whose last answer is oldest goes first, and none is graded more often than a person can read
-(``[engine] grades_per_s``): neighbouring windows share nearly all their frames, and on a computer without a GPU what
-they cost is taken from the tracker. Offline, every window counts and batches follow the messages, so that
-two runs put the same windows together and give the same bits.
+Live, only the newest window of each sperm waits and replaces an older one: a late grade is worth less than none. The
+sperm with the oldest grade goes first, and none is graded more often than a person can read (``[engine]
+grades_per_s``): consecutive windows share nearly all their frames, and without a GPU they take processor time from the
+tracker. Offline, every window counts and batches follow the messages, so that two runs form the same batches and give
+the same bits.
 """
 
 from collections import deque
@@ -22,7 +22,7 @@ from station.transport.messages import Trace, WindowInfo, WindowsHeader
 
 @dataclass(frozen=True, slots=True)
 class PendingWindow:
-    """A window that waits: ``pixels`` is a (T, H, W) uint8 view of its message."""
+    """A window waiting to be graded; ``pixels`` is a (T, H, W) uint8 view of its message."""
 
     info: WindowInfo
     trace: Trace
@@ -32,21 +32,21 @@ class PendingWindow:
 Batch = list[PendingWindow]
 
 EARLY: Final = 0.1
-"""Share of the interval between two grades by which the next may come early: exposures are not quite even."""
+"""Share of the interval between two grades by which the next may come early, to allow for exposure jitter."""
 
 
 class NewestPerSperm:
-    """Live policy: one window waits per sperm, the newest, and goes when the sperm's next grade is due."""
+    """Live policy: of each sperm the newest window waits, and is graded when the sperm's next grade is due."""
 
     def __init__(self, limit: int = MAX_BATCH, grades_per_s: float = 0.0) -> None:
-        """``grades_per_s``: of one sperm at most, by its windows' exposure times; 0: every window is due."""
+        """``grades_per_s``: upper limit per sperm, by its windows' exposure times; 0: every window is due."""
         self.limit = limit
         self._interval_ns = (1 - EARLY) * NS_PER_S / grades_per_s if grades_per_s else 0.0
         self._waiting: dict[int, PendingWindow] = {}
         self._graded_ns: dict[int, int] = {}
-        """Exposure of each sperm's last window that was taken."""
+        """Exposure time of each sperm's last graded window."""
         self._served: dict[int, int] = {}
-        """When each sperm was last served, as the running number of its batch."""
+        """Number of the batch in which each sperm was last graded."""
         self._batches = 0
 
     def put(self, message: Received) -> int:
@@ -59,7 +59,7 @@ class NewestPerSperm:
         return replaced
 
     def take(self) -> Batch | None:
-        """Return up to ``limit`` windows that are due, longest unanswered sperm first, lower ids first among equals."""
+        """Return up to ``limit`` windows that are due; longest ungraded sperm first, lower ids first on a tie."""
         due = [sperm_id for sperm_id, window in self._waiting.items() if self._due(window)]
         if not due:
             return None

@@ -1,9 +1,9 @@
-"""Does this runtime give the exported network's answers? The golden clips decide.
+"""Does this runtime reproduce the exported network's outputs? The golden clips decide.
 
-The golden answers are those of the float32 network. The tolerances are largest absolute differences, per output and
-per coarsest step on the way: everything float32, weights rounded to float16, or all arithmetic in float16. ``grade``
-and ``heads`` are probabilities; ``attention`` sums softmax rows over heads and blocks, so its differences are that
-much larger. This module knows runtimes only by their protocol.
+The golden outputs are those of the float32 network. The tolerances are largest absolute differences, per output and per
+coarsest precision on the way: float32 throughout, weights rounded to float16, or all arithmetic in float16. ``grade``
+and ``heads`` are probabilities; ``attention`` sums softmax rows over heads and blocks, so its differences are larger.
+This module knows runtimes only by their protocol.
 """
 
 from dataclasses import dataclass
@@ -21,12 +21,12 @@ TOLERANCE: dict[str, dict[str, float]] = {
 }
 SUM_TOLERANCE = 1e-5
 START_CLIPS = 1
-"""Golden clips that a station runs at its start: enough for a wrong or broken plan, and quick."""
+"""Golden clips that a station runs at start-up: quick, and enough to catch a wrong or broken plan."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How far one output lies from the golden one."""
+    """How far one output is from the golden one."""
 
     output: str
     largest: float
@@ -34,12 +34,12 @@ class Difference:
 
     @property
     def passed(self) -> bool:
-        """True where the difference is allowed; False also for NaN."""
+        """True if the difference is within tolerance; False also for NaN."""
         return self.largest <= self.tolerance
 
 
 def precision_of(artifact: Artifact, runtime: Runtime) -> str:
-    """Return the key of ``TOLERANCE`` that holds for a runtime."""
+    """Return the key of ``TOLERANCE`` that applies to a runtime."""
     if runtime.precision == "float32" and artifact.manifest.weights == "float16":
         return "float16 weights"
     return runtime.precision
@@ -48,8 +48,7 @@ def precision_of(artifact: Artifact, runtime: Runtime) -> str:
 def compare(artifact: Artifact, runtime: Runtime, clips: int | None = None) -> list[Difference]:
     """Run the first ``clips`` golden clips (None: all) and return the largest difference of each output."""
     golden = artifact.golden().first(clips) if clips else artifact.golden()
-    # Named as the station names them, so that a runtime that keeps frames on its device is tried that way; the numbers
-    # are no sperm's.
+    # With ids as in the station, so that a runtime's window cache is exercised too; no sperm has these numbers.
     frames = tuple(range(golden.clips.shape[1]))
     found = runtime.infer(golden.clips, [WindowId(-1 - row, frames) for row in range(len(golden.clips))])
     tolerance = TOLERANCE[precision_of(artifact, runtime)]
@@ -66,12 +65,12 @@ def compare(artifact: Artifact, runtime: Runtime, clips: int | None = None) -> l
 
 
 def require_match(artifact: Artifact, runtime: Runtime, clips: int | None = START_CLIPS) -> None:
-    """Raise ArtifactError where the runtime does not give the golden answers."""
+    """Raise ArtifactError if the runtime does not reproduce the golden outputs."""
     for difference in compare(artifact, runtime, clips):
         if not difference.passed:
             raise ArtifactError(
-                f"model {artifact.folder}: on {runtime.name} the golden clips give {difference.output} "
-                f"{difference.largest:.2g} off, allowed {difference.tolerance:.2g}; nothing is graded with it: "
+                f"model {artifact.folder}: on {runtime.name} the golden clips' {difference.output} is off by "
+                f"{difference.largest:.2g}, allowed {difference.tolerance:.2g}, so nothing is graded with it: "
                 f"see `python -m engine verify {artifact.folder}`, rebuild its plans with `python -m engine compile`, "
                 "or export it again with `python -m trainer export`"
             )

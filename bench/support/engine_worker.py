@@ -1,8 +1,8 @@
-"""One engine in a process of its own, so that its peak memory is its own: timed, and its memory told.
+"""One engine in a separate process, so that its peak memory is its own: timed, and its memory reported.
 
-``python -m bench.support.engine_worker KIND FOLDER THREADS COUNT BATCH...`` prints one JSON document. KIND is a
-runtime of the engine, or ``timesformer``: Hugging Face's TimeSformer of the same size in eager torch, every attention
-map kept. That one has no branches: it does less than the engine. Both take the same uint8 clips.
+``python -m bench.support.engine_worker KIND FOLDER THREADS COUNT BATCH...`` prints one JSON document. KIND is a runtime
+of the engine, or ``timesformer``: Hugging Face's TimeSformer of the same size in eager torch, keeping every attention
+map. It has no branches, so it does less than the engine. Both take the same uint8 clips.
 """
 
 import functools
@@ -21,14 +21,14 @@ from engine.factory import open_runtime
 
 WARM_UP = 2
 Call = tuple[int, Callable[[], Any]]
-"""Batch, and what to time."""
+"""Batch size, and the call to time."""
 
 
 def peak_mb() -> float:
     """Return the most memory this process has held so far, in MB."""
     status = Path("/proc/self/status")
     if status.exists():
-        # Not ru_maxrss: that begins with what the parent process held.
+        # Not ru_maxrss, which starts at the parent process's memory.
         line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1.024e-3
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
@@ -50,7 +50,7 @@ def timesformer_calls(network: NetworkConfig, threads: int, batches: list[int]) 
     import transformers
 
     torch.set_num_threads(threads)
-    library: Any = transformers  # its types do not tell of the options that every configuration takes
+    library: Any = transformers  # its type stubs lack the options that every configuration takes
     config = library.TimesformerConfig(
         image_size=network.image_px, patch_size=network.patch_px, num_frames=network.frames, num_labels=5,
         hidden_size=network.width, num_hidden_layers=network.depth, num_attention_heads=network.heads,

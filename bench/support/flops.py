@@ -1,7 +1,7 @@
-"""How many multiply-adds one clip costs, counted from the network's shape.
+"""Multiply-adds per clip, counted from the network's shape.
 
-Matrix products alone: they are what the machine's ceiling is measured with. What normalisation, softmax, GELU and
-moving data cost is exactly what the share of the ceiling shows. A test holds the count to the exported graph.
+Matrix products only, because the machine's ceiling is measured with them; the cost of normalisation, softmax, GELU and
+data movement shows as the share of the ceiling that is missing. A test compares the count with the exported graph.
 """
 
 from engine.artifact import NUM_GRADES, NetworkConfig
@@ -17,7 +17,7 @@ def multiply_adds(c: NetworkConfig) -> dict[str, int]:
     temporal = tokens * 4 * square + 2 * tokens * c.frames * d
     mlp = 2 * c.mlp_ratio * square
     spatial = rows * 3 * square + 2 * rows * (1 + c.patches) * d + (tokens + 1) * (square + mlp)
-    # In the last block every token is asked, but only CLS and the selected ones ask; the authors' order asks all.
+    # In the last block all tokens are keys but only CLS and the selected ones queries; in the authors' order all are.
     asking = tokens if c.branch == "reference" else selected
     last = (rows * 2 + 1) * square + 2 * rows * d + square + mlp
     if c.features != ("g",):
@@ -38,7 +38,7 @@ def multiply_adds(c: NetworkConfig) -> dict[str, int]:
 
 
 def _branch(c: NetworkConfig, sequences: int, length: int) -> int:
-    """Return multiply-adds of one branch on sequences of a length, of which only the first token is read."""
+    """Return multiply-adds of one branch on sequences of a length, of which only the first token is used."""
     rows, square = sequences * length, c.width**2
     mlp = 2 * c.branch_mlp_ratio * square
     inner = rows * 4 * square + 2 * rows * length * c.width

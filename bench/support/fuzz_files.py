@@ -1,7 +1,6 @@
-"""Sound files of every kind that a station reads, and ways to damage them; all of it by seed.
+"""Intact files of every kind that a station reads, and ways to damage them, by seed.
 
-A recorded session is a folder: one of its files is damaged. It knows bytes; what a reader makes of them is not its
-business.
+A recorded session is a folder, of which one file is damaged. This module knows bytes, not how they are read.
 """
 
 import shutil
@@ -38,42 +37,42 @@ FRAME_COUNT: Final = 12
 WIDTH, HEIGHT = 64, 48
 FRAMES_PER_CHUNK: Final = 5
 
-Picture = NDArray[np.uint8]
+Image = NDArray[np.uint8]
 
 
-def frames() -> list[Picture]:
-    """Return the pictures that every sound file holds: smooth noise, (H, W) uint8."""
+def frames() -> list[Image]:
+    """Return the frames of every intact file: smooth noise, (H, W) uint8."""
     noise = [np.random.default_rng(k).integers(0, 256, (HEIGHT, WIDTH), np.uint8) for k in range(FRAME_COUNT)]
-    return [np.asarray(cv2.GaussianBlur(picture, (0, 0), 2), np.uint8) for picture in noise]
+    return [np.asarray(cv2.GaussianBlur(image, (0, 0), 2), np.uint8) for image in noise]
 
 
-def _video(codec: str, pix_fmt: str) -> Callable[[Path, list[Picture]], None]:
-    def write(path: Path, pictures: list[Picture]) -> None:
+def _video(codec: str, pix_fmt: str) -> Callable[[Path, list[Image]], None]:
+    def write(path: Path, images: list[Image]) -> None:
         with av.open(str(path), "w") as container:
             stream = container.add_stream(codec, rate=Fraction(15))
             assert isinstance(stream, av.video.stream.VideoStream)
             stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, pix_fmt
-            for picture in pictures:
-                frame = av.VideoFrame.from_ndarray(picture, format="gray")
+            for image in images:
+                frame = av.VideoFrame.from_ndarray(image, format="gray")
                 container.mux(stream.encode(frame.reformat(format=pix_fmt)))
             container.mux(stream.encode(None))
 
     return write
 
 
-def _tiff(**options: object) -> Callable[[Path, list[Picture]], None]:
-    def write(path: Path, pictures: list[Picture]) -> None:
-        tifffile.imwrite(path, np.stack(pictures), **options)  # type: ignore[arg-type]
+def _tiff(**options: object) -> Callable[[Path, list[Image]], None]:
+    def write(path: Path, images: list[Image]) -> None:
+        tifffile.imwrite(path, np.stack(images), **options)  # type: ignore[arg-type]
 
     return write
 
 
-def _lzw(path: Path, pictures: list[Picture]) -> None:
-    cv2.imwritemulti(str(path), pictures)
+def _lzw(path: Path, images: list[Image]) -> None:
+    cv2.imwritemulti(str(path), images)
 
 
-def _session(codec: str) -> Callable[[Path, list[Picture]], None]:
-    def write(folder: Path, pictures: list[Picture]) -> None:
+def _session(codec: str) -> Callable[[Path, list[Image]], None]:
+    def write(folder: Path, images: list[Image]) -> None:
         (folder / VIDEO).mkdir(parents=True)
         manifest = Manifest(
             notice=NOTICE, session=folder.name, started_utc="2026-01-01T00:00:00Z", program="fuzz",
@@ -89,18 +88,18 @@ def _session(codec: str) -> Callable[[Path, list[Picture]], None]:
             source = SourceInfo(name="noise", height=HEIGHT, width=WIDTH, fps=15.0)
             model = ModelInfo(name="none", sha256="", runtime="none", demonstration=True)
             log.append(OpenedRecord(source=source, model=model, stride=1))
-            for number, first in enumerate(range(0, len(pictures), FRAMES_PER_CHUNK)):
-                _chunk(log, folder, number, first, pictures[first : first + FRAMES_PER_CHUNK], codec)
+            for number, first in enumerate(range(0, len(images), FRAMES_PER_CHUNK)):
+                _chunk(log, folder, number, first, images[first : first + FRAMES_PER_CHUNK], codec)
             log.append(EndRecord(ended_utc="2026-01-01T00:01:00Z", counters={}))
             write_manifest(folder, manifest.model_copy(update={"head": log.head}))
 
     return write
 
 
-def _chunk(log: EventLog, folder: Path, number: int, first: int, pictures: list[Picture], codec: str) -> None:
+def _chunk(log: EventLog, folder: Path, number: int, first: int, images: list[Image], codec: str) -> None:
     file = chunk_name(number)
     writer = ChunkWriter(FileSink(folder / file), codec, WIDTH, HEIGHT)
-    for index, pixels in enumerate(pictures):
+    for index, pixels in enumerate(images):
         seq, pts_ms = first + index, 66 * index
         t_ns = seq * 66_666_667
         header = FrameHeader(
@@ -124,7 +123,7 @@ def _tracks(seq: int, t_ns: int) -> TracksHeader:
     return TracksHeader(seq=seq, frame_seq=seq, trace=trace, window_frames=16, tracks=[track], applied_commands=applied)
 
 
-KINDS: Final[dict[str, Callable[[Path, list[Picture]], None]]] = {
+KINDS: Final[dict[str, Callable[[Path, list[Image]], None]]] = {
     "mpeg4.mp4": _video("mpeg4", "yuv420p"),
     "mpeg4.avi": _video("mpeg4", "yuv420p"),
     "ffv1.mkv": _video("ffv1", "gray"),
@@ -143,7 +142,7 @@ OTHER_ENDINGS: Final = {".tif": ".mp4", ".mp4": ".tif", ".avi": ".png", ".mkv": 
 
 
 def damage(data: bytes, how: str, rng: np.random.Generator) -> bytes:
-    """Return ``data`` damaged in one of the ways; "wrong ending" leaves the bytes alone."""
+    """Return ``data`` damaged in one of the ways; "wrong ending" does not change the bytes."""
     broken = bytearray(data)
     match how:
         case "flips":
@@ -167,9 +166,9 @@ def damage(data: bytes, how: str, rng: np.random.Generator) -> bytes:
 
 
 def damaged_copy(original: Path, target: Path, how: str, rng: np.random.Generator) -> Path:
-    """Write a damaged copy of a file, or of a session of which one file is damaged; return where it is.
+    """Write a damaged copy of a file, or of a session with one damaged file; return its path.
 
-    "wrong ending" gives a file another ending; of a session it takes away one of its files by renaming it.
+    "wrong ending" gives a file another ending; in a session it renames one of the files.
     """
     if original.is_dir():
         shutil.copytree(original, target)

@@ -1,7 +1,7 @@
-"""Reads files as the station does, one for each line of standard input, and answers with a line of JSON each.
+"""Reads files as the station does, one per line of standard input, and answers each with a line of JSON.
 
-A process of its own for ``bench fuzz``: a decoder that crashes or hangs takes this one along and nobody else. The
-files come in through the capture package's own sources.
+A separate process for ``bench fuzz``: a decoder that crashes or hangs takes down this process only. The files are read
+by the capture package's own sources.
 """
 
 import itertools
@@ -22,26 +22,26 @@ from station.errors import InputError
 from station.session.verify import verify_session
 
 READY: Final = "ready"
-"""Said first: what loading takes on a busy machine is no file's fault."""
+"""Printed first, so that start-up time does not count against a file."""
 
 
 @dataclass(slots=True)
 class Answer:
-    """What came of a file."""
+    """The outcome of one file."""
 
     crcs: list[int] = field(default_factory=list)
     """CRC-32 of each frame's pixels."""
     said: str = ""
     refused: bool = False
     defect: str = ""
-    """A traceback, or what is wrong with the frames themselves."""
+    """A traceback, or what is wrong with the frames."""
     verified: str = ""
-    """Of a session: what ``verify`` says of it."""
+    """Of a session: the result of ``verify``."""
     seconds: float = 0.0
 
 
 def read(path: Path) -> Answer:
-    """Read a file, or the session of a folder, to its end."""
+    """Read a file, or a session folder, to its end."""
     answer, start = Answer(), time.monotonic()
     kind = f"{REPLAY}{path}" if path.is_dir() else str(path)
     times: list[int] = []

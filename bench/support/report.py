@@ -1,7 +1,7 @@
-"""The one report format of all benches: a table for people, one JSON document as the last line for machines.
+"""The report format of all benches: a table for people, and one JSON document as the last line for machines.
 
-A bench warms up, takes samples, and hands them in; this module makes percentiles of them, says on what machine they
-were taken, and prints. It measures nothing of the machine but what it is.
+A bench warms up, takes samples and hands them in; this module computes percentiles, describes the machine and prints.
+It does no measuring itself.
 """
 
 import json
@@ -31,7 +31,7 @@ class Timing:
     name: str
     ms: Percentiles
     dropped: float = 0.0
-    """Share of what should have been measured and was lost."""
+    """Share of the samples that were lost."""
     note: str = ""
 
 
@@ -47,12 +47,12 @@ class Figure:
 
 @dataclass(slots=True)
 class Report:
-    """What one bench found."""
+    """The results of one bench."""
 
     bench: str
     """Name of the command, as in ``python -m bench NAME``."""
     counts: str
-    """What the numbers contain and what they do not, one sentence."""
+    """What the numbers include and exclude, in one sentence."""
     settings: dict[str, Any] = field(default_factory=dict)
     timings: list[Timing] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
@@ -64,11 +64,11 @@ class Report:
         return found
 
     def figure(self, name: str, value: float | None, unit: str = "", note: str = "") -> None:
-        """Add a single number; None where it could not be had, and ``note`` says why."""
+        """Add a single number; None if it could not be measured, and ``note`` says why."""
         self.figures.append(Figure(name, value, unit, note))
 
     def document(self) -> dict[str, Any]:
-        """Return everything as plain values, ready for JSON."""
+        """Return the report as plain values, ready for JSON."""
         return {
             "bench": self.bench,
             "counts": self.counts,
@@ -104,7 +104,7 @@ class Report:
 
 
 def percentiles(samples_ms: Sequence[float]) -> Percentiles:
-    """Return the distribution of durations in ms; all zero where there are none."""
+    """Return the distribution of durations in ms; all zero without samples."""
     if not len(samples_ms):
         return Percentiles()
     p50, p95, p99, highest = np.percentile(np.asarray(samples_ms, float), (50, 95, 99, 100)).tolist()
@@ -112,7 +112,7 @@ def percentiles(samples_ms: Sequence[float]) -> Percentiles:
 
 
 def sample_ms(call: Callable[[], object], *, count: int, warm_up: int) -> list[float]:
-    """Return the durations of ``count`` calls in ms, after ``warm_up`` calls that do not count."""
+    """Return the durations of ``count`` calls in ms, after ``warm_up`` uncounted calls."""
     for _ in range(warm_up):
         call()
     samples = []
@@ -124,7 +124,7 @@ def sample_ms(call: Callable[[], object], *, count: int, warm_up: int) -> list[f
 
 
 def machine() -> dict[str, Any]:
-    """Return what the figures were taken on."""
+    """Return a description of this machine."""
     versions = {}
     for name in PACKAGES:
         try:

@@ -1,6 +1,6 @@
 """The machine's ceiling: how fast ONNX Runtime multiplies large float32 matrices, with the engine's own settings.
 
-The model is one MatMul with constant weights, written straight as protobuf bytes (fields of onnx.proto), so that the
+The model is one MatMul with constant weights, written directly as protobuf bytes (fields of onnx.proto), so that the
 bench needs no package that a station lacks.
 """
 

@@ -1,1 +1,1 @@
-"""Industrial cameras: the device, its settings, its clock, and what becomes of incomplete frames."""
+"""Industrial cameras: the device, its settings, its clock, its faults."""

@@ -1,9 +1,9 @@
-"""A Basler camera through pypylon, the optional extra: opening it, its buffers, its clock.
+"""A Basler camera through pypylon (an optional extra): opening it, its buffers, its clock.
 
-Which there are is in ``capture.camera.basler_discovery``, settings are in ``capture.camera.basler_settings``;
-threads, times and reconnecting in ``capture.camera.camera``. Every buffer is taken in order (OneByOne). Mono8 is
-handed on as it arrives; other pixel formats go through the SDK's converter, which keeps the upper 8 bits and makes
-grey of Bayer and RGB; what that costs a frame is measured and said.
+Discovery is in ``capture.camera.basler_discovery``, settings are in ``capture.camera.basler_settings``, threads, times
+and reconnecting in ``capture.camera.camera``. Every buffer is taken in order (OneByOne). Mono8 is passed on as it
+arrives; other pixel formats go through the SDK's converter, which keeps the upper 8 bits and converts Bayer and RGB to
+grey; the cost per frame is measured and shown.
 """
 
 import time
@@ -25,7 +25,7 @@ from station.errors import InputError
 from station.transport.messages import SourceInfo
 
 GIGE_FRAME_IDS = 0xFFFF
-"""Frame numbers of classic GigE cameras run from 1 to this and start again at 1."""
+"""Frame numbers of classic GigE cameras run from 1 to this, then start again at 1."""
 NO_FRAME_ID = 0xFFFF_FFFF_FFFF_FFFF
 
 
@@ -39,15 +39,17 @@ def open_basler(
 ) -> Camera:
     """Open a camera as a source and start grabbing.
 
-    ``serial`` may be empty where there is only one. ``fps`` is the rate to go by, needed for a triggered camera.
-    ``prepare`` gets the SDK's camera object each time it was opened, before the settings are made (the emulator's
-    pictures are chosen there). Raises InputError.
+    ``serial`` may be empty if there is only one. ``fps`` is the nominal rate, required for a triggered camera.
+    ``prepare`` gets the SDK's camera object each time it is opened, before the settings are applied (the emulator's
+    images are chosen there). Raises InputError.
     """
     connect = partial(BaslerDevice, serial, settings, fps=fps, um_per_px=um_per_px, prepare=prepare)
     try:
         return Camera(connect)
     except DeviceLostError as error:
-        raise InputError(f"{origin(serial)}: the camera was lost while it was opened ({error}); try again") from error
+        raise InputError(
+            f"{origin(serial)}: the camera was lost while it was being opened ({error}); check its cable and try again"
+        ) from error
 
 
 class BaslerDevice:
@@ -62,7 +64,7 @@ class BaslerDevice:
         um_per_px: float | None,
         prepare: Callable[[Any], None] | None = None,
     ) -> None:
-        """Open the camera, make the settings, read them back and start. Raises InputError, DeviceLostError."""
+        """Open the camera, apply the settings, read them back and start. Raises InputError, DeviceLostError."""
         self._pylon = pylon = import_pylon()
         from pypylon import genicam
 
@@ -70,7 +72,7 @@ class BaslerDevice:
         self.triggered = settings.trigger != "off"
         if self.triggered and fps is None:
             raise InputError(
-                f"{origin(serial)}: a triggered camera does not know its rate; state the trigger's in [source] fps"
+                f"{origin(serial)}: a triggered camera does not know its frame rate; set the trigger's in [source] fps"
             )
         found = list_cameras()
         self._found = found[choose(serial, found)]
@@ -110,7 +112,7 @@ class BaslerDevice:
             raise
 
     def grab(self, timeout_s: float) -> Grab | None:
-        """Return the next buffer in order, None where none came in time. Raises DeviceLostError."""
+        """Return the next buffer in order, None if none came in time. Raises DeviceLostError."""
         try:
             result = self._camera.RetrieveResult(round(timeout_s * 1000), self._pylon.TimeoutHandling_Return)
             if self._camera.IsCameraDeviceRemoved():
@@ -132,7 +134,7 @@ class BaslerDevice:
             raise DeviceLostError(short(error)) from error
 
     def latch(self) -> tuple[int, int] | None:
-        """Return the camera's time and the station's at one moment, ns; None where the camera cannot be asked."""
+        """Return the camera's and the station's time at one moment, ns; None if the camera has no latch."""
         if self._latch_nodes is None:
             return None
         command, value = self._latch_nodes
@@ -142,11 +144,11 @@ class BaslerDevice:
             after_ns = now_ns()
             return round(value.Value * self._ns_per_tick), (before_ns + after_ns) // 2
         except self._sdk_error:
-            self._latch_nodes = None  # not while grabbing, on this camera; if it is gone, grab() will say so
+            self._latch_nodes = None  # not available while grabbing; if the camera is gone, grab() will report it
             return None
 
     def close(self) -> None:
-        """Give the camera back; may be called more than once, and after it vanished."""
+        """Release the camera; may be called more than once, and after it was lost."""
         try:
             self._camera.StopGrabbing()
             self._camera.Close()
@@ -155,12 +157,12 @@ class BaslerDevice:
             pass  # it is gone already
 
     def _pixels(self, result: Any) -> NDArray[np.uint8]:
-        """Return (H, W) uint8 in memory of its own: the SDK's binding copies the buffer."""
+        """Return (H, W) uint8 in memory of its own: the SDK's Python binding copies the buffer."""
         source = result if self._mono8 else self._converter.Convert(result)
         return np.ascontiguousarray(source.Array, np.uint8)
 
     def _frame_id(self, block_id: int) -> int | None:
-        """Return the camera's frame number, counted on where it starts again."""
+        """Return the camera's frame number, unwrapped."""
         if block_id == NO_FRAME_ID:
             return None
         if self._wraps and block_id < self._last_id <= GIGE_FRAME_IDS:
@@ -169,23 +171,23 @@ class BaslerDevice:
         return self._ids_before + int(block_id)
 
     def _conversion_notice(self) -> tuple[str, ...]:
-        """Return what the conversion costs, measured on one frame, where there is any."""
+        """Return a notice of what the pixel conversion costs, measured on one frame; empty without a conversion."""
         if self._mono8 or self.triggered:
             return ()
         result = self._camera.RetrieveResult(round(2000 + 2000 / self.info.fps), self._pylon.TimeoutHandling_Return)
         if not (result.IsValid() and result.GrabSucceeded()):
             return ()
-        self._pixels(result)  # the first conversion also sets the converter up
+        self._pixels(result)  # the first conversion also sets up the converter
         start = time.perf_counter()
         self._pixels(result)
         cost_ms = (time.perf_counter() - start) * 1e3
         result.Release()
         name = self.info.settings["pixel_format"]
-        return (f"pixel format {name} is converted to grey: {cost_ms:.1f} ms a frame here; Mono8 needs none",)
+        return (f"pixel format {name} is converted to grey, {cost_ms:.1f} ms a frame here; Mono8 needs no conversion",)
 
 
 def _open(pylon: Any, sdk_error: type[Exception], found: Found) -> Any:
-    """Return the open camera. Raises InputError where somebody else has it, DeviceLostError where it is gone."""
+    """Return the open camera. Raises InputError if it cannot be opened, most often because it is in use."""
     factory = pylon.TlFactory.GetInstance()
     wanted = pylon.DeviceInfo()
     wanted.SetDeviceClass(found.device_class)
@@ -195,20 +197,20 @@ def _open(pylon: Any, sdk_error: type[Exception], found: Found) -> Any:
         camera.Open()
     except sdk_error as error:
         raise InputError(
-            f"source {PREFIX}: camera {found} cannot be opened: another program has it, or it does not answer "
+            f"source {PREFIX}: camera {found} cannot be opened: another program is using it, or it does not respond "
             f"({short(error)}); close that program (pylon Viewer, another station) and start again"
         ) from error
     return camera
 
 
 def _ns_per_tick(nodes: Any) -> float:
-    """Return the length of a tick of the frames' time stamps: classic GigE cameras say it, all others count in ns."""
+    """Return the length of a time stamp tick: classic GigE cameras state it, all others count in ns."""
     node = nodes.GetNode("GevTimestampTickFrequency")
     return NS_PER_S / node.Value if _available(node) and node.Value else 1.0
 
 
 def _latch_nodes(nodes: Any) -> tuple[Any, Any] | None:
-    """Return the command that freezes the camera's time and the node that shows it; GenICam SFNC and GigE names."""
+    """Return the command that latches the camera's time and the node that holds it; GenICam SFNC and GigE names."""
     for names in (("TimestampLatch", "TimestampLatchValue"), ("GevTimestampControlLatch", "GevTimestampValue")):
         command, value = (nodes.GetNode(name) for name in names)
         if _available(command) and _available(value):

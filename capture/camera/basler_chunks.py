@@ -1,30 +1,30 @@
-"""Chunk data of a Basler camera: what it says about each frame, in the frame's own buffer.
+"""Chunk data of a Basler camera: exposure and gain of each frame, in the frame's own buffer.
 
-Exposure and gain can change from frame to frame (automatic control, another program, a sequencer); the camera's
-registers would say what they are now, not what they were for the frame in hand. So they are read from the buffer, with
-its pixels, or not at all. Frame number and time stamp are in every buffer's own header and need no chunk. This module
-switches chunks on and reads them; what follows from a change is ``capture.camera.timestamps``'s business.
+Exposure and gain can change from frame to frame (automatic control, another program, a sequencer), and the camera's
+registers hold the current values, not those of the frame at hand. So they are read from the buffer, with its pixels, or
+not at all. Frame number and time stamp are in every buffer's header and need no chunk. This module enables chunks and
+reads them; ``capture.camera.timestamps`` decides what a change means.
 """
 
 import math
 from typing import Any, Final
 
 CHUNKS: Final = {"exposure_us": ("ExposureTime",), "gain": ("Gain", "GainAll")}
-"""What is read, and the selector's words for it: of newer cameras, then of classic ones."""
+"""What is read, and the selector's names for it: those of newer cameras, then of classic ones."""
 
 
 class ChunkReader:
-    """What a camera sends along with its frames; made before grabbing starts."""
+    """The chunks a camera sends with its frames; created before grabbing starts."""
 
     def __init__(self, nodes: Any) -> None:
-        """Switch on the chunks that there are; a camera without any stays as it is.
+        """Enable the available chunks; a camera without any is left as it is.
 
-        The SDK's emulated camera has the main switch and nothing behind it, and cannot grab while that is on.
+        The SDK's emulated camera has the main switch but no chunks, and cannot grab while the switch is on.
         """
         from pypylon import genicam
 
         self.names: dict[str, str] = {}
-        """Name of the buffer's node by what it tells."""
+        """Name of the buffer's node for each value."""
         mode, selector, enable = (nodes.GetNode(n) for n in ("ChunkModeActive", "ChunkSelector", "ChunkEnable"))
         if not genicam.IsWritable(mode):
             return
@@ -42,7 +42,7 @@ class ChunkReader:
             mode.Value = False
 
     def read(self, result: Any) -> dict[str, float]:
-        """Return what a buffer says about itself, by name; empty where it carries nothing. Not after its release."""
+        """Return a buffer's chunk values by name; empty if it carries none. Call it before the buffer is released."""
         from pypylon import genicam
 
         if not self.names or not result.IsChunkDataAvailable():
@@ -54,12 +54,12 @@ class ChunkReader:
 
 
 def _means_something(what: str, value: float) -> bool:
-    """Return whether a camera has filled a chunk in: some send an exposure of zero in the modes that do not know it."""
+    """Return whether a chunk value is real: some cameras send an exposure of 0 in modes that do not know it."""
     return math.isfinite(value) and (value > 0 or what != "exposure_us")
 
 
 def _entries_behind(mode: Any, selector: Any) -> tuple[str, ...]:
-    """Return the selector's words and leave the switch on: some cameras show them only then. Off again without any."""
+    """Return the selector's entries, leaving the switch on if there are any: some cameras list them only then."""
     from pypylon import genicam
 
     mode.Value = True

@@ -1,6 +1,6 @@
-"""Which Basler cameras there are, and which one is meant.
+"""Which Basler cameras are connected, and which one is meant.
 
-The SDK, pypylon, is an optional extra and is imported when it is first needed.
+The SDK, pypylon, is an optional extra and is imported on first use.
 """
 
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ PREFIX = "basler"
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A camera that answered."""
+    """A camera that responded to discovery."""
 
     model: str
     serial: str
     device_class: str
-    """How it is connected: "BaslerUsb", "BaslerGigE", "BaslerCamEmu"."""
+    """Its transport: "BaslerUsb", "BaslerGigE", "BaslerCamEmu"."""
 
     def __str__(self) -> str:
         return f"{self.model} {self.serial}"
@@ -34,7 +34,7 @@ def import_pylon() -> Any:
 
 
 def list_cameras() -> list[Found]:
-    """Return the cameras that answer, in the SDK's order. Raises MissingExtraError, InputError where the SDK fails."""
+    """Return the connected cameras, in the SDK's order. Raises MissingExtraError, or InputError if the SDK fails."""
     pylon = import_pylon()
     from pypylon import genicam
 
@@ -42,13 +42,13 @@ def list_cameras() -> list[Found]:
         devices = pylon.TlFactory.GetInstance().EnumerateDevices()
     except genicam.GenericException as error:
         raise InputError(
-            f"source {PREFIX}: the Basler SDK cannot look for cameras ({short(error)}); reinstall it"
+            f"source {PREFIX}: the Basler SDK cannot enumerate cameras ({short(error)}); reinstall it"
         ) from error
     return [Found(d.GetModelName(), d.GetSerialNumber(), d.GetDeviceClass()) for d in devices]
 
 
 def choose(serial: str, found: list[Found]) -> int:
-    """Return the index of the camera that is meant. Raises InputError that lists what was found."""
+    """Return the index of the camera that is meant. Raises InputError that lists the cameras found."""
     listed = ", ".join(str(camera) for camera in found)
     if not found:
         raise InputError(
@@ -66,10 +66,10 @@ def choose(serial: str, found: list[Found]) -> int:
 
 
 def short(error: Exception) -> str:
-    """Return what the SDK says, without the places in its source code."""
+    """Return the SDK's message without its source locations."""
     return str(error).split(" : ")[0].strip().rstrip(".")
 
 
 def origin(serial: str) -> str:
-    """Return what opens an error message about this source."""
+    """Return the prefix of error messages about this source."""
     return f"source {PREFIX}:{serial}" if serial else f"source {PREFIX}"

@@ -1,7 +1,7 @@
-"""The settings of a Basler camera: made in the order in which they depend on each other, and read back.
+"""The settings of a Basler camera: applied in the order of their dependencies, and read back.
 
 Camera families name the same thing differently (ExposureTime, ExposureTimeAbs); the first name that a camera has is
-taken. A value that a camera cannot take is refused with its range, never bent silently.
+used. A value that a camera cannot take is refused with its range, never changed silently.
 """
 
 import difflib
@@ -16,14 +16,14 @@ GAIN = ("Gain", "GainRaw")
 RATE = ("AcquisitionFrameRate", "AcquisitionFrameRateAbs")
 RESULTING_RATE = ("ResultingFrameRate", "ResultingFrameRateAbs", "BslResultingAcquisitionFrameRate", *RATE)
 SLOWER = 0.98
-"""Share of the rate asked for below which people are told."""
+"""A resulting rate below this share of the requested one causes a notice."""
 
 
 def apply_settings(nodes: Any, settings: CameraSettings) -> tuple[dict[str, str], list[str]]:
-    """Set what is set, leave the rest as the camera has it.
+    """Apply the configured settings and leave the others as the camera has them.
 
-    Returns all settings as the camera accepted them, by the names of the configuration, and notices for people.
-    Raises InputError for what the camera cannot do, with what it can.
+    Returns all settings as the camera accepted them, by their configuration names, and notices. Raises InputError for
+    what the camera cannot do, with what it can.
     """
     for name, value in settings.features.items():
         _feature(nodes, name, value)
@@ -45,21 +45,21 @@ def apply_settings(nodes: Any, settings: CameraSettings) -> tuple[dict[str, str]
 
 
 def exposure_ns_of(nodes: Any) -> int:
-    """Return the exposure time; 0 where the camera does not say."""
+    """Return the exposure time; 0 if the camera does not state it."""
     node = _first(nodes, EXPOSURE)
     return 0 if node is None else round(node.Value * 1000)
 
 
 def frame_rate_of(nodes: Any) -> float:
-    """Return the frame rate, 1/s, that comes of all settings together."""
+    """Return the frame rate, 1/s, that results from all settings."""
     node = _first(nodes, RESULTING_RATE)
     if node is None or not node.Value > 0:
-        raise InputError("source basler: the camera does not say its frame rate; set [source] fps")
+        raise InputError("source basler: the camera does not state its frame rate; set [source] fps")
     return float(node.Value)
 
 
 def _region(nodes: Any, settings: CameraSettings) -> None:
-    """Set size and place of the picture on the sensor; a size without a place is put in the middle."""
+    """Set size and position of the image on the sensor; a size without a position is centred."""
     for size_name, offset_name, size, offset, key in (
         ("Width", "OffsetX", settings.width, settings.offset_x, "width"),
         ("Height", "OffsetY", settings.height, settings.offset_y, "height"),
@@ -67,7 +67,7 @@ def _region(nodes: Any, settings: CameraSettings) -> None:
         offset_node = nodes.GetNode(offset_name)
         if size is not None:
             if _writable(offset_node):
-                offset_node.Value = offset_node.Min  # else the old place limits the new size
+                offset_node.Value = offset_node.Min  # else the old offset limits the new size
             _number(nodes, (size_name,), size, key, "px")
             if offset is None and _writable(offset_node):
                 middle = (offset_node.Max + offset_node.Min) // 2
@@ -111,11 +111,12 @@ def _notices(nodes: Any, settings: CameraSettings) -> list[str]:
     for name, key in (("ExposureAuto", "exposure_us"), ("GainAuto", "gain")):
         node = _first(nodes, (name,))
         if node is not None and node.Value != "Off":
-            notices.append(f"the camera sets its {key.split('_')[0]} by itself, grades may drift; set [camera] {key}")
+            notices.append(f"the camera's automatic {key.split('_')[0]} is on, so grades may drift; set [camera] {key}")
     resulting = _first(nodes, RESULTING_RATE)
     if settings.fps is not None and resulting is not None and resulting.Value < SLOWER * settings.fps:
         notices.append(
-            f"{settings.fps:g} frames/s asked, the camera can give {resulting.Value:.1f} with this exposure and size"
+            f"{settings.fps:g} frames/s requested, but the camera reaches {resulting.Value:.1f} at this exposure "
+            "and image size"
         )
     return notices
 
@@ -132,21 +133,23 @@ def _number(nodes: Any, names: tuple[str, ...], value: float, key: str, unit: st
     if not low <= value <= high:
         nearest = low if value < low else high
         raise InputError(
-            f"[camera] {key}: {given} is outside what the camera takes, {low:g} to {high:g}; the nearest is {nearest:g}"
+            f"[camera] {key}: {given} is outside the camera's range, {low:g} to {high:g}; the nearest is {nearest:g}"
         )
     if whole and (value - low) % step:
         below = int(value - (value - low) % step)
         raise InputError(
-            f"[camera] {key}: {given} is not a step of the camera's ({low} to {high} in steps of {step}); the nearest "
-            f"are {below} and {below + step}"
+            f"[camera] {key}: {given} is not one of the camera's steps ({low} to {high} in steps of {step}); "
+            f"the nearest are {below} and {below + step}"
         )
     if not _writable(node):
-        raise InputError(f"[camera] {key}: the camera does not let it be set now (it has {node.Value}); remove the key")
+        raise InputError(
+            f"[camera] {key}: the camera does not allow setting it now (it is {node.Value}); remove the key"
+        )
     node.Value = int(value) if whole else float(value)
 
 
 def _feature(nodes: Any, name: str, value: bool | float | str) -> None:
-    """Set anything by the camera's own name, or execute a command. Raises InputError with the nearest name."""
+    """Set a node by the camera's own name, or execute a command. Raises InputError with the nearest name."""
     from pypylon import genicam
 
     key, node = f"[camera.features] {name}", nodes.GetNode(name)
@@ -155,7 +158,7 @@ def _feature(nodes: Any, name: str, value: bool | float | str) -> None:
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
         raise InputError(f"{key}: this camera has no such setting; did you mean {near[0] if near else 'another'!r}?")
     if not _writable(node):
-        raise InputError(f"{key}: the camera does not let it be set now; remove the key")
+        raise InputError(f"{key}: the camera does not allow setting it now; remove the key")
     try:
         if node.GetNode().GetPrincipalInterfaceType() == genicam.intfICommand:
             if value is True:
@@ -163,11 +166,11 @@ def _feature(nodes: Any, name: str, value: bool | float | str) -> None:
             return
         node.FromString(str(value).lower() if isinstance(value, bool) else str(value))
     except genicam.GenericException as error:
-        raise InputError(f"{key}: the camera does not take {value!r} ({short(error)}); mend the value") from error
+        raise InputError(f"{key}: the camera does not accept {value!r} ({short(error)}); change the value") from error
 
 
 def _choose(nodes: Any, name: str, value: str, key: str) -> None:
-    """Set one of several words. Raises InputError with those that there are."""
+    """Set an enumeration node. Raises InputError with its entries."""
     node = _first(nodes, (name,))
     if node is None:
         raise InputError(f"[camera] {key}: this camera has no such setting; remove the key")
@@ -179,14 +182,14 @@ def _choose(nodes: Any, name: str, value: str, key: str) -> None:
 
 
 def _manual(nodes: Any, name: str) -> None:
-    """Switch an automatic off, where the camera has it."""
+    """Switch an automatic function off, if the camera has it."""
     node = nodes.GetNode(name)
     if _writable(node):
         node.Value = "Off"
 
 
 def _first(nodes: Any, names: tuple[str, ...]) -> Any | None:
-    """Return the first of the nodes that the camera has and can tell; None where it has none."""
+    """Return the first of the nodes that the camera has and can read; None if it has none."""
     from pypylon import genicam
 
     for name in names:

@@ -1,8 +1,8 @@
-"""Any camera as a source: a thread that grabs and never waits for anyone, faults, reconnecting.
+"""Any camera as a source: a thread that grabs without waiting for the reader, faults, reconnecting.
 
-What the thread has grabbed waits in a bounded queue of ours; when the reader falls behind, the oldest frame goes and is
-counted. A camera that vanishes is looked for until it is back; the frames of that time are marked as lost. This module
-knows no vendor (``capture.camera.device`` is what it needs of one), and leaves times to ``capture.camera.timestamps``.
+Grabbed frames wait in a bounded queue; if the reader falls behind, the oldest is dropped and counted. A camera that is
+lost is looked for until it is back, and the frames of that time are marked as lost. This module knows no vendor, only
+``capture.camera.device``, and leaves times to ``capture.camera.timestamps``.
 """
 
 import threading
@@ -22,13 +22,13 @@ QUEUE_FRAMES: Final = 64
 GRAB_TIMEOUT_S: Final = 0.1
 LATCH_EVERY_S: Final = 1.0
 SILENCE_S: Final = 5.0
-"""A free-running camera that sends nothing for so long (and for ten frames) is opened anew."""
+"""A free-running camera that sends nothing for so long (and for ten frame intervals) is reopened."""
 RETRY_S: Final = (0.2, 0.5, 1.0, 2.0)
 """Pauses between attempts to find a camera again; the last one repeats."""
 
 
 class Camera:
-    """A Source (see ``capture.source``). Raises what ``connect`` raises where the camera cannot be opened at first."""
+    """A Source (see ``capture.source``). Raises what ``connect`` raises if the camera cannot be opened at first."""
 
     def __init__(self, connect: Callable[[], Device], queue_frames: int = QUEUE_FRAMES) -> None:
         """``connect`` opens the camera with its settings; called again, from a thread, whenever it was lost.
@@ -52,7 +52,7 @@ class Camera:
 
     @property
     def condition(self) -> Condition:
-        """Counts of incomplete buffers, frames that nobody fetched, and reconnects; what is wrong now."""
+        """Counts of incomplete buffers, frames not fetched in time, and reconnects; what is wrong now."""
         notices = (*self._notices, self._gone) if self._gone else self._notices
         return Condition(notices, dict(self._counts), self._timeline.clock.error_ms)
 
@@ -68,7 +68,7 @@ class Camera:
         return Pending.NOTHING_YET
 
     def close(self) -> None:
-        """Stop grabbing and give the camera back; may be called more than once."""
+        """Stop grabbing and release the camera; may be called more than once."""
         self._stop.set()
         self._thread.join()
 
@@ -91,7 +91,7 @@ class Camera:
                 finally:
                     device.close()
                 device = self._reconnect(reason)
-        except Exception as error:  # a defect in a thread would go unseen: it is raised again by read()
+        except Exception as error:  # an error in a thread would go unnoticed: read() raises it again
             self._failure = error
 
     def _grab_from(self, device: Device) -> None:
@@ -126,7 +126,7 @@ class Camera:
             self._arrived.notify()
 
     def _reconnect(self, reason: str) -> Device | None:
-        """Return the camera opened anew, however long that takes; None when told to stop."""
+        """Return the reopened camera, however long that takes; None when told to stop."""
         attempt = 0
         while not self._stop.is_set():
             self._gone = f"camera lost ({reason}); looking for it again"

@@ -1,9 +1,9 @@
-"""The camera's clock on the station clock: a running straight line through pairs of readings of both.
+"""The camera's clock on the station clock: a running straight-line fit to pairs of readings.
 
-A camera stamps frames with a counter of its own, which starts anywhere and drifts by some parts per million. The
-pairs come either from a latch command (the camera is asked for its time) or from the arrival of frames. Arrivals are
-late by the transfer, never early, so of each second only the pair that arrived soonest counts: the line runs along the
-lower edge of the cloud and a busy host does not bend it. This module knows numbers alone.
+A camera stamps frames with its own counter, which starts anywhere and drifts by some parts per million. The pairs come
+either from a latch command (the camera is asked for its time) or from the arrival of frames. Arrivals are late by the
+transfer, never early, so only the earliest pair of each second counts: the line follows the lower edge of the cloud and
+a busy host does not bend it. This module only knows numbers.
 """
 
 from collections import deque
@@ -14,11 +14,11 @@ from station.clock import NS_PER_MS, NS_PER_S
 
 BIN_NS = NS_PER_S
 BINS = 30
-"""Seconds that the line is fitted to: long against noise, short against changes of temperature."""
+"""Seconds the line is fitted to: long compared with noise, short compared with temperature changes."""
 LEAST_BINS = 3
-"""Fewer give an offset and no drift."""
+"""Fewer give an offset only, no drift."""
 MOST_DRIFT = 1e-3
-"""A crystal is off by 1e-4 at most; more means wrong ticks, and a slope would only carry the error further."""
+"""A crystal is off by 1e-4 at most; more means wrong ticks, and a slope would extrapolate the error."""
 
 
 class CameraClock:
@@ -26,7 +26,7 @@ class CameraClock:
 
     def __init__(self) -> None:
         self._pairs: deque[tuple[int, int]] = deque(maxlen=BINS)
-        """(camera time, station time minus camera time) of the soonest pair of each closed second."""
+        """(camera time, station time minus camera time) of the earliest pair of each complete second."""
         self._open: tuple[int, int] | None = None
         self._open_since_ns = 0
         self._centre_ns = 0
@@ -36,16 +36,11 @@ class CameraClock:
 
     @property
     def error_ms(self) -> float | None:
-        """Largest distance of a second's soonest pair from the line, ms; None before three seconds are over."""
+        """Largest distance of a second's earliest pair from the line, ms; None before three seconds are complete."""
         return None if self._error_ns is None else self._error_ns / NS_PER_MS
 
-    @property
-    def drift_ppm(self) -> float:
-        """How much faster the station clock runs than the camera's, parts per million."""
-        return self._drift * 1e6
-
     def add(self, camera_ns: int, station_ns: int) -> None:
-        """Take in that the camera's clock showed ``camera_ns`` at ``station_ns`` or somewhat earlier."""
+        """Add a reading: the camera's clock showed ``camera_ns`` at ``station_ns`` or slightly earlier."""
         pair = (camera_ns, station_ns - camera_ns)
         if self._open is None or camera_ns - self._open_since_ns >= BIN_NS:
             if self._open is not None:
@@ -55,8 +50,8 @@ class CameraClock:
         elif pair[1] < self._open[1]:
             self._open = pair
         if len(self._pairs) < LEAST_BINS:
-            soonest = min((*self._pairs, self._open), key=lambda p: p[1])
-            self._centre_ns, self._offset_ns = soonest[0], float(soonest[1])
+            earliest = min((*self._pairs, self._open), key=lambda p: p[1])
+            self._centre_ns, self._offset_ns = earliest[0], float(earliest[1])
 
     def station_ns(self, camera_ns: int) -> int:
         """Return the station time at which the camera's clock showed ``camera_ns``."""

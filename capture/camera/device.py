@@ -1,6 +1,6 @@
-"""What the camera source needs of a vendor's camera: buffers in order, the camera's time, and an error when it is gone.
+"""What the camera source needs from a vendor's camera: buffers in order, the camera's time, an error when it is lost.
 
-A contract alone; ``capture.camera.basler`` fulfils it.
+Only the interface; ``capture.camera.basler`` implements it.
 """
 
 from dataclasses import dataclass
@@ -17,19 +17,19 @@ class Grab:
     """One buffer as it came from the camera."""
 
     pixels: NDArray[np.uint8] | None
-    """(H, W) uint8, memory of its own; None: the buffer arrived incomplete."""
+    """(H, W) uint8, in memory of its own; None: the buffer arrived incomplete."""
     frame_id: int | None = None
-    """The camera's own count, rising by 1 per frame exposed; None where it does not count."""
+    """The camera's own count, increasing by 1 per exposed frame; None if it does not count."""
     camera_ns: int | None = None
-    """The camera's time at the start of the exposure; None where it has no clock."""
+    """The camera's time at the start of the exposure; None if it has no clock."""
     exposure_us: float | None = None
-    """Exposure of this very frame; None where the camera does not send it along."""
+    """Exposure of this very frame; None if the camera does not send it."""
     gain: float | None = None
-    """Its gain likewise, in the camera's own unit."""
+    """Its gain, in the camera's own unit."""
 
 
 class DeviceLostError(Exception):
-    """The camera does not answer any more. Raised by a Device, caught here; the message is for people."""
+    """The camera no longer responds. Raised by a Device, handled by ``Camera``; the message is for people."""
 
 
 class Device(Protocol):
@@ -40,16 +40,16 @@ class Device(Protocol):
     notices: tuple[str, ...]
     exposure_ns: int
     triggered: bool
-    """True where frames come when an outside signal says so: silence is then no fault."""
+    """True if frames come on an external signal: silence is then not a fault of the camera."""
 
     def grab(self, timeout_s: float) -> Grab | None:
-        """Return the next buffer in order, None where none came in time. Raises DeviceLostError."""
+        """Return the next buffer in order, None if none came in time. Raises DeviceLostError."""
         ...
 
     def latch(self) -> tuple[int, int] | None:
-        """Return the camera's time and the station's at one moment, ns; None where the camera cannot be asked."""
+        """Return the camera's and the station's time at one moment, ns; None if the camera has no latch."""
         ...
 
     def close(self) -> None:
-        """Give the camera back; may be called more than once, and after it vanished."""
+        """Release the camera; may be called more than once, and after it was lost."""
         ...

@@ -1,6 +1,6 @@
 """From a camera's buffers to frames: their times on both axes, and how many are missing before each.
 
-It knows numbers and clocks; threads and reconnecting are ``capture.camera.camera``'s.
+It knows numbers and clocks; threads and reconnecting are in ``capture.camera.camera``.
 """
 
 from capture.camera.clock import CameraClock
@@ -9,7 +9,7 @@ from capture.source import Frame
 from station.clock import NS_PER_S
 
 SAME_EXPOSURE = 0.02
-"""Share by which exposure or gain may change before frames count as taken with another setting."""
+"""Relative change of exposure or gain above which frames count as taken with another setting."""
 
 
 class Timeline:
@@ -24,16 +24,16 @@ class Timeline:
         self._incomplete = 0
         self._exposure_id = 0
         self._exposed_like: Grab | None = None
-        """The first buffer of the present exposure setting."""
+        """The first buffer of the current exposure setting."""
         self._reopened = False
         self._first_camera_ns: int | None = None
-        """Camera time from which source time is counted, ``_base_ns`` later, in this connection."""
+        """Camera time at which source time was ``_base_ns``, in this connection."""
         self._base_ns = 0
         self._t_source_ns = -1
         self._t_exposure_ns = -1
 
     def reopen(self, device: Device) -> None:
-        """Go on with the same camera after it was away: its counters start anew, its settings may differ."""
+        """Continue with the same camera after it was lost: its counters restart, its settings may differ."""
         if device.info.settings != self.device.info.settings:
             self._exposure_id += 1
             self._exposed_like = None
@@ -45,16 +45,16 @@ class Timeline:
         self._first_camera_ns = None
 
     def synchronise(self, device: Device) -> None:
-        """Ask the camera for its time, where it answers that."""
+        """Ask the camera for its time, if it has a latch."""
         pair = device.latch()
         if pair is None and self._latched:
-            self.clock = CameraClock()  # from now on by arrivals, which lie later: the two kinds do not mix
+            self.clock = CameraClock()  # arrivals from now on, which are later: the two kinds do not mix
         self._latched = pair is not None
         if pair is not None:
             self.clock.add(*pair)
 
     def place(self, grab: Grab, t_arrival_ns: int) -> Frame | None:
-        """Return the frame of a buffer, None where it is incomplete: then the next frame says that one is missing."""
+        """Return a buffer's frame; None if the buffer is incomplete: then the next frame says that one is missing."""
         if grab.pixels is None:
             self._incomplete += 1
             return None
@@ -68,7 +68,7 @@ class Timeline:
         return Frame(grab.pixels, self._t_source_ns, exposed_ns, lost, self._exposure_id, grab.exposure_us, grab.gain)
 
     def _compare_exposure(self, grab: Grab) -> None:
-        """Begin a new exposure setting where exposure or gain have left those of the present one."""
+        """Begin a new exposure setting if exposure or gain differ from the current one."""
         like = self._exposed_like
         if like is None:
             self._exposed_like = grab
@@ -79,8 +79,8 @@ class Timeline:
     def _exposure_end_ns(self, grab: Grab, t_arrival_ns: int) -> int:
         """Return the end of exposure on the station clock.
 
-        With a latch: the camera's stamp of the exposure's start, plus the exposure. Without: as if the transfer of the
-        fastest frames took no time. Without a clock in the camera: the arrival.
+        With a latch: the camera's time at the start of exposure, plus the exposure. Without: by arrivals, as if the
+        fastest transfer took no time. Without a clock in the camera: the arrival itself.
         """
         camera_ns = grab.camera_ns
         if camera_ns is None:
@@ -102,7 +102,7 @@ class Timeline:
         return max(self._incomplete, frame_id - self._previous_id - 1)
 
     def _source_ns(self, camera_ns: int | None, exposed_ns: int) -> int:
-        """Return the time since the first frame: by the camera's clock within a connection, which is the most even."""
+        """Return the time since the first frame; within a connection by the camera's clock, which jitters least."""
         first = self._t_source_ns < 0
         elapsed_ns = 0 if first else self._t_source_ns + exposed_ns - self._t_exposure_ns
         if camera_ns is not None:
@@ -113,7 +113,7 @@ class Timeline:
 
 
 def _differ(before: float | None, now: float | None) -> bool:
-    """Return whether a setting has changed by more than the picture's noise would show."""
+    """Return whether a setting changed by more than ``SAME_EXPOSURE``."""
     if before is None or now is None:
         return False
     return abs(now - before) > SAME_EXPOSURE * max(abs(before), abs(now))

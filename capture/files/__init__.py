@@ -1,1 +1,1 @@
-"""Recorded pictures as sources: video files, TIFF stacks, folders of images."""
+"""Recorded images as sources: video files, TIFF stacks, folders of images."""

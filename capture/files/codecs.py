@@ -1,4 +1,4 @@
-"""What video files and pictures have in common: how files are named to people, and OpenCV kept quiet.
+"""What video files and images have in common: how files are named to people, and OpenCV kept quiet.
 
 It knows no format.
 """
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import cv2
 
-PICTURE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+IMAGE_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
 
 
 def silence() -> None:

@@ -20,13 +20,13 @@ TABLE_LIMITED: Final = np.clip(np.rint((np.arange(256) - LIMITED_BLACK) * (255 /
 )
 
 
-def luma(picture: NDArray[np.uint8] | NDArray[np.uint16], *, bgr: bool = False) -> NDArray[np.uint8 | np.uint16]:
+def luma(image: NDArray[np.uint8] | NDArray[np.uint16], *, bgr: bool = False) -> NDArray[np.uint8 | np.uint16]:
     """Return (H, W) of the same type for (H, W), or (H, W, channels): 1, 2 (with transparency), 3 RGB or 4 RGBA."""
-    if picture.ndim == 2:
-        return picture
-    if picture.shape[2] < 3:
-        return picture[:, :, 0]
-    return np.asarray(cv2.cvtColor(picture[:, :, :3], cv2.COLOR_BGR2GRAY if bgr else cv2.COLOR_RGB2GRAY), picture.dtype)
+    if image.ndim == 2:
+        return image
+    if image.shape[2] < 3:
+        return image[:, :, 0]
+    return np.asarray(cv2.cvtColor(image[:, :, :3], cv2.COLOR_BGR2GRAY if bgr else cv2.COLOR_RGB2GRAY), image.dtype)
 
 
 def upper_8(values: NDArray[np.uint8 | np.uint16], bits: int) -> NDArray[np.uint8]:

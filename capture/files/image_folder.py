@@ -1,4 +1,4 @@
-"""A folder of pictures as a source: one frame each, in natural order of their names (2 before 10).
+"""A folder of images as a source: one frame each, in natural order of their names (2 before 10).
 
 Depth and colour by ``capture.files.grayscale``; more than 8 bits count as 16 unless the bits really used are given.
 """
@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from capture.files.codecs import PICTURE_ENDINGS, shown_name, silence
+from capture.files.codecs import IMAGE_ENDINGS, shown_name, silence
 from capture.files.damage import Damage
 from capture.files.grayscale import luma, upper_8
 from capture.source import Condition, Frame
@@ -23,20 +23,20 @@ from station.transport.messages import SourceInfo
 DEFAULT_FPS: Final = 15.0
 
 
-class PictureFolder:
-    """A Source (see ``capture.source``). Raises InputError where the folder holds no picture.
+class ImageFolder:
+    """A Source (see ``capture.source``). Raises InputError where the folder holds no image.
 
-    A picture that cannot be decoded is left out, and its place in time stays empty.
+    An image that cannot be decoded is left out, and its place in time stays empty.
     """
 
     def __init__(
         self, folder: Path, *, fps: float | None = None, um_per_px: float | None = None, bits: int | None = None
     ) -> None:
         silence()
-        self._paths = list_pictures(folder)
+        self._paths = list_images(folder)
         if not self._paths:
-            endings = ", ".join(ending[1:] for ending in PICTURE_ENDINGS)
-            raise InputError(f"source {folder}: expected pictures ({endings}), found none; give a folder that has some")
+            endings = ", ".join(ending[1:] for ending in IMAGE_ENDINGS)
+            raise InputError(f"source {folder}: expected images ({endings}), found none; give a folder that has some")
         self._fps = DEFAULT_FPS if fps is None else fps
         self._bits = bits
         self._damage = Damage(shown_name(folder))
@@ -44,7 +44,7 @@ class PictureFolder:
         self._ahead = next(self._frames, None)
         if self._ahead is None:
             raise InputError(
-                f"source {folder}: none of its {len(self._paths)} pictures can be decoded, the first is "
+                f"source {folder}: none of its {len(self._paths)} images can be decoded, the first is "
                 f"{self._paths[0].name}; mend or remove them"
             )
         height, width = self._ahead.pixels.shape
@@ -58,12 +58,12 @@ class PictureFolder:
         return Condition(self._damage.notices)
 
     def read(self) -> Frame | None:
-        """Return the next picture, or None after the last. Raises InputError where it is of another size."""
+        """Return the next image, or None after the last. Raises InputError where it is of another size."""
         frame, self._ahead = self._ahead, None
         return frame if frame is not None else next(self._frames, None)
 
     def _decode(self) -> Iterator[Frame]:
-        """Yield the pictures that can be decoded; note the others."""
+        """Yield the images that can be decoded; note the others."""
         first: tuple[Path, tuple[int, ...]] | None = None
         for number, path in enumerate(self._paths):
             pixels = _load(path, self._bits)
@@ -73,8 +73,8 @@ class PictureFolder:
             first = first or (path, pixels.shape)
             if pixels.shape != first[1]:
                 raise InputError(
-                    f"pictures of different sizes: {first[0].name} is {first[1][1]} x {first[1][0]} px, "
-                    f"{path.name} is {pixels.shape[1]} x {pixels.shape[0]}; keep pictures of one size in {path.parent}"
+                    f"images of different sizes: {first[0].name} is {first[1][1]} x {first[1][0]} px, "
+                    f"{path.name} is {pixels.shape[1]} x {pixels.shape[0]}; keep images of one size in {path.parent}"
                 )
             t_ns = round(number * NS_PER_S / self._fps)
             yield Frame(pixels, t_ns, lost_before=self._damage.readable(t_ns))
@@ -92,10 +92,10 @@ class PictureFolder:
         self.close()
 
 
-def list_pictures(folder: Path) -> list[Path]:
-    """Return the pictures in a folder, in natural order; hidden files are left out."""
+def list_images(folder: Path) -> list[Path]:
+    """Return the images in a folder, in natural order; hidden files are left out."""
     try:
-        paths = [p for p in folder.iterdir() if p.suffix.lower() in PICTURE_ENDINGS and not p.name.startswith(".")]
+        paths = [p for p in folder.iterdir() if p.suffix.lower() in IMAGE_ENDINGS and not p.name.startswith(".")]
     except OSError as error:
         raise InputError(f"source {folder}: cannot be read ({error.strerror}); give a readable folder") from error
     return sorted(paths, key=_natural)
@@ -108,15 +108,15 @@ def _natural(path: Path) -> list[tuple[int, str]]:
 
 
 def _load(path: Path, bits: int | None) -> NDArray[np.uint8] | None:
-    """Return one picture, (H, W) uint8, read-only; None where it cannot be decoded."""
+    """Return one image, (H, W) uint8, read-only; None where it cannot be decoded."""
     try:
         data = np.frombuffer(path.read_bytes(), np.uint8)
-        picture = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+        image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
     except (OSError, cv2.error):
         return None
-    if picture is None or picture.dtype not in (np.uint8, np.uint16):
+    if image is None or image.dtype not in (np.uint8, np.uint16):
         return None
-    values: NDArray[Any] = np.asarray(picture)
+    values: NDArray[Any] = np.asarray(image)
     pixels = upper_8(luma(values, bgr=True), bits or values.dtype.itemsize * 8)
     pixels.flags.writeable = False
     return pixels

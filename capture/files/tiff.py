@@ -29,7 +29,7 @@ from station.transport.messages import SourceInfo
 MAGICS: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """Classic and Big TIFF, little and big endian."""
 MOST_PIECES: Final = 2**16
-"""Strips or tiles of one picture; there are seldom more than rows."""
+"""Strips or tiles of one image; there are seldom more than rows."""
 
 
 def is_tiff(path: Path) -> bool:
@@ -42,7 +42,7 @@ def is_tiff(path: Path) -> bool:
 
 
 class TiffStack:
-    """A Source (see ``capture.source``). Raises InputError where the file is no stack of grey or RGB pictures."""
+    """A Source (see ``capture.source``). Raises InputError where the file is no stack of grey or RGB images."""
 
     def __init__(
         self, path: Path, *, fps: float | None = None, um_per_px: float | None = None, bits: int | None = None
@@ -79,9 +79,7 @@ class TiffStack:
         if self._ahead is None:
             self.close()
             count = self._layout.announced
-            raise InputError(
-                f"source {path}: none of its {count} pictures can be read; take the file from where it came"
-            )
+            raise InputError(f"source {path}: none of its {count} images can be read; take the file from where it came")
         height, width = self._layout.shape[:2]
         self.info: Final = SourceInfo(
             name=shown_name(path),
@@ -144,27 +142,27 @@ class TiffStack:
             stored = layout.dtype.newbyteorder(self._file.byteorder)
             return upper_8(luma(np.frombuffer(data, stored).reshape(layout.shape).astype(layout.dtype)), self._bits)
         if np.prod(place.shape) != np.prod(layout.shape) or len(place.dataoffsets) > MOST_PIECES:
-            raise ValueError("of another size")  # a damaged entry can announce pictures that take minutes
+            raise ValueError("of another size")  # a damaged entry can announce images that take minutes
         try:
-            picture, bgr = np.asarray(place.asarray()), False
+            image, bgr = np.asarray(place.asarray()), False
         except ValueError as error:
             if "imagecodecs" not in str(error):
                 raise
-            picture, bgr = self._by_opencv(place.index), True
-        if picture.dtype == np.dtype(bool):
-            picture = picture.astype(np.uint8) * np.uint8(255)
-        if picture.ndim == 3 and picture.shape[1:] == layout.shape[:2]:
-            picture = np.ascontiguousarray(np.moveaxis(picture, 0, 2))  # one plane per colour
-        if picture.shape[:2] != layout.shape[:2] or picture.dtype.itemsize != layout.dtype.itemsize:
+            image, bgr = self._by_opencv(place.index), True
+        if image.dtype == np.dtype(bool):
+            image = image.astype(np.uint8) * np.uint8(255)
+        if image.ndim == 3 and image.shape[1:] == layout.shape[:2]:
+            image = np.ascontiguousarray(np.moveaxis(image, 0, 2))  # one plane per colour
+        if image.shape[:2] != layout.shape[:2] or image.dtype.itemsize != layout.dtype.itemsize:
             raise ValueError("of another size or type")
-        return upper_8(luma(picture, bgr=bgr), self._bits)
+        return upper_8(luma(image, bgr=bgr), self._bits)
 
     def _by_opencv(self, index: int) -> NDArray[Any]:
         """Return a page whose compression tifffile leaves to another package (LZW, JPEG). Raises ValueError."""
-        read, pictures = cv2.imreadmulti(str(self._path), index, 1, flags=cv2.IMREAD_UNCHANGED)
-        if not read or not pictures:
+        read, images = cv2.imreadmulti(str(self._path), index, 1, flags=cv2.IMREAD_UNCHANGED)
+        if not read or not images:
             raise ValueError("cannot be decoded")
-        return np.asarray(pictures[0])
+        return np.asarray(images[0])
 
     def _time_ns(self, number: int) -> int:
         times = self._metadata.times_s

@@ -63,14 +63,14 @@ def complaints() -> Iterator[list[str]]:
 def find_frames(file: tifffile.TiffFile) -> Layout:
     """Return the layout by the file's own account.
 
-    Raises InputError for what is no stack of pictures, and whatever tifffile throws at damaged files.
+    Raises InputError for what is no stack of images, and whatever tifffile throws at damaged files.
     """
     if _circular(file):
         raise ValueError("the directories lead back to an earlier one")  # tifffile would follow them for ever
     series: Any = file.series[0]
     sizes = dict(zip(series.axes, series.shape, strict=True))
     samples = (sizes["S"],) if "S" in sizes else ()
-    shape, dtype = _picture(file, (sizes.get("Y", 0), sizes.get("X", 0), *samples), series.dtype)
+    shape, dtype = _image(file, (sizes.get("Y", 0), sizes.get("X", 0), *samples), series.dtype)
     outer = [(axis, n) for axis, n in zip(series.axes, series.shape, strict=True) if axis not in IN_FRAME]
     lengths = dict(outer)
     time = next((axis for axis in TIME_AXES if lengths.get(axis, 1) > 1), None)
@@ -82,7 +82,7 @@ def find_frames(file: tifffile.TiffFile) -> Layout:
     left_out = [f"the first of {n} along {axis}" for axis, n in outer if axis != time and n > 1]
     notices = (f"of this stack only {' and '.join(left_out)} is used",) if left_out else ()
     if series.dataoffset is not None and dtype != np.dtype(bool) and "SY" not in series.axes:
-        # All pictures lie one behind the other; the directory may list but the first of them.
+        # All images lie one behind the other; the directory may list but the first of them.
         size = int(np.prod(shape)) * dtype.itemsize
         places: tuple[Any, ...] = tuple(series.dataoffset + n * size for n in numbers)
     else:
@@ -95,7 +95,7 @@ def salvage_frames(file: tifffile.TiffFile) -> Layout:
     """Return the layout of a file whose directory is damaged. Raises InputError, and anything where nothing is left.
 
     The pages that can still be found; or, where only the first is left and the next one's entry lay behind the pixels
-    of all (as in ImageJ's and many OME files), pictures one behind the other up to the end of the file.
+    of all (as in ImageJ's and many OME files), images one behind the other up to the end of the file.
     """
     pages: list[Any] = []
     seen: set[int] = set()
@@ -111,7 +111,7 @@ def salvage_frames(file: tifffile.TiffFile) -> Layout:
     if not pages:
         raise ValueError("no page is left")
     first = pages[0].keyframe
-    shape, dtype = _picture(file, first.shape if first.planarconfig == 1 else first.shape[1:], first.dtype)
+    shape, dtype = _image(file, first.shape if first.planarconfig == 1 else first.shape[1:], first.dtype)
     size = int(np.prod(shape)) * dtype.itemsize
     if len(pages) == 1 and first.is_contiguous and first.planarconfig == 1 and dtype != np.dtype(bool):
         start = int(first.dataoffsets[0])
@@ -124,17 +124,17 @@ def salvage_frames(file: tifffile.TiffFile) -> Layout:
     return Layout(shape, dtype, tuple(pages), len(pages), True)
 
 
-def _picture(file: tifffile.TiffFile, shape: Any, stored: Any) -> "tuple[tuple[int, ...], np.dtype[Any]]":
-    """Return shape and type of the pictures. Raises InputError for what no camera makes."""
+def _image(file: tifffile.TiffFile, shape: Any, stored: Any) -> "tuple[tuple[int, ...], np.dtype[Any]]":
+    """Return shape and type of the images. Raises InputError for what no camera makes."""
     origin = f"source {file.filehandle.path}"
     dtype = np.dtype(stored).newbyteorder("=")
     if dtype not in (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(bool)):
-        raise InputError(f"{origin}: expected pictures of 8 or 16 bits, got {dtype}; save them as one of these")
+        raise InputError(f"{origin}: expected images of 8 or 16 bits, got {dtype}; save them as one of these")
     shape = tuple(int(n) for n in shape)
     if len(shape) not in (2, 3) or not all(shape) or max(shape) > 65535 or shape[0] * shape[1] > MOST_PX:
-        raise InputError(f"{origin}: expected a stack of pictures, got arrays of {shape}; save it as one")
+        raise InputError(f"{origin}: expected a stack of images, got arrays of {shape}; save it as one")
     if len(shape) == 3 and shape[2] > 4:
-        raise InputError(f"{origin}: expected grey or RGB pictures, got {shape[2]} channels in one; save one channel")
+        raise InputError(f"{origin}: expected grey or RGB images, got {shape[2]} channels in one; save one channel")
     return shape, dtype
 
 

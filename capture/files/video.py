@@ -2,7 +2,7 @@
 
 Grey is the video's own luma, of limited range expanded to 0..255; what is stored as RGB becomes luma by
 ``capture.files.grayscale``. Times are the container's own, frame by frame, so a variable frame rate is respected.
-Frames that cannot be decoded, or that the decoder had to make up in part, are left out and counted: a made-up picture
+Frames that cannot be decoded, or that the decoder had to make up in part, are left out and counted: a made-up image
 must not be graded. It knows files and their times; not the pace.
 """
 
@@ -20,7 +20,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from capture.files.codecs import PICTURE_ENDINGS, shown_name
+from capture.files.codecs import IMAGE_ENDINGS, shown_name
 from capture.files.damage import Damage
 from capture.files.grayscale import expand_limited, luma, upper_8
 from capture.source import Condition, Frame
@@ -103,18 +103,18 @@ class VideoFile:
     def _decode(self) -> Generator[Frame, None, None]:
         """Yield the frames that can be read; note the others."""
         size: tuple[int, int] | None = None
-        for picture in self._pictures():
-            size = size or (picture.height, picture.width)
-            if picture.is_corrupt or (picture.height, picture.width) != size:
+        for image in self._images():
+            size = size or (image.height, image.width)
+            if image.is_corrupt or (image.height, image.width) != size:
                 self._damage.unreadable()
                 continue
-            pixels = grey_of(picture)
+            pixels = grey_of(image)
             pixels.flags.writeable = False
-            self._last_ns = self._time_ns(picture)
-            self._last_end_ns = self._last_ns + _duration_ns(picture, self._interval_ns)
+            self._last_ns = self._time_ns(image)
+            self._last_end_ns = self._last_ns + _duration_ns(image, self._interval_ns)
             yield Frame(pixels, self._last_ns, lost_before=self._damage.readable(self._last_ns))
 
-    def _pictures(self) -> Iterator[VideoFrame]:
+    def _images(self) -> Iterator[VideoFrame]:
         """Yield what the decoder gives; go on behind packets that it refuses, as far as the container can be read."""
         packets = self._container.demux(self._stream)
         while True:
@@ -146,36 +146,36 @@ class VideoFile:
         missing = (end_ns - self._last_end_ns) * self._fps / NS_PER_S
         return self._damage.seen + max(1, round(missing)) if missing > MISSING_SHARE else None
 
-    def _time_ns(self, picture: VideoFrame) -> int:
+    def _time_ns(self, image: VideoFrame) -> int:
         """Return the source time of a frame."""
         if not self._by_container:
             return round(self._damage.good * NS_PER_S / self._fps)
-        if picture.pts is None or picture.time_base is None:
+        if image.pts is None or image.time_base is None:
             return self._last_ns + self._interval_ns if self._last_ns >= 0 else 0
         if self._first_pts is None:
-            self._first_pts = picture.pts
-        t_ns = round(Fraction(picture.pts - self._first_pts) * picture.time_base * NS_PER_S)
+            self._first_pts = image.pts
+        t_ns = round(Fraction(image.pts - self._first_pts) * image.time_base * NS_PER_S)
         return t_ns if t_ns > self._last_ns else self._last_ns + self._interval_ns
 
 
-def grey_of(picture: VideoFrame) -> NDArray[np.uint8]:
+def grey_of(image: VideoFrame) -> NDArray[np.uint8]:
     """Return (H, W) uint8 in memory of its own."""
-    name = picture.format.name
+    name = image.format.name
     if not name.startswith(("yuv", "gray", "nv12", "nv21")) or name in ("yuyv422", "yuvy422"):
-        return upper_8(luma(np.asarray(picture.to_ndarray(format="rgb24"), np.uint8)), 8)
-    bits = picture.format.components[0].bits
+        return upper_8(luma(np.asarray(image.to_ndarray(format="rgb24"), np.uint8)), 8)
+    bits = image.format.components[0].bits
     dtype = np.dtype(np.uint8) if bits <= 8 else np.dtype(">u2" if name.endswith("be") else "<u2")
-    plane: Any = picture.planes[0]  # a buffer, though its stubs do not say so
+    plane: Any = image.planes[0]  # a buffer, though its stubs do not say so
     rows: NDArray[Any] = np.frombuffer(plane, dtype).reshape(-1, plane.line_size // dtype.itemsize)
-    values = upper_8(rows[: picture.height, : picture.width].astype(dtype.newbyteorder("="), copy=False), bits)
-    full = name.startswith(("yuvj", "gray")) or picture.color_range == FULL_RANGE
+    values = upper_8(rows[: image.height, : image.width].astype(dtype.newbyteorder("="), copy=False), bits)
+    full = name.startswith(("yuvj", "gray")) or image.color_range == FULL_RANGE
     return values if full else expand_limited(values)
 
 
-def _duration_ns(picture: VideoFrame, interval_ns: int) -> int:
+def _duration_ns(image: VideoFrame, interval_ns: int) -> int:
     """Return how long a frame is shown: as the container says, else one interval."""
-    if picture.duration and picture.time_base is not None:
-        return round(Fraction(picture.duration) * picture.time_base * NS_PER_S)
+    if image.duration and image.time_base is not None:
+        return round(Fraction(image.duration) * image.time_base * NS_PER_S)
     return interval_ns
 
 
@@ -210,9 +210,9 @@ def _no_video(path: Path) -> InputError:
 
 
 def _refuse_other_kinds(path: Path) -> None:
-    """Raise InputError for files that FFmpeg would show as a "video": a picture, or text as drawn characters."""
-    if path.suffix.lower() in PICTURE_ENDINGS:
-        raise InputError(f"source {path}: expected a video, got a picture; to read pictures give their folder")
+    """Raise InputError for files that FFmpeg would show as a "video": an image, or text as drawn characters."""
+    if path.suffix.lower() in IMAGE_ENDINGS:
+        raise InputError(f"source {path}: expected a video, got an image; to read images give their folder")
     try:
         with path.open("rb") as file:
             head = file.read(SNIFFED_BYTES)

@@ -1,7 +1,7 @@
-"""What surrounds the sperm: uneven light, debris, camera noise.
+"""What surrounds the sperm: uneven illumination, debris, camera noise.
 
-Debris is drawn once as small pictures in grey levels to add, with the look of phase contrast: dark grains, bright
-vesicles with a dark rim, round cells, clumps, and things far from focus. This module knows neither sperm nor time.
+Debris is painted once as small images of additive grey levels that look like phase contrast: dark grains, bright
+vesicles with a dark rim, round cells, clumps, and things far out of focus. This module knows neither sperm nor time.
 """
 
 import math
@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 from capture.simulator.rendering import Canvas
 
 MEDIUM_GREY = 78.0
-"""Grey level of the medium in the middle of the field."""
+"""Grey level of the medium at the centre of the field."""
 KINDS = ("grain", "vesicle", "clump", "cell", "ghost")
 KIND_SHARES = (0.70, 0.13, 0.06, 0.03, 0.08)
 
 
 @dataclass(frozen=True, slots=True)
 class Debris:
-    """One piece of debris: where its centre is at rest, and its picture."""
+    """One piece of debris: where its centre is at rest, and its image."""
 
     x: float
     y: float
-    picture: Canvas
+    image: Canvas
     drift: tuple[tuple[float, float, float, float, float], ...] = ()
     """Brownian-like movement about (x, y), a sum of slow sines: amplitude in px, then angular frequency in rad/s and
     phase in rad along x, then both along y. Empty: it lies still."""
@@ -40,9 +40,9 @@ class Debris:
 
 
 def illumination(height: int, width: int, rng: np.random.Generator, *, strength: float = 1.0) -> NDArray[np.float32]:
-    """Return (height, width) float32 grey levels of the empty field: a tilt and a fall to the corners.
+    """Return (height, width) float32 grey levels of the empty field: a tilt and a fall-off to the corners.
 
-    At ``strength`` 1 the corners differ from the middle by some 10 %.
+    At ``strength`` 1 the corners differ from the centre by some 10 %.
     """
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :]
@@ -67,7 +67,7 @@ def noise_field(height: int, width: int, sigma: float, rng: np.random.Generator)
 def random_debris(
     rng: np.random.Generator, count: int, width: float, height: float, um_per_px: float, *, moving_share: float = 0.2
 ) -> list[Debris]:
-    """Scatter ``count`` pieces over a field of ``width`` x ``height`` px."""
+    """Scatter ``count`` pieces of debris over a field of ``width`` x ``height`` px."""
     pieces = []
     for _ in range(count):
         kind = str(rng.choice(KINDS, p=KIND_SHARES))
@@ -83,7 +83,7 @@ def random_debris(
 
 
 def paint_debris(kind: str, rng: np.random.Generator, um_per_px: float) -> Canvas:
-    """Return the picture of one piece, (n, n) int16 with n odd, centred."""
+    """Return the image of one piece, (n, n) int16 with n odd, centred."""
     if kind == "grain":
         radius, blur, grey, halo = float(rng.uniform(0.25, 0.9)), float(rng.uniform(0.2, 0.5)), -48.0, 8.0
         return _blob([(0.0, 0.0, radius, grey)], halo, blur, um_per_px)
@@ -110,16 +110,16 @@ def paint_debris(kind: str, rng: np.random.Generator, um_per_px: float) -> Canva
     return _blob(parts, 75.0, 0.2, um_per_px)
 
 
-def paste(canvas: Canvas, picture: Canvas, x: float, y: float) -> None:
-    """Add a picture centred at (x, y) px of the canvas, fractions included; what lies outside is cut."""
-    half = picture.shape[0] // 2
+def paste(canvas: Canvas, image: Canvas, x: float, y: float) -> None:
+    """Add an image centred at (x, y) px of the canvas, fractions included, clipped to the canvas."""
+    half = image.shape[0] // 2
     left, top = math.floor(x) - half, math.floor(y) - half
-    size = picture.shape[0] + 1
+    size = image.shape[0] + 1
     x0, y0, x1, y1 = max(0, left), max(0, top), min(canvas.shape[1], left + size), min(canvas.shape[0], top + size)
     if x0 >= x1 or y0 >= y1:
         return
     shift = np.array([[1.0, 0.0, x - math.floor(x)], [0.0, 1.0, y - math.floor(y)]])
-    moved = cv2.warpAffine(picture, shift, (size, size), flags=cv2.INTER_LINEAR)
+    moved = cv2.warpAffine(image, shift, (size, size), flags=cv2.INTER_LINEAR)
     region = canvas[y0:y1, x0:x1]
     cv2.add(region, moved[y0 - top : y1 - top, x0 - left : x1 - left], dst=region)
 
@@ -129,12 +129,12 @@ def _blob(parts: list[tuple[float, float, float, float]], halo: float, blur_um: 
     reach_um = max(math.hypot(x, y) + r for x, y, r, _ in parts) + (2.5 if halo else 0.0) + 3 * blur_um
     half = math.ceil(reach_um / um_per_px)
     axis = (np.arange(2 * half + 1, dtype=np.float32) - half) * um_per_px
-    picture = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
-    body = np.zeros_like(picture)
+    image = np.zeros((2 * half + 1, 2 * half + 1), np.float32)
+    body = np.zeros_like(image)
     for x, y, radius, grey in parts:
         disc = np.clip((radius - np.hypot(axis[None, :] - x, axis[:, None] - y)) / um_per_px + 0.5, 0, 1)
-        picture += grey * disc
+        image += grey * disc
         np.maximum(body, disc, out=body)
     if halo:
-        picture += halo * (1 - body) * cv2.GaussianBlur(body, (0, 0), 0.9 / um_per_px)
-    return np.round(cv2.GaussianBlur(picture, (0, 0), blur_um / um_per_px)).astype(np.int16)
+        image += halo * (1 - body) * cv2.GaussianBlur(body, (0, 0), 0.9 / um_per_px)
+    return np.round(cv2.GaussianBlur(image, (0, 0), blur_um / um_per_px)).astype(np.int16)

@@ -1,7 +1,7 @@
-"""Short clips of one sperm, as the tracker would cut them from the simulated microscope's frames.
+"""Short clips of one sperm, as the tracker would crop them from the simulated microscope's frames.
 
-Everything is drawn by the code that draws whole frames; only the field is as small as the clip needs. It knows neither
-grades nor files.
+Everything is drawn by the code that draws full frames; only the field is no larger than the clip needs. This module
+knows neither grades nor files.
 """
 
 import math
@@ -20,9 +20,9 @@ NEIGHBOUR_SHARE = 0.35
 DEBRIS_PER_PX = 60 / (1392 * 976)
 """Density of debris by the microscope's defaults."""
 DEBRIS_FACTOR = (0.5, 20.0)
-"""Least and greatest density of a clip as multiples of that, its logarithm even between them: from the microscope's to
-that of real samples, where a crop of this size shows some twenty specks. Speed shows against them alone, since the head
-stays at the centre."""
+"""Range of a clip's debris density as multiples of that, log-uniform: from the microscope's to that of real samples,
+where a crop of this size shows some twenty specks. Since the head stays at the centre, speed is visible only against
+them."""
 DEBRIS_STRENGTH = (0.25, 1.0)
 """Range of a piece's contrast: most specks of real samples are faint."""
 NOISE_FACTOR = (0.35, 1.3)
@@ -30,13 +30,13 @@ NOISE_FACTOR = (0.35, 1.3)
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """A clip with what only the simulation knows of it."""
+    """A clip with its ground truth."""
 
     clip: NDArray[np.uint8]
     """(frames, size, size)."""
     sperm: Sperm
     poses: tuple[Pose, ...]
-    """Of each frame, in the clip's own px: x to the right, y down from its top left px."""
+    """Pose in each frame, in px of the clip: x to the right, y down from its top left px."""
 
 
 def render_clip(
@@ -49,10 +49,10 @@ def render_clip(
     um_per_px: float = 0.25,
     noise: float = 2.5,
 ) -> NDArray[np.uint8]:
-    """Return (frames, size, size) uint8: the head stays at the centre but for a tracker's small errors.
+    """Return (frames, size, size) uint8: the head stays at the centre, within a tracker's small errors.
 
-    What a sperm does not determine is drawn from ``rng``: path, phases, focus, light, debris, neighbours, noise. The
-    same state of ``rng`` gives the same bytes.
+    Everything a sperm does not determine is drawn from ``rng``: path, phases, focus, light, debris, neighbours, noise.
+    The same state of ``rng`` gives the same bytes.
     """
     return film(sperm, rng, frames=frames, size=size, fps=fps, um_per_px=um_per_px, noise=noise).clip
 
@@ -80,12 +80,12 @@ def film(
     world = np.round(field).astype(np.int16)
     density = DEBRIS_PER_PX * math.exp(float(rng.uniform(*np.log(DEBRIS_FACTOR))))
     pieces = [
-        replace(piece, picture=np.round(piece.picture * rng.uniform(*DEBRIS_STRENGTH)).astype(np.int16))
+        replace(piece, image=np.round(piece.image * rng.uniform(*DEBRIS_STRENGTH)).astype(np.int16))
         for piece in background.random_debris(rng, int(rng.poisson(density * width * height)), width, height, um_per_px)
     ]
     for piece in pieces:
         if not piece.drift:
-            background.paste(world, piece.picture, piece.x, piece.y)
+            background.paste(world, piece.image, piece.x, piece.y)
     cast = [(Portrait(sperm, um_per_px), poses)]
     if rng.random() < NEIGHBOUR_SHARE:
         cast.append(_neighbour(centres, times, size, um_per_px, rng))
@@ -101,7 +101,7 @@ def film(
         for piece in pieces:
             if piece.drift:
                 px, py = piece.at(times[k])
-                background.paste(canvas, piece.picture, px - left, py - top)
+                background.paste(canvas, piece.image, px - left, py - top)
         for portrait, its_poses in cast:
             portrait.draw(canvas, its_poses[k], origin=(int(x), int(y)))
         np.clip(canvas * np.float32(gain) + np.float32(lift), 0, 255, out=clip[k], casting="unsafe")
@@ -114,7 +114,7 @@ def film(
 def _neighbour(
     centres: NDArray[np.float64], times: list[float], size: int, um_per_px: float, rng: np.random.Generator
 ) -> tuple[Portrait, list[Pose]]:
-    """Return another sperm whose path leads past the target at a random moment."""
+    """Return another sperm whose path passes the target at a random moment."""
     k = int(rng.integers(len(times)))
     distance, angle = float(rng.uniform(0.05, 0.5)) * size, float(rng.uniform(0, 2 * math.pi))
     x, y = centres[k][0] + distance * math.cos(angle), centres[k][1] + distance * math.sin(angle)
@@ -123,5 +123,5 @@ def _neighbour(
 
 
 def _tracking_error(frames: int, rng: np.random.Generator) -> NDArray[np.float64]:
-    """Return (frames, 2) px by which a tracker misses the head's centre: a steady offset and a little jitter."""
+    """Return (frames, 2) px, the tracker's error at the head's centre: a constant offset plus jitter."""
     return rng.normal(0, 1.0, 2) + rng.normal(0, 0.7, (frames, 2))

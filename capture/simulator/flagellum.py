@@ -20,9 +20,9 @@ NEAR_SHARE = 0.35
 
 
 class Flagellum:
-    """The tail of one sperm. Built from its tangent angle, so that its length is kept.
+    """The tail of one sperm, built from its tangent angle so that its length is preserved.
 
-    The angle is that of a wave which runs to the tip with growing amplitude, plus the coil and the kink.
+    The angle is that of a wave travelling to the tip with growing amplitude, plus the coil and the kink.
     """
 
     def __init__(self, sperm: Sperm) -> None:

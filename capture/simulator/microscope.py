@@ -1,6 +1,6 @@
-"""A simulated microscope: seeded frames of swimming sperm, and the truth about each.
+"""A simulated microscope: seeded frames of swimming sperm, with the ground truth of each.
 
-A frame depends on the settings, the script and its number alone: the same give the same bytes, in any order. The
+A frame depends only on the settings, the scenario and its number: the same give the same bytes, in any order. The
 microscope does not pace itself; it knows no clock but the frames' own time.
 """
 
@@ -23,14 +23,14 @@ from station.config import SimulatedSettings
 from station.transport.messages import SourceInfo
 
 MARGIN_UM: Final = 60.0
-"""The random population lives on a torus that is this much larger than the field on each side, so that heads and the
-tails behind them come in and go out unseen."""
+"""The random population lives on a torus that extends this far beyond the field on each side, so that heads and their
+tails enter and leave out of sight."""
 MOST_AROUND: Final = 1500
 MOST_DEBRIS: Final = 5000
-"""Bounds for tiny fields, whose surroundings are many times as large as they are."""
+"""Limits for tiny fields, whose surroundings are many times larger than they are."""
 NOISE_FIELDS: Final = 3
 NOISE_SHIFTS: Final = 64
-"""Each frame's noise is a random crop of one of a few fields that are so many px larger than the frame."""
+"""Each frame's noise is a random crop of one of a few fields, larger than the frame by this many px."""
 
 
 class SimulatedMicroscope:
@@ -49,12 +49,12 @@ class SimulatedMicroscope:
         self._light = background.illumination(height, width, rng)
         self._population = self._random_population(rng)
         self._portraits: dict[int, Portrait] = {}
-        """By identity of the sperm."""
+        """Keyed by the sperm's ``id()``."""
         for sperm in self.truth(0).sperm:
             portrait = self._portraits.setdefault(id(sperm.sperm), Portrait(sperm.sperm, settings.um_per_px))
             if sperm.visible:
-                portrait.warm()  # the others are painted bit by bit as they come in
-        self._moving, self._world = self._random_scenery(rng)
+                portrait.warm()  # the others are painted as they come in
+        self._moving, self._world = self._random_background(rng)
         self._noise = [
             background.noise_field(height + NOISE_SHIFTS, width + NOISE_SHIFTS, settings.noise, rng)
             for _ in range(NOISE_FIELDS)
@@ -72,7 +72,7 @@ class SimulatedMicroscope:
 
     @property
     def condition(self) -> Condition:
-        """Nothing to say."""
+        """Nothing to report."""
         return Condition()
 
     def read(self) -> Frame:
@@ -92,13 +92,13 @@ class SimulatedMicroscope:
         )
 
     def render(self, number: int) -> NDArray[np.uint8]:
-        """Return frame ``number`` as an array of its own, (H, W) uint8, without moving on."""
+        """Return frame ``number``, (H, W) uint8 in memory of its own, without advancing."""
         pixels = np.empty((self._settings.height, self._settings.width), np.uint8)
         self._draw(number, pixels)
         return pixels
 
     def truth(self, number: int | None = None) -> FrameTruth:
-        """Return the truth about frame ``number``, by default the one read last (before any: frame 0)."""
+        """Return the ground truth of frame ``number``, by default the last one read (before any: frame 0)."""
         if number is None:
             number = max(0, self._next - 1)
         t_s = number / self._settings.fps
@@ -119,7 +119,7 @@ class SimulatedMicroscope:
         return FrameTruth(number=number, t_s=t_s, stage_x=stage_x, stage_y=stage_y, sperm=tuple(sperm))
 
     def close(self) -> None:
-        """Do nothing: there is no handle behind it."""
+        """Do nothing: there is no resource to release."""
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -140,10 +140,10 @@ class SimulatedMicroscope:
         cv2.add(self._empty_field(stage), noise, dst=canvas)
         for piece in self._moving:
             x, y, _ = self._wrapped(*piece.at(t_s), stage)
-            background.paste(canvas, piece.picture, x, y)
+            background.paste(canvas, piece.image, x, y)
         for piece in script.debris:
             x, y = piece.at(t_s)
-            background.paste(canvas, piece.picture, x - stage[0], y - stage[1])
+            background.paste(canvas, piece.image, x - stage[0], y - stage[1])
         for _, swimmer, pose in self._poses(t_s):
             self._portraits[id(swimmer.sperm)].draw(canvas, pose)
         gain = script.exposure_at(t_s)[1]
@@ -174,7 +174,7 @@ class SimulatedMicroscope:
         return x - self._margin, y - self._margin, _pair(int(lap_x), int(lap_y))
 
     def _empty_field(self, stage: tuple[int, int]) -> Canvas:
-        """Return the field with light and still debris; made anew only when the stage has moved."""
+        """Return the field with illumination and still debris; rebuilt only when the stage has moved."""
         if self._empty is None or self._empty[0] != stage:
             left, top = stage[0] % self._period[0], stage[1] % self._period[1]
             world = self._world[top : top + self._settings.height, left : left + self._settings.width]
@@ -182,7 +182,7 @@ class SimulatedMicroscope:
         return self._empty[1]
 
     def _random_population(self, rng: np.random.Generator) -> tuple[Swimmer, ...]:
-        """Return the population of the torus: as many in the field at time 0 as asked for, around it as dense."""
+        """Return the population of the torus: the configured number in the field at time 0, as dense around it."""
         settings, margin = self._settings, self._margin
         inside = settings.width * settings.height
         outside = self._period[0] * self._period[1] - inside
@@ -197,8 +197,8 @@ class SimulatedMicroscope:
             swimmers.append(random_swimmer(rng, sample_sperm(rng), x, y, settings.um_per_px))
         return tuple(swimmers)
 
-    def _random_scenery(self, rng: np.random.Generator) -> tuple[list[background.Debris], Canvas]:
-        """Return the debris that moves, and the torus with all that lies still, extended so that any crop is whole."""
+    def _random_background(self, rng: np.random.Generator) -> tuple[list[background.Debris], Canvas]:
+        """Return the moving debris, and the torus with everything still, extended so that any crop is complete."""
         settings, (width, height) = self._settings, self._period
         count = min(round(settings.debris * width * height / (settings.width * settings.height)), MOST_DEBRIS)
         pieces = background.random_debris(rng, count, width, height, settings.um_per_px)
@@ -207,7 +207,7 @@ class SimulatedMicroscope:
             for x in (piece.x - width, piece.x, piece.x + width):
                 for y in (piece.y - height, piece.y, piece.y + height):
                     if not piece.drift:
-                        background.paste(world, piece.picture, x, y)
+                        background.paste(world, piece.image, x, y)
         extended = np.pad(world, ((0, settings.height), (0, settings.width)), mode="wrap")
         return [piece for piece in pieces if piece.drift], extended
 

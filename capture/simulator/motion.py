@@ -1,8 +1,8 @@
-"""Where a sperm is and how it is turned at any time, in closed form.
+"""Position and orientation of a sperm at any time, in closed form.
 
-A pose at time t depends on t alone, so that any frame can be made without those before it and the truth is exact. The
-path is an arc with slow sideways drift; head sway, yaw, roll and the beat's phase ride on it. This module knows
-geometry in px of the full frame and seconds; it does not know pixels' values, borders or the stage.
+A pose depends only on the time, so that any frame can be rendered without its predecessors and the truth is exact. The
+path is an arc with slow sideways drift; head sway, yaw, roll and the beat's phase are superimposed. This module knows
+geometry in px of the full frame and seconds; it does not know pixel values, borders or the stage.
 """
 
 import math
@@ -16,28 +16,26 @@ import numpy as np
 from capture.simulator.sperm import Sperm
 
 YAW_RAD_PER_UM = 0.11
-"""How far the head turns as it sways, per micrometre of sway."""
+"""Rotation of the head as it sways, per micrometre of sway."""
 MAX_YAW_RAD = 0.4
-
-
 SWING_RAD_S = 2.0
 """Angular frequency of a swimmer's movement through the focal plane."""
 
 Timeline: TypeAlias = tuple[tuple[float, float], ...]
-"""Values over time: (t_s, value), times not falling."""
+"""Values over time: (t_s, value), times not decreasing."""
 
 
 class Path(Protocol):
     """The mean path of a sperm, without its sway."""
 
     def at(self, t_s: float) -> tuple[float, float, float]:
-        """Return x and y in px and the heading in rad (0 to the right, rising clockwise on the screen)."""
+        """Return x and y in px and the heading in rad (0 to the right, increasing clockwise on the screen)."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Arc:
-    """A circle (or a line, where it does not turn) swum at constant speed, with sinusoidal sideways drift."""
+    """A circle (a line without turning) swum at constant speed, with sinusoidal sideways drift."""
 
     x: float
     y: float
@@ -47,7 +45,7 @@ class Arc:
     drift: tuple[tuple[float, float, float], ...] = ()
     """Per component: heading amplitude in rad, angular frequency in rad/s, phase in rad."""
     t0_s: float = 0.0
-    """Time at which it passes (x, y), but for drift."""
+    """Time at which it passes (x, y), apart from drift."""
 
     def at(self, t_s: float) -> tuple[float, float, float]:
         """See Path."""
@@ -66,10 +64,10 @@ class Arc:
 
 @dataclass(frozen=True, slots=True)
 class Waypoints:
-    """Straight pieces between given points at given times; before the first and after the last it goes on straight."""
+    """Straight segments between given points at given times, extrapolated straight at both ends."""
 
     points: tuple[tuple[float, float, float], ...]
-    """(t_s, x, y) at least two, times rising strictly."""
+    """(t_s, x, y), at least two, times strictly increasing."""
 
     def at(self, t_s: float) -> tuple[float, float, float]:
         """See Path."""
@@ -115,7 +113,7 @@ def random_path(rng: np.random.Generator, sperm: Sperm, x: float, y: float, um_p
 
 @dataclass(frozen=True, slots=True)
 class Swimmer:
-    """A sperm in the field: what it is, where it goes, and the phases that make it differ from its like."""
+    """A sperm in the field: its shape, its path and its phases."""
 
     sperm: Sperm
     path: Path
@@ -129,12 +127,12 @@ class Swimmer:
     """Amplitude of its slow movement through the focal plane."""
     swing_phase_rad: float = 0.0
     rolls: Timeline = ()
-    """(t_s, rad): turns about its axis as told instead of evenly, where given."""
+    """(t_s, rad): its roll, in place of an even rotation; empty: even."""
     defocus: Timeline = ()
-    """(t_s, um): distance from the focal plane as told instead of as above, where given."""
+    """(t_s, um): distance from the focal plane, in place of depth and swing; empty: those."""
 
     def pose(self, t_s: float) -> Pose:
-        """Return where the sperm is at ``t_s`` and how it is turned."""
+        """Return the sperm's position and orientation at ``t_s``."""
         sperm = self.sperm
         x, y, heading = self.path.at(t_s)
         beat = self.beat0_rad + 2 * math.pi * sperm.beat_hz * t_s
@@ -171,7 +169,7 @@ def random_swimmer(rng: np.random.Generator, sperm: Sperm, x: float, y: float, u
 
 
 def at_time(timeline: Timeline, t_s: float) -> float:
-    """Return the value at a time: straight lines between the points, level outside.
+    """Return the value at a time: linear between the points, constant outside.
 
     Of two points at one time, the later one holds from that time on (a jump).
     """

@@ -1,9 +1,9 @@
 """Sperm in pixels, as positive phase contrast shows them.
 
-A head seen flat is bright over its nucleus, grey under the acrosome, with a dark outline and a bright halo; seen on
-edge it is a narrow blaze. Midpiece and tail are dark on the grey medium. The drawing is additive, in grey levels, on
-an int16 canvas: ``Portrait`` keeps the rigid part (head and midpiece) of one sperm as pictures of its turns about its
-own axis and lays the nearest one down, turned and moved by fractions of a px. It knows neither noise nor background.
+A head seen flat is bright over its nucleus, grey under the acrosome, with a dark outline and a bright halo; seen edge
+on it is a narrow flash. Midpiece and tail are dark on the grey medium. Drawing adds grey levels to an int16 canvas:
+``Portrait`` keeps the rigid part (head and midpiece) of one sperm as one image per roll angle and places the nearest
+one, rotated and moved by fractions of a px. This module knows neither noise nor background.
 """
 
 import math
@@ -21,16 +21,16 @@ Canvas: TypeAlias = NDArray[np.int16]
 """(H, W) int16, grey levels before the camera clips them to 8 bits."""
 
 ROLLS = 24
-"""Pictures per turn about the axis, a multiple of 4."""
+"""Images per full roll, a multiple of 4."""
 OVERSAMPLING = 2
-"""Picture px per frame px."""
+"""Image px per frame px."""
 HEAD_THICKNESS = 0.48
-"""Of a head seen on edge, as a share of its width."""
+"""Of a head seen edge on, as a share of its width."""
 HALO_UM = 1.6
 POINT_SPREAD_UM = 0.17
 """Standard deviation of the optics' blur in focus."""
 DEFOCUS_BLUR = 0.22
-"""Standard deviation of the blur per distance from the focal plane."""
+"""Standard deviation of the blur per unit of distance from the focal plane."""
 
 # Grey levels added to the medium at contrast 1.
 NUCLEUS, NUCLEUS_EDGE_ON = 62.0, 150.0
@@ -42,20 +42,20 @@ MIDPIECE = -58.0
 DROPLET = -56.0
 TAIL_NEAR, TAIL_FAR = 46.0, 9.0
 TAIL_PIECES = 6
-"""Steps in which the tail fades."""
+"""Number of steps in which the tail fades."""
 
 SUBPIXEL_BITS = 4
 SUBPIXEL = 1 << SUBPIXEL_BITS
-"""Positions of tail points per px."""
+"""Subpixel positions of tail points per px."""
 
 
 class Portrait:
-    """One sperm, ready to be drawn many times at one scale. Pictures are made when first needed."""
+    """One sperm, ready to be drawn many times at one scale. Its images are painted on first use."""
 
     def __init__(self, sperm: Sperm, um_per_px: float) -> None:
         self.sperm = sperm
         self.um_per_px = um_per_px
-        self._pictures: dict[int, NDArray[np.float32]] = {}
+        self._images: dict[int, NDArray[np.float32]] = {}
         self._px_um = um_per_px / OVERSAMPLING
         front = sperm.head_length_um / 2 + 2 * HALO_UM
         back = sperm.head_length_um / 2 + max(sperm.midpiece_length_um, 3.0) + 1.7 * HALO_UM
@@ -67,7 +67,7 @@ class Portrait:
         self._span_u = (float(self._u[0]) / um_per_px, float(self._u[-1]) / um_per_px)
         self._span_v = (float(self._v[0]) / um_per_px, float(self._v[-1]) / um_per_px)
         self._flagellum = Flagellum(sperm)
-        # A disc that holds all of it: about the middle of a straight tail, larger where the tail goes another way.
+        # A disc that contains all of it: around the middle of a straight tail, larger if the tail bends away.
         length = back + sperm.tail_length_um
         astray = abs(sperm.midpiece_angle_deg) + abs(sperm.tail_bend_deg) + 360 * sperm.tail_coil
         self._middle_px = length / 2 / um_per_px
@@ -79,15 +79,15 @@ class Portrait:
             sperm.contrast * (TAIL_NEAR + (TAIL_FAR - TAIL_NEAR) * i / (TAIL_PIECES - 1)) for i in range(TAIL_PIECES)
         ]
         self._tail_pieces = list(zip(cuts, cuts[1:], greys, strict=False))[::-1]
-        """From the tip: first and last point, grey levels to take away."""
+        """From the tip: first and last point, grey levels to subtract."""
 
     def warm(self) -> None:
-        """Make all pictures now, so that no frame is late for them."""
+        """Paint all images now, so that no frame has to wait for them."""
         for roll in range(ROLLS):
-            self._picture(roll)
+            self._image(roll)
 
     def draw(self, canvas: Canvas, pose: Pose, *, origin: tuple[int, int] = (0, 0)) -> None:
-        """Add the sperm to ``canvas``, whose top left px is at ``origin`` (x, y) of the frame that the pose is in."""
+        """Add the sperm to ``canvas``, whose top left px is at ``origin`` (x, y) in the pose's frame."""
         at = complex(pose.x - origin[0], pose.y - origin[1])
         heading = complex(math.cos(pose.heading_rad), math.sin(pose.heading_rad))
         middle = at - heading * self._middle_px
@@ -97,13 +97,13 @@ class Portrait:
             return
         blur_px = DEFOCUS_BLUR * abs(pose.defocus_um) / self.um_per_px
         roll = round(pose.roll_rad / (2 * math.pi) * ROLLS) % ROLLS
-        # The tail takes the roll of the picture, so that they meet at the neck.
+        # The tail uses the image's roll, so that they meet at the neck.
         line = self._flagellum.centreline(pose.beat_rad, 2 * math.pi * roll / ROLLS)
         self._draw_tail(canvas, line * (heading / self.um_per_px) + at, blur_px)
-        self._draw_head(canvas, self._picture(roll), at, heading, blur_px)
+        self._draw_head(canvas, self._image(roll), at, heading, blur_px)
 
     def _draw_head(
-        self, canvas: Canvas, picture: NDArray[np.float32], at: complex, heading: complex, blur_px: float
+        self, canvas: Canvas, image: NDArray[np.float32], at: complex, heading: complex, blur_px: float
     ) -> None:
         cos, sin = heading.real, heading.imag
         (u0, u1), (v0, v1) = self._span_u, self._span_v
@@ -116,7 +116,7 @@ class Portrait:
         if box is None:
             return
         left, top, right, bottom = box
-        # From patch px to picture px: into the head's frame, then to the picture's grid.
+        # From patch px to image px: into the head's frame, then to the image's grid.
         dx, dy = left - at.real, top - at.imag
         k = OVERSAMPLING
         matrix = np.array(
@@ -126,7 +126,7 @@ class Portrait:
             ]
         )
         patch = cv2.warpAffine(
-            picture, matrix, (right - left, bottom - top), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+            image, matrix, (right - left, bottom - top), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
         )
         if blur_px > 0.4:
             patch = cv2.GaussianBlur(patch, (0, 0), blur_px)
@@ -149,37 +149,37 @@ class Portrait:
         region = canvas[top:bottom, left:right]
         np.subtract(region, blurred, out=region)
 
-    def _picture(self, roll: int) -> NDArray[np.float32]:
-        """Return the picture of a roll (0..ROLLS - 1), of which a quarter is painted and the rest mirrored."""
+    def _image(self, roll: int) -> NDArray[np.float32]:
+        """Return the image of a roll step (0..ROLLS - 1); a quarter is painted, the rest mirrored."""
         roll = min(roll, ROLLS - roll)
-        picture = self._pictures.get(roll)
-        if picture is None:
+        image = self._images.get(roll)
+        if image is None:
             if roll > ROLLS // 4:
-                picture = np.ascontiguousarray(self._picture(ROLLS // 2 - roll)[::-1])
+                image = np.ascontiguousarray(self._image(ROLLS // 2 - roll)[::-1])
             else:
-                picture = paint(self.sperm, 2 * math.pi * roll / ROLLS, self._u, self._v)
-            self._pictures[roll] = picture
-        return picture
+                image = paint(self.sperm, 2 * math.pi * roll / ROLLS, self._u, self._v)
+            self._images[roll] = image
+        return image
 
 
 def paint(sperm: Sperm, roll_rad: float, u: NDArray[np.float32], v: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return head and midpiece at one roll, (len(v), len(u)) float32 grey levels to add, in the frame of the head.
 
-    ``u`` (forwards) and ``v`` (to the right) are the picture's coordinates in um, evenly spaced. Rolls of r and -r look
-    the same; half a turn minus r is the mirror image in v.
+    ``u`` (forwards) and ``v`` (to the right) are the image's coordinates in um, evenly spaced. Rolls of r and -r look
+    the same; pi - r is the mirror image in v.
     """
     px_um = float(u[1] - u[0])
     u_row, v_col = u[None, :], v[:, None]
     facing, edge = math.cos(roll_rad), math.sin(roll_rad) ** 2
 
-    # Outline: an ellipse whose half width changes along its axis (taper) and differs between the sides (asymmetry).
+    # Outline: an ellipse whose half width varies along its axis (taper) and between its sides (asymmetry).
     half_length = sperm.head_length_um / 2
     half_width = sperm.head_width_um / 2 * math.hypot(facing, HEAD_THICKNESS * math.sin(roll_rad))
     along = u_row / half_length
     narrowing = np.clip(1 + 0.8 * sperm.head_taper * (along - 0.35), 0.15, 1.3)
     sided = 1 + np.sign(v_col) * (sperm.head_asymmetry * facing)
     radius = np.sqrt(along**2 + (v_col / (half_width * sided * narrowing)) ** 2)
-    depth_um = (1 - radius) * min(half_length, half_width)  # about the distance inwards from the outline
+    depth_um = (1 - radius) * min(half_length, half_width)  # roughly the distance inwards from the outline
     head = _soft(depth_um, 0.12)
     inner = _soft(depth_um - min(0.38, 0.3 * half_width), 0.15)
 
@@ -187,11 +187,11 @@ def paint(sperm: Sperm, roll_rad: float, u: NDArray[np.float32], v: NDArray[np.f
     front = _soft(u_row - acrosome_end, 0.2) * (1.0 if sperm.acrosome_share > 0.03 else 0.0)
     nucleus_grey = NUCLEUS + NUCLEUS_EDGE_ON * edge
     acrosome_grey = ACROSOME + ACROSOME_EDGE_ON * edge
-    picture = inner * (nucleus_grey + (acrosome_grey - nucleus_grey) * front)
-    picture += (head - inner) * OUTLINE * (1 - 0.9 * edge)
+    image = inner * (nucleus_grey + (acrosome_grey - nucleus_grey) * front)
+    image += (head - inner) * OUTLINE * (1 - 0.9 * edge)
     for u0, v0, radius_um in vacuoles(sperm):
         hole = _soft(radius_um - np.hypot(u_row - u0, v_col - v0 * facing), 0.12)
-        picture += inner * hole * VACUOLE * (1 - 0.6 * edge)
+        image += inner * hole * VACUOLE * (1 - 0.6 * edge)
 
     # Midpiece: distance to its axis; droplet: a blob on the neck.
     back = neck(sperm, roll_rad)[2]
@@ -200,19 +200,19 @@ def paint(sperm: Sperm, roll_rad: float, u: NDArray[np.float32], v: NDArray[np.f
     off = np.hypot(u_row + half_length - s * math.cos(back), v_col - s * math.sin(back))
     thick = sperm.midpiece_width_um * (0.65 - 0.35 / sperm.midpiece_length_um * s)
     behind = (1 - head) * _soft(thick - off, 0.12)
-    picture += behind * MIDPIECE
+    image += behind * MIDPIECE
     if sperm.droplet_share > 0.01:
         area = sperm.droplet_share * math.pi / 4 * sperm.head_length_um * sperm.head_width_um
         blob_radius = math.sqrt(area / math.pi)
         u0 = -half_length + 0.9 * blob_radius * math.cos(back)
         v0 = 0.9 * blob_radius * math.sin(back) + 0.35 * blob_radius * facing
         blob = (1 - head) * _soft(blob_radius - np.hypot((u_row - u0) / 1.25, v_col - v0), 0.2)
-        picture += blob * DROPLET
+        image += blob * DROPLET
         behind = np.maximum(behind, blob)
 
     halo = (HALO + HALO_EDGE_ON * edge) * (head + 0.25 * behind)
-    picture += cv2.GaussianBlur(halo, (0, 0), HALO_UM / px_um)
-    sharp = np.float32(sperm.contrast) * picture.astype(np.float32)
+    image += cv2.GaussianBlur(halo, (0, 0), HALO_UM / px_um)
+    sharp = np.float32(sperm.contrast) * image.astype(np.float32)
     return np.asarray(cv2.GaussianBlur(sharp, (0, 0), POINT_SPREAD_UM / px_um), np.float32)
 
 
@@ -231,7 +231,7 @@ def vacuoles(sperm: Sperm) -> list[tuple[float, float, float]]:
 
 
 def _soft(distance: NDArray[np.float32], width: float) -> NDArray[np.float32]:
-    """Return 0 outside to 1 inside, over ``width`` either way of distance 0."""
+    """Return 0 outside to 1 inside, with a linear edge of ``width`` on either side of distance 0."""
     inside: NDArray[np.float32] = np.clip(distance * np.float32(0.5 / width) + np.float32(0.5), 0.0, 1.0)
     return inside
 
@@ -239,7 +239,7 @@ def _soft(distance: NDArray[np.float32], width: float) -> NDArray[np.float32]:
 def _box(
     canvas: Canvas, left: float, top: float, right: float, bottom: float, margin: float
 ) -> tuple[int, int, int, int] | None:
-    """Return the px box that holds the given extent plus margin, cut to the canvas; None where nothing is left."""
+    """Return the px box of the given extent plus margin, clipped to the canvas; None if it is empty."""
     x0, y0 = max(0, math.floor(left - margin)), max(0, math.floor(top - margin))
     x1 = min(canvas.shape[1], math.ceil(right + margin) + 1)
     y1 = min(canvas.shape[0], math.ceil(bottom + margin) + 1)

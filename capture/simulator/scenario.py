@@ -1,7 +1,7 @@
-"""What happens at a simulated microscope besides its random population, and the truth about each frame.
+"""What happens at a simulated microscope besides its random population, and the ground truth of each frame.
 
-A script puts chosen sperm on chosen paths, moves the stage and the focus, changes the exposure and loses frames, all
-as functions of time, so that a hard case can be written down and shown again exactly. It knows no pixels.
+A scenario puts chosen sperm on chosen paths, moves the stage and the focus, changes the exposure and loses frames, all
+as functions of time, so that a hard case can be written down and reproduced exactly. It knows no pixels.
 """
 
 import math
@@ -16,28 +16,28 @@ from capture.simulator.sperm import Sperm
 STAGE_REST_S = 3.0
 STAGE_MOVE_S = 1.0
 STAGE_MOVES = 900
-"""An hour of them; then the stage stands still."""
+"""One hour of moves; then the stage rests."""
 
 
 @dataclass(frozen=True, slots=True)
 class Script:
-    """Everything that is told. Positions are in px of the field as it lies at stage offset 0."""
+    """All scripted events. Positions are in px of the field at stage offset 0."""
 
     cast: tuple[Swimmer, ...] = ()
-    """Sperm on told paths, in addition to the random ones. Their ids are 0, 1, ... in this order. They do not wrap
-    round: one that leaves comes back only where its path does."""
+    """Sperm on given paths, in addition to the random ones, with ids 0, 1, ... in this order. They do not wrap around:
+    one that leaves comes back only if its path does."""
     debris: tuple[Debris, ...] = ()
-    """In addition to the random debris: a clump in the way."""
+    """In addition to the random debris, such as a clump in the way."""
     stage_x: Timeline = ()
-    """(t_s, px) by which the stage has moved the field of view to the right. Two points at one time: a jump."""
+    """(t_s, px): displacement of the field of view to the right. Two points at one time: a jump."""
     stage_y: Timeline = ()
-    """The same downwards."""
+    """The same, downwards."""
     focus_um: Timeline = ()
     """(t_s, um) added to every sperm's distance from the focal plane; debris stays sharp."""
     exposure: Timeline = ()
-    """(t_s, gain) of the whole picture, held until the next point; each point begins a new exposure setting."""
+    """(t_s, gain) of the whole frame, held until the next point; each point begins a new exposure setting."""
     lost_frames: frozenset[int] = frozenset()
-    """Numbers of frames that never arrive; the next frame says how many went before it."""
+    """Numbers of frames that never arrive; the next frame says how many were lost before it."""
 
     def stage_at(self, t_s: float) -> tuple[int, int]:
         """Return the stage's offset in whole px, its smallest step."""
@@ -56,7 +56,7 @@ class SpermTruth:
     """One sperm in one frame."""
 
     sperm_id: int
-    """Stays while it is in or near the field; one that comes in has a new one."""
+    """Constant while it is in or near the field; one that re-enters gets a new one."""
     sperm: Sperm
     x: float
     """Centre of the head, px of the frame."""
@@ -66,28 +66,25 @@ class SpermTruth:
     roll_rad: float
     defocus_um: float
     visible: bool
-    """The centre of its head is in the frame, however much it is out of focus."""
+    """The centre of its head is in the frame, in focus or not."""
 
 
 @dataclass(frozen=True, slots=True)
 class FrameTruth:
-    """One frame as it really was."""
+    """The ground truth of one frame."""
 
     number: int
     """From 0, counting lost frames too."""
     t_s: float
     stage_x: int
-    """px by which the field of view has moved since time 0."""
+    """Displacement of the field of view since time 0, px."""
     stage_y: int
     sperm: tuple[SpermTruth, ...]
     """All sperm near the field, visible or not."""
 
 
 def wandering_stage(speed_px_s: float, seed: int) -> tuple[Timeline, Timeline]:
-    """Return a stage that rests for 3 s, moves for 1 s, rests again, as timelines in x and y.
-
-    The directions are random.
-    """
+    """Return timelines in x and y of a stage that alternately rests for 3 s and moves for 1 s in random directions."""
     rng = np.random.default_rng(seed)
     xs, ys = [(0.0, 0.0)], [(0.0, 0.0)]
     t = 0.0

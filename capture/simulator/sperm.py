@@ -1,8 +1,8 @@
-"""Everything that one sperm is: its shape, how it swims, how strongly it shows.
+"""The properties of one sperm: its shape, its swimming, its contrast.
 
-This module knows criteria in micrometres and seconds, with their normal ranges, and draws sperm from populations of a
-chosen abnormality. It deliberately does not know how a sperm moves through a field or how it looks in pixels
-(``capture.simulator.motion``, ``capture.simulator.rendering``), nor what anybody would grade it.
+This module knows criteria in micrometres and seconds, with their normal ranges, and samples sperm from populations of
+chosen abnormality. It deliberately does not know how a sperm moves through a field or looks in pixels
+(``capture.simulator.motion``, ``capture.simulator.rendering``), nor how it would be graded.
 
 Sources of the ranges: WHO laboratory manual for the examination and processing of human semen, sixth edition (2021),
 its chapters on sperm morphology (head 3.7-4.7 um by 2.5-3.2 um, medians 4.1 and 2.8, ratio 1.3-1.8; acrosome 40-70 % of
@@ -22,12 +22,12 @@ import numpy as np
 
 @dataclass(frozen=True, slots=True)
 class Sperm:
-    """One sperm. Every field but ``contrast`` is a criterion by which somebody could grade it."""
+    """One sperm. Every field but ``contrast`` is a criterion that it could be graded by."""
 
     head_length_um: float
     """Along the long axis. Normal 3.7-4.7."""
     head_width_um: float
-    """Across it, at the widest place. Normal 2.5-3.2; length / width 1.3-1.8."""
+    """Across it, at the widest point. Normal 2.5-3.2; length / width 1.3-1.8."""
     head_taper: float
     """How much narrower the rear is than the front: 0 oval, 0.5 tapered, 1 pear-shaped. Normal up to 0.2."""
     head_asymmetry: float
@@ -49,7 +49,7 @@ class Sperm:
     tail_length_um: float
     """Principal and end piece. Normal 38-52; below about 30 short."""
     tail_coil: float
-    """Turns that the tail winds round itself over its length. Normal up to 0.1; 1 and more coiled."""
+    """Turns that the tail coils over its length. Normal up to 0.1; coiled from 1."""
     tail_bend_deg: float
     """Sharp kink a third of the way along the tail, signed. Normal within 20; from 90 a hairpin."""
     speed_um_s: float
@@ -57,7 +57,7 @@ class Sperm:
     turn_deg_s: float
     """Mean turning of the path, signed: 0 straight, 90 and more circles. Normal within 20."""
     wander_deg: float
-    """Random change of heading over one second, as a standard deviation. Normal up to 12."""
+    """Standard deviation of the random change of heading over one second. Normal up to 12."""
     sway_um: float
     """Amplitude (half the width) of the head's side-to-side movement. Normal 0.5-1.8; above it hyperactive."""
     beat_hz: float
@@ -69,7 +69,7 @@ class Sperm:
     roll_hz: float
     """Turns per second about the long axis: the head flashes as its flat side turns. Normal 0.5-4 while swimming."""
     contrast: float
-    """Optical contrast of the whole cell against the medium, 1 typical (0.7-1.3). No criterion of quality."""
+    """Optical contrast of the cell against the medium, typically 1 (0.7-1.3). Not a criterion of quality."""
 
 
 NORMAL_RANGES: Final = MappingProxyType(
@@ -104,71 +104,108 @@ NORMAL_RANGES: Final = MappingProxyType(
 def sample_sperm(rng: np.random.Generator, severity: float | None = None) -> Sperm:
     """Draw one sperm.
 
-    ``severity`` (0..1) steers how abnormal it is overall: at 0 every criterion lies in or near its normal range; as it
-    rises, more criteria are affected, and each more strongly, and the swimming gets weaker. Sperm of equal severity
-    differ in what is wrong with them. None draws it from a population in which most are mildly abnormal, as in
-    ordinary samples.
+    ``severity`` (0..1) sets how abnormal it is overall: at 0 every criterion is in or near its normal range; as it
+    rises, more criteria are affected, each more strongly, and swimming gets weaker. Sperm of equal severity differ in
+    what is wrong with them. None draws the severity from a population in which most are mildly abnormal, as in ordinary
+    samples.
     """
     if severity is None:
         severity = float(rng.beta(1.2, 2.0))
     if not 0.0 <= severity <= 1.0:
         raise ValueError(f"severity must lie in 0..1, got {severity}")
-
-    def defect() -> float:
-        """Degree of one defect: 0 for most criteria of a good sperm, up to 1."""
-        if rng.random() > 0.04 + 0.46 * severity:
-            return 0.0
-        return min(1.0, (0.15 + 0.85 * severity) * rng.uniform(0.5, 1.3))
-
-    def near(low: float, high: float) -> float:
-        """A normal value: bell-shaped, four standard deviations from ``low`` to ``high``."""
-        return float(np.clip(rng.normal((low + high) / 2, (high - low) / 4), low, high))
-
-    def sign() -> float:
-        return 1.0 if rng.random() < 0.5 else -1.0
-
-    # Head size and elongation vary together in life, so a head is drawn as a size and a ratio.
-    size = 1.0 + sign() * 0.38 * defect()
-    stretch = 1.0 + (0.30 if rng.random() < 0.6 else -0.20) * defect()
-    length = near(3.75, 4.65) * size * stretch
-    width = near(2.55, 3.15) * size / stretch
-
-    acrosome_loss = defect()
-    vacuolation = defect()
-    vacuoles = int(rng.integers(0, 3)) + round(4 * vacuolation)
-    vacuole_share = 0.0 if vacuoles == 0 else min(0.45, 0.02 * vacuoles + 0.30 * vacuolation * rng.uniform(0.6, 1.2))
-
-    tail_loss, coil, bend = defect(), defect(), defect()
+    draw = _Draw(rng, severity)
+    head = _sample_head(draw)
+    tail_loss, coil, bend = draw.defect(), draw.defect(), draw.defect()
     if coil and rng.random() < 0.5:  # a coil and a stump on the same sperm are rare
         tail_loss = 0.0
-
-    # Motility: one vigour for all of it, so that a weak sperm is slow, beats slowly and rolls little, plus own scatter.
-    vigour = float(np.clip(1.0 - severity * rng.uniform(0.35, 1.25), 0.0, 1.0)) * (1.0 - 0.6 * min(coil, 1.0))
-    erratic = defect()
-    hyperactive = defect() * vigour
-    speed = near(28.0, 75.0) * vigour**1.3 * (1.0 - 0.5 * hyperactive)
+    motility = _sample_motility(draw, coil)
+    # The order of the draws decides which sperm a seed gives: keep it.
     return Sperm(
-        head_length_um=length,
-        head_width_um=width,
-        head_taper=float(np.clip(abs(rng.normal(0, 0.08)) + 0.9 * defect(), 0, 1)),
-        head_asymmetry=abs(float(rng.normal(0, 0.04))) + 0.45 * defect(),
-        acrosome_share=near(0.42, 0.68) * (1.0 - 0.95 * acrosome_loss),
-        vacuoles=vacuoles,
-        vacuole_share=vacuole_share,
-        midpiece_length_um=near(3.4, 5.1) * (1.0 - 0.4 * defect()),
-        midpiece_width_um=near(0.5, 0.8) + 0.9 * defect(),
-        midpiece_angle_deg=float(rng.normal(0, 4)) + sign() * 75.0 * defect(),
-        droplet_share=near(0.0, 0.12) + 0.7 * defect(),
-        tail_length_um=near(39.0, 51.0) * (1.0 - 0.75 * tail_loss),
+        head_length_um=head.length_um,
+        head_width_um=head.width_um,
+        head_taper=float(np.clip(abs(rng.normal(0, 0.08)) + 0.9 * draw.defect(), 0, 1)),
+        head_asymmetry=abs(float(rng.normal(0, 0.04))) + 0.45 * draw.defect(),
+        acrosome_share=draw.near(0.42, 0.68) * (1.0 - 0.95 * head.acrosome_loss),
+        vacuoles=head.vacuoles,
+        vacuole_share=head.vacuole_share,
+        midpiece_length_um=draw.near(3.4, 5.1) * (1.0 - 0.4 * draw.defect()),
+        midpiece_width_um=draw.near(0.5, 0.8) + 0.9 * draw.defect(),
+        midpiece_angle_deg=float(rng.normal(0, 4)) + draw.sign() * 75.0 * draw.defect(),
+        droplet_share=draw.near(0.0, 0.12) + 0.7 * draw.defect(),
+        tail_length_um=draw.near(39.0, 51.0) * (1.0 - 0.75 * tail_loss),
         tail_coil=abs(float(rng.normal(0, 0.03))) + 1.8 * coil,
-        tail_bend_deg=float(rng.normal(0, 5)) + sign() * 130.0 * bend,
-        speed_um_s=speed if speed > 1.5 else 0.0,
-        turn_deg_s=float(rng.normal(0, 6)) + sign() * 130.0 * erratic,
-        wander_deg=near(2.0, 10.0) + 35.0 * erratic,
-        sway_um=near(0.5, 1.7) * vigour + 2.2 * hyperactive,
-        beat_hz=near(9.0, 19.0) * (0.25 + 0.75 * vigour) if vigour > 0.04 else 0.0,
-        beat_amplitude_um=near(4.2, 9.5) * (0.3 + 0.7 * vigour) + 5.0 * hyperactive,
-        beat_wavelength_um=near(23.0, 42.0),
-        roll_hz=near(0.6, 3.8) * vigour,
-        contrast=near(0.75, 1.25),
+        tail_bend_deg=float(rng.normal(0, 5)) + draw.sign() * 130.0 * bend,
+        speed_um_s=motility.speed_um_s if motility.speed_um_s > 1.5 else 0.0,
+        turn_deg_s=float(rng.normal(0, 6)) + draw.sign() * 130.0 * motility.erratic,
+        wander_deg=draw.near(2.0, 10.0) + 35.0 * motility.erratic,
+        sway_um=draw.near(0.5, 1.7) * motility.vigour + 2.2 * motility.hyperactive,
+        beat_hz=draw.near(9.0, 19.0) * (0.25 + 0.75 * motility.vigour) if motility.vigour > 0.04 else 0.0,
+        beat_amplitude_um=draw.near(4.2, 9.5) * (0.3 + 0.7 * motility.vigour) + 5.0 * motility.hyperactive,
+        beat_wavelength_um=draw.near(23.0, 42.0),
+        roll_hz=draw.near(0.6, 3.8) * motility.vigour,
+        contrast=draw.near(0.75, 1.25),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Draw:
+    """The elementary random draws of one sperm."""
+
+    rng: np.random.Generator
+    severity: float
+
+    def defect(self) -> float:
+        """Return the degree of one defect: 0 for most criteria of a good sperm, up to 1."""
+        if self.rng.random() > 0.04 + 0.46 * self.severity:
+            return 0.0
+        return min(1.0, (0.15 + 0.85 * self.severity) * self.rng.uniform(0.5, 1.3))
+
+    def near(self, low: float, high: float) -> float:
+        """Return a normal value: bell-shaped, four standard deviations from ``low`` to ``high``."""
+        return float(np.clip(self.rng.normal((low + high) / 2, (high - low) / 4), low, high))
+
+    def sign(self) -> float:
+        """Return 1 or -1."""
+        return 1.0 if self.rng.random() < 0.5 else -1.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Head:
+    length_um: float
+    width_um: float
+    acrosome_loss: float
+    vacuoles: int
+    vacuole_share: float
+
+
+def _sample_head(draw: _Draw) -> _Head:
+    """Draw the head's size, acrosome and vacuoles."""
+    # Head size and elongation vary together in nature, so a head is drawn as a size and a ratio.
+    size = 1.0 + draw.sign() * 0.38 * draw.defect()
+    stretch = 1.0 + (0.30 if draw.rng.random() < 0.6 else -0.20) * draw.defect()
+    length = draw.near(3.75, 4.65) * size * stretch
+    width = draw.near(2.55, 3.15) * size / stretch
+    acrosome_loss = draw.defect()
+    vacuolation = draw.defect()
+    vacuoles = int(draw.rng.integers(0, 3)) + round(4 * vacuolation)
+    share = 0.0 if vacuoles == 0 else min(0.45, 0.02 * vacuoles + 0.30 * vacuolation * draw.rng.uniform(0.6, 1.2))
+    return _Head(length, width, acrosome_loss, vacuoles, share)
+
+
+@dataclass(frozen=True, slots=True)
+class _Motility:
+    vigour: float
+    """0 (immotile) to 1, one value for all motility: a weak sperm is slow, beats slowly and rolls little."""
+    erratic: float
+    hyperactive: float
+    speed_um_s: float
+
+
+def _sample_motility(draw: _Draw, coil: float) -> _Motility:
+    """Draw what the swimming criteria have in common; a coiled tail (``coil`` 0..1) weakens it."""
+    weakness = draw.severity * draw.rng.uniform(0.35, 1.25)
+    vigour = float(np.clip(1.0 - weakness, 0.0, 1.0)) * (1.0 - 0.6 * min(coil, 1.0))
+    erratic = draw.defect()
+    hyperactive = draw.defect() * vigour
+    speed = draw.near(28.0, 75.0) * vigour**1.3 * (1.0 - 0.5 * hyperactive)
+    return _Motility(vigour, erratic, hyperactive, speed)

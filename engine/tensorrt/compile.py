@@ -1,7 +1,7 @@
-"""Building a TensorRT plan from an artifact: the compiler's own work, with its progress, and nothing of running it.
+"""Building a TensorRT plan from an artifact: compilation and its progress, not execution.
 
-``tensorrt_rtx`` builds on any machine, with a GPU or none, plans that fit every GPU it supports; ``tensorrt`` needs the
-GPU that the plan is for. The network is strongly typed: its compute casts decide the precision.
+``tensorrt_rtx`` builds on any machine, with or without a GPU, plans that run on every GPU it supports; ``tensorrt``
+needs the GPU that the plan is for. The network is strongly typed: its compute casts set the precision.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from engine.tensorrt.plans import BATCHES, PORTABLE, Kind, Plan, PlanInfo, save_
 from station.errors import ArtifactError
 
 Progress = Callable[[str, int, int], None]
-"""Told the name of a phase, steps done and steps of the phase."""
+"""Called with the name of a phase, steps done and steps in total."""
 
 
 def build_plan(artifact: Artifact, kind: Kind, precision: Precision, report: Progress) -> Plan:
@@ -25,13 +25,13 @@ def build_plan(artifact: Artifact, kind: Kind, precision: Precision, report: Pro
     Args:
         artifact: An opened artifact.
         kind: Which compiler.
-        precision: What the plan computes in.
+        precision: The precision the plan computes in.
         report: Called as the build goes on.
 
     Raises:
         MissingExtraError: The compiler is not installed.
         InputError: ``tensorrt`` finds no GPU.
-        ArtifactError: The compiler refuses the graph, or makes other inputs and outputs of it than the manifest says.
+        ArtifactError: The compiler refuses the graph, or its inputs and outputs are not the manifest's.
     """
     trt = load_tensorrt(kind)
     gpu = PORTABLE if kind == "tensorrt_rtx" else str(open_device(load_cuda()).name())
@@ -39,7 +39,7 @@ def build_plan(artifact: Artifact, kind: Kind, precision: Precision, report: Pro
     logger = make_logger(trt, log)
     started_s = time.monotonic()
     builder = trt.Builder(logger)
-    # Before version 10 a flag, later the only way there is.
+    # A flag before version 10, the only mode since.
     strongly = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     network = builder.create_network(0 if strongly is None else 1 << int(strongly))
     parser = trt.OnnxParser(network, logger)
@@ -51,7 +51,9 @@ def build_plan(artifact: Artifact, kind: Kind, precision: Precision, report: Pro
         )
     if not parser.parse(model):
         reasons = "; ".join(str(parser.get_error(index)) for index in range(parser.num_errors))
-        raise ArtifactError(f"model {artifact.folder}: {kind} cannot read model.onnx ({reasons or log.last()})")
+        raise ArtifactError(
+            f"model {artifact.folder}: {kind} cannot read model.onnx ({reasons or log.last()}); {EXPORT_HINT}"
+        )
     _require_io(artifact, trt, network)
 
     config = builder.create_builder_config()
@@ -59,7 +61,7 @@ def build_plan(artifact: Artifact, kind: Kind, precision: Precision, report: Pro
     shape = artifact.manifest.inputs[0].shape[1:]
     profile.set_shape("clip", *((batch, *shape) for batch in BATCHES))
     config.add_optimization_profile(profile)
-    # TF32 would round float32 to 10 bits on the quiet.
+    # TF32 would silently round float32 to 10 bits of mantissa.
     config.clear_flag(trt.BuilderFlag.TF32)
     config.progress_monitor = _monitor(trt, report)
     content = builder.build_serialized_network(network, config)
@@ -81,14 +83,16 @@ def build_plan(artifact: Artifact, kind: Kind, precision: Precision, report: Pro
 
 
 def _require_io(artifact: Artifact, trt: Any, network: Any) -> None:
-    """Raise ArtifactError where the parsed network's inputs and outputs are not the manifest's."""
+    """Raise ArtifactError if the parsed network's inputs and outputs are not the manifest's."""
     found = [
         [_spec(trt, side(index)) for index in range(count)]
         for side, count in ((network.get_input, network.num_inputs), (network.get_output, network.num_outputs))
     ]
     expected = [list(artifact.manifest.inputs), list(artifact.manifest.outputs)]
     if found != expected:
-        raise ArtifactError(f"model {artifact.folder}: expected {expected}, {trt.__name__} makes {found} of model.onnx")
+        raise ArtifactError(
+            f"model {artifact.folder}: expected {expected}, {trt.__name__} reads {found} from model.onnx; {EXPORT_HINT}"
+        )
 
 
 def _spec(trt: Any, tensor: Any) -> TensorSpec:

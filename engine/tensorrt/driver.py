@@ -1,7 +1,7 @@
-"""The optional packages of a GPU station: loaded when asked for, with an error that says what is missing.
+"""The optional packages of a GPU station: imported on demand, with an error that says what is missing.
 
-``tensorrt`` and ``tensorrt_rtx`` offer the same interface; ``pycuda.driver`` offers memory, streams and events. Nothing
-here touches a GPU but ``open_device``.
+``tensorrt`` and ``tensorrt_rtx`` offer the same interface; ``pycuda.driver`` offers memory, streams and events. Only
+``open_device`` touches a GPU.
 """
 
 import importlib
@@ -12,11 +12,11 @@ from engine.tensorrt.plans import Kind
 from station.errors import InputError, MissingExtraError
 
 INSTALL = 'install it with pip install ".[gpu]", or use the runtime onnxruntime'
-NO_GPU = "mend the driver, or use the runtime onnxruntime"
+NO_GPU = "fix the driver, or use the runtime onnxruntime"
 
 
 def load_tensorrt(kind: Kind) -> Any:
-    """Return the module. Raises MissingExtraError where it is not installed."""
+    """Return the module. Raises MissingExtraError if it is not installed."""
     try:
         return importlib.import_module(kind)
     except ImportError as error:
@@ -24,7 +24,7 @@ def load_tensorrt(kind: Kind) -> Any:
 
 
 def load_cuda() -> Any:
-    """Return ``pycuda.driver``. Raises MissingExtraError where it, or the driver's own library, is not installed."""
+    """Return ``pycuda.driver``. Raises MissingExtraError if it, or the NVIDIA driver's library, is not installed."""
     try:
         return importlib.import_module("pycuda.driver")
     except ImportError as error:
@@ -32,7 +32,7 @@ def load_cuda() -> Any:
 
 
 def open_device(cuda: Any) -> Any:
-    """Start the driver and return the first GPU. Raises InputError where there is none."""
+    """Initialise the driver and return the first GPU. Raises InputError if there is none."""
     try:
         cuda.init()
         return cuda.Device(0)
@@ -42,7 +42,7 @@ def open_device(cuda: Any) -> Any:
 
 @dataclass(slots=True)
 class Log:
-    """The lines that TensorRT logged, warnings and worse."""
+    """The lines that TensorRT logged at warning level and above."""
 
     lines: list[str] = field(default_factory=list)
 

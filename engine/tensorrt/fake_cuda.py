@@ -1,9 +1,9 @@
-"""A strict stand-in for ``pycuda.driver``, for tests on machines without a GPU.
+"""A strict fake of ``pycuda.driver``, for tests on machines without a GPU.
 
 It offers the calls that ``engine.tensorrt.session`` makes and forgives nothing that a GPU would punish: work runs only
-when the host waits for it (so memory read too early holds rubbish, and a pinned buffer refilled too early spoils the
+when the host waits for it (so memory read too early holds garbage, and a pinned buffer refilled too early corrupts the
 result), addresses are checked on every access (freed, unknown, too short), a second context is refused, and ``leaks``
-tells what was not given back. It measures no time.
+lists what was not released. It measures no time.
 """
 
 from collections.abc import Callable
@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-RUBBISH = 0xFF
-"""Every byte of memory nobody has written: NaN as float32."""
+UNWRITTEN = 0xFF
+"""Every byte of unwritten memory: NaN as float32."""
 
 
 class _Error(Exception):
@@ -34,11 +34,11 @@ class _RuntimeError(_Error):
 
 
 class Misuse(AssertionError):
-    """A call that a GPU might let pass and that is wrong all the same."""
+    """A call that a GPU might let pass although it is wrong."""
 
 
-class StandInCuda:
-    """In place of the module ``pycuda.driver``. ``gpu``: whether there is one; ``memory_bytes``: how much it has."""
+class FakeCuda:
+    """Replaces the module ``pycuda.driver``. ``gpu``: whether there is one; ``memory_bytes``: its memory."""
 
     Error, LogicError, MemoryError, RuntimeError = _Error, _LogicError, _MemoryError, _RuntimeError
 
@@ -59,7 +59,7 @@ class StandInCuda:
         self.Context = SimpleNamespace(pop=self._pop)
 
     def leaks(self) -> list[str]:
-        """Return what was not given back."""
+        """Return what was not released."""
         found = [f"{len(a.content)} bytes at {a.base:#x}" for a in self.allocations.values() if not a.freed]
         found += ["a current context"] * len(self.current) + ["a retained context"] * len(self.contexts)
         return found + ["unfinished work" for stream in self.streams.values() if stream.work]
@@ -78,11 +78,11 @@ class StandInCuda:
             raise _LogicError("cuDeviceGet failed: initialization error")
         if number != 0:
             raise _LogicError("cuDeviceGet failed: invalid device ordinal")
-        return SimpleNamespace(name=lambda: "Stand-in GPU", retain_primary_context=self._retain)
+        return SimpleNamespace(name=lambda: "Fake GPU", retain_primary_context=self._retain)
 
     def _retain(self) -> "Context":
         if self.contexts:
-            raise Misuse("a second context is retained while the first still is")
+            raise Misuse("a second context is retained while the first is still retained")
         context = Context(self)
         self.contexts.append(context)
         return context
@@ -93,7 +93,7 @@ class StandInCuda:
         self.current.pop()
 
     def require_context(self, call: str) -> None:
-        """Raise where no context is current, or where this very call is to fail."""
+        """Raise if no context is current, or if this call is set to fail."""
         if not self.current:
             raise _LogicError(f"{call} failed: invalid device context")
         if self.dead:
@@ -105,13 +105,13 @@ class StandInCuda:
     # Memory --------------------------------------------------------------------------------------------------------
 
     def mem_alloc(self, size: int) -> "Allocation":
-        """Return device memory, full of rubbish."""
+        """Return uninitialised device memory."""
         self.require_context("mem_alloc")
         if size > self._free_bytes:
             raise _MemoryError("cuMemAlloc failed: out of memory")
         self._free_bytes -= size
         allocation = Allocation(self, self._next, size)
-        # A gap that belongs to nobody, so that running over the end is noticed.
+        # An unowned gap, so that an overrun is noticed.
         self._next += size + (1 << 12)
         self.allocations[allocation.base] = allocation
         return allocation
@@ -121,10 +121,10 @@ class StandInCuda:
         self._free_bytes += size
 
     def pagelocked_empty(self, shape: tuple[int, ...], dtype: Any) -> NDArray[Any]:
-        """Return pinned host memory, full of rubbish."""
+        """Return uninitialised pinned host memory."""
         self.require_context("pagelocked_empty")
         size = int(np.prod(shape)) * np.dtype(dtype).itemsize
-        array: NDArray[Any] = np.full(size, RUBBISH, np.uint8).view(dtype).reshape(shape)
+        array: NDArray[Any] = np.full(size, UNWRITTEN, np.uint8).view(dtype).reshape(shape)
         start = array.__array_interface__["data"][0]
         self.pinned.append((start, start + array.nbytes))
         return array
@@ -137,9 +137,9 @@ class StandInCuda:
                     raise Misuse(f"device memory at {address:#x} is used after it was freed")
                 offset = address - allocation.base
                 if offset + size > len(allocation.content):
-                    raise Misuse(f"{size} bytes at {address:#x} run over the end of their memory")
+                    raise Misuse(f"{size} bytes at {address:#x} run over the end of their allocation")
                 return allocation.content[offset : offset + size]
-        raise Misuse(f"{address:#x} is no device memory")
+        raise Misuse(f"{address:#x} is not device memory")
 
     def _host(self, array: NDArray[Any]) -> NDArray[np.uint8]:
         """Return the bytes of a host array that asynchronous copies may touch."""
@@ -162,11 +162,11 @@ class StandInCuda:
         stream.work.append(copy)
 
     def memcpy_dtoh_async(self, target: NDArray[Any], source: int, stream: "Stream") -> None:
-        """Queue a download; until it has run the target holds rubbish."""
+        """Queue a download; the target holds garbage until it has run."""
         self.require_context("memcpy_dtoh_async")
         host = self._host(target)
         self.at(source, target.nbytes)
-        host[:] = RUBBISH
+        host[:] = UNWRITTEN
 
         def copy() -> None:
             host[:] = self.at(source, len(host))
@@ -202,7 +202,7 @@ class StandInCuda:
 class Context:
     """The GPU's primary context."""
 
-    def __init__(self, cuda: StandInCuda) -> None:
+    def __init__(self, cuda: FakeCuda) -> None:
         self._cuda = cuda
 
     def push(self) -> None:
@@ -210,19 +210,19 @@ class Context:
         self._cuda.current.append(self)
 
     def detach(self) -> None:
-        """Give it back."""
+        """Release it."""
         if self in self._cuda.current:
-            raise Misuse("the context is given back while it is current")
+            raise Misuse("the context is released while it is current")
         self._cuda.contexts.remove(self)
 
 
 class Allocation:
     """Device memory."""
 
-    def __init__(self, cuda: StandInCuda, base: int, size: int) -> None:
+    def __init__(self, cuda: FakeCuda, base: int, size: int) -> None:
         self._cuda = cuda
         self.base = base
-        self.content = np.full(size, RUBBISH, np.uint8)
+        self.content = np.full(size, UNWRITTEN, np.uint8)
         self.freed = False
 
     def __int__(self) -> int:
@@ -238,9 +238,9 @@ class Allocation:
 
 
 class Stream:
-    """Work in order, done when somebody waits."""
+    """Work in order, run when the host waits."""
 
-    def __init__(self, cuda: StandInCuda, handle: int) -> None:
+    def __init__(self, cuda: FakeCuda, handle: int) -> None:
         self._cuda = cuda
         self.handle = handle
         self.work: list[Callable[[], None]] = []
@@ -255,7 +255,7 @@ class Stream:
 class Event:
     """A place in a stream's work."""
 
-    def __init__(self, cuda: StandInCuda) -> None:
+    def __init__(self, cuda: FakeCuda) -> None:
         self._cuda = cuda
         self._stream: Stream | None = None
         self._done = False
@@ -274,12 +274,12 @@ class Event:
         """Do the stream's work up to here."""
         self._cuda.require_context("event synchronize")
         if self._stream is None:
-            raise Misuse("an event is waited for that was never recorded")
+            raise Misuse("an event that was never recorded is waited for")
         while not self._done:
             self._stream.work.pop(0)()
 
     def time_since(self, earlier: "Event") -> float:
-        """Return the ms between two events: always 1, but only once both are through."""
+        """Return the ms between two events: always 1, and only once both have passed."""
         if not (self._done and earlier._done):
             raise _LogicError("cuEventElapsedTime failed: device not ready")
         return 1.0

@@ -1,7 +1,7 @@
-"""A strict stand-in for ``tensorrt_rtx`` on ``engine.tensorrt.fake_cuda``, for tests on machines without a GPU.
+"""A strict fake of ``tensorrt_rtx`` on ``engine.tensorrt.fake_cuda``, for tests on machines without a GPU.
 
-It reads only plans of its own and its own version, whole ones, and runs whatever callable it is given as the network.
-It compiles nothing: the real compiler needs no GPU and is tested itself.
+It reads only complete plans of its own and of its own version, and runs the callable it is given as the network. It
+compiles nothing: the real compiler needs no GPU and is tested directly.
 """
 
 import hashlib
@@ -14,13 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.artifact import MAX_BATCH, TensorSpec
-from engine.tensorrt.fake_cuda import Misuse, StandInCuda
+from engine.tensorrt.fake_cuda import FakeCuda, Misuse
 
 Network = Callable[[NDArray[np.uint8]], tuple[NDArray[np.float32], ...]]
 
 
-class StandInTensorRt:
-    """In place of the module ``tensorrt_rtx``: plans it made itself (``plan``), run by a callable."""
+class FakeTensorRt:
+    """Replaces the module ``tensorrt_rtx``: runs plans made by ``plan`` with a callable."""
 
     __name__ = "tensorrt_rtx"
     uint8, float32 = "uint8", "float32"
@@ -33,30 +33,30 @@ class StandInTensorRt:
 
         def __init__(self) -> None: ...
 
-    def __init__(self, cuda: StandInCuda, network: Network, version: str = "1.0") -> None:
+    def __init__(self, cuda: FakeCuda, network: Network, version: str = "1.0") -> None:
         self.cuda = cuda
         self.network = network
         self.__version__ = version
         self.saved_jit: list[bytes] = []
-        """Just-in-time caches that were handed back to the runtime."""
+        """Just-in-time caches that were loaded back into the runtime."""
 
     def plan(self, specs: tuple[TensorSpec, ...]) -> bytes:
         """Return a plan with these inputs and outputs."""
         body = json.dumps([[spec.name, spec.dtype, spec.shape] for spec in specs]).encode()
-        return b"stand-in " + self.__version__.encode() + b"\n" + hashlib.sha256(body).digest() + body
+        return b"fake " + self.__version__.encode() + b"\n" + hashlib.sha256(body).digest() + body
 
     def nptype(self, dtype: str) -> Any:
         """Return numpy's name for a type."""
         return np.dtype(dtype).type
 
     def Runtime(self, logger: Any) -> Any:
-        """Return what reads plans."""
+        """Return the object that reads plans."""
         return SimpleNamespace(deserialize_cuda_engine=lambda content: self._engine(content, logger))
 
     def _engine(self, content: bytes, logger: Any) -> "Engine | None":
         self.cuda.require_context("deserialize")
         head, _, rest = content.partition(b"\n")
-        if head != b"stand-in " + self.__version__.encode():
+        if head != b"fake " + self.__version__.encode():
             logger.log(self.ILogger.ERROR, f"the plan is {head.decode(errors='replace')!r}, version mismatch")
             return None
         if hashlib.sha256(rest[32:]).digest() != rest[:32]:
@@ -68,7 +68,7 @@ class StandInTensorRt:
 class Engine:
     """A plan on the device."""
 
-    def __init__(self, trt: StandInTensorRt, tensors: dict[str, tuple[str, tuple[int, ...]]]) -> None:
+    def __init__(self, trt: FakeTensorRt, tensors: dict[str, tuple[str, tuple[int, ...]]]) -> None:
         self.trt = trt
         self.tensors = tensors
         self.num_io_tensors = len(tensors)
@@ -86,7 +86,7 @@ class Engine:
         return self.tensors[name][1]
 
     def get_tensor_profile_shape(self, name: str, profile: int) -> list[tuple[int, ...]]:
-        """Return least, best and largest shape."""
+        """Return smallest, preferred and largest shape."""
         assert profile == 0
         return [(batch, *self.tensors[name][1][1:]) for batch in (1, 4, MAX_BATCH)]
 
@@ -104,7 +104,7 @@ class Engine:
         )
 
     def create_execution_context(self, config: Any) -> "Execution":
-        """Return what runs the plan."""
+        """Return the object that runs the plan."""
         assert config.cuda_graph_strategy == "whole graph"
         return Execution(self)
 
@@ -118,7 +118,7 @@ class Execution:
         self._shape: tuple[int, ...] = ()
 
     def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
-        """Set the batch; False where the profile does not hold it."""
+        """Set the batch; False if it is outside the profile."""
         expected = self._engine.tensors[name][1]
         self._shape = tuple(shape)
         return 1 <= shape[0] <= MAX_BATCH and tuple(shape[1:]) == expected[1:]

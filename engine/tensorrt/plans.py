@@ -1,8 +1,7 @@
 """Compiled plans beside an artifact: how they are named, described, stored and found.
 
-A plan fits one runtime of one version, one precision and one model, and, unless it is portable, one GPU: all of that
-is in its name and, with the plan's own hash, in a small JSON file beside it. This module moves bytes and knows no
-compiler.
+A plan fits one version of one runtime, one precision, one model and, unless it is portable, one GPU: all of that is in
+its name and, with the plan's own hash, in a small JSON file beside it. This module moves bytes and knows no compiler.
 """
 
 import hashlib
@@ -13,21 +12,21 @@ from typing import Literal
 
 from pydantic import ValidationError
 
-from engine.artifact import MAX_BATCH, Artifact, Part, Precision, TensorSpec
+from engine.artifact import MAX_BATCH, Artifact, ManifestModel, Precision, TensorSpec
 from station.errors import ArtifactError
 from station.files import write_atomically
 
 Kind = Literal["tensorrt_rtx", "tensorrt"]
 KINDS: tuple[Kind, ...] = ("tensorrt_rtx", "tensorrt")
-"""The compilers, preferred one first."""
+"""The compilers, in order of preference."""
 PORTABLE = "portable"
 """In place of a GPU's name: runs on every GPU the runtime supports."""
 BATCHES = (1, 4, MAX_BATCH)
-"""Least, best and largest batch of a plan's profile."""
+"""Smallest, preferred and largest batch of a plan's profile."""
 
 
-class PlanInfo(Part):
-    """What a plan fits."""
+class PlanInfo(ManifestModel):
+    """What a plan was built for."""
 
     runtime: Kind
     version: str
@@ -54,38 +53,38 @@ class Plan:
     info: PlanInfo
 
     def read(self) -> bytes:
-        """Return the plan. Raises ArtifactError where its bytes are not those that were built."""
+        """Return the plan's bytes. Raises ArtifactError if they are not the ones that were built."""
         try:
             content = self.path.read_bytes()
         except OSError as error:
             raise ArtifactError(f"plan {self.path}: cannot be read ({error.strerror}); {rebuild(self)}") from error
         if hashlib.sha256(content).hexdigest() != self.info.plan_sha256:
-            raise ArtifactError(f"plan {self.path}: is damaged (its sha256 does not fit); {rebuild(self)}")
+            raise ArtifactError(f"plan {self.path}: is damaged (its sha256 does not match); {rebuild(self)}")
         return content
 
 
 def _stem(*parts: str) -> str:
-    """Return a file name of the parts, with nothing in it that a file system might refuse."""
+    """Return a file name made of the parts, safe on every file system."""
     return "-".join(re.sub(r"[^A-Za-z0-9.]+", "_", part) for part in parts)
 
 
 def jit_path(plan: Plan, gpu: str) -> Path:
-    """Return where kernels that the runtime compiles just in time on a GPU are kept for the next start."""
+    """Return where the kernels that a runtime compiles just in time on a GPU are cached between starts."""
     return plan.path.with_name(f"{_stem(plan.info.stem, gpu)}.jit")
 
 
 def rebuild(plan: Plan) -> str:
-    """Return the sentence that says how to build a plan again."""
+    """Return the clause that says how to rebuild a plan."""
     return f"build it again with `python -m engine compile {plan.path.parent.parent} --runtime {plan.info.runtime}`"
 
 
 def folder_of(artifact: Artifact) -> Path:
-    """Return where an artifact's plans and just-in-time caches lie."""
+    """Return the folder of an artifact's plans and just-in-time caches."""
     return artifact.folder / "compiled"
 
 
 def save_plan(artifact: Artifact, info: PlanInfo, content: bytes) -> Plan:
-    """Write a plan and then its description, each whole or not at all. Raises ArtifactError where it cannot."""
+    """Write a plan, then its description, each atomically. Raises ArtifactError if that fails."""
     folder = folder_of(artifact)
     plan = Plan(folder / f"{info.stem}.plan", info)
     try:
@@ -100,22 +99,22 @@ def save_plan(artifact: Artifact, info: PlanInfo, content: bytes) -> Plan:
 
 
 def list_plans(artifact: Artifact) -> list[Plan]:
-    """Return all plans of this very model that have a valid description, by name."""
+    """Return all plans of this model that have a valid description, sorted by name."""
     plans = []
     for path in sorted(folder_of(artifact).glob("*.plan.json")):
         try:
             info = PlanInfo.model_validate_json(path.read_bytes())
         except (OSError, ValidationError):
-            continue  # half-written or of another version of this program: as good as absent
+            continue  # half-written, or from another version of this program: treated as absent
         if info.model_sha256 == artifact.model_sha256:
             plans.append(Plan(path.with_suffix(""), info))
     return plans
 
 
 def find_plan(artifact: Artifact, kind: Kind, version: str, gpu: str) -> Plan:
-    """Return the plan that fits a runtime's version and a GPU. Raises ArtifactError with what to build.
+    """Return the plan for a runtime's version and a GPU. Raises ArtifactError that says what to build.
 
-    A plan for this very GPU goes before a portable one, float16 before float32.
+    A plan for this GPU is preferred to a portable one, float16 to float32.
     """
     ours = [plan for plan in list_plans(artifact) if plan.info.runtime == kind]
     fitting = [plan for plan in ours if plan.info.version == version and plan.info.gpu in (gpu, PORTABLE)]

@@ -1,9 +1,9 @@
 """The network as a TensorRT plan on an NVIDIA GPU, with pycuda for memory, streams and events.
 
-One context, one stream. Two sets of pinned host buffers, so that a batch is filled while the one before still runs.
-Windows that are named (``WindowId``) are kept on the device and only new frames are uploaded. TensorRT-RTX replays the
-network as one CUDA graph and keeps what it compiles just in time beside the plan; ``tensorrt`` offers neither through
-pycuda, and runs without. This module does not build plans (``engine.tensorrt.compile``).
+One context, one stream. Two sets of pinned host buffers, so that one batch is filled while the previous one runs.
+Windows with an id (``WindowId``) are cached on the device and only new frames are uploaded. TensorRT-RTX replays the
+network as one CUDA graph and caches its just-in-time kernels beside the plan; ``tensorrt`` offers neither through
+pycuda and runs without them. This module does not build plans (``engine.tensorrt.compile``).
 """
 
 import contextlib
@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.artifact import MAX_BATCH, Artifact, Precision
-from engine.runtime import Grades, Outputs, WindowId, batches, joined
+from engine.runtime import Grades, Outputs, WindowId, batches, concatenated
 from engine.tensorrt.driver import Log, make_logger, open_device
 from engine.tensorrt.plans import Plan, jit_path, rebuild
-from engine.tensorrt.window_cache import DeviceWindows
+from engine.tensorrt.window_cache import WindowCache
 from station.errors import ArtifactError, InputError, ProcessError
 from station.files import write_atomically
 
@@ -27,7 +27,7 @@ SLOTS: Final = 2
 
 @dataclass(frozen=True, slots=True)
 class _Slot:
-    """Pinned buffers of one batch under way, and when it began and ended on the GPU."""
+    """Pinned buffers of one batch in flight, and the events of its begin and end on the GPU."""
 
     clips: NDArray[np.uint8]
     outputs: Outputs
@@ -36,7 +36,7 @@ class _Slot:
 
 
 class TensorRtSession:
-    """A Runtime on a plan. Use it from the thread that made it.
+    """A Runtime on a plan. Use it from the thread that created it.
 
     Args:
         artifact: Whose model is run.
@@ -55,7 +55,7 @@ class TensorRtSession:
         self.precision: Precision = plan.info.precision
         self.plan_sha256 = plan.info.plan_sha256
         self.gpu_ms = float("nan")
-        """Upload, network and download of the latest batch, by the GPU's own clock."""
+        """Upload, network and download of the latest batch, by the GPU's clock."""
         self.uploaded_bytes = 0
         """Clip bytes sent to the GPU so far."""
         with contextlib.ExitStack() as stack:
@@ -68,7 +68,7 @@ class TensorRtSession:
             except cuda.MemoryError as error:
                 raise InputError(
                     f"runtime {plan.info.runtime}: not enough memory on {device.name()} ({error}); "
-                    "end other programs that use the GPU, or use the runtime onnxruntime"
+                    "close other programs that use the GPU, or use the runtime onnxruntime"
                 ) from error
             except cuda.Error as error:
                 raise InputError(
@@ -77,7 +77,7 @@ class TensorRtSession:
             self._stack = stack.pop_all()
 
     def infer(self, clips: NDArray[np.uint8], ids: Sequence[WindowId] | None = None) -> Grades:
-        """Grade clips (N, T, H, W) uint8; see ``Runtime``. Raises ProcessError where the GPU fails."""
+        """Grade clips (N, T, H, W) uint8; see ``Runtime``. Raises ProcessError if the GPU fails."""
         if ids is not None and [len(window.frame_seqs) for window in ids] != [self._shape[0]] * len(clips):
             raise ValueError(
                 f"expected ids of {len(clips)} clips, {self._shape[0]} frame numbers each, got {list(ids)}"
@@ -99,11 +99,11 @@ class TensorRtSession:
         except self._cuda.Error as error:
             self._windows.forget()
             raise ProcessError(f"engine: {self.name} failed ({error})") from error
-        return joined(parts)
+        return concatenated(parts)
 
     def close(self) -> None:
-        """Wait for the GPU and give everything back, the context last."""
-        # Everything is tried; a GPU that has failed before fails here again, and that first failure is the one to tell.
+        """Wait for the GPU and release everything, the context last."""
+        # A GPU that failed before fails here again; the first failure is the one to report.
         with contextlib.suppress(self._cuda.Error):
             self._stack.close()
 
@@ -143,7 +143,7 @@ class TensorRtSession:
         return grade, heads, attention
 
     def _enter_context(self, stack: contextlib.ExitStack, device: Any) -> None:
-        """Make the GPU's primary context current, which others in this process (torch) share."""
+        """Make the GPU's primary context current, which other libraries in this process (torch) share."""
         context = device.retain_primary_context()
         stack.callback(context.detach)
         context.push()
@@ -152,7 +152,7 @@ class TensorRtSession:
         stack.callback(self._forget, "_stream")
 
     def _load(self, stack: contextlib.ExitStack, artifact: Artifact, plan: Plan, trt: Any, gpu: str) -> None:
-        """Bring the plan onto the GPU."""
+        """Load the plan onto the GPU."""
         if plan.info.version != trt.__version__:
             raise ArtifactError(
                 f"plan {plan.path}: was built by {plan.info.runtime} {plan.info.version}, this machine has "
@@ -166,7 +166,7 @@ class TensorRtSession:
         stack.callback(self._forget, "_engine")
         if self._engine is None:
             raise ArtifactError(
-                f"plan {plan.path}: {plan.info.runtime} refuses it ({self._log.last()}); {rebuild(plan)}"
+                f"plan {plan.path}: {plan.info.runtime} cannot load it ({self._log.last()}); {rebuild(plan)}"
             )
         self._require_io(artifact, plan, trt)
         options, save = _jit_cache(trt, self._engine, plan, gpu)
@@ -177,7 +177,7 @@ class TensorRtSession:
         stack.callback(save)
 
     def _require_io(self, artifact: Artifact, plan: Plan, trt: Any) -> None:
-        """Raise ArtifactError where the plan's own inputs and outputs are not the artifact's."""
+        """Raise ArtifactError if the plan's inputs and outputs are not the artifact's."""
         found = {}
         for index in range(self._engine.num_io_tensors):
             name = self._engine.get_tensor_name(index)
@@ -192,7 +192,7 @@ class TensorRtSession:
             raise ArtifactError(f"plan {plan.path}: takes batches up to {largest[0]}, not {MAX_BATCH}; {rebuild(plan)}")
 
     def _allocate(self, stack: contextlib.ExitStack, artifact: Artifact) -> None:
-        """Make all buffers, once."""
+        """Allocate all buffers, once."""
         cuda = self._cuda
         self._device: dict[str, Any] = {}
         pinned: dict[str, list[NDArray[Any]]] = {}
@@ -203,7 +203,7 @@ class TensorRtSession:
             stack.callback(self._device[spec.name].free)
             self._execution.set_tensor_address(spec.name, int(self._device[spec.name]))
             pinned[spec.name] = [cuda.pagelocked_empty(shape, np.dtype(spec.dtype)) for _ in range(SLOTS)]
-        self._windows = DeviceWindows(cuda, self._shape)
+        self._windows = WindowCache(cuda, self._shape)
         stack.callback(self._windows.close)
         self._slots = [
             _Slot(
@@ -214,21 +214,21 @@ class TensorRtSession:
             )
             for index in range(SLOTS)
         ]
-        # Pinned memory and events go with the last reference, which must be while the context is still there.
+        # Pinned memory and events are freed with the last reference, which must happen while the context still exists.
         stack.callback(self._forget, "_slots")
         pinned.clear()
         stack.callback(self._stream.synchronize)
 
     def _forget(self, attribute: str) -> None:
-        """Drop the last reference to something that frees itself."""
+        """Drop the last reference to an object that frees itself."""
         self.__dict__.pop(attribute, None)
 
 
 def _jit_cache(trt: Any, engine: Any, plan: Plan, gpu: str) -> tuple[tuple[Any, ...], Callable[[], None]]:
-    """Return the options of an execution context, and what saves its just-in-time compiled kernels.
+    """Return the options of an execution context, and a function that saves its just-in-time compiled kernels.
 
-    Only TensorRT-RTX has them. A cache of another driver or GPU is refused by the runtime itself and written anew; one
-    that cannot be written costs the next start some seconds and nothing else.
+    Only TensorRT-RTX has them. The runtime itself refuses a cache of another driver or GPU, and it is rewritten; a
+    cache that cannot be written only costs the next start some seconds.
     """
     if not hasattr(engine, "create_runtime_config"):
         return (), lambda: None

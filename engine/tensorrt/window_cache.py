@@ -1,7 +1,7 @@
-"""The latest window of each sperm, kept in the GPU's memory as a ring of frames.
+"""The latest window of each sperm, cached in GPU memory as a ring of frames.
 
-A window shares all but its newest frames with the one before, so a new frame costs one upload of H x W bytes instead of
-T x H x W; the ring is then laid out oldest first by copies within the GPU's memory. It knows bytes and addresses, no
+A window shares all but its newest frames with the previous one, so a new frame costs one upload of H x W bytes instead
+of T x H x W; the ring is then laid out oldest first by copies within GPU memory. It knows bytes and addresses, no
 network.
 """
 
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from engine.runtime import WindowId
 
 SPERM = 64
-"""Sperm whose frames are kept; beyond that the one not seen for longest is uploaded anew."""
+"""Sperm whose frames are cached; beyond that, the least recently seen one is uploaded again."""
 
 
 @dataclass(slots=True)
@@ -29,8 +29,8 @@ class _Ring:
     """Oldest first."""
 
 
-class DeviceWindows:
-    """Rings of frames on the device. Owns its memory until ``close``."""
+class WindowCache:
+    """Rings of frames on the device. Owns their memory until ``close``."""
 
     def __init__(self, cuda: Any, shape: tuple[int, ...], sperm: int = SPERM) -> None:
         self._cuda = cuda
@@ -48,9 +48,9 @@ class DeviceWindows:
         Args:
             window: What the clip shows.
             clip: (T, H, W) uint8; read before this returns.
-            pinned: (T, H, W) uint8 pinned memory for this window alone, untouched until the stream is through.
+            pinned: (T, H, W) uint8 pinned memory for this window alone, untouched until the stream has finished.
             target: Device address of T * H * W bytes.
-            stream: Where the copies are queued.
+            stream: The stream to queue the copies on.
         """
         ring = self._ring(window.sperm_id)
         known = _overlap(ring.frame_seqs, window.frame_seqs)
@@ -71,15 +71,15 @@ class DeviceWindows:
         return fresh
 
     def forget(self) -> None:
-        """Upload everything anew: after a failure nobody knows what lies there."""
+        """Upload everything again: after a failure the device memory is undefined."""
         self._rings.clear()
 
     def close(self) -> None:
-        """Free the memory. Once."""
+        """Free the memory; call it once."""
         self._memory.free()
 
     def _ring(self, sperm_id: int) -> _Ring:
-        """Return the sperm's ring, now the latest used; a new one takes a free slot or the least recently used."""
+        """Return the sperm's ring, now the most recently used; a new one takes a free slot or the oldest one's."""
         ring = self._rings.pop(sperm_id, None)
         if ring is None:
             full = len(self._rings) == self._sperm
@@ -95,6 +95,6 @@ def _overlap(held: tuple[int, ...], wanted: tuple[int, ...]) -> int:
 
 
 def _pieces(start: int, count: int, size: int) -> list[tuple[int, int]]:
-    """Return (place, count) of the one or two straight pieces of a stretch in a ring."""
+    """Return (place, count) of the one or two contiguous pieces of a range in a ring."""
     first = min(count, size - start)
     return [piece for piece in ((start, first), (0, count - first)) if piece[1]]

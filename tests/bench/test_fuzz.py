@@ -49,7 +49,7 @@ def test_harm_is_seen_and_the_next_file_is_read(originals, monkeypatch, tmp_path
     """A TIFF stack whose opening does harm, in a reading process that is otherwise the real one."""
     monkeypatch.setattr(fuzz, "LIMIT_S", 3.0)
     (tmp_path / "harm.py").write_text(
-        f"import capture.factory, bench.support.fuzz_worker as w\nsound = w.open_source\n"
+        f"import bench.support.fuzz_worker as w\nsound = w.open_source\n"
         f"def harm(config):\n    if 'harm' in config.source.kind:\n        {code}\n    return sound(config)\n"
         f"w.open_source = harm\nw.main()\n"
     )

@@ -20,7 +20,7 @@ def test_the_simulated_microscope_is_the_default():
         assert frame.pixels.shape == (100, 200)
 
 
-def test_a_folder_opens_as_pictures_with_its_settings(tmp_path: Path):
+def test_a_folder_opens_as_images_with_its_settings(tmp_path: Path):
     cv2.imwrite(str(tmp_path / "a.png"), np.zeros((20, 30), np.uint8))
     config = build_config({"source": {"kind": str(tmp_path), "fps": 7.0, "um_per_px": 0.4}}, "test")
     with open_source(config) as source:

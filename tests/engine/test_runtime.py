@@ -223,11 +223,11 @@ class TestCommands:
 
     def test_threads_below_zero(self, artifact: Artifact, capsys: pytest.CaptureFixture[str]) -> None:
         assert command.main(["verify", str(artifact.folder), "--threads", "-3"]) == 2
-        assert capsys.readouterr().err.startswith("error: threads -3: expected")
+        assert capsys.readouterr().err.startswith("rostfine: threads -3: expected")
 
     def test_a_mistake_is_one_line(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert command.main(["info", str(tmp_path / "nothing")]) == 2
-        assert capsys.readouterr().err.startswith("error: model ")
+        assert capsys.readouterr().err.startswith("rostfine: model ")
 
 
 def reseal(folder: Path) -> None:

@@ -298,6 +298,6 @@ def test_a_look_back_is_played_as_a_new_run(station: Station, recorded: Path) ->
     assert again["frames"]["captured"] == 30
     assert again["frames"]["tracked"] == 30
     assert again["grades"] > 0
-    assert any("only a look-back was recorded" in caution for caution in again["cautions"])
+    assert any("only the pre-trigger part was recorded" in caution for caution in again["cautions"])
     newest = [s["last"]["frame_seq"] for s in again["sperm"] if s["last"]]
     assert all(5 <= seq < 35 for seq in itertools.chain(newest)), "frames keep their numbers"

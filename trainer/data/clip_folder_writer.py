@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from capture.factory import TIFF_ENDINGS
-from capture.files.image_folder import DEFAULT_FPS, list_pictures
+from capture.files.image_folder import DEFAULT_FPS, list_images
 from station.build_info import git_commit
 from station.clock import NS_PER_S
 from station.errors import InputError
@@ -127,6 +127,6 @@ def hash_video(path: Path) -> str:
     digest = hashlib.sha256()
     if path.is_file():
         return sha256_of(path)
-    for picture in list_pictures(path):
+    for picture in list_images(path):
         digest.update(picture.name.encode() + b"\0" + hashlib.sha256(picture.read_bytes()).digest())
     return digest.hexdigest()

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from capture.files.codecs import PICTURE_ENDINGS
-from capture.files.image_folder import list_pictures
+from capture.files.codecs import IMAGE_ENDINGS
+from capture.files.image_folder import list_images
 from station.errors import InputError
 
 NEEDED: Final = ("video", "id", "x", "y")
-SINGLE_PICTURES: Final = tuple(ending for ending in PICTURE_ENDINGS if ending not in (".tif", ".tiff"))
+SINGLE_IMAGES: Final = tuple(ending for ending in IMAGE_ENDINGS if ending not in (".tif", ".tiff"))
 OPTIONAL: Final = ("um_per_px", "frame", "source")
 
 
@@ -114,13 +114,13 @@ def _named(place: Path) -> Iterator[tuple[str, Path]]:
     if place.is_file():
         yield place.name, place
         return
-    if list_pictures(place):
+    if list_images(place):
         yield place.name, place
     for path in sorted(place.rglob("*")):
         name = path.relative_to(place)
         if any(part.startswith(".") for part in name.parts):
             continue
-        video = path.suffix.lower() not in SINGLE_PICTURES if path.is_file() else bool(list_pictures(path))
+        video = path.suffix.lower() not in SINGLE_IMAGES if path.is_file() else bool(list_images(path))
         if video:
             yield name.as_posix(), path
 

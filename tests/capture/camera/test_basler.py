@@ -97,9 +97,9 @@ def test_frames_settings_and_info(emulator):
     assert np.any(frames[0].pixels != frames[1].pixels)
 
 
-def test_pictures_arrive_as_they_are(emulator, tmp_path: Path):
-    picture = np.random.default_rng(0).integers(0, 256, (96, 128), np.uint8)
-    cv2.imwrite(str(tmp_path / "a.png"), picture)
+def test_images_arrive_as_they_are(emulator, tmp_path: Path):
+    image = np.random.default_rng(0).integers(0, 256, (96, 128), np.uint8)
+    cv2.imwrite(str(tmp_path / "a.png"), image)
 
     def show(camera: Any) -> None:
         nodes = camera.GetNodeMap()
@@ -109,12 +109,12 @@ def test_pictures_arrive_as_they_are(emulator, tmp_path: Path):
 
     with open_basler(emulator[0], SMALL, prepare=Handle(show)) as camera:
         frame = read(camera, 1)[0]
-    np.testing.assert_array_equal(frame.pixels, picture)
+    np.testing.assert_array_equal(frame.pixels, image)
 
 
 def test_any_feature_of_the_camera_can_be_set_and_is_read_back(emulator, tmp_path: Path):
-    picture = np.random.default_rng(1).integers(0, 256, (96, 128), np.uint8)
-    cv2.imwrite(str(tmp_path / "a.png"), picture)
+    image = np.random.default_rng(1).integers(0, 256, (96, 128), np.uint8)
+    cv2.imwrite(str(tmp_path / "a.png"), image)
     features = {
         "ReverseX": True, "Gamma": 2, "TestImageSelector": "Off", "ImageFilename": str(tmp_path / "a.png"),
         "ImageFileMode": "On", "ForceFailedBufferCount": 3, "ForceFailedBuffer": True,
@@ -125,14 +125,14 @@ def test_any_feature_of_the_camera_can_be_set_and_is_read_back(emulator, tmp_pat
         assert float(settings["features.Gamma"]) == 2
         frame = read(camera, 1)[0]
         assert camera.condition.counts["incomplete"] == frame.lost_before == 3
-    assert frame.pixels.shape == picture.shape
+    assert frame.pixels.shape == image.shape
 
 
 @pytest.mark.parametrize(
     ("pixel_format", "tolerance"), [("Mono12", 0), ("Mono16", 0), ("RGB8Packed", 0), ("BayerRG8", 2)]
 )
 def test_other_pixel_formats_become_grey_at_a_said_cost(emulator, pixel_format, tolerance):
-    """The emulator's picture is a ramp that rises by 1 per px: it must look so in each format."""
+    """The emulator's image is a ramp that rises by 1 per px: it must look so in each format."""
     with open_basler(emulator[0], SMALL.model_copy(update={"pixel_format": pixel_format})) as camera:
         pixels = read(camera, 1)[0].pixels.astype(int)
         assert len(camera.condition.notices) == 1
@@ -224,7 +224,7 @@ def test_a_camera_that_another_program_has(emulator, monkeypatch):
         raise genicam.RuntimeException("The device is controlled by another application. : thrown in x")
 
     monkeypatch.setattr(pylon.InstantCamera, "Open", refuse)
-    with pytest.raises(InputError, match=r"Emulation 0815-0000 cannot be opened: another program has it") as error:
+    with pytest.raises(InputError, match=r"Emulation 0815-0000 cannot be opened: another program is using it") as error:
         open_basler(emulator[0], SMALL)
     assert "(The device is controlled by another application)" in str(error.value)
     assert "\n" not in str(error.value)
@@ -232,7 +232,7 @@ def test_a_camera_that_another_program_has(emulator, monkeypatch):
 
 def test_a_triggered_camera_needs_the_triggers_rate_and_waits_for_it(emulator):
     triggered = SMALL.model_copy(update={"trigger": "line1"})
-    with pytest.raises(InputError, match=r"state the trigger's in \[source\] fps"):
+    with pytest.raises(InputError, match=r"set the trigger's in \[source\] fps"):
         open_basler(emulator[0], triggered)
     device = BaslerDevice(emulator[0], triggered, fps=20, um_per_px=None)
     try:
@@ -249,7 +249,7 @@ def test_a_rate_that_the_camera_cannot_keep_is_said(emulator, monkeypatch):
     monkeypatch.setattr("capture.camera.basler_settings.SLOWER", 2.0)
     with open_basler(emulator[0], SMALL) as camera:
         assert camera.condition.notices == (
-            "100 frames/s asked, the camera can give 100.0 with this exposure and size",
+            "100 frames/s requested, but the camera reaches 100.0 at this exposure and image size",
         )
 
 
@@ -259,13 +259,13 @@ def test_automatic_exposure_is_said(emulator):
 
     with open_basler(emulator[0], SMALL, prepare=automatic) as camera:
         assert camera.condition.notices == (
-            "the camera sets its exposure by itself, grades may drift; set [camera] exposure_us",
+            "the camera's automatic exposure is on, so grades may drift; set [camera] exposure_us",
         )
 
 
 def test_offline_speed_is_for_files(emulator):
     config = build_config({"source": {"kind": f"basler:{emulator[0]}"}, "speed": "max"}, "test")
-    with pytest.raises(InputError, match="a camera has its own pace"):
+    with pytest.raises(InputError, match="a camera sets its own pace"):
         open_source(config)
 
 
@@ -277,7 +277,7 @@ def test_an_sdk_that_fails_says_so_in_one_line(monkeypatch):
         raise genicam.RuntimeException("no transport layer. : thrown in x")
 
     monkeypatch.setattr(pylon.TlFactory, "EnumerateDevices", fail)
-    with pytest.raises(InputError, match=r"cannot look for cameras \(no transport layer\); reinstall") as error:
+    with pytest.raises(InputError, match=r"cannot enumerate cameras \(no transport layer\); reinstall") as error:
         list_cameras()
     assert "\n" not in str(error.value)
 

@@ -1,4 +1,4 @@
-"""Chunk data, on a strict stand-in for the SDK's nodes and buffers; the emulator's answer is in test_basler."""
+"""Chunk data, on a strict fake of the SDK's nodes and buffers; the emulator's answer is in test_basler."""
 
 from dataclasses import dataclass, field
 from typing import Any

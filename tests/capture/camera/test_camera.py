@@ -1,4 +1,4 @@
-"""A camera as a source, with a stand-in for the vendor's part: times, gaps, slow readers, loss and return."""
+"""A camera as a source, with a fake of the vendor's part: times, gaps, slow readers, loss and return."""
 
 import threading
 import time
@@ -23,7 +23,7 @@ def grab(frame_id: int | None = None, camera_ms: float | None = None, complete: 
     return Grab(pixels, frame_id, None if camera_ms is None else round(camera_ms * MS))
 
 
-class StandIn:
+class FakeDevice:
     """Plays a list of buffers, errors and pauses, as fast as it is asked, then times out."""
 
     def __init__(
@@ -35,7 +35,7 @@ class StandIn:
         exposure_us: str = "1000",
     ) -> None:
         self.info = SourceInfo(
-            name="stand-in", width=size[0], height=size[1], fps=100.0, settings={"exposure_us": exposure_us}
+            name="fake", width=size[0], height=size[1], fps=100.0, settings={"exposure_us": exposure_us}
         )
         self.notices: tuple[str, ...] = ()
         self.exposure_ns = 1 * MS
@@ -78,7 +78,7 @@ def read(camera: Camera, count: int, limit_s: float = 5.0) -> list[Frame]:
     ],
 )
 def test_missing_frames_are_marked_on_the_next(script, lost, incomplete):
-    with Camera(lambda: StandIn(script)) as camera:
+    with Camera(lambda: FakeDevice(script)) as camera:
         frames = read(camera, len(lost))
         assert [f.lost_before for f in frames] == lost
         assert camera.condition.counts["incomplete"] == incomplete
@@ -89,7 +89,7 @@ def test_source_time_is_the_cameras_and_even_however_late_the_frames_arrive():
     script: list[Grab | Exception | float] = []
     for k in range(20):
         script += [grab(k, camera_ms=77_000 + 10 * k), 0.003 * (k % 3)]
-    with Camera(lambda: StandIn(script)) as camera:
+    with Camera(lambda: FakeDevice(script)) as camera:
         frames = read(camera, 20)
     assert [f.t_source_ns for f in frames] == [10 * MS * k for k in range(20)]
 
@@ -99,7 +99,7 @@ def test_with_a_latch_exposure_ends_are_exact():
     hour_ns = 3_600_000_000_000
     exposed_ns = [now_ns() - 200 * MS + 10 * MS * k for k in range(5)]
     script = [Grab(np.zeros((4, 6), np.uint8), k, t - 1 * MS - hour_ns) for k, t in enumerate(exposed_ns)]
-    device = StandIn(script, latch=lambda: (now_ns() - hour_ns, now_ns()))
+    device = FakeDevice(script, latch=lambda: (now_ns() - hour_ns, now_ns()))
     with Camera(lambda: device) as camera:
         frames = read(camera, 5)
     assert [f.t_exposure_ns for f in frames] == pytest.approx(exposed_ns, abs=2 * MS)
@@ -113,14 +113,14 @@ def test_a_latch_that_stops_working_gives_way_to_arrivals(monkeypatch):
     script: list[Grab | Exception | float] = []
     for _ in range(20):
         script += [0.02, Grab(np.zeros((4, 6), np.uint8), None, now_ns() - hour_ns + len(script) * 10 * MS)]
-    with Camera(lambda: StandIn(script, latch=lambda: next(answers, None))) as camera:
+    with Camera(lambda: FakeDevice(script, latch=lambda: next(answers, None))) as camera:
         frames = read(camera, 20)
     assert now_ns() - frames[-1].t_exposure_ns < 300 * MS
 
 
 def test_without_a_clock_frames_are_stamped_on_arrival():
     before = now_ns()
-    with Camera(lambda: StandIn([grab(0), 0.02, grab(1)])) as camera:
+    with Camera(lambda: FakeDevice([grab(0), 0.02, grab(1)])) as camera:
         first, second = read(camera, 2)
     assert before < first.t_exposure_ns < second.t_exposure_ns < now_ns()
     assert second.t_source_ns == second.t_exposure_ns - first.t_exposure_ns
@@ -128,7 +128,7 @@ def test_without_a_clock_frames_are_stamped_on_arrival():
 
 def test_the_grabbing_thread_never_waits_for_a_reader():
     """Of 30 frames nobody fetches, the newest 8 stay; the first of them says how many went, and all are counted."""
-    device = StandIn([grab(k) for k in range(30)])
+    device = FakeDevice([grab(k) for k in range(30)])
     with Camera(lambda: device, queue_frames=8) as camera:
         deadline = time.monotonic() + 5
         while camera.condition.counts["overrun"] < 22 and time.monotonic() < deadline:
@@ -139,7 +139,7 @@ def test_the_grabbing_thread_never_waits_for_a_reader():
 
 
 def test_a_read_without_a_frame_returns_soon():
-    with Camera(lambda: StandIn([])) as camera:
+    with Camera(lambda: FakeDevice([])) as camera:
         start = time.monotonic()
         assert camera.read() is Pending.NOTHING_YET
         assert time.monotonic() - start < 0.5
@@ -148,14 +148,14 @@ def test_a_read_without_a_frame_returns_soon():
 def test_a_lost_camera_is_found_again_and_the_gap_is_marked():
     devices = iter(
         [
-            StandIn([grab(0, 0), grab(1, 10), DeviceLostError("it was unplugged")]),
+            FakeDevice([grab(0, 0), grab(1, 10), DeviceLostError("it was unplugged")]),
             InputError("source x: found none"),
-            StandIn([grab(0, 500_000), grab(1, 500_010)]),
+            FakeDevice([grab(0, 500_000), grab(1, 500_010)]),
         ]
     )
     made = []
 
-    def connect() -> StandIn:
+    def connect() -> FakeDevice:
         device = next(devices)
         if isinstance(device, Exception):
             raise device
@@ -183,7 +183,7 @@ def test_a_lost_camera_is_found_again_and_the_gap_is_marked():
 
 
 def test_a_camera_that_returns_with_another_exposure_begins_a_new_exposure_setting():
-    devices = iter([StandIn([grab(0), DeviceLostError("gone")]), StandIn([grab(0)], exposure_us="2000")])
+    devices = iter([FakeDevice([grab(0), DeviceLostError("gone")]), FakeDevice([grab(0)], exposure_us="2000")])
     with Camera(lambda: next(devices)) as camera:
         assert [f.exposure_id for f in read(camera, 2)] == [0, 1]
         assert camera.info.settings == {"exposure_us": "2000"}
@@ -204,7 +204,7 @@ def test_an_exposure_that_comes_with_each_frame_decides_which_frames_belong_toge
         replace(grab(k), exposure_us=exposure, gain=gain)
         for k, (exposure, gain) in enumerate(zip(exposures_us, gains, strict=True))
     ]
-    with Camera(lambda: StandIn(script)) as camera:
+    with Camera(lambda: FakeDevice(script)) as camera:
         frames = read(camera, len(script))
     assert [f.exposure_id for f in frames] == exposure_ids
     assert [(f.exposure_us, f.gain) for f in frames] == list(zip(exposures_us, gains, strict=True))
@@ -215,30 +215,30 @@ def test_with_a_latch_the_frames_own_exposure_tells_its_end():
     script = [
         Grab(np.zeros((4, 6), np.uint8), k, start_ns + 40 * MS * k, exposure_us=1000.0 * (k + 1)) for k in range(3)
     ]
-    with Camera(lambda: StandIn(script, latch=lambda: (now_ns(), now_ns()))) as camera:
+    with Camera(lambda: FakeDevice(script, latch=lambda: (now_ns(), now_ns()))) as camera:
         frames = read(camera, 3)
     ends_ms = [(f.t_exposure_ns - start_ns) / MS for f in frames]
     assert ends_ms == pytest.approx([1, 42, 83], abs=1)
 
 
 def test_a_camera_that_returns_with_another_size_is_not_taken():
-    devices = iter([StandIn([grab(0), DeviceLostError("gone")]), StandIn([], size=(8, 4)), StandIn([grab(0)])])
+    devices = iter([FakeDevice([grab(0), DeviceLostError("gone")]), FakeDevice([], size=(8, 4)), FakeDevice([grab(0)])])
     with Camera(lambda: next(devices)) as camera:
         assert len(read(camera, 2)) == 2
         assert camera.condition.counts["reconnects"] == 1
 
 
 def test_a_defect_in_the_thread_comes_out_of_read():
-    with Camera(lambda: StandIn([grab(0), ZeroDivisionError("defect")])) as camera:
+    with Camera(lambda: FakeDevice([grab(0), ZeroDivisionError("defect")])) as camera:
         assert len(read(camera, 1)) == 1
         with pytest.raises(ZeroDivisionError, match="defect"):
             read(camera, 1)
 
 
 def test_closing_while_the_camera_is_away_does_not_wait_for_it():
-    devices = iter([StandIn([DeviceLostError("gone")])])
+    devices = iter([FakeDevice([DeviceLostError("gone")])])
 
-    def connect() -> StandIn:
+    def connect() -> FakeDevice:
         try:
             return next(devices)
         except StopIteration:

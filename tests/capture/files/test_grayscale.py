@@ -23,19 +23,19 @@ def test_the_upper_8_bits(values, bits, grey):
 
 @pytest.mark.parametrize(("dtype", "full"), [(np.uint8, 255), (np.uint16, 65535)])
 def test_colour_becomes_luma_at_full_depth(dtype, full):
-    picture = np.zeros((1, 4, 3), dtype)
-    picture[0, 0, 0] = picture[0, 1, 1] = picture[0, 2, 2] = full
-    picture[0, 3] = full
-    assert (luma(picture)[0] / full).tolist() == pytest.approx([0.299, 0.587, 0.114, 1.0], abs=0.003)
-    assert (luma(picture, bgr=True)[0] / full).tolist() == pytest.approx([0.114, 0.587, 0.299, 1.0], abs=0.003)
-    assert luma(picture).dtype == dtype
+    image = np.zeros((1, 4, 3), dtype)
+    image[0, 0, 0] = image[0, 1, 1] = image[0, 2, 2] = full
+    image[0, 3] = full
+    assert (luma(image)[0] / full).tolist() == pytest.approx([0.299, 0.587, 0.114, 1.0], abs=0.003)
+    assert (luma(image, bgr=True)[0] / full).tolist() == pytest.approx([0.114, 0.587, 0.299, 1.0], abs=0.003)
+    assert luma(image).dtype == dtype
 
 
 def test_transparency_is_ignored():
-    picture = np.full((2, 2, 4), 9, np.uint8)
-    picture[:, :, 3] = 0
-    assert np.all(luma(picture) == 9)
-    assert np.all(luma(picture[:, :, 2:]) == 9)
+    image = np.full((2, 2, 4), 9, np.uint8)
+    image[:, :, 3] = 0
+    assert np.all(luma(image) == 9)
+    assert np.all(luma(image[:, :, 2:]) == 9)
 
 
 def test_limited_range_is_stretched_by_the_standard():

@@ -1,4 +1,4 @@
-"""Folders of pictures: order, grey, times, and one clear line for what does not fit."""
+"""Folders of images: order, grey, times, and one clear line for what does not fit."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from capture.files.image_folder import PictureFolder
+from capture.files.image_folder import ImageFolder
 from station.errors import InputError
 
 
@@ -20,9 +20,9 @@ def test_natural_order_and_times(tmp_path: Path):
     folder.parent.mkdir()
     for name, grey in {"f10.png": 100, "f9.PNG": 90, "f1.bmp": 10, "F2.tif": 20, "f11.jpeg": 110}.items():
         write(folder / name, grey)
-    (folder / "notes.txt").write_text("not a picture")
+    (folder / "notes.txt").write_text("not an image")
     (folder / "._f3.png").write_bytes(b"hidden")
-    with PictureFolder(folder, fps=20.0, um_per_px=0.2) as source:
+    with ImageFolder(folder, fps=20.0, um_per_px=0.2) as source:
         assert source.info.model_dump() == {
             "name": "day1/run2",
             "height": 40,
@@ -42,7 +42,7 @@ def test_natural_order_and_times(tmp_path: Path):
 def test_fifteen_frames_a_second_unless_told(tmp_path: Path):
     write(tmp_path / "a.png", 1)
     write(tmp_path / "b.png", 2)
-    source = PictureFolder(tmp_path)
+    source = ImageFolder(tmp_path)
     assert source.info.fps == 15.0
     source.read()
     assert source.read().t_source_ns == 66_666_667
@@ -58,7 +58,7 @@ def test_fifteen_frames_a_second_unless_told(tmp_path: Path):
 )
 def test_grey(tmp_path: Path, grey, shape, dtype, seen):
     write(tmp_path / "a.png", grey, shape, dtype)
-    pixels = PictureFolder(tmp_path).read().pixels
+    pixels = ImageFolder(tmp_path).read().pixels
     assert pixels.dtype == np.uint8
     assert pixels.shape == (40, 60)
     assert np.all(pixels == seen)
@@ -66,14 +66,14 @@ def test_grey(tmp_path: Path, grey, shape, dtype, seen):
 
 def test_an_empty_folder_is_refused(tmp_path: Path):
     (tmp_path / "readme.md").write_text("x")
-    with pytest.raises(InputError, match=r"expected pictures \(png, jpg, jpeg, bmp, tif, tiff\), found none"):
-        PictureFolder(tmp_path)
+    with pytest.raises(InputError, match=r"expected images \(png, jpg, jpeg, bmp, tif, tiff\), found none"):
+        ImageFolder(tmp_path)
 
 
-def test_pictures_of_different_sizes_are_both_named(tmp_path: Path):
+def test_images_of_different_sizes_are_both_named(tmp_path: Path):
     write(tmp_path / "a1.png", 5)
     write(tmp_path / "a2.png", 5, (40, 61))
-    source = PictureFolder(tmp_path)
+    source = ImageFolder(tmp_path)
     source.read()
     with pytest.raises(InputError, match=r"a1\.png is 60 x 40 px, a2\.png is 61 x 40") as error:
         source.read()
@@ -81,11 +81,11 @@ def test_pictures_of_different_sizes_are_both_named(tmp_path: Path):
 
 
 @pytest.mark.parametrize("content", [b"", b"\x89PNG\r\n\x1a\n" + bytes(range(200)), b"text"])
-def test_a_broken_picture_is_left_out_and_named_and_its_place_in_time_stays_empty(tmp_path: Path, content, capfd):
+def test_a_broken_image_is_left_out_and_named_and_its_place_in_time_stays_empty(tmp_path: Path, content, capfd):
     for name in ("a.png", "c.png", "d.png"):
         write(tmp_path / name, 5)
     (tmp_path / "b.png").write_bytes(content)
-    source = PictureFolder(tmp_path, fps=10)
+    source = ImageFolder(tmp_path, fps=10)
     frames = [source.read() for _ in range(3)]
     assert [f.t_source_ns for f in frames] == [0, 200_000_000, 300_000_000]
     assert [f.lost_before for f in frames] == [0, 1, 0]
@@ -95,14 +95,14 @@ def test_a_broken_picture_is_left_out_and_named_and_its_place_in_time_stays_empt
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_folder_of_broken_pictures_is_refused_in_one_line(tmp_path: Path):
+def test_a_folder_of_broken_images_is_refused_in_one_line(tmp_path: Path):
     (tmp_path / "a.png").write_bytes(b"text")
-    with pytest.raises(InputError, match=r"none of its 1 pictures can be decoded, the first is a\.png") as error:
-        PictureFolder(tmp_path)
+    with pytest.raises(InputError, match=r"none of its 1 images can be decoded, the first is a\.png") as error:
+        ImageFolder(tmp_path)
     assert "\n" not in str(error.value)
 
 
 def test_the_bits_really_used_can_be_given(tmp_path: Path):
     write(tmp_path / "a.png", 77 * 16 + 3, dtype=np.uint16)
-    assert np.all(PictureFolder(tmp_path, bits=12).read().pixels == 77)
-    assert np.all(PictureFolder(tmp_path).read().pixels == 4)
+    assert np.all(ImageFolder(tmp_path, bits=12).read().pixels == 77)
+    assert np.all(ImageFolder(tmp_path).read().pixels == 4)

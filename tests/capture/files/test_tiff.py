@@ -132,11 +132,11 @@ def test_of_several_channels_the_first_is_used_and_that_is_said(tmp_path: Path):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (np.zeros((2, 8, 8), np.float32), "expected pictures of 8 or 16 bits, got float32"),
-        (np.zeros((2, 8, 8), np.int16), "expected pictures of 8 or 16 bits, got int16"),
+        (np.zeros((2, 8, 8), np.float32), "expected images of 8 or 16 bits, got float32"),
+        (np.zeros((2, 8, 8), np.int16), "expected images of 8 or 16 bits, got int16"),
     ],
 )
-def test_what_is_no_picture_of_a_camera_is_refused(tmp_path: Path, data, message):
+def test_what_is_no_image_of_a_camera_is_refused(tmp_path: Path, data, message):
     tifffile.imwrite(tmp_path / "a.tif", data)
     with pytest.raises(InputError, match=message) as error:
         TiffStack(tmp_path / "a.tif")
@@ -190,7 +190,7 @@ def test_a_tiff_is_known_by_its_content(tmp_path: Path):
 
 
 def test_directories_that_lead_in_a_circle_are_not_followed_for_ever(tmp_path: Path):
-    """The second directory's link is bent back to the first; its picture is of another size, so no uniform series."""
+    """The second directory's link is bent back to the first; its image is of another size, so no uniform series."""
     path = tmp_path / "circle.tif"
     with tifffile.TiffWriter(path) as writer:
         for size in ((48, 64), (24, 32), (48, 64)):

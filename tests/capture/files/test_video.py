@@ -74,9 +74,7 @@ def test_closing_twice_is_fine(video: Path):
         pytest.param("notes.mp4", b"hello\n" * 500, "expected a video, got text or something else", id="text"),
         pytest.param("empty.mp4", b"", "expected a video, got an empty file", id="empty"),
         pytest.param("noise.mp4", bytes(range(256)) * 80, "cannot be read as one", id="noise"),
-        pytest.param(
-            "head.png", b"\x89PNG\r\n\x1a\n\0", "got a picture; to read pictures give their folder", id="picture"
-        ),
+        pytest.param("head.png", b"\x89PNG\r\n\x1a\n\0", "got an image; to read images give their folder", id="image"),
     ],
 )
 def test_what_is_no_video_is_refused_in_one_line(tmp_path: Path, name, content, message):
@@ -167,7 +165,7 @@ def test_a_video_cut_short_ends_where_it_is_cut(cut_video: Path):
 
 
 def test_frames_that_the_decoder_made_up_are_left_out_and_said(tmp_path: Path, visem: Path):
-    """The decoder conceals damage by copying from other frames; such a picture must not be graded."""
+    """The decoder conceals damage by copying from other frames; such an image must not be graded."""
     data = bytearray((visem / "12" / "video.mp4").read_bytes())
     for place in np.random.default_rng(1).integers(len(data) // 4, len(data), 8):
         data[place] ^= 0x10

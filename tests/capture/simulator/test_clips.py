@@ -31,8 +31,8 @@ def test_the_same_seed_gives_the_same_bytes():
 def test_the_head_stays_at_the_centre():
     offsets = []
     for seed in range(25):
-        for picture in make(seed, noise=0.0):
-            bright = np.abs(picture[45:106, 45:106].astype(float) - np.median(picture))
+        for image in make(seed, noise=0.0):
+            bright = np.abs(image[45:106, 45:106].astype(float) - np.median(image))
             weights = np.clip(cv2.GaussianBlur(bright, (0, 0), 3) - 8, 0, None)
             if weights.sum() == 0:
                 continue

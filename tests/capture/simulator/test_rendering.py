@@ -37,7 +37,7 @@ def test_the_head_lies_where_the_pose_says_to_a_fraction_of_a_pixel(heading_deg,
     assert bright_centre(canvas) == pytest.approx((x, y), abs=0.3)
 
 
-def test_moving_by_whole_pixels_moves_the_picture():
+def test_moving_by_whole_pixels_moves_the_image():
     a = drawn(SOUND, Pose(100.3, 110.6, 0.7, 0.4, 1.0, 1.5))
     b = drawn(SOUND, Pose(107.3, 106.6, 0.7, 0.4, 1.0, 1.5))
     difference = np.abs(np.roll(a, (-4, 7), axis=(0, 1)) - b)
@@ -45,7 +45,7 @@ def test_moving_by_whole_pixels_moves_the_picture():
     assert difference.mean() < 0.02 * np.abs(a).mean()
 
 
-def test_turning_by_a_right_angle_turns_the_picture():
+def test_turning_by_a_right_angle_turns_the_image():
     a = drawn(SOUND, Pose(110, 110, 0.0, 0.4, 1.0), shape=(221, 221))
     b = drawn(SOUND, Pose(110, 110, math.pi / 2, 0.4, 1.0), shape=(221, 221))
     difference = np.abs(np.rot90(a, -1) - b)
@@ -88,14 +88,14 @@ def test_mirrored_rolls_are_mirror_images(roll):
         vacuole_share=0.2,
         droplet_share=0.4,
     )
-    picture = paint(crooked, roll, AXIS, AXIS)
-    assert np.allclose(paint(crooked, -roll, AXIS, AXIS), picture, atol=1e-3)
-    assert np.allclose(paint(crooked, math.pi - roll, AXIS, AXIS), picture[::-1], atol=1e-3)
-    assert not np.allclose(picture, picture[::-1], atol=5)
+    image = paint(crooked, roll, AXIS, AXIS)
+    assert np.allclose(paint(crooked, -roll, AXIS, AXIS), image, atol=1e-3)
+    assert np.allclose(paint(crooked, math.pi - roll, AXIS, AXIS), image[::-1], atol=1e-3)
+    assert not np.allclose(image, image[::-1], atol=5)
     portrait = Portrait(crooked, UM_PER_PX)
     for k in range(ROLLS):
         direct = paint(crooked, 2 * math.pi * k / ROLLS, portrait._u, portrait._v)
-        assert np.allclose(portrait._picture(k), direct, atol=1e-2)
+        assert np.allclose(portrait._image(k), direct, atol=1e-2)
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_mirrored_rolls_are_mirror_images(roll):
     ],
 )
 def test_each_defect_shows(changes, minimum):
-    """Each criterion changes the picture by far more than camera noise: the sum over px that differ visibly."""
+    """Each criterion changes the image by far more than camera noise: the sum over px that differ visibly."""
     base = replace(
         SOUND,
         head_taper=0.0,

@@ -1,4 +1,4 @@
-"""The TensorRT session: on the strict stand-in everywhere, and on a real GPU where there is one."""
+"""The TensorRT session: on the strict fake everywhere, and on a real GPU where there is one."""
 
 import hashlib
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ from engine.onnx_runtime import OnnxSession
 from engine.runtime import WindowId
 from engine.tensorrt.compile import build_plan
 from engine.tensorrt.driver import load_cuda, load_tensorrt, open_device
-from engine.tensorrt.fake_cuda import Misuse, StandInCuda
-from engine.tensorrt.fake_tensorrt import StandInTensorRt
+from engine.tensorrt.fake_cuda import FakeCuda, Misuse
+from engine.tensorrt.fake_tensorrt import FakeTensorRt
 from engine.tensorrt.plans import PORTABLE, Plan, PlanInfo, jit_path, save_plan
 from engine.tensorrt.session import TensorRtSession
 from engine.verify import require_match
@@ -36,17 +36,17 @@ class Machine:
         return TensorRtSession(self.artifact, self.plan, self.trt, self.cuda)
 
     def leaks(self) -> list[str]:
-        return self.cuda.leaks() if isinstance(self.cuda, StandInCuda) else []
+        return self.cuda.leaks() if isinstance(self.cuda, FakeCuda) else []
 
 
-def stand_in(artifact: Artifact, cpu: OnnxSession, **options: Any) -> Machine:
-    cuda = StandInCuda(**options)
+def fake_machine(artifact: Artifact, cpu: OnnxSession, **options: Any) -> Machine:
+    cuda = FakeCuda(**options)
 
     def network(clips: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
         grades = cpu.infer(clips)
         return grades.grade, grades.heads, grades.attention
 
-    trt = StandInTensorRt(cuda, network)
+    trt = FakeTensorRt(cuda, network)
     specs = (*artifact.manifest.inputs, *artifact.manifest.outputs)
     return Machine(artifact, store(artifact, trt.plan(specs)), trt, cuda, tolerance=0.0)
 
@@ -66,10 +66,10 @@ def cpu(artifact: Artifact) -> Iterator[OnnxSession]:
         yield session
 
 
-@pytest.fixture(params=["stand-in", "real GPU"])
+@pytest.fixture(params=["fake", "real GPU"])
 def machine(request: pytest.FixtureRequest, artifact: Artifact, cpu: OnnxSession) -> Machine:
-    if request.param == "stand-in":
-        return stand_in(artifact, cpu)
+    if request.param == "fake":
+        return fake_machine(artifact, cpu)
     try:
         trt, cuda = load_tensorrt("tensorrt_rtx"), load_cuda()
         open_device(cuda)
@@ -122,7 +122,7 @@ def test_rolling_windows_upload_new_frames_alone(machine: Machine, cpu: OnnxSess
 
 
 def test_more_sperm_than_are_kept_are_uploaded_anew(artifact: Artifact, cpu: OnnxSession) -> None:
-    machine = stand_in(artifact, cpu)
+    machine = fake_machine(artifact, cpu)
     clips = clips_of(artifact, 70)
     ids = [WindowId(sperm, tuple(range(artifact.manifest.network.frames))) for sperm in range(70)]
     with machine.session() as session:
@@ -154,10 +154,10 @@ def test_two_sessions_one_after_the_other(machine: Machine) -> None:
 
 
 def test_keeps_the_just_in_time_cache_beside_the_plan(artifact: Artifact, cpu: OnnxSession) -> None:
-    machine = stand_in(artifact, cpu)
+    machine = fake_machine(artifact, cpu)
     with machine.session():
         pass
-    path = jit_path(machine.plan, "Stand-in GPU")
+    path = jit_path(machine.plan, "Fake GPU")
     assert path.read_bytes() == b"kernels"
     with machine.session():
         pass
@@ -165,15 +165,15 @@ def test_keeps_the_just_in_time_cache_beside_the_plan(artifact: Artifact, cpu: O
 
 
 def test_no_driver(artifact: Artifact, cpu: OnnxSession) -> None:
-    machine = stand_in(artifact, cpu, gpu=False)
+    machine = fake_machine(artifact, cpu, gpu=False)
     with pytest.raises(InputError, match=r"no usable NVIDIA GPU .*no CUDA-capable device"):
         machine.session()
 
 
 @pytest.mark.parametrize("memory_bytes", [0, 20_000, 100_000])
 def test_out_of_memory_gives_back_what_it_had(artifact: Artifact, cpu: OnnxSession, memory_bytes: int) -> None:
-    machine = stand_in(artifact, cpu, memory_bytes=memory_bytes)
-    with pytest.raises(InputError, match=r"not enough memory on Stand-in GPU .*use the runtime onnxruntime"):
+    machine = fake_machine(artifact, cpu, memory_bytes=memory_bytes)
+    with pytest.raises(InputError, match=r"not enough memory on Fake GPU .*use the runtime onnxruntime"):
         machine.session()
     assert not machine.leaks()
 
@@ -197,7 +197,7 @@ def rewrite(plan: Plan, old: bytes, new: bytes, *, honest: bool) -> Plan:
 
 @pytest.mark.parametrize("case", BAD_PLANS)
 def test_bad_plans_are_refused(artifact: Artifact, cpu: OnnxSession, case: str) -> None:
-    machine = stand_in(artifact, cpu)
+    machine = fake_machine(artifact, cpu)
     spoil, expected = BAD_PLANS[case]
     machine.plan = spoil(machine.plan)
     with pytest.raises(ArtifactError, match=f"(?s){expected}.*build it again with `python -m engine compile"):
@@ -206,7 +206,7 @@ def test_bad_plans_are_refused(artifact: Artifact, cpu: OnnxSession, case: str) 
 
 
 def test_a_plan_of_another_network_is_refused(artifact: Artifact, cpu: OnnxSession) -> None:
-    machine = stand_in(artifact, cpu)
+    machine = fake_machine(artifact, cpu)
     clip = artifact.manifest.inputs[0].model_copy(update={"shape": (-1, 16, 150, 150)})
     machine.plan = store(artifact, machine.trt.plan((clip, *artifact.manifest.outputs)))
     with pytest.raises(ArtifactError, match=r"expected .* it has"):
@@ -216,7 +216,7 @@ def test_a_plan_of_another_network_is_refused(artifact: Artifact, cpu: OnnxSessi
 
 @pytest.mark.parametrize("call", ["memcpy_htod_async", "execute_async_v3", "memcpy_dtoh_async", "event synchronize"])
 def test_a_failing_gpu_is_reported_and_the_session_closes(artifact: Artifact, cpu: OnnxSession, call: str) -> None:
-    machine = stand_in(artifact, cpu)
+    machine = fake_machine(artifact, cpu)
     with machine.session() as session:
         machine.cuda.fail_next = call
         with pytest.raises(ProcessError, match=r"failed .*unspecified launch failure"):
@@ -226,7 +226,7 @@ def test_a_failing_gpu_is_reported_and_the_session_closes(artifact: Artifact, cp
 
 def test_a_refused_run_leaves_no_window_half_uploaded(artifact: Artifact, cpu: OnnxSession) -> None:
     """The upload of the refused batch is still queued when its pinned buffer is filled again."""
-    machine = stand_in(artifact, cpu)
+    machine = fake_machine(artifact, cpu)
     frames = artifact.manifest.network.frames
     films = np.random.default_rng(5).integers(0, 256, (2, frames, 24, 24), np.uint8)
     ids = [[WindowId(sperm, tuple(range(frames)))] for sperm in range(2)]
@@ -251,7 +251,7 @@ def test_ids_that_do_not_fit_the_clips_are_refused(machine: Machine, count: int,
 
 
 def test_a_lost_gpu_is_told_once(artifact: Artifact, cpu: OnnxSession) -> None:
-    machine = stand_in(artifact, cpu)
+    machine = fake_machine(artifact, cpu)
     session = machine.session()
     machine.cuda.dead = True
     with pytest.raises(ProcessError, match="the GPU is lost"), session:
@@ -262,13 +262,13 @@ class TestStandIn:
     """It must catch what it is there to catch."""
 
     @pytest.fixture
-    def cuda(self) -> StandInCuda:
-        cuda = StandInCuda()
+    def cuda(self) -> FakeCuda:
+        cuda = FakeCuda()
         cuda.init()
         cuda.Device(0).retain_primary_context().push()
         return cuda
 
-    def test_use_after_free(self, cuda: StandInCuda) -> None:
+    def test_use_after_free(self, cuda: FakeCuda) -> None:
         memory, stream = cuda.mem_alloc(16), cuda.Stream()
         host = cuda.pagelocked_empty((16,), np.uint8)
         cuda.memcpy_htod_async(int(memory), host, stream)
@@ -278,19 +278,19 @@ class TestStandIn:
         with pytest.raises(Misuse, match="freed twice"):
             memory.free()
 
-    def test_wrong_size(self, cuda: StandInCuda) -> None:
+    def test_wrong_size(self, cuda: FakeCuda) -> None:
         memory, stream = cuda.mem_alloc(16), cuda.Stream()
         with pytest.raises(Misuse, match="run over the end"):
             cuda.memcpy_htod_async(int(memory), cuda.pagelocked_empty((17,), np.uint8), stream)
-        with pytest.raises(Misuse, match="no device memory"):
+        with pytest.raises(Misuse, match="not device memory"):
             cuda.memcpy_dtod_async(int(memory), int(memory) + 16, 1, stream)
 
-    def test_pageable_memory(self, cuda: StandInCuda) -> None:
+    def test_pageable_memory(self, cuda: FakeCuda) -> None:
         memory = cuda.mem_alloc(16)
         with pytest.raises(Misuse, match="pinned"):
             cuda.memcpy_htod_async(int(memory), np.zeros(16, np.uint8), cuda.Stream())
 
-    def test_reading_before_synchronising_gives_rubbish(self, cuda: StandInCuda) -> None:
+    def test_reading_before_synchronising_gives_garbage(self, cuda: FakeCuda) -> None:
         memory, stream = cuda.mem_alloc(16), cuda.Stream()
         host = cuda.pagelocked_empty((4,), np.float32)
         host[:] = 1
@@ -301,7 +301,7 @@ class TestStandIn:
         stream.synchronize()
         assert (target == 1).all()
 
-    def test_refilling_a_pinned_buffer_too_early_spoils_the_upload(self, cuda: StandInCuda) -> None:
+    def test_refilling_a_pinned_buffer_too_early_spoils_the_upload(self, cuda: FakeCuda) -> None:
         memory, stream = cuda.mem_alloc(4), cuda.Stream()
         host = cuda.pagelocked_empty((4,), np.uint8)
         host[:] = 1
@@ -310,22 +310,22 @@ class TestStandIn:
         stream.synchronize()
         assert (cuda.at(int(memory), 4) == 2).all()
 
-    def test_two_contexts(self, cuda: StandInCuda) -> None:
+    def test_two_contexts(self, cuda: FakeCuda) -> None:
         with pytest.raises(Misuse, match="second context"):
             cuda.Device(0).retain_primary_context()
 
     def test_no_context(self) -> None:
-        with pytest.raises(StandInCuda.LogicError, match="invalid device context"):
-            StandInCuda().mem_alloc(1)
+        with pytest.raises(FakeCuda.LogicError, match="invalid device context"):
+            FakeCuda().mem_alloc(1)
 
-    def test_leaks(self, cuda: StandInCuda) -> None:
+    def test_leaks(self, cuda: FakeCuda) -> None:
         cuda.mem_alloc(16)
         assert cuda.leaks() == ["16 bytes at 0x100000", "a current context", "a retained context"]
 
-    def test_timing_needs_both_events_to_be_through(self, cuda: StandInCuda) -> None:
+    def test_timing_needs_both_events_to_be_through(self, cuda: FakeCuda) -> None:
         first, last, stream = cuda.Event(), cuda.Event(), cuda.Stream()
         first.record(stream)
         last.record(stream)
         first.synchronize()
-        with pytest.raises(StandInCuda.LogicError, match="not ready"):
+        with pytest.raises(FakeCuda.LogicError, match="not ready"):
             last.time_since(first)

@@ -1,8 +1,8 @@
-"""A capture stage whose camera, the SDK's emulated one, fails on command: for ``bench camera``.
+"""The station's capture process with an emulated camera that fails on command: for ``bench camera``.
 
-Everything but the moment of the faults is the station's own capture stage: this only opens the camera so that the
-bench keeps a hand on it, and a thread of its own commands the faults. What it did and when goes to a file, in station
-time. The plan comes in through the environment: stages inherit it.
+Everything but the timing of the faults is the station's own code: this module opens the camera in a way that keeps it
+within reach, and a separate thread triggers the faults. What it did, and when, goes to a file in station time. The
+plan comes in through the environment, which child processes inherit.
 """
 
 import json
@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Final
 
-from bench.capture import Connection
+from bench.support.emulator import Connection
 from capture import process
 from capture.camera.camera import Camera
 from station.clock import now_ns
@@ -26,7 +26,7 @@ PLAN: Final = "ROSTFINE_BENCH_FAULTS"
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What is to happen, in seconds after the stage began to send frames, and where it is written down."""
+    """What is to happen, in seconds after the process began to send frames, and the file to report to."""
 
     serial: str
     report: str
@@ -46,7 +46,7 @@ class Done:
 
 
 def run(context: ProcessContext) -> None:
-    """Run the station's capture stage with the camera in hand and the faults on their way."""
+    """Run the station's capture process and trigger the planned faults."""
     plan = Plan(**json.loads(os.environ[PLAN]))
     over = threading.Event()
     opened: list[Connection] = []
@@ -74,7 +74,7 @@ def run(context: ProcessContext) -> None:
         whole.write_text(json.dumps(asdict(done)), encoding="utf-8")
         whole.replace(plan.report)
 
-    setattr(process, "open_source", open_source)  # noqa: B010 (the name that the stage looks up)
+    setattr(process, "open_source", open_source)  # noqa: B010 (the name that the process looks up)
     thread = threading.Thread(target=command_faults, name="faults")
     thread.start()
     try:
