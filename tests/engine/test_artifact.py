@@ -78,7 +78,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
     "manifest is no text": (lambda f: (f / "manifest.json").write_bytes(b"\xff\xfe"), "manifest.json cannot be read"),
     "edited manifest": (lambda f: edited(f, "demonstration", False), "manifest.json was edited"),
     "unknown key": (lambda f: edited(f, "colour", "red"), "'colour'"),
-    "impossible network": (lambda f: edited(f, "network", {"width": 7}), "no multiple of heads"),
+    "impossible network": (lambda f: edited(f, "network", {"width": 7}), "not a multiple of heads"),
     "wrong hash": (
         lambda f: (f / "model.onnx").write_bytes(b"other bytes"),
         "model.onnx has sha256 .* the manifest says",

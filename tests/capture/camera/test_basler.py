@@ -184,8 +184,10 @@ def test_an_unplugged_camera_is_opened_again_with_its_settings(emulator):
         pytest.param({"gain": 99}, r"gain: 99 is outside .*, 0 to 48", id="gain"),
         pytest.param({"fps": 9999}, r"fps: 9999 frames/s is outside", id="rate"),
         pytest.param({"features": {"Gama": 1}}, r"Gama: this camera has no such .*mean 'Gamma'", id="no such feature"),
-        pytest.param({"features": {"Gamma": "x"}}, r"Gamma: the camera does not take 'x'", id="feature value"),
-        pytest.param({"features": {"DeviceVendorName": "x"}}, r"VendorName: .*not let it be set", id="fixed feature"),
+        pytest.param({"features": {"Gamma": "x"}}, r"Gamma: the camera does not accept 'x'", id="feature value"),
+        pytest.param(
+            {"features": {"DeviceVendorName": "x"}}, r"VendorName: .*not allow setting it", id="fixed feature"
+        ),
         pytest.param({"trigger": "line4"}, r"trigger: the camera has no 'Line4'; it has .*Line1", id="trigger line"),
     ],
 )
