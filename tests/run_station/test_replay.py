@@ -266,7 +266,7 @@ def without_log(session: Path) -> None:
     [
         (emptied, "does not begin with a start event"),
         (of_another_version, "does not begin with a start event"),
-        (without_video, "holds no frame that can be played"),
+        (without_video, "contains no frame that can be played"),
         (without_log, "has no log.jsonl"),
     ],
 )

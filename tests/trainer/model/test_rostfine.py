@@ -255,9 +255,9 @@ def test_presets() -> None:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"patch_px": 7}, "no multiple of patch_px"),
-        ({"heads": 5}, "no multiple of heads"),
-        ({"branch_heads": 5}, "no multiple of branch_heads"),
+        ({"patch_px": 7}, "not a multiple of patch_px"),
+        ({"heads": 5}, "not a multiple of heads"),
+        ({"branch_heads": 5}, "not a multiple of branch_heads"),
         ({"selected": 10}, "must be from 1 to the 9 patches"),
         ({"score_blocks": 4}, "must be from 1 to depth 3"),
         ({"features": ()}, "must be some of"),
