@@ -258,7 +258,7 @@ def test_a_lost_gpu_is_told_once(artifact: Artifact, cpu: OnnxSession) -> None:
         session.infer(clips_of(artifact, 3))
 
 
-class TestStandIn:
+class TestFakeCuda:
     """It must catch what it is there to catch."""
 
     @pytest.fixture
