@@ -33,9 +33,9 @@ from bench.support.faulty_capture import PLAN, Done, Plan
 from bench.support.report import Report
 from station.build_info import ROOT
 from station.clock import NS_PER_S
-from station.command_line import parse_options
 from station.config import Config
 from station.errors import InputError
+from station.options import parse_options
 from station.processes.supervisor import Supervisor
 from station.transport.buffers import Fifo
 from station.transport.bus import Receiver

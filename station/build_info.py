@@ -1,4 +1,4 @@
-"""What this program is: where its checkout lies, its name and version, its commit, the packages it stands on."""
+"""What this program is: where it lies, its name and version, its commit, the packages it stands on."""
 
 import subprocess
 import tomllib
@@ -7,14 +7,25 @@ from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-"""The checkout."""
+"""The checkout, or where an installed program keeps its packages and the model."""
+DISTRIBUTION: Final = "rostfine-station"
 GIT_LIMIT_S: Final = 5.0
 
 
 def program() -> str:
     """Return name and version of this program."""
-    project = _project()
-    return f"{project.get('name', 'rostfine-station')} {project.get('version', 'unknown')}"
+    return f"{DISTRIBUTION} {version()}"
+
+
+def version() -> str:
+    """Return the version: of the checkout, else of what is installed."""
+    found = _project().get("version")
+    if found is not None:
+        return str(found)
+    try:
+        return metadata.version(DISTRIBUTION)
+    except metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def git_commit() -> str | None:

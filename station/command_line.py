@@ -1,206 +1,142 @@
-"""The command line of the station: options to a Config and a few choices about this run.
+"""What the command lines of all our programs share: one name before every error, one meaning of each exit code.
 
-Options win over the configuration file. Anything unusable is an InputError; argparse's own complaints come out the
-same way, so that every mistake is one line and exit code 2.
+Exit codes: 0 done as asked; 1 a fault, or a check that found something; 2 something given cannot be used; 130 Ctrl-C.
+This module knows no program's options: those of a run are in ``station.options``.
 """
 
 import argparse
+import difflib
+import errno
+import re
 import sys
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from station.config import REPLAY, Config, build_config, load_config
-from station.errors import InputError
+from station.build_info import git_commit, version
+from station.errors import InputError, StationError
+from station.output import discard_output, make_output_forgiving
+from station.startup import INTERRUPTED
 
-DESCRIPTION = """\
-Follows the selected sperm in a live picture and shows, for each, how the RoSTFine network expects experts to grade it:
-a distribution over five grades, A best to E worst. For research use only. Not for use in diagnostic procedures.
-"""
+PROGRAM = "rostfine"
+HELP_WIDTH, HELP_INDENT = 80, 32
 
-EXAMPLES = """\
-examples:
-  python run_station.py                                        the simulated microscope, four sperm, on this terminal
-  python run_station.py --source clip.mp4 --select 320,240     a video file, the sperm nearest to x 320, y 240 px
-  python run_station.py --source clip.mp4 --speed max --headless --summary s.json
-                                                               every frame of a file, as fast as the machine can
-  python run_station.py --source basler:SERIAL                 a Basler camera (needs the extra basler)
-  python run_station.py --source replay:SESSION                a recorded session again, at its own pace
-  python run_station.py compare SESSION --model DIR            a recorded session's grades beside another model's
-  python run_station.py verify SESSION                         check a recorded session; exit code 1: not as recorded
-  python run_station.py tables SESSION                         write the tables of a session that was cut off
-  python run_station.py doctor                                 check this machine and its cameras; exit code 1: unfit
-
-while it runs:  q quits, as do Ctrl-C and SIGTERM; a releases the lost sperm and selects others by the automatic rule;
-                k keeps the last 30 s
-exit code:      0 ended as asked   1 a stage died or hung   2 something that was given cannot be used
-"""
+Main = Callable[[Sequence[str]], int]
+"""Carries out a command line (without the program's name); returns the exit code."""
 
 
-COMPARE = """Replays a recorded session with another model, as fast as the machine can, and writes the recorded and the
-new grade distribution of each window side by side: FILE, and beside it .parquet (the same) and .json (a summary)."""
+def invocation() -> str:
+    """Return how this program was started, so that examples and advice can be copied as they stand."""
+    return PROGRAM if Path(sys.argv[0]).stem == PROGRAM else "python run_station.py"
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
-    """What the command line asks for."""
+class Command:
+    """What can be asked for by the first word of the command line."""
 
-    config: Config
-    headless: bool
-    summary: Path | None
+    run: Main
+    arguments: str
+    summary: str
+    words: str = ""
+    """Its own commands, separated by spaces."""
+
+    @property
+    def subcommands(self) -> list[str]:
+        """Its own commands."""
+        return self.words.split()
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; `python {self.prog} --help` lists the options")
+def find_command(commands: Mapping[str, Command], name: str) -> Command:
+    """Return a command by its name. Raises InputError with the nearest name."""
+    if name not in commands:
+        known = {sub: f"{word} {sub}" for word, command in commands.items() for sub in command.subcommands}
+        known |= {word: word for word in commands}
+        near = suggestion(name, known, known)
+        raise InputError(f"unknown command {name!r}{near}; the commands are {', '.join(commands)}")
+    return commands[name]
 
 
-def parse_options(argv: Sequence[str]) -> Options:
-    """Return the options of a command line (without the program's name). Raises InputError."""
-    arguments = _parser().parse_args(_join_values(argv))
-    config = load_config(arguments.config) if arguments.config else Config()
-    data = config.model_dump()
-    if arguments.source is not None:
-        data["source"]["kind"] = arguments.source
-    if arguments.model is not None:
-        data["engine"]["model"] = arguments.model
-    if arguments.runtime is not None:
-        data["engine"]["runtime"] = arguments.runtime
-    if arguments.speed is not None:
-        data["speed"] = arguments.speed
-    if arguments.duration is not None:
-        data["duration_s"] = arguments.duration
-    if arguments.session is not None:
-        data["record"]["folder"] = arguments.session
-    if arguments.record is not None:
-        data["record"]["mode"] = arguments.record
-    if arguments.select:
-        data.update(parse_selection(arguments.select))
-    if arguments.comparison is not None:
-        data["replay"]["comparison"] = str(arguments.comparison)
-    config = build_config(data, "command line")
-    if config.replay_of is not None:
-        config = _replayed(config, arguments)
-    elif arguments.comparison is not None:
-        raise InputError(
-            "--comparison: compares a replay's grades with the recorded ones; give --source replay:SESSION"
+def list_commands(commands: Mapping[str, Command]) -> str:
+    """Return the commands as they stand in the help, one line each."""
+    lines: list[str] = []
+    for name, command in commands.items():
+        summary = ": ".join(
+            [command.summary, ", ".join(command.subcommands)] if command.subcommands else [command.summary]
         )
-    return Options(config, arguments.headless, arguments.summary)
+        first, *rest = textwrap.wrap(summary, HELP_WIDTH - HELP_INDENT, break_on_hyphens=False)
+        lines.append(f"  {f'{name} {command.arguments}':{HELP_INDENT - 2}}{first}")
+        lines += [" " * HELP_INDENT + line for line in rest]
+    return "\n".join(lines)
 
 
-def _replayed(config: Config, arguments: argparse.Namespace) -> Config:
-    """Return the configuration of a replay, made of what was given and what was recorded. Raises InputError."""
-    from station.session.playback import as_recorded
+class _PrintVersion(argparse.Action):
+    """Looks the version up when it is asked for: git takes its time."""
 
-    if arguments.select:
-        raise InputError("--select: a replay repeats what was selected in the recording; leave it out")
-    if arguments.record is None:  # it is there already
-        config = config.model_copy(update={"record": config.record.model_copy(update={"mode": "off"})})
-    return as_recorded(config)
+    def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> NoReturn:
+        commit = git_commit()
+        print(f"{PROGRAM} {version()}" + (f", commit {commit[:12]}{commit[40:]}" if commit else ""))
+        parser.exit()
 
 
-def comparison_options(argv: Sequence[str]) -> list[str]:
-    """Return the options of ``compare SESSION ...`` as those of an ordinary run. Raises InputError."""
-    parser = _Parser(prog="run_station.py compare", description=COMPARE, allow_abbrev=False)
-    parser.add_argument("session", metavar="SESSION", help="folder of a recorded session")
-    parser.add_argument("--model", metavar="DIR", required=True, help="folder of the other model's artifact")
-    parser.add_argument("--out", metavar="FILE", default="comparison.csv", help="CSV table (default comparison.csv)")
-    given = parser.parse_args(argv)
-    options = ["--source", f"{REPLAY}{given.session}", "--speed", "max", "--headless"]
-    return [*options, "--model", given.model, "--comparison", given.out]
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose complaints are InputErrors: one line, with the nearest valid word."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{"allow_abbrev": False, **kwargs})
+        if sys.version_info >= (3, 14):
+            self.color = False  # type: ignore[attr-defined]
+
+    def add_version(self) -> None:
+        """Add ``--version``."""
+        self.add_argument("--version", action=_PrintVersion, nargs=0, help="print the version and exit")
+
+    def error(self, message: str) -> NoReturn:
+        """Raise the complaint as an InputError."""
+        choice = re.search(r"invalid choice: '?([^' ]+)", message)
+        if choice:
+            valid = [str(word) for action in self._actions for word in action.choices or ()]
+            message += suggestion(choice.group(1), valid)
+        raise InputError(f"{message}; see {self.prog} --help")
+
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parse, and refuse what is not known here already: a subcommand's parser knows its own options best."""
+        parsed, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            word = unknown[0].split("=")[0]
+            if word.startswith("-"):
+                self.error(f"unknown option {word}{suggestion(word, self._option_string_actions)}")
+            self.error(f"unexpected argument {word!r}")
+        return parsed, []
 
 
-def parse_selection(values: Sequence[str]) -> dict[str, Any]:
-    """Return the configuration keys for the --select values: one auto[:N], or points X,Y."""
-    automatic = [value for value in values if value.split(":")[0] == "auto"]
-    if automatic:
-        if len(values) > 1:
-            raise InputError(f"--select: auto stands alone, got {' and '.join(values)}; give auto[:N] or points X,Y")
-        _, colon, count = automatic[0].partition(":")
-        if colon and not (count.isdecimal() and 1 <= int(count) <= 64):
-            raise InputError(f"--select {automatic[0]}: expected auto:N with N from 1 to 64")
-        return {"select": ()} | ({"select_auto": int(count)} if colon else {})
-    return {"select": tuple(_point(value) for value in values)}
+def suggestion(word: str, valid: Iterable[str], spelled: Mapping[str, str] | None = None) -> str:
+    """Return ", did you mean ...?" with the valid word nearest to a misspelt one; empty where none is near.
+
+    ``spelled`` says what to write for a word, where that is more than the word.
+    """
+    near = difflib.get_close_matches(word, list(valid), n=1, cutoff=0.6)
+    return f", did you mean {(spelled or {}).get(near[0], near[0])}?" if near else ""
 
 
-def _point(text: str) -> tuple[float, float]:
+def exit_code_of(main: Main, argv: Sequence[str]) -> int:
+    """Carry out a command line; print what went wrong in one line, and return the exit code."""
+    make_output_forgiving()
     try:
-        x, y = (float(part) for part in text.split(","))
-    except ValueError:
-        raise InputError(f"--select {text}: expected auto, auto:N or a point X,Y in px, such as 320,240") from None
-    return x, y
-
-
-def _join_values(argv: Sequence[str]) -> list[str]:
-    """Join ``--select -5,10`` to one word: argparse takes a value that begins with a minus for an option."""
-    joined: list[str] = []
-    for word in argv:
-        if joined and joined[-1] == "--select":
-            joined[-1] = f"--select={word}"
-        else:
-            joined.append(word)
-    return joined
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(
-        prog="run_station.py",
-        description=DESCRIPTION,
-        epilog=EXAMPLES,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    add = parser.add_argument
-    add("--config", type=Path, metavar="FILE", help="TOML file with the settings (docs/configuration.md lists them)")
-    add(
-        "--source",
-        metavar="simulated|PATH|basler[:SERIAL]|replay:SESSION",
-        help="where frames come from: the simulated microscope (default), a video file, a TIFF stack, a folder of "
-        "pictures, a Basler camera, or a recorded session",
-    )
-    add(
-        "--select",
-        action="append",
-        metavar="auto[:N]|X,Y",
-        help="sperm to follow: the N best candidates (default auto:4), or the one nearest to a point in px of the "
-        "first frame, x right, y down; a point may be given several times",
-    )
-    add("--model", metavar="DIR", help="folder of the model artifact (default models/demo)")
-    add(
-        "--runtime",
-        metavar="auto|NAME",
-        help="what runs the network: onnxruntime, or tensorrt_rtx or tensorrt on a GPU (default auto: the fastest "
-        "there is)",
-    )
-    add(
-        "--speed",
-        metavar="live|max",
-        help="live (default): at the source's own pace, late data is dropped and counted; max: offline, as fast as "
-        "the machine can and nothing dropped",
-    )
-    add(
-        "--comparison",
-        type=Path,
-        metavar="FILE",
-        help="with a replay: write the recorded and the new grades side by side to FILE (CSV); with another model than "
-        "the recorded one that is done in any case",
-    )
-    add("--duration", type=float, metavar="S", help="end after S seconds of the source's time")
-    add(
-        "--session",
-        metavar="DIR",
-        help="folder that holds the recorded sessions, a new one for each run (default: in the user's data folder)",
-    )
-    add(
-        "--record",
-        metavar="all|keep|off",
-        help="all (default): every frame; keep: numbers always, frames only where the key k saves the last seconds; "
-        "off: nothing",
-    )
-    add("--no-record", action="store_const", const="off", dest="record", help="the same as --record off")
-    add("--headless", action="store_true", help="no dashboard; a few lines on standard output instead")
-    add("--summary", type=Path, metavar="FILE", help="write one JSON document about the run to FILE at its end")
-    if sys.version_info >= (3, 14):
-        parser.color = False  # type: ignore[attr-defined]
-    return parser
+        return main(argv)
+    except StationError as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        return 2 if isinstance(error, InputError) else 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except OSError as error:
+        if error.errno in (errno.EPIPE, errno.EIO):
+            discard_output()  # the reader of our output, or the terminal, has gone
+            return 0
+        if error.filename is None:
+            raise
+        print(f"{PROGRAM}: {error.filename}: {error.strerror}; give a path that can be used", file=sys.stderr)
+        return 2

@@ -1,7 +1,7 @@
 """The configuration of a station: one typed model, from a TOML file and the command line.
 
 Every section is a frozen model that forbids unknown keys; a misspelt key fails with its path and the nearest valid
-name. Units stand in the names. This module knows values and their bounds, not what the stages do with them.
+name. Units are in the names. This module knows values and their bounds, not what the processes do with them.
 """
 
 import difflib
@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from station.errors import InputError
 
 REPLAY = "replay:"
-"""Opens the name of a source that is a recorded session."""
+"""Prefix of a source that is a recorded session."""
 PositiveFloat = Annotated[float, Field(gt=0)]
 
 
@@ -32,33 +32,33 @@ class SourceSettings(Section):
     fps: PositiveFloat | None = None
     """Frame rate to go by instead of the source's own, 1/s; None: what the source says, 15 for pictures that do not."""
     um_per_px: PositiveFloat | None = None
-    """Micrometres per px of the source, where it is known."""
+    """Micrometres per px of the source, where known."""
     bits: Annotated[int, Field(ge=8, le=16)] | None = None
-    """Bits that pictures of more than 8 bits really use; None: what the file says, else all of them."""
+    """Bits in use, for pictures of more than 8 bits; None: what the file says, else all of them."""
 
 
 class CameraSettings(Section):
-    """[camera] What a camera is told; what is None stays as the camera has it."""
+    """[camera] Settings sent to the camera; None leaves the camera's own."""
 
     pixel_format: str = "Mono8"
-    """By the camera's own name. All but Mono8 is converted to 8-bit grey, at a cost that is measured and said."""
+    """The camera's own name for it. All but Mono8 are converted to 8-bit grey, at a cost that is measured and shown."""
     width: Annotated[int, Field(ge=1, le=65535)] | None = None
     height: Annotated[int, Field(ge=1, le=65535)] | None = None
     offset_x: Annotated[int, Field(ge=0, le=65535)] | None = None
-    """Left edge of the picture on the sensor, px; None: a picture of a given width lies in the middle."""
+    """Left edge of the picture on the sensor, px; None: a picture of the given width is centred."""
     offset_y: Annotated[int, Field(ge=0, le=65535)] | None = None
     exposure_us: PositiveFloat | None = None
     gain: Annotated[float, Field(ge=0)] | None = None
-    """In the camera's own unit: dB, or steps where the camera counts in steps (classic GigE)."""
+    """In the camera's own unit: dB, or steps (classic GigE)."""
     fps: PositiveFloat | None = None
-    """Frame rate of free run, 1/s."""
+    """Frame rate in free run, 1/s."""
     trigger: Literal["off", "line1", "line2", "line3", "line4"] = "off"
     """"off": free run; else each signal on that input exposes one frame, and [source] fps says how often it comes."""
     trigger_edge: Literal["rising", "falling"] = "rising"
     buffers: Annotated[int, Field(ge=2, le=1024)] = 32
-    """Frames that the driver can hold while this process is kept from running."""
+    """Frames that the driver can hold while this process is not running."""
     features: dict[str, bool | int | float | str] = {}
-    """Anything else the camera has, by its own (GenICam) name, set before the rest; a command is executed by true."""
+    """Any other feature of the camera, by its GenICam name, set before the rest; true executes a command."""
 
 
 class SimulatedSettings(Section):
@@ -68,70 +68,70 @@ class SimulatedSettings(Section):
     height: Annotated[int, Field(ge=64, le=8192)] = 976
     fps: Annotated[float, Field(gt=0, le=500)] = 15.0
     sperm: Annotated[int, Field(ge=0, le=500)] = 20
-    """In the field at the start; as many on average later, as some leave and others come in."""
+    """In the field at the start; later as many on average, as some leave and others enter."""
     debris: Annotated[int, Field(ge=0, le=2000)] = 60
-    """Pieces of debris in the field, about one in six of them adrift."""
+    """Pieces of debris in the field, about one in six of them drifting."""
     seed: Annotated[int, Field(ge=0)] = 1
     um_per_px: PositiveFloat = 0.25
     noise: Annotated[float, Field(ge=0, le=50)] = 2.5
     """Standard deviation of the camera noise in grey levels."""
     stage_speed_px_s: Annotated[float, Field(ge=0, le=2000)] = 0.0
-    """Speed at which the stage moves for 1 s after every 3 s of rest; 0: it stands still."""
+    """Speed at which the stage moves for 1 s after every 3 s of rest; 0: it does not move."""
 
 
 class TrackerSettings(Section):
-    """[tracker] How selected sperm are followed."""
+    """[tracker] How selected sperm are tracked."""
 
     matcher: Literal["auto", "opencv", "torch"] = "auto"
-    """What matches: OpenCV on the CPU, or torch (for CUDA); "auto": OpenCV, which keeps up with dozens of sperm."""
+    """OpenCV on the CPU, or torch (for CUDA); "auto": OpenCV, which keeps up with dozens of sperm."""
     head_px: Annotated[float, Field(ge=6, le=300)] | None = None
-    """Edge of the box round a head in px, about twice the head's length; None: measured at the first selection."""
+    """Side of the box around a head in px, about twice the head's length; None: measured at the first selection."""
 
 
 class WindowSettings(Section):
-    """[window] What is cut for the network. Must be what the model was made for."""
+    """[window] The clips cut for the network. Must be what the model was trained for."""
 
     frames: Annotated[int, Field(ge=1, le=256)] = 16
     size: Annotated[int, Field(ge=8, le=1024)] = 150
-    """Edge of the square crop in px."""
+    """Side of the square crop in px."""
     stride: Annotated[int, Field(ge=1, le=64)] | Literal["auto"] = "auto"
-    """Take every stride-th frame; "auto": the whole number that brings the source nearest to the model's rate."""
+    """Take every stride-th frame; "auto": the whole number that comes nearest to the model's frame rate."""
 
 
 class EngineSettings(Section):
-    """[engine] Which network, on what."""
+    """[engine] Which network, on which runtime."""
 
     model: str = str(Path(__file__).resolve().parent.parent / "models" / "demo")
-    """Folder of the artifact; the one in this repository unless another is named."""
+    """Folder of the model; by default the one that comes with the program."""
     runtime: Literal["auto", "onnxruntime", "tensorrt_rtx", "tensorrt"] = "auto"
     threads: Annotated[int, Field(ge=0, le=256)] = 0
-    """Threads of the network on a CPU; 0: all cores but one, at least one, so that the tracker keeps a core."""
+    """CPU threads of the network; 0: all cores but one, at least one, so that the tracker keeps a core."""
     grades_per_s: Annotated[float, Field(ge=0, le=1000)] = 5.0
-    """Of one sperm at most, in a live run; 0: every window, as offline."""
+    """At most so many grades per second of one sperm, in a live run; 0: every window, as offline."""
 
 
 class ReplaySettings(Section):
-    """[replay] What is made of a replay (``--source replay:SESSION``)."""
+    """[replay] What a replay writes (``--source replay:SESSION``)."""
 
     comparison: str = ""
-    """CSV file for the recorded grades beside the new ones; "": one in the current folder if the model is another."""
+    """CSV file for recorded and new grades side by side; "": one in the current folder if the model is not the same."""
 
 
 class RecordSettings(Section):
     """[record] The flight recorder."""
 
     mode: Literal["all", "keep", "off"] = "all"
-    """"all": every frame; "keep": numbers always, frames only where the key k saves the look-back; "off": nothing."""
+    """"all": every frame; "keep": tracks and grades, and frames only where the key k keeps them; "off": nothing."""
     folder: str | None = None
-    """Holds the session folders; None: the user's data folder (``station.session.place``)."""
+    """Folder for sessions; None: in the user's data folder (``station.session.layout``)."""
     codec: Literal["auto", "ffv1", "raw"] = "auto"
     """"auto": FFV1 where this machine can afford it at the source's frame rate, else uncompressed. Both lossless."""
     pre_trigger_s: Annotated[float, Field(gt=0, le=3600)] = 30.0
-    """What the key k keeps: so many seconds before it was pressed."""
+    """The key k keeps so many seconds before it was pressed."""
     pre_trigger_mb: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
-    """Memory that the look-back may take with mode "keep"; when it is used up, it reaches back less far."""
+    """Memory for these seconds with mode "keep"; when it is full they become fewer."""
     chunk_s: Annotated[float, Field(ge=1, le=3600)] = 60.0
-    """A new video file begins after so much source time,"""
+    """A new video file starts after so much source time,"""
     chunk_mb: Annotated[int, Field(ge=1, le=100_000)] = 256
     """or this size."""
     queue_mb: Annotated[int, Field(ge=16, le=1_000_000)] = 512
@@ -139,7 +139,7 @@ class RecordSettings(Section):
     reserve_mb: Annotated[int, Field(ge=0, le=100_000_000)] = 1000
     """Recording stops when less than this is free on the disk."""
     max_session_mb: Annotated[int, Field(ge=1, le=1_000_000_000)] | None = None
-    """Recording stops when a session has this size."""
+    """Recording stops when a session reaches this size."""
 
 
 class DashboardSettings(Section):
@@ -176,13 +176,13 @@ class Config(Section):
 
     @property
     def replay_of(self) -> Path | None:
-        """The session folder that is to be replayed; None for any other source."""
+        """The folder of the session to replay; None for any other source."""
         if not self.source.kind.startswith(REPLAY):
             return None
         try:
             return Path(self.source.kind.removeprefix(REPLAY)).expanduser()
         except RuntimeError:
-            raise InputError(f"source {self.source.kind}: no such user's home; give the folder's whole path") from None
+            raise InputError(f"source {self.source.kind}: no such user; give the full path of the folder") from None
 
 
 def load_config(path: Path) -> Config:
@@ -194,7 +194,7 @@ def load_config(path: Path) -> Config:
             f"configuration {path}: cannot be read ({error.strerror}); give the path of a TOML file"
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"configuration {path}: not valid TOML ({error}); mend that place") from error
+        raise InputError(f"configuration {path}: not valid TOML ({error}); fix that line") from error
     return build_config(data, f"configuration {path}")
 
 

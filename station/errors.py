@@ -1,6 +1,6 @@
-"""The few kinds of error the program raises on purpose; each docstring says what to do about it.
+"""The few kinds of error that the program raises on purpose; each docstring says what to do about it.
 
-Every message says what was expected, what came and what to do, on one line: the command line prints it as it is.
+Every message says what was expected, what came and what to do, in one line; the command line prints it as it stands.
 """
 
 
@@ -11,15 +11,15 @@ class StationError(Exception):
 class InputError(StationError):
     """Something the user gave cannot be used: a file, a folder, an option, a configuration key, a point.
 
-    The program ends with exit code 2. Mend the input that the message names and start again.
+    The program ends with exit code 2. Fix the input that the message names and start again.
     """
 
 
 class ArtifactError(InputError):
     """A model folder is incomplete, altered or made for something else.
 
-    Nothing is graded with a model that cannot be vouched for. Take the folder again from where it came, or export it
-    again with ``python -m trainer export``.
+    Nothing is graded with a model that has not been verified. Copy the folder again from its origin, or export it again
+    with ``rostfine trainer export``.
     """
 
 
@@ -27,7 +27,7 @@ class MessageError(StationError):
     """Bytes that arrived on a socket are not a valid message of this program's wire format (``docs/wire.md``).
 
     The receiver counts and drops it. A steady count means that two versions of the program talk to each other, or
-    that a foreign client writes to the endpoint.
+    that another program writes to the endpoint.
     """
 
 
@@ -36,11 +36,11 @@ class MissingExtraError(InputError):
 
 
 class ProcessError(StationError):
-    """A stage process died or stopped making progress. The message names the stage; its log follows."""
+    """A process died or stopped making progress. The message names it and shows the end of its log."""
 
 
 class SessionError(InputError):
-    """A recorded session cannot be read, or a new one cannot be made where it was asked for.
+    """A recorded session cannot be read, or a new one cannot be created where it was asked for.
 
-    ``python run_station.py verify SESSION`` says what of a session is intact; the message names the place.
+    ``rostfine verify SESSION`` says what of a session is intact; the message names the place.
     """

@@ -1,7 +1,7 @@
-"""What follows from a snapshot: how each stage fares, what a grade is worth now, what is wrong.
+"""What follows from a snapshot: the condition of each process, what a grade is worth now, what is wrong.
 
-Pure functions of :class:`station.dashboard.snapshot.Snapshot`; rows and sentences, but nothing about where and how
-they are drawn.
+Pure functions of :class:`station.dashboard.snapshot.Snapshot`. They give facts and sentences, and know nothing of where
+and how these are drawn.
 """
 
 from collections import Counter
@@ -22,14 +22,14 @@ from station.transport.messages import (
 )
 
 NO_PROGRESS_S = 0.5
-"""A running stage that stands still for longer than this is shown as such."""
+"""A running process without progress for longer than this is shown as such."""
 DISK_PATIENCE_S = 2.0
 STALE_S = 1.0
-"""A grade older than this is stale in a live run: the sperm it speaks of has swum on."""
+"""In a live run a grade older than this is stale: the sperm has moved on."""
 SLOW_SHARE = 0.9
-"""A live source below this share of its nominal frame rate is called slow."""
+"""A live source below this fraction of its nominal frame rate is called slow."""
 SCALE_TOLERANCE = 0.2
-"""Relative difference of um/px between source and model above which the grades are called in doubt."""
+"""Relative difference of um/px between source and model above which the grades are in doubt."""
 LATENCY_TOTAL = "exposure_to_grade"
 LATENCY_PARTS = {
     "capture": "capture",
@@ -42,27 +42,27 @@ LATENCY_PARTS = {
 
 
 class ProcessCondition(StrEnum):
-    """How a stage fares, as the screen says it."""
+    """The condition of a process, in the screen's words."""
 
     STARTING = "starting"
     READY = "ready"
     RUNNING = "running"
     WAITING = "waiting"
-    """The engine, while no sperm has a full window: nothing to do is no fault."""
+    """The engine, while no sperm has a full window: idle, not faulty."""
     ENDED = "ended"
     NO_PROGRESS = "no progress"
     FAILED = "failed"
 
 
 def condition(snapshot: Snapshot, name: ProcessName) -> ProcessCondition:
-    """Return how a stage fares."""
-    view = snapshot.stage(name)
+    """Return the condition of a process."""
+    view = snapshot.process(name)
     if view.died or (view.status and view.status.state is ProcessState.FAILED):
         return ProcessCondition.FAILED
     if view.status is None:
         return ProcessCondition.STARTING
     state = view.status.state
-    if state in (ProcessState.STARTING, ProcessState.ENDED):  # loading a model takes long and says nothing meanwhile
+    if state in (ProcessState.STARTING, ProcessState.ENDED):  # loading a model takes long, and is silent
         return ProcessCondition(state.value)
     if (progress_age_s(snapshot, name) or 0.0) > _patience_s(snapshot, name):
         return ProcessCondition.NO_PROGRESS
@@ -72,21 +72,21 @@ def condition(snapshot: Snapshot, name: ProcessName) -> ProcessCondition:
 
 
 def progress_age_s(snapshot: Snapshot, name: ProcessName) -> float | None:
-    """Return the seconds since the stage last made progress; None before it was heard of."""
-    since_ns = snapshot.stage(name).progress_ns
+    """Return the seconds since the process last made progress; None until it has reported."""
+    since_ns = snapshot.process(name).progress_ns
     return None if since_ns is None else _seconds(snapshot, since_ns)
 
 
 def failure(snapshot: Snapshot, name: ProcessName) -> str:
-    """Return why a stage failed, in one line."""
-    view = snapshot.stage(name)
-    return (view.status.error if view.status else "") or view.died or "it gave no reason"
+    """Return why a process failed, in one line."""
+    view = snapshot.process(name)
+    return (view.status.error if view.status else "") or view.died or "no reason given"
 
 
 def latency(snapshot: Snapshot, name: str) -> Percentiles | None:
-    """Return a duration in ms over the latest values, else since the start; None where no stage has measured it."""
-    for stage in reversed(ProcessName):
-        status = snapshot.stage(stage).status
+    """Return a duration in ms over the latest values, else since the start; None where no process has measured it."""
+    for process in reversed(ProcessName):
+        status = snapshot.process(process).status
         for table in (status.recent_ms, status.latency_ms) if status else ():
             found = table.get(name)
             if found is not None and found.count > 0:
@@ -96,7 +96,7 @@ def latency(snapshot: Snapshot, name: str) -> Percentiles | None:
 
 def source_slow(snapshot: Snapshot) -> bool:
     """Return whether a live source falls short of its nominal frame rate."""
-    source, rate_hz = snapshot.source, snapshot.stage(ProcessName.CAPTURE).rate_hz
+    source, rate_hz = snapshot.source, snapshot.process(ProcessName.CAPTURE).rate_hz
     running = condition(snapshot, ProcessName.CAPTURE) is ProcessCondition.RUNNING
     long_enough = snapshot.elapsed_s > 2 * RATE_WINDOW_S
     if snapshot.speed != "live" or not running or not long_enough or source is None or rate_hz is None:
@@ -105,46 +105,46 @@ def source_slow(snapshot: Snapshot) -> bool:
 
 
 class GradeValidity(StrEnum):
-    """What a grade on screen is worth at this moment."""
+    """What the newest grade of a sperm is worth at this moment."""
 
     NONE = "none"
     CURRENT = "current"
     STALE = "stale"
     BEFORE_GAP = "last before gap"
-    """The sperm is followed again, but its window broke since; it is refilling."""
+    """The sperm is tracked, but its window broke after the grade and is refilling."""
     BEFORE_DOUBT = "last before doubt"
     BEFORE_LOSS = "last before loss"
 
 
 @dataclass(frozen=True, slots=True)
 class SpermView:
-    """One followed sperm with its newest grade."""
+    """One tracked sperm with its newest grade."""
 
     track: TrackInfo
     grade: GradeInfo | None
     age_ms: float | None
     """Of the grade: since the exposure of its newest frame."""
-    standing: GradeValidity
+    validity: GradeValidity
 
 
 def sperm_views(snapshot: Snapshot) -> list[SpermView]:
-    """Return the followed sperm, by id: never by grade, for that would be a recommendation."""
+    """Return the tracked sperm, in order of id: an order by grade would be a recommendation."""
     if snapshot.tracks is None:
         return []
     views = []
     for track in sorted(snapshot.tracks.tracks, key=lambda track: track.sperm_id):
         grade = snapshot.grades.get(track.sperm_id)
         age_ms = None if grade is None else max(0.0, (snapshot.now_ns - grade.trace.t_exposure_ns) / NS_PER_MS)
-        views.append(SpermView(track, grade, age_ms, _standing(snapshot, track, grade, age_ms)))
+        views.append(SpermView(track, grade, age_ms, _validity_now(snapshot, track, grade, age_ms)))
     return views
 
 
 def positions_current(snapshot: Snapshot) -> bool:
-    """Return whether positions and states are of now: a tracker that hangs would leave a green "locked" behind."""
+    """Return whether positions and states are current: a tracker that hangs would leave a green "locked" behind."""
     running = condition(snapshot, ProcessName.TRACKER) is ProcessCondition.RUNNING
     if snapshot.tracks is None or not running or snapshot.speed == "max":  # offline, ages are only queue lengths
         return running and snapshot.tracks is not None
-    # A source slower than the limit brings its next frame after it.
+    # The next frame of a source slower than the limit comes after it.
     interval_s = 1 / snapshot.source.fps if snapshot.source and snapshot.source.fps > 0 else 0.0
     return _seconds(snapshot, snapshot.tracks.trace.t_exposure_ns) <= max(NO_PROGRESS_S, 3 * interval_s)
 
@@ -179,7 +179,7 @@ class Overall(StrEnum):
 
 
 def overall(snapshot: Snapshot) -> Overall:
-    """Return the worst that holds for any stage."""
+    """Return the worst condition of any process."""
     found = {condition(snapshot, name) for name in PIPELINE}
     if ProcessCondition.FAILED in found:
         return Overall.FAILED
@@ -201,7 +201,7 @@ def alarms(snapshot: Snapshot) -> list[str]:
         if found is ProcessCondition.FAILED
     ]
     lines += [
-        f"{name.value} makes NO PROGRESS: none for {progress_age_s(snapshot, name) or 0.0:.1f} s"
+        f"{name.value}: NO PROGRESS for {progress_age_s(snapshot, name) or 0.0:.1f} s"
         for name, found in conditions.items()
         if found is ProcessCondition.NO_PROGRESS
     ]
@@ -209,8 +209,8 @@ def alarms(snapshot: Snapshot) -> list[str]:
 
 
 def recording_alarms(snapshot: Snapshot) -> list[str]:
-    """Return what is wrong with the recording; the run goes on without it, so it must be said plainly."""
-    if ProcessName.RECORDER not in snapshot.stages:
+    """Return what is wrong with the recording. The run goes on without it, so the screen must say so plainly."""
+    if ProcessName.RECORDER not in snapshot.processes:
         return []
     recording = snapshot.recording
     found = condition(snapshot, ProcessName.RECORDER)
@@ -219,52 +219,52 @@ def recording_alarms(snapshot: Snapshot) -> list[str]:
     else:
         why = recording.stopped if recording is not None else ""
     if why:
-        return [f"RECORDING STOPPED: {why}. Tracking and grading go on, nothing of them is recorded"]
+        return [f"RECORDING STOPPED: {why}. Tracking and grading continue, but nothing more is recorded"]
     lines = []
     if found is ProcessCondition.NO_PROGRESS:
         age_s = progress_age_s(snapshot, ProcessName.RECORDER) or 0.0
-        lines.append(f"recorder makes NO PROGRESS: none for {age_s:.1f} s")
+        lines.append(f"recorder: NO PROGRESS for {age_s:.1f} s")
     if recording is not None and recording.lost:
-        lines.append(f"RECORD INCOMPLETE: {recording.lost} frames are missing in it")
+        lines.append(f"RECORDING INCOMPLETE: {recording.lost} frames are missing from it")
     return lines
 
 
 def disturbance(snapshot: Snapshot) -> str:
-    """Return what disturbs the whole field now; empty where nothing does. No alarm: moving the stage is work."""
+    """Return what disturbs the whole field now; empty where nothing does. Not an alarm: moving the stage is routine."""
     tracks = snapshot.tracks
     return tracks.disturbance if tracks is not None and positions_current(snapshot) else ""
 
 
 def cautions(snapshot: Snapshot) -> list[str]:
-    """Return what people should know while it runs, without repeats."""
+    """Return what people should know while it runs, each sentence once."""
     lines: list[str] = []
     doubt = scale_doubt(snapshot)
     if doubt and snapshot.model is not None and snapshot.source is not None:
         scale = snapshot.source.um_per_px
-        given = "source scale not known" if scale is None else f"source has {scale:.3g} um/px"
-        lines.append(f"{given}, model made for {snapshot.model.um_per_px:.3g} um/px: grades may not apply")
+        given = "scale of the source not known" if scale is None else f"source has {scale:.3g} um/px"
+        lines.append(f"{given}, model trained for {snapshot.model.um_per_px:.3g} um/px: grades may be wrong")
     if rate_doubt(snapshot) and snapshot.model is not None:
         lines.append(
-            f"windows at {snapshot.window_fps:.1f} frames/s, the model is made for {snapshot.model.fps:.1f}: "
-            "motion looks different to it, its grades may not apply"
+            f"windows have {snapshot.window_fps:.1f} frames/s, model trained for {snapshot.model.fps:.1f}: motion "
+            "looks faster or slower to it, grades may be wrong"
         )
     lines += snapshot.notices
     for name in ProcessName:
-        status = snapshot.stage(name).status
+        status = snapshot.process(name).status
         if status is not None:
             lines += status.notices
             bad = status.counters.get("bad_messages", 0)
-            lines += [f"{name.value} dropped {bad} messages that it could not read"] if bad else []
+            lines += [f"{name.value} dropped {bad} messages it could not decode"] if bad else []
     return list(dict.fromkeys(lines))
 
 
 def state_counts(snapshot: Snapshot) -> Counter[TrackState]:
-    """Return how many followed sperm are in each state."""
+    """Return how many tracked sperm are in each state."""
     return Counter(track.state for track in snapshot.tracks.tracks) if snapshot.tracks else Counter()
 
 
-def without_time(track: TrackInfo, grade: GradeInfo | None, window_frames: int) -> GradeValidity:
-    """Return what the newest grade of a sperm is worth by what has become of the sperm since, its age aside."""
+def grade_validity(track: TrackInfo, grade: GradeInfo | None, window_frames: int) -> GradeValidity:
+    """Return what the newest grade of a sperm is worth given what became of the sperm since, whatever its age."""
     if grade is None:
         return GradeValidity.NONE
     if track.state is TrackState.LOST:
@@ -276,10 +276,10 @@ def without_time(track: TrackInfo, grade: GradeInfo | None, window_frames: int) 
     return GradeValidity.CURRENT
 
 
-def _standing(snapshot: Snapshot, track: TrackInfo, grade: GradeInfo | None, age_ms: float | None) -> GradeValidity:
+def _validity_now(snapshot: Snapshot, track: TrackInfo, grade: GradeInfo | None, age_ms: float | None) -> GradeValidity:
     if age_ms is None or snapshot.tracks is None:
         return GradeValidity.NONE
-    standing = without_time(track, grade, snapshot.tracks.window_frames)
+    standing = grade_validity(track, grade, snapshot.tracks.window_frames)
     if standing is not GradeValidity.CURRENT:
         return standing
     too_old = snapshot.speed == "live" and age_ms > STALE_S * 1000
@@ -287,10 +287,10 @@ def _standing(snapshot: Snapshot, track: TrackInfo, grade: GradeInfo | None, age
 
 
 def _patience_s(snapshot: Snapshot, name: ProcessName) -> float:
-    """Return how long a stage may stand still: a large network on a CPU, or a slow disk, takes longer than the rest."""
+    """Return how long a process may go without progress: a large network on a CPU or a slow disk needs more time."""
     if name is ProcessName.RECORDER:
         return DISK_PATIENCE_S
-    status = snapshot.stage(name).status
+    status = snapshot.process(name).status
     usual = status.recent_ms.get("engine") if status and name is ProcessName.ENGINE else None
     return max(NO_PROGRESS_S, 2 * usual.p95 / 1000) if usual else NO_PROGRESS_S
 

@@ -1,6 +1,6 @@
 """The upper part of the screen: source, model, processes, losses, latency.
 
-It words what ``station.dashboard.assessment`` found; the sperm are drawn by ``station.dashboard.sperm_table``.
+It words what ``station.dashboard.assessment`` finds; the sperm are drawn by ``station.dashboard.sperm_table``.
 """
 
 from rich.cells import cell_len
@@ -22,7 +22,7 @@ from station.dashboard.text import NOT_AVAILABLE, Glyphs, clock, fit, flow, shor
 from station.transport.messages import PIPELINE, Percentiles, ProcessName, RecordingInfo
 
 DEMONSTRATION = "DEMONSTRATION trained on simulated clips: grades mean nothing about real sperm"
-"""As wide as the narrowest full screen allows, so that it is always one whole line."""
+"""At most as wide as the narrowest full screen, so that it is always one whole line."""
 OVERALL_STYLE = {Overall.FAILED: "bold red reverse", Overall.ATTENTION: "bold magenta reverse"}
 LABEL = 8
 CAMERA_CLOCK = "camera_clock_error"
@@ -30,7 +30,7 @@ CAMERA_CLOCK = "camera_clock_error"
 
 
 def title_line(snapshot: Snapshot, width: int) -> Text:
-    """Return the bar at the top: what this is, how it is, how it runs."""
+    """Return the bar at the top: the program, its overall condition, its pace."""
     found = overall(snapshot)
     pace = "live" if snapshot.speed == "live" else "as fast as possible, not live"
     if snapshot.replay:
@@ -49,7 +49,7 @@ def source_line(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Text:
     source = snapshot.source
     if source is None:
         return _labelled("Source", "N/A, not open yet", "", 20, width, glyphs)
-    rate_hz = snapshot.stage(ProcessName.CAPTURE).rate_hz
+    rate_hz = snapshot.process(ProcessName.CAPTURE).rate_hz
     rate = NOT_AVAILABLE if rate_hz is None else f"{rate_hz:.1f}"
     slow = ", SLOW" if source_slow(snapshot) else ""
     scale = "scale not known" if source.um_per_px is None else f"{source.um_per_px:.3g} um/px"
@@ -61,17 +61,17 @@ def source_line(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Text:
 
 
 def model_line(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Text:
-    """Return the model with its hash, runtime and what it was made for."""
+    """Return the model with its hash, its runtime and what it was trained for."""
     model = snapshot.model
     if model is None:
         return _labelled("Model", "N/A, not loaded yet", "", 20, width, glyphs)
     scale = "any scale" if model.um_per_px is None else f"{model.um_per_px:.3g} um/px"
     rate = "" if model.fps is None else f", {model.fps:.3g} fps"
-    facts = f" {model.sha256[:8]}  made for {scale}{rate}  {glyphs.clean(model.runtime)}"
+    facts = f" {model.sha256[:8]}  trained for {scale}{rate}  {glyphs.clean(model.runtime)}"
     return _labelled("Model", model.name, facts, 20, width, glyphs)
 
 
-def stage_lines(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:
+def process_lines(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:
     """Return the row of processes: two lines, one column for each."""
     cell = width // len(PIPELINE)
     upper, lower = Text(), Text()
@@ -86,26 +86,28 @@ def stage_lines(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:
 
 
 def drop_lines(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:
-    """Return what each link has lost so far."""
+    """Return the losses of each link so far."""
     items = [f"{glyphs.clean(name)} {count}" for name, count in snapshot.drops.items()]
     return flow(f"{'Dropped':{LABEL}}", items or [NOT_AVAILABLE], width, glyphs)
 
 
 def recording_line(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Text:
-    """Return whether this run is recorded, how much of it there is, and for how long there is room."""
-    if ProcessName.RECORDER not in snapshot.stages:
+    """Return whether this run is recorded, how much so far, and for how long the disk has room."""
+    if ProcessName.RECORDER not in snapshot.processes:
         return _labelled("Record", "off", ", nothing is recorded", 3, width, glyphs)
     recording = snapshot.recording
     if recording is None:
         word = (
-            "STOPPED" if condition(snapshot, ProcessName.RECORDER) is ProcessCondition.FAILED else "N/A, not begun yet"
+            "STOPPED"
+            if condition(snapshot, ProcessName.RECORDER) is ProcessCondition.FAILED
+            else "N/A, not started yet"
         )
         return _labelled("Record", word, "", 20, width, glyphs)
     over = bool(recording.stopped) or condition(snapshot, ProcessName.RECORDER) is ProcessCondition.FAILED
     if over:
         name = f"{glyphs.alarm} STOPPED"
     elif recording.mode == "keep":
-        name = f"{glyphs.idle} only what is kept"
+        name = f"{glyphs.idle} kept frames only"
     else:
         name = f"{glyphs.running} every frame"
     facts = f"  {recording.frames} frames, {recording.lost} lost, {recording.size_bytes / 1e6:.1f} MB {recording.codec}"
@@ -119,7 +121,7 @@ def recording_line(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Text:
 
 
 def room(seconds: float) -> str:
-    """Return how long the disk will do, in the unit that people can picture."""
+    """Return how long the disk will last, in a unit that people can picture."""
     if seconds >= 100 * 3600:
         return "> 100 h"
     return f"{seconds / 3600:.0f} h" if seconds >= 5 * 3600 else f"{seconds / 60:.0f} min"
@@ -131,7 +133,7 @@ def session_name(recording: RecordingInfo) -> str:
 
 
 def latency_lines(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:
-    """Return the time from exposure to grade, and where it went: always two lines, so that nothing below moves."""
+    """Return the time from exposure to grade and its parts: always two lines, so that nothing below moves."""
     total = latency(snapshot, LATENCY_TOTAL)
     if total is None:
         first, second = "N/A, no grade yet", ""
@@ -139,7 +141,7 @@ def latency_lines(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:
         first = f"exposure to grade, p50/p95: {_milliseconds(total)} ms (latest {total.count} grades)"
         parts = [f"{word} {_milliseconds(latency(snapshot, name))}" for word, name in LATENCY_PARTS.items()]
         second = f"{', '.join(parts)} ms"
-        if cell_len(second) > width - LABEL:  # the first is the one that matters least
+        if cell_len(second) > width - LABEL:  # the first part matters least
             second = f"{glyphs.ellipsis} {', '.join(parts[1:])} ms"
     return [
         Text.assemble((f"{label:{LABEL}}", "bold"), fit(text, width - LABEL, glyphs))
@@ -148,7 +150,7 @@ def latency_lines(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:
 
 
 def _labelled(label: str, name: str, facts: str, at_least: int, width: int, glyphs: Glyphs) -> Text:
-    """Return a line that fits: first the name gives way, down to ``at_least`` cells, then the facts' end."""
+    """Return a line that fits: the name is shortened first, down to ``at_least`` cells, then the end of the facts."""
     shown = shorten(glyphs.clean(name), max(at_least, width - LABEL - cell_len(facts)), glyphs)
     return Text.assemble(
         (f"{label:{LABEL}}", "bold"), (shown, "bold"), fit(facts, width - LABEL - cell_len(shown), glyphs)
@@ -164,7 +166,7 @@ def _sign(found: ProcessCondition, glyphs: Glyphs) -> tuple[str, str]:
 
 
 def _pace(snapshot: Snapshot, name: ProcessName, found: ProcessCondition, width: int) -> str:
-    """Return how fast a stage goes and how long it has been without progress."""
+    """Return the rate of a process and the time since its last progress."""
     age_s = progress_age_s(snapshot, name)
     if found is ProcessCondition.FAILED:
         return "see below"
@@ -174,7 +176,7 @@ def _pace(snapshot: Snapshot, name: ProcessName, found: ProcessCondition, width:
         return f"for {age_s:.1f} s"
     if found is ProcessCondition.WAITING:
         return "no sperm has a full window"
-    rate_hz, unit = snapshot.stage(name).rate_hz, "grades/s" if name is ProcessName.ENGINE else "frames/s"
+    rate_hz, unit = snapshot.process(name).rate_hz, "grades/s" if name is ProcessName.ENGINE else "frames/s"
     rate = NOT_AVAILABLE if rate_hz is None else f"{rate_hz:.1f}" if rate_hz < 999.95 else f"{rate_hz:.0f}"
     return f"{rate} {unit}, {'last progress ' if width >= 40 else ''}{age_s:.1f} s ago"
 

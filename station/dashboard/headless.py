@@ -1,9 +1,9 @@
-"""What a run says on standard output: a line now and then without a dashboard, and a closing report."""
+"""What a run says on standard output: without a dashboard a line now and then, and at the end a report."""
 
 import textwrap
-from typing import Any
 
 from station.dashboard.assessment import cautions, recording_alarms
+from station.dashboard.run_summary import RecordingSummary, ReplaySummary, RunSummary, SpermSummary
 from station.dashboard.snapshot import Snapshot
 from station.dashboard.text import percent
 from station.notice import NOTICE
@@ -15,7 +15,7 @@ DEMONSTRATION = "DEMONSTRATION model: its grades mean nothing about real sperm."
 
 
 class HeadlessReport:
-    """Prints what is running and what is doubtful about it, once each, and a line on progress every few seconds."""
+    """Prints what is running and each caution once, then a line of progress every few seconds."""
 
     def __init__(self) -> None:
         self._introduced = False
@@ -45,71 +45,73 @@ class HeadlessReport:
                 print(_caution(caution), flush=True)
         if snapshot.elapsed_s >= self._next_s:
             self._next_s = snapshot.elapsed_s + EVERY_S
-            counts = {stage: view.status.counters for stage, view in snapshot.stages.items() if view.status}
+            counts = {name: view.status.counters for name, view in snapshot.processes.items() if view.status}
             captured = counts.get(ProcessName.CAPTURE, {}).get("captured", 0)
             grades = counts.get(ProcessName.ENGINE, {}).get("grades", 0)
             print(f"{snapshot.elapsed_s:6.1f} s  {captured} frames, {grades} grades", flush=True)
 
 
-def closing_report(summary: dict[str, Any]) -> str:
-    """Return what a person wants to know when the run is over, from the summary document; lines of 80 at most."""
-    frames, latency = summary["frames"], summary["latency_ms"]["exposure_to_grade"]
-    graded = f"{summary['grades']}"
-    if latency["p50"] is not None:
-        graded += f", exposure to grade p50 {latency['p50']:.0f} ms, p95 {latency['p95']:.0f} ms"
+def closing_report(summary: RunSummary) -> str:
+    """Return what a person wants to know when the run is over, in lines of at most 80 characters but for paths."""
+    frames, latency = summary.frames, summary.latency_ms.exposure_to_grade
+    graded = f"{summary.grades}"
+    if latency.p50 is not None:
+        graded += f", exposure to grade p50 {latency.p50:.0f} ms, p95 {latency.p95:.0f} ms"
     lines = [
-        f"ended   {summary['ended']}",
-        f"frames  {frames['captured']} captured, {frames['tracked']} tracked, {frames['dropped']} dropped",
+        textwrap.fill(f"ended   {summary.ended}", WIDTH, subsequent_indent=" " * 8),
+        f"frames  {frames.captured} captured, {frames.tracked} tracked, {frames.dropped} dropped",
         f"grades  {graded}",
-        *_recording_lines(summary["recording"]),
     ]
-    if summary["replay"]:
-        lines += _replay_lines(summary["replay"])
-    for sperm in summary["sperm"]:
+    if summary.recording is not None:
+        lines += _recording_lines(summary.recording)
+    if summary.replay is not None:
+        lines += _replay_lines(summary.replay)
+    for sperm in summary.sperm:
         lines += _sperm_lines(sperm)
-    lines += [_caution(caution) for caution in summary["cautions"]]
-    if summary["model"] and summary["model"]["demonstration"]:
+    lines += [_caution(caution) for caution in summary.cautions]
+    if summary.model is not None and summary.model.demonstration:
         lines.append(DEMONSTRATION)
     lines.append(NOTICE)
     return "\n".join(lines)
 
 
-def _replay_lines(replay: dict[str, int]) -> list[str]:
-    """Return how far a replay came out as it was recorded, to the last bit."""
-    rows = [("tracks", "frames", replay["tracks_as_recorded"], replay["tracks_differ"])]
-    rows.append(("grades", "windows", replay["grades_as_recorded"], replay["grades_differ"]))
-    lines = [f"replay  {what} of {same} {of} exactly as recorded, {other} different" for what, of, same, other in rows]
-    if replay["windows_missing"]:
-        lines.append(f"replay  {replay['windows_missing']} windows that were graded then did not come out this time")
+def _replay_lines(replay: ReplaySummary) -> list[str]:
+    """Return how much of a replay came out as it was recorded, to the last bit."""
+    lines = [
+        f"replay  tracks of {replay.tracks_as_recorded} frames exactly as recorded, {replay.tracks_differ} differ",
+        f"replay  grades of {replay.grades_as_recorded} windows exactly as recorded, {replay.grades_differ} differ",
+    ]
+    if replay.windows_missing:
+        lines.append(f"replay  {replay.windows_missing} windows that were graded in the recorded run are missing")
     return lines
 
 
-def _recording_lines(recording: dict[str, Any] | None) -> list[str]:
-    """Return where the recording is, whole or not, and the value to note against later changes."""
-    if recording is None:
-        return []
-    if recording["stopped"]:
+def _recording_lines(recording: RecordingSummary) -> list[str]:
+    """Return where the recording is, whether it is whole, and the hash to note against later changes."""
+    if recording.stopped:
         state, until = "ENDED EARLY", " until then"
     else:
-        state, until = "complete" if recording["complete"] else "NOT ENDED in good order", ""
-    lost, size = recording["lost"] or "none", recording["size_bytes"] / 1e6
+        state, until = "complete" if recording.complete else "NOT CLOSED PROPERLY", ""
+    lost, size = recording.lost or "none", recording.size_bytes / 1e6
     lines = [
-        f"record  {state}: {recording['frames']} frames{until}, {lost} missing, {size:.1f} MB {recording['codec']}",
-        f"        {recording['folder']}",
+        f"record  {state}: {recording.frames} frames{until}, {lost} missing, {size:.1f} MB {recording.codec}",
+        f"        {recording.folder}",
     ]
-    return lines + ([f"chain   {recording['chain']}"] if recording["chain"] else [])
+    return lines + ([f"chain   {recording.chain}"] if recording.chain else [])
 
 
-def _sperm_lines(sperm: dict[str, Any]) -> list[str]:
-    last, state = sperm["last"], sperm["state"] or "not seen"
+def _sperm_lines(sperm: SpermSummary) -> list[str]:
+    last, state = sperm.last, sperm.state.value if sperm.state else "not seen"
     if last is None:
-        return [f"sperm {sperm['id']:>2}  {state} at the end, never graded"]
-    shares = " ".join(f"{letter} {percent(p)}" for letter, p in zip(GRADES, last["grade"], strict=True))
-    padded = ", padded at the frame's edge" if last["validity"] == Validity.PADDED else ""
+        return [f"sperm {sperm.id:>2}  {state} at the end, never graded"]
+    shares = " ".join(f"{letter} {percent(p)}" for letter, p in zip(GRADES, last.grade, strict=True))
+    standing = last.standing.value if last.standing else "no longer tracked"
+    padded = ", padded at the frame's edge" if last.validity is Validity.PADDED else ""
+    ago = "" if last.frames_ago is None else f", {last.frames_ago} before the end"
     return [
-        f"sperm {sperm['id']:>2}  {state} at the end, {sperm['grades']} grades",
+        f"sperm {sperm.id:>2}  {state} at the end, {sperm.grades} grades",
         f"          RoSTFine grade {shares}",
-        f"          of frame {last['frame_seq']}, {last['frames_ago']} before the end: {last['standing']}{padded}",
+        f"          from frame {last.frame_seq}{ago}: {standing}{padded}",
     ]
 
 

@@ -1,7 +1,7 @@
-"""Single keys from the terminal, without waiting for any and without showing them.
+"""Single keys from the terminal, without waiting and without echo.
 
-The terminal's mode is put back on leaving, whatever happened in between. Where standard input is no terminal, or the
-program runs in its background, there are no keys and nothing is touched. It does not know what a key means; Ctrl-C
+The terminal's mode is restored on leaving, whatever happened in between. Where standard input is not a terminal, or the
+program runs in the background, there are no keys and nothing is touched. It does not know what a key means; Ctrl-C
 stays a signal.
 """
 

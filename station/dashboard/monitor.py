@@ -1,6 +1,6 @@
 """What the main process knows of a run: the newest tracks and grades, and the snapshot made of them.
 
-It only listens: tracker and engine publish whether or not anybody reads, and nothing here can slow them.
+It only listens: tracker and engine publish whether or not anybody reads, and nothing here can slow them down.
 """
 
 import time
@@ -27,9 +27,9 @@ from station.transport.messages import (
 )
 
 OVERTIME_S = 1.0
-"""How much longer than the duration a live source may take before the clock on the wall ends the run."""
+"""How much longer than the duration given a live source may take before the wall clock ends the run."""
 KEEP_MESSAGES = 1000
-"""Between two looks of the main process; older ones than that are of no use to a person."""
+"""How many messages are kept between two rounds of the main loop; older ones are of no use to a person."""
 
 
 class Monitor:
@@ -41,28 +41,28 @@ class Monitor:
         self._tracks_link = Receiver(context, endpoints.tracks, Fifo(KEEP_MESSAGES))
         self._grades_link = Receiver(context, endpoints.grades, Fifo(KEEP_MESSAGES))
         self._running_since: float | None = None
-        self._rates = {stage: RateMeter() for stage in ProcessName}
+        self._rates = {process: RateMeter() for process in ProcessName}
         self._tracks: TracksHeader | None = None
         self._newest_tracks: dict[int, TrackInfo] = {}
         self._grades: dict[int, GradeInfo] = {}
 
     @property
     def tracks(self) -> list[TrackInfo]:
-        """The newest word on each sperm that was ever followed."""
+        """The newest state of each sperm that was ever tracked."""
         return list(self._newest_tracks.values())
 
     @property
     def current(self) -> list[TrackInfo]:
-        """The sperm that are followed or sought now."""
+        """The sperm that are tracked or searched for now."""
         return self._tracks.tracks if self._tracks else []
 
     @property
     def elapsed_s(self) -> float:
-        """Seconds since the watch began."""
+        """Seconds since monitoring began."""
         return time.monotonic() - self._start
 
     def listen(self) -> None:
-        """Take in what has arrived; never waits."""
+        """Read what has arrived, without waiting."""
         while message := self._tracks_link.receive(0):
             if isinstance(message.header, TracksHeader):
                 self._tracks = message.header
@@ -79,15 +79,15 @@ class Monitor:
             elapsed_s=self.elapsed_s,
             speed=self._config.speed,
             replay=self._config.replay_of is not None,
-            stages={
-                stage: ProcessView(
-                    status=statuses.get(stage),
-                    progress_ns=supervisor.progressed_ns.get(stage),
-                    rate_hz=self._rates[stage].update(statuses[stage]) if stage in statuses else None,
-                    died=supervisor.faults.get(stage, ""),
+            processes={
+                process: ProcessView(
+                    status=statuses.get(process),
+                    progress_ns=supervisor.progressed_ns.get(process),
+                    rate_hz=self._rates[process].update(statuses[process]) if process in statuses else None,
+                    died=supervisor.faults.get(process, ""),
                 )
-                for stage in ProcessName
-                if stage is not ProcessName.RECORDER or self._recorded
+                for process in ProcessName
+                if process is not ProcessName.RECORDER or self._recorded
             },
             tracks=self._tracks,
             grades=dict(self._grades),
@@ -98,11 +98,11 @@ class Monitor:
         )
 
     def overtime(self, supervisor: Supervisor) -> bool:
-        """Return whether a live run with a duration goes on well past it (a source that stands still never ends)."""
+        """Return whether a live run is well past the duration given (a source that stands still never ends)."""
         capture = supervisor.statuses.get(ProcessName.CAPTURE)
         if self._config.duration_s is None or self._config.speed != "live" or capture is None:
             return False
-        if capture.state is ProcessState.ENDED:  # what is behind it may take its time: a recorder has a queue
+        if capture.state is ProcessState.ENDED:  # the others may need longer: the recorder has a queue
             return False
         if self._running_since is None and capture.state is ProcessState.RUNNING:
             self._running_since = time.monotonic()
@@ -132,8 +132,8 @@ class Monitor:
         return ("q quit", *replace, *keep)
 
     def _losses(self, supervisor: Supervisor) -> dict[str, int]:
-        counts = {stage: status.counters for stage, status in supervisor.statuses.items()}
-        capture, tracker, engine = (counts.get(stage, {}) for stage in PIPELINE)
+        counts = {process: status.counters for process, status in supervisor.statuses.items()}
+        capture, tracker, engine = (counts.get(process, {}) for process in PIPELINE)
         return {
             "camera": capture.get("lost_by_source", 0),
             "to tracker": tracker.get("dropped", 0),
@@ -142,14 +142,14 @@ class Monitor:
         }
 
     def _window_fps(self, supervisor: Supervisor) -> float | None:
-        capture, engine = (supervisor.statuses.get(stage) for stage in (ProcessName.CAPTURE, ProcessName.ENGINE))
+        capture, engine = (supervisor.statuses.get(process) for process in (ProcessName.CAPTURE, ProcessName.ENGINE))
         if capture is None or engine is None or capture.source is None or engine.model is None:
             return None
         fps = capture.source.fps
         return fps / window_stride(self._config.window.stride, fps, engine.model.fps)
 
     def _notices(self, supervisor: Supervisor) -> list[str]:
-        """Return what the counters say about the machine: it keeps up or it does not."""
+        """Return what the counters say about the machine: whether it keeps up."""
         capture = supervisor.statuses.get(ProcessName.CAPTURE)
         late = capture.counters.get("late", 0) if capture else 0
         return [f"{late} frames came late by more than a frame interval: this machine is too slow"] if late else []

@@ -16,9 +16,9 @@ from station.dashboard.header import (
     drop_lines,
     latency_lines,
     model_line,
+    process_lines,
     recording_line,
     source_line,
-    stage_lines,
     title_line,
 )
 from station.dashboard.snapshot import Snapshot
@@ -28,7 +28,7 @@ from station.notice import NOTICE
 from station.transport.messages import PIPELINE
 
 MIN_WIDTH, MIN_HEIGHT = 80, 20
-"""Below this no grades are drawn: a cut distribution could be taken for a whole one."""
+"""Below this no grades are drawn: a truncated distribution could be taken for a whole one."""
 ROOMY_HEIGHT = 30
 MESSAGE_ROWS = 4
 """Kept free below the table for messages where there is room."""
@@ -67,15 +67,15 @@ def _full(snapshot: Snapshot, width: int, height: int, glyphs: Glyphs) -> list[T
         model_line(snapshot, width, glyphs),
         *_demonstration(snapshot, width, glyphs),
         *_empty(height >= ROOMY_HEIGHT),
-        *stage_lines(snapshot, width, glyphs),
+        *process_lines(snapshot, width, glyphs),
         *drop_lines(snapshot, width, glyphs)[:2],
         recording_line(snapshot, width, glyphs),
         *latency_lines(snapshot, width, glyphs),
         *_empty(height >= ROOMY_HEIGHT),
     ]
     roomy = height >= ROOMY_HEIGHT
-    # Messages stand below the table, so that its rows stay where they are when one comes or goes.
-    disturbed = [f"field DISTURBED: {words}"] if (words := disturbance(snapshot)) else []
+    # Messages are below the table, so that its rows stay put when one comes or goes.
+    disturbed = [f"Field DISTURBED: {words}"] if (words := disturbance(snapshot)) else []
     messages = [
         *_listed(alarms(snapshot), "bold red", 8 if roomy else 3, width, glyphs),
         *_listed(disturbed, "bold", 1, width, glyphs),
@@ -90,13 +90,13 @@ def _full(snapshot: Snapshot, width: int, height: int, glyphs: Glyphs) -> list[T
 
 
 def _small(snapshot: Snapshot, width: int, height: int, glyphs: Glyphs) -> list[Text]:
-    """Return the screen of a terminal too small for grades: what is wrong, and what to do."""
+    """Return the screen of a terminal too small for grades: what is wrong and what to do."""
     counts = ", ".join(f"{count} {state.value}" for state, count in sorted(state_counts(snapshot).items()))
     sentences = [
-        f"Terminal too small to show grades: it has {width} x {height} characters, {MIN_WIDTH} x {MIN_HEIGHT} needed.",
+        f"Terminal too small to show grades: {width} x {height} characters, {MIN_WIDTH} x {MIN_HEIGHT} needed.",
         f"{overall(snapshot).value}. " + ". ".join(alarms(snapshot)),
         ", ".join(f"{name.value} {condition(snapshot, name).value}" for name in PIPELINE),
-        f"Sperm followed: {counts or 'none'}.",
+        f"Sperm tracked: {counts or 'none'}.",
     ]
     last = [Text(line, "bold") for line in wrap(NOTICE, width)]
     last += [Text(fit(line, width, glyphs)) for line in wrap(_keys(snapshot, glyphs), width)]

@@ -1,7 +1,7 @@
 """Owns the terminal while the dashboard is on it, and gives it back as it was.
 
-It draws what it is given when it is told to; it knows no messages and reads no keys. Whatever else writes to the
-terminal meanwhile tears the picture until it is drawn again.
+It draws what it is given, when it is told to; it knows no messages and reads no keys. Anything else written to the
+terminal meanwhile garbles the picture until it is drawn again.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from station.errors import InputError
 
 @dataclass(frozen=True, slots=True)
 class _Fitted:
-    """A snapshot that takes the terminal's size at the moment it is drawn, so that a resize needs no signal."""
+    """A snapshot that takes on the terminal's size when it is drawn, so that a resize needs no signal."""
 
     snapshot: Snapshot
 
@@ -48,7 +48,7 @@ class Screen:
         """Take the terminal. Raises InputError where there is none."""
         if not self._console.is_terminal or self._console.is_dumb_terminal:
             raise InputError(
-                "dashboard: expected a terminal that can move its cursor, standard output is none; use --headless"
+                "the dashboard needs a terminal; standard output is a file, a pipe or a dumb terminal: use --headless"
             )
         live = Live(
             console=self._console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False

@@ -1,7 +1,7 @@
 """What the screen shows at one moment.
 
-A :class:`Snapshot` is put together by whoever gathers the messages (:class:`RateMeter` helps with the frame rates) and
-is never changed. What follows from it (ages, what is stale, what is wrong) is in ``station.dashboard.assessment``. This
+A :class:`Snapshot` is made by the monitor, which gathers the messages (:class:`RateMeter` measures the rates), and
+never changes. What follows from it (ages, what is stale, what is wrong) is in ``station.dashboard.assessment``. This
 module knows nothing of terminals, colours or words on screen.
 """
 
@@ -28,21 +28,21 @@ RATE_COUNTERS = {
     ProcessName.ENGINE: "grades",
     ProcessName.RECORDER: "recorded",
 }
-"""The counter of each stage whose rise per second is its rate."""
+"""The counter of each process whose rise per second is its rate."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessView:
-    """What is known of one stage."""
+    """What is known of one process."""
 
     status: ProcessStatus | None = None
-    """What it said last; None: nothing yet."""
+    """Its latest report; None: none yet."""
     progress_ns: int | None = None
     """When it last made progress (station clock)."""
     rate_hz: float | None = None
     """Frames (capture, tracker) or grades (engine) per second lately."""
     died: str = ""
-    """In plain words, where the process ended without saying why itself."""
+    """Why it is gone, in plain words, where it did not say so itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +55,11 @@ class Snapshot:
     """Since the start of the run."""
     speed: Literal["live", "max"] = "live"
     replay: bool = False
-    """What is shown was recorded before: nothing of it is happening now."""
+    """What is shown was recorded earlier and is not happening now."""
     window_fps: float | None = None
     """Frames per second of source time in a window, once the source is known."""
-    stages: Mapping[ProcessName, ProcessView] = field(default_factory=dict)
-    """A stage that is missing here counts as not heard of yet; without a recorder here nothing is recorded."""
+    processes: Mapping[ProcessName, ProcessView] = field(default_factory=dict)
+    """A process missing here has not reported yet; without a recorder here nothing is recorded."""
     tracks: TracksHeader | None = None
     """The newest."""
     grades: Mapping[int, GradeInfo] = field(default_factory=dict)
@@ -67,44 +67,44 @@ class Snapshot:
     drops: Mapping[str, int] = field(default_factory=dict)
     """Frames or windows lost so far by link, named as on screen: "capture to tracker"."""
     notices: tuple[str, ...] = ()
-    """The station's own; those of the stages are in their status."""
+    """The station's own; those of the processes are in their reports."""
     keys: tuple[str, ...] = ("q quit",)
     """What the keyboard does."""
 
-    def stage(self, name: ProcessName) -> ProcessView:
-        """Return what is known of a stage, an empty view where nothing is."""
-        return self.stages.get(name, ProcessView())
+    def process(self, name: ProcessName) -> ProcessView:
+        """Return what is known of a process, an empty view where nothing is."""
+        return self.processes.get(name, ProcessView())
 
     @property
     def source(self) -> SourceInfo | None:
-        """The source, once the capture stage has opened it."""
-        status = self.stage(ProcessName.CAPTURE).status
+        """The source, once the capture process has opened it."""
+        status = self.process(ProcessName.CAPTURE).status
         return status.source if status else None
 
     @property
     def recording(self) -> RecordingInfo | None:
         """The recording, once it has begun."""
-        status = self.stage(ProcessName.RECORDER).status
+        status = self.process(ProcessName.RECORDER).status
         return status.recording if status else None
 
     @property
     def model(self) -> ModelInfo | None:
         """The model, once the engine has loaded it."""
-        status = self.stage(ProcessName.ENGINE).status
+        status = self.process(ProcessName.ENGINE).status
         return status.model if status else None
 
 
 class RateMeter:
-    """Measures a stage's rate from its counters, over the latest few seconds."""
+    """Measures a process's rate from its counters, over the latest few seconds."""
 
     def __init__(self) -> None:
         self._pid: int | None = None
         self._history: deque[tuple[int, int]] = deque()
 
     def update(self, status: ProcessStatus) -> float | None:
-        """Take in the stage's latest status, again if need be; return the rate in 1/s, None until there is one.
+        """Take in the process's latest status, again if need be; return the rate in 1/s, None until there is one.
 
-        A status from another process (the stage was started again) begins anew.
+        A report with another process id (the process was started again) begins anew.
         """
         count = status.counters.get(RATE_COUNTERS[status.stage])
         if count is None:

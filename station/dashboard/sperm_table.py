@@ -1,6 +1,6 @@
-"""The followed sperm: where each is, whether it is still it, its grade distribution, and what that is worth now.
+"""The tracked sperm: where each is, how sure the tracker is, its grade distribution, and what that is worth now.
 
-Rows are in the order of the ids. Nothing here sums a distribution up into one grade, compares sperm or recommends one.
+Rows are in order of id. Nothing here reduces a distribution to one grade, compares sperm or recommends one.
 """
 
 from rich.text import Text
@@ -20,7 +20,7 @@ from station.dashboard.text import Glyphs, bar, duration, fit, percent
 from station.transport.messages import GRADES, GradeInfo, ProcessName, TrackState, Validity
 
 WIDE = 160
-"""From this width on a sperm takes one line, below it two: the bars want the room."""
+"""From this width on a sperm takes one line, below it two: the bars need the room."""
 ID, STATE, POSITION, SCORE, WINDOW, AGE, WORTH = 4, 26, 12, 6, 7, 8, 17
 FACTS = ID + STATE + POSITION + SCORE + WINDOW
 GAP = 1
@@ -29,18 +29,18 @@ STATE_STYLE = {TrackState.LOCKED: "green", TrackState.UNCERTAIN: "magenta", Trac
 
 
 def sperm_lines(snapshot: Snapshot, width: int, rows: int, calm_rows: int, glyphs: Glyphs) -> list[Text]:
-    """Return the table in at most ``rows`` lines; where it does not fit, its last line says how many are not shown.
+    """Return the table in at most ``rows`` lines; where it does not fit, the last line says what is not shown.
 
-    Sperm are set apart by empty lines where ``calm_rows`` allow it: the room that is left whatever messages come and
-    go, so that these do not make the rows jump under the reader's eye.
+    Sperm are separated by empty lines where ``calm_rows`` allow it. These stay free whatever messages come and go, so
+    that the rows never jump under the reader's eye.
     """
     views = sperm_views(snapshot)
     if not views:
-        nothing = "No frame tracked yet." if snapshot.tracks is None else "No sperm is being followed."
+        nothing = "No frame tracked yet." if snapshot.tracks is None else "No sperm selected."
         return [Text(fit(f"  {nothing}", width, glyphs))][:rows]
     height = 1 if width >= WIDE else 2
     spaced = len(views) * (height + 1) < min(rows, calm_rows)
-    # Every sperm fits under the heading, or one line is kept to say which do not.
+    # All sperm fit under the heading, or one line is reserved to say which do not.
     shown = len(views) if 1 + len(views) * height <= rows else max(0, (rows - 2) // height)
     lines = [_heading(width, glyphs)]
     current = positions_current(snapshot)
@@ -50,7 +50,7 @@ def sperm_lines(snapshot: Snapshot, width: int, rows: int, calm_rows: int, glyph
     hidden = views[shown:]
     if hidden:
         ids = ", ".join(str(view.track.sperm_id) for view in hidden)
-        words = f"  {glyphs.alarm} {len(hidden)} more followed but not shown for lack of room: sperm {ids}"
+        words = f"  {glyphs.alarm} {len(hidden)} more tracked, no room to show: sperm {ids}"
         lines.append(Text(fit(words, width, glyphs), "bold"))
     return lines[-rows:] if rows > 0 else []
 
@@ -67,7 +67,7 @@ def _heading(width: int, glyphs: Glyphs) -> Text:
 
 def _row(snapshot: Snapshot, view: SpermView, current: bool, width: int, glyphs: Glyphs) -> list[Text]:
     facts = _facts(snapshot, view, current, glyphs)
-    holds = view.standing is GradeValidity.CURRENT
+    holds = view.validity is GradeValidity.CURRENT
     style = "" if holds else "dim"
     age = duration(view.age_ms) if view.grade else ""
     tail = (f"{age:>{AGE - 2}}  {fit(_worth(snapshot, view), WORTH, glyphs)}", "" if holds else "bold")
@@ -120,9 +120,9 @@ def _distribution(grade: GradeInfo, cell: int, letters: bool, holds: bool, glyph
 
 
 def _worth(snapshot: Snapshot, view: SpermView) -> str:
-    """Return what the grade is worth. "valid" is said only where window, model, scale and frame rate all allow it."""
-    if view.standing is not GradeValidity.CURRENT or view.grade is None:
-        return "STALE" if view.standing is GradeValidity.STALE else view.standing.value
+    """Return what the grade is worth: "valid" only where window, model, scale and frame rate all allow it."""
+    if view.validity is not GradeValidity.CURRENT or view.grade is None:
+        return "STALE" if view.validity is GradeValidity.STALE else view.validity.value
     validity = view.grade.validity
     model, doubt = snapshot.model, scale_doubt(snapshot) or rate_doubt(snapshot)
     if model is None:
@@ -138,7 +138,7 @@ def _no_grade(snapshot: Snapshot, view: SpermView) -> str:
     window_frames = snapshot.tracks.window_frames if snapshot.tracks else 0
     track = view.track
     if track.state is TrackState.LOST:
-        return "no grade: lost before one was made"
+        return "no grade: lost before the first"
     if track.filled < window_frames:
         return f"no grade yet, {track.filled}/{window_frames} frames"
     if condition(snapshot, ProcessName.ENGINE) is ProcessCondition.FAILED:

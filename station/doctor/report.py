@@ -1,39 +1,39 @@
-"""``python run_station.py doctor``: is this machine fit to run a station, and if not, what cures it?
+"""``rostfine doctor``: is this machine fit to run a station, and if not, what is the remedy?
 
-Runs checks, prints a verdict, what was found and the cure for each, and ends with an exit code that scripts can go by:
-0 all pass or warn, 1 something fails. What this package may not know (cameras, runtimes) comes in as callables. What
-is checked stands in ``station.doctor.checks``.
+Runs checks, prints for each the verdict, what was found and the remedy, and ends with an exit code for scripts: 0 all
+pass or warn, 1 something fails. What this package may not know (cameras, runtimes) is passed in as callables. The
+checks themselves are in ``station.doctor.checks``.
 """
 
-import argparse
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import Protocol
 
+from station.command_line import Parser, invocation
 from station.errors import InputError, MissingExtraError
 from station.session.layout import sessions_folder
 
 LINE_WIDTH = 80
 DESCRIPTION = """Checks whether this machine is fit to run a station: cameras, USB and network limits, disk, clock,
-runtimes, threads, terminal. Each is pass, warn or fail, with the cure. Exit code: 0 no failure, 1 a failure."""
+runtimes, threads, terminal. Each passes, warns or fails, with a remedy. Exit code: 0 nothing failed, 1 else."""
 
 
 class Verdict(StrEnum):
-    """How a check came out."""
+    """The result of a check."""
 
     PASS = "pass"
     WARN = "warn"
     """Works, but not for everything."""
     FAIL = "fail"
-    """A station does not work like this."""
+    """A station does not work on such a machine."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was checked."""
+    """The result of one check, for people."""
 
     name: str
     verdict: Verdict
@@ -52,13 +52,13 @@ class FoundCamera(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Cameras:
-    """Which cameras there are, or why that is not known."""
+    """The cameras connected, or why they are not known."""
 
     found: tuple[FoundCamera, ...] = ()
     missing: str = ""
-    """The optional package that would know, with the cure."""
+    """Which optional package is missing, and how to install it."""
     broken: str = ""
-    """What that package says where it is installed and does not work."""
+    """The error of that package, where it is installed and does not work."""
 
     def count(self, connection: str) -> int:
         """Return how many are connected by "usb" or "gige"."""
@@ -74,23 +74,23 @@ def look_for_cameras(list_cameras: Callable[[], Sequence[FoundCamera]]) -> Camer
         return Cameras(tuple(list_cameras()))
     except MissingExtraError as error:
         return Cameras(missing=str(error))
-    except Exception as error:  # whatever a vendor's SDK throws
+    except Exception as error:  # a vendor's SDK may raise anything
         return Cameras(broken=str(error).splitlines()[0] if str(error) else type(error).__name__)
 
 
 def examine(checks: Sequence[tuple[str, Check]]) -> list[Finding]:
-    """Run the checks, each named for the case that it breaks: a doctor that dies of what it finds is of no use."""
+    """Run the checks. One that raises is reported under its name, and the others still run."""
     findings: list[Finding] = []
     for name, check in checks:
         try:
             findings += check()
         except Exception as error:
-            findings.append(Finding(name, Verdict.FAIL, f"the check broke off: {type(error).__name__}: {error}"))
+            findings.append(Finding(name, Verdict.FAIL, f"the check itself failed: {type(error).__name__}: {error}"))
     return findings
 
 
 def render(findings: Sequence[Finding]) -> str:
-    """Return the report: verdict, name, what was found; the cure below; a closing line."""
+    """Return the report: verdict, name, what was found; below it the remedy; a closing line."""
     width = max(len(finding.name) for finding in findings)
     lines: list[str] = []
     for finding in findings:
@@ -111,28 +111,23 @@ def exit_code(findings: Sequence[Finding]) -> int:
     return int(any(finding.verdict is Verdict.FAIL for finding in findings))
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"doctor: {message}; `python run_station.py doctor --help` lists the options")
-
-
 def _recordings() -> Path:
-    """Return the folder of the sessions, or the nearest one above it that there is."""
+    """Return the folder of the sessions, or the nearest existing one above it."""
     folder = sessions_folder(None)
     return next((path for path in (folder, *folder.parents) if path.is_dir()), Path.home())
 
 
 def parse_folder(argv: Sequence[str]) -> Path:
-    """Return the folder whose disk is to be tried, from the command line behind "doctor". Raises InputError."""
-    parser = _Parser(prog="run_station.py doctor", description=DESCRIPTION, allow_abbrev=False)
+    """Return the folder whose disk is to be tested, from the command line after "doctor". Raises InputError."""
+    parser = Parser(prog=f"{invocation()} doctor", description=DESCRIPTION)
     parser.add_argument(
         "--folder",
         type=Path,
         default=_recordings(),
         metavar="DIR",
-        help="where recordings will go (default: where they go unless told otherwise)",
+        help="folder for recordings, whose disk is tested (default: the station's own)",
     )
     folder: Path = parser.parse_args(argv).folder
     if not folder.is_dir():
-        raise InputError(f"doctor: --folder {folder}: no such folder; give one that exists")
+        raise InputError(f"--folder {folder}: no such folder; give one that exists")
     return folder

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from station.command_line import parse_options
 from station.config import Config, load_config
 from station.errors import InputError
+from station.options import parse_options
 
 
 def write(tmp_path: Path, text: str) -> Path:
@@ -73,9 +73,9 @@ def test_selection(name: str) -> None:
 
 
 BAD_COMMANDS = {
-    "unknown option": (["--sorce", "x"], "unrecognized"),
+    "unknown option": (["--sorce", "x"], "unknown option --sorce, did you mean --source"),
     "option without value": (["--source"], "expected one argument"),
-    "auto with a point": (["--select", "auto", "--select", "1,2"], "auto stands alone"),
+    "auto with a point": (["--select", "auto", "--select", "1,2"], "auto.:N. alone"),
     "auto of none": (["--select", "auto:0"], "N from 1 to 64"),
     "auto of too many": (["--select", "auto:65"], "N from 1 to 64"),
     "no point": (["--select", "12"], "a point X,Y"),

@@ -49,7 +49,7 @@ def look(error: Exception):
     ("cameras", "verdict", "found"),
     [
         pytest.param(look_for_cameras(lambda: [Camera("BaslerUsb")]), PASS, "Eye 1 (BaslerUsb)", id="one"),
-        pytest.param(NONE, WARN, "none answers", id="none"),
+        pytest.param(NONE, WARN, "none found", id="none"),
         pytest.param(look(MissingExtraError("pip install x")), PASS, "is not installed", id="no SDK"),
         pytest.param(look(RuntimeError("bad\nlibrary")), FAIL, "does not work (bad)", id="broken SDK"),
     ],
@@ -208,7 +208,7 @@ def test_the_report():
 
 def test_every_check_runs_on_this_machine(tmp_path: Path):
     findings = examine(all_checks(tmp_path, lambda: [Camera("BaslerCamEmu")], lambda: ["CPUExecutionProvider"]))
-    assert not [f for f in findings if "broke off" in f.found]
+    assert not [f for f in findings if "itself failed" in f.found]
     named = {f.name for f in findings}
     assert named >= {"cameras", "USB buffers", "network MTU", "disk space", "disk speed", "clock", "runtime", "threads"}
 
@@ -216,7 +216,7 @@ def test_every_check_runs_on_this_machine(tmp_path: Path):
 def test_the_folder_must_exist(tmp_path: Path):
     assert parse_folder(["--folder", str(tmp_path)]) == tmp_path
     for argv in (["--folder", str(tmp_path / "nowhere")], ["--fodler", "x"]):
-        with pytest.raises(InputError, match="doctor: "):
+        with pytest.raises(InputError, match="--f"):
             parse_folder(argv)
 
 
@@ -226,4 +226,5 @@ def test_the_command(tmp_path: Path, monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "Eye 1 (BaslerUsb)" in out
     assert code == int("FAIL" in out)
-    assert run_station.main(["doctor", "--folder", str(tmp_path / "nowhere")]) == 2
+    with pytest.raises(InputError, match="no such folder"):
+        run_station.main(["doctor", "--folder", str(tmp_path / "nowhere")])

@@ -1,4 +1,4 @@
-"""What follows from a snapshot: stage conditions, what a grade is worth, rates, text arithmetic."""
+"""What follows from a snapshot: process conditions, what a grade is worth, rates, text arithmetic."""
 
 import pytest
 from rich.cells import cell_len
@@ -43,18 +43,18 @@ MODEL = ModelInfo(name="m", sha256="0" * 64, runtime="r", demonstration=False, u
 
 
 def status(
-    stage: ProcessName, state: ProcessState = ProcessState.RUNNING, t_ns: int = NOW_NS, **fields: object
+    process: ProcessName, state: ProcessState = ProcessState.RUNNING, t_ns: int = NOW_NS, **fields: object
 ) -> ProcessStatus:
     return ProcessStatus.model_validate(
-        {"seq": 0, "stage": stage, "state": state, "pid": 1, "t_ns": t_ns, "progress": 1} | fields
+        {"seq": 0, "stage": process, "state": state, "pid": 1, "t_ns": t_ns, "progress": 1} | fields
     )
 
 
 def view(
-    stage: ProcessName, age_s: float = 0.0, state: ProcessState = ProcessState.RUNNING, **fields: object
+    process: ProcessName, age_s: float = 0.0, state: ProcessState = ProcessState.RUNNING, **fields: object
 ) -> ProcessView:
     t_ns = NOW_NS - round(age_s * NS_PER_S)
-    return ProcessView(status(stage, state, t_ns, **fields), t_ns, 15.0)
+    return ProcessView(status(process, state, t_ns, **fields), t_ns, 15.0)
 
 
 def trace(age_ms: int) -> Trace:
@@ -70,10 +70,10 @@ def snapshot(
     track_age_ms: int = 50,
     source: SourceInfo = SOURCE,
     model: ModelInfo = MODEL,
-    stages: dict[ProcessName, ProcessView] | None = None,
+    processes: dict[ProcessName, ProcessView] | None = None,
     **fields: object,
 ) -> Snapshot:
-    all_stages = {
+    all_processes = {
         ProcessName.CAPTURE: view(ProcessName.CAPTURE, source=source),
         ProcessName.TRACKER: view(ProcessName.TRACKER),
         ProcessName.ENGINE: view(ProcessName.ENGINE, model=model),
@@ -93,7 +93,7 @@ def snapshot(
             trace=trace(grade_age_ms),
         )
     values: dict[str, object] = {"elapsed_s": 60.0, "tracks": header, "grades": grades}
-    return Snapshot(now_ns=NOW_NS, stages=all_stages | (stages or {}), **(values | fields))  # type: ignore[arg-type]
+    return Snapshot(now_ns=NOW_NS, processes=all_processes | (processes or {}), **(values | fields))  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def snapshot(
         pytest.param({"state": TrackState.LOST, "grade_age_ms": 9000}, GradeValidity.BEFORE_LOSS, id="lost and old"),
         pytest.param({"track_age_ms": 501}, GradeValidity.STALE, id="nobody knows where it is now"),
         pytest.param(
-            {"stages": {ProcessName.TRACKER: view(ProcessName.TRACKER, state=ProcessState.FAILED)}},
+            {"processes": {ProcessName.TRACKER: view(ProcessName.TRACKER, state=ProcessState.FAILED)}},
             GradeValidity.STALE,
             id="tracker failed",
         ),
@@ -121,7 +121,7 @@ def snapshot(
 )
 def test_what_a_grade_is_worth(given: dict[str, object], expected: GradeValidity) -> None:
     (found,) = sperm_views(snapshot(**given))  # type: ignore[arg-type]
-    assert found.standing is expected
+    assert found.validity is expected
 
 
 def test_a_grade_from_the_future_is_not_older_than_nothing() -> None:
@@ -132,7 +132,7 @@ ENGINE_SLOW = {"engine": Percentiles(count=5, p50=700.0, p95=900.0, p99=900.0, m
 
 
 @pytest.mark.parametrize(
-    ("stage", "given", "expected"),
+    ("process", "given", "expected"),
     [
         pytest.param(ProcessName.TRACKER, ProcessView(), ProcessCondition.STARTING, id="not heard of"),
         pytest.param(
@@ -168,28 +168,28 @@ ENGINE_SLOW = {"engine": Percentiles(count=5, p50=700.0, p95=900.0, p99=900.0, m
         ),
     ],
 )
-def test_stage_conditions(stage: ProcessName, given: ProcessView, expected: ProcessCondition) -> None:
-    found = snapshot(stages={stage: given})
-    assert condition(found, stage) is expected
-    named = [line for line in alarms(found) if line.startswith(stage.value)]
+def test_process_conditions(process: ProcessName, given: ProcessView, expected: ProcessCondition) -> None:
+    found = snapshot(processes={process: given})
+    assert condition(found, process) is expected
+    named = [line for line in alarms(found) if line.startswith(process.value)]
     assert bool(named) == (expected in (ProcessCondition.FAILED, ProcessCondition.NO_PROGRESS))
 
 
 def test_an_engine_without_a_full_window_waits_unless_it_hangs() -> None:
     assert condition(snapshot(filled=3), ProcessName.ENGINE) is ProcessCondition.WAITING
-    hanging = snapshot(filled=3, stages={ProcessName.ENGINE: view(ProcessName.ENGINE, 2.0)})
+    hanging = snapshot(filled=3, processes={ProcessName.ENGINE: view(ProcessName.ENGINE, 2.0)})
     assert condition(hanging, ProcessName.ENGINE) is ProcessCondition.NO_PROGRESS
 
 
 def test_overall_is_the_worst() -> None:
     ended = {name: view(name, state=ProcessState.ENDED) for name in PIPELINE}
     assert overall(snapshot()) is Overall.RUNNING
-    assert overall(snapshot(stages=ended)) is Overall.ENDED
-    assert overall(snapshot(stages={ProcessName.ENGINE: ProcessView()})) is Overall.STARTING
-    assert overall(snapshot(stages={ProcessName.ENGINE: view(ProcessName.ENGINE, 3.0)})) is Overall.ATTENTION
+    assert overall(snapshot(processes=ended)) is Overall.ENDED
+    assert overall(snapshot(processes={ProcessName.ENGINE: ProcessView()})) is Overall.STARTING
+    assert overall(snapshot(processes={ProcessName.ENGINE: view(ProcessName.ENGINE, 3.0)})) is Overall.ATTENTION
     died = {ProcessName.TRACKER: view(ProcessName.TRACKER, 3.0), ProcessName.ENGINE: ProcessView(died="signal 9")}
-    assert overall(snapshot(stages=died)) is Overall.FAILED
-    assert alarms(snapshot(stages=died))[0] == "engine FAILED: signal 9"
+    assert overall(snapshot(processes=died)) is Overall.FAILED
+    assert alarms(snapshot(processes=died))[0] == "engine FAILED: signal 9"
 
 
 def test_positions_of_a_slow_source_stay_current_between_its_frames() -> None:
@@ -212,8 +212,8 @@ def test_disturbance_of_an_old_frame_is_not_shown() -> None:
     [
         pytest.param(0.25, 0.25, "", id="the same"),
         pytest.param(0.29, 0.25, "", id="near enough"),
-        pytest.param(0.5, 0.25, "source has 0.5 um/px, model made for 0.25", id="different"),
-        pytest.param(None, 0.25, "source scale not known", id="not known"),
+        pytest.param(0.5, 0.25, "source has 0.5 um/px, model trained for 0.25", id="different"),
+        pytest.param(None, 0.25, "scale of the source not known", id="not known"),
         pytest.param(None, None, "", id="model made for any"),
     ],
 )
@@ -227,14 +227,14 @@ def test_scale_is_doubted_aloud(source_scale: float | None, model_scale: float |
 
 def test_cautions_come_once_each_and_bad_messages_are_counted() -> None:
     tracker = view(ProcessName.TRACKER, notices=["same"], counters={"bad_messages": 3})
-    found = cautions(snapshot(notices=("same",), stages={ProcessName.TRACKER: tracker}))
-    assert found == ["same", "tracker dropped 3 messages that it could not read"]
+    found = cautions(snapshot(notices=("same",), processes={ProcessName.TRACKER: tracker}))
+    assert found == ["same", "tracker dropped 3 messages it could not decode"]
 
 
 def test_latency_prefers_the_latest_values_and_knows_none() -> None:
     old, new = (Percentiles(count=9, p50=p50, p95=p50, p99=p50, max=p50) for p50 in (5.0, 7.0))
     engine = view(ProcessName.ENGINE, latency_ms={"engine": old, "waiting": old}, recent_ms={"engine": new})
-    found = snapshot(stages={ProcessName.ENGINE: engine})
+    found = snapshot(processes={ProcessName.ENGINE: engine})
     assert latency(found, "engine") == new
     assert latency(found, "waiting") == old
     assert latency(found, "transport") is None

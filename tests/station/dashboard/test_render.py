@@ -62,16 +62,16 @@ LATENCY = {
 
 
 def view(
-    stage: ProcessName, state: ProcessState = ProcessState.RUNNING, ago_s: float = 0.04, **fields: object
+    process: ProcessName, state: ProcessState = ProcessState.RUNNING, ago_s: float = 0.04, **fields: object
 ) -> ProcessView:
     t_ns = NOW_NS - round(ago_s * NS_PER_S)
-    rate_hz = {ProcessName.ENGINE: 28.2}.get(stage, 15.0)
-    if stage is ProcessName.CAPTURE:
+    rate_hz = {ProcessName.ENGINE: 28.2}.get(process, 15.0)
+    if process is ProcessName.CAPTURE:
         fields = {"source": SOURCE} | fields
-    if stage is ProcessName.ENGINE:
+    if process is ProcessName.ENGINE:
         fields = {"model": MODEL, "recent_ms": LATENCY} | fields
     status = ProcessStatus.model_validate(
-        {"seq": 1, "stage": stage, "state": state, "pid": 1, "t_ns": t_ns, "progress": 9} | fields
+        {"seq": 1, "stage": process, "state": state, "pid": 1, "t_ns": t_ns, "progress": 9} | fields
     )
     return ProcessView(status=status, progress_ns=t_ns, rate_hz=rate_hz if state is ProcessState.RUNNING else None)
 
@@ -108,7 +108,7 @@ def tracks(*items: TrackInfo, disturbance: str = "", age_ms: int = 60) -> Tracks
 RUNNING = Snapshot(
     now_ns=NOW_NS,
     elapsed_s=83.4,
-    stages={name: view(name) for name in PIPELINE},
+    processes={name: view(name) for name in PIPELINE},
     tracks=tracks(
         track(3),
         track(1),
@@ -131,18 +131,18 @@ RECORDING = RecordingInfo(
 def recorded(ago_s: float = 0.04, **changes: object) -> Snapshot:
     recorder = view(ProcessName.RECORDER, ago_s=ago_s, recording=RECORDING.model_copy(update=changes))
     keys = ("q quit", "a replace lost", "k keep 30 s")
-    return dataclasses.replace(RUNNING, stages=RUNNING.stages | {ProcessName.RECORDER: recorder}, keys=keys)
+    return dataclasses.replace(RUNNING, processes=RUNNING.processes | {ProcessName.RECORDER: recorder}, keys=keys)
 
 
 REAL_MODEL = MODEL.model_copy(update={"name": "semen-base", "demonstration": False})
 REAL = dataclasses.replace(
-    RUNNING, stages=RUNNING.stages | {ProcessName.ENGINE: view(ProcessName.ENGINE, model=REAL_MODEL)}
+    RUNNING, processes=RUNNING.processes | {ProcessName.ENGINE: view(ProcessName.ENGINE, model=REAL_MODEL)}
 )
 CASES = {
     "starting": Snapshot(
         now_ns=NOW_NS,
         elapsed_s=0.9,
-        stages={ProcessName.ENGINE: view(ProcessName.ENGINE, ProcessState.STARTING, 0.6, model=None, recent_ms={})},
+        processes={ProcessName.ENGINE: view(ProcessName.ENGINE, ProcessState.STARTING, 0.6, model=None, recent_ms={})},
     ),
     "running": RUNNING,
     "recorded": recorded(),
@@ -152,8 +152,8 @@ CASES = {
     ),
     "recorder_died": dataclasses.replace(
         recorded(),
-        stages=recorded().stages
-        | {ProcessName.RECORDER: ProcessView(died="the recorder stage died (signal 9)", progress_ns=NOW_NS)},
+        processes=recorded().processes
+        | {ProcessName.RECORDER: ProcessView(died="the recorder died (signal 9)", progress_ns=NOW_NS)},
     ),
     "lost_and_stale": dataclasses.replace(
         REAL,
@@ -170,9 +170,9 @@ CASES = {
             4: grade(4, 0.05, 0.15, 0.6, 0.15, 0.05, age_ms=730),
         },
     ),
-    "stage_failed": dataclasses.replace(
+    "process_failed": dataclasses.replace(
         RUNNING,
-        stages=RUNNING.stages
+        processes=RUNNING.processes
         | {
             ProcessName.TRACKER: view(ProcessName.TRACKER, ago_s=1.24),
             ProcessName.ENGINE: view(
@@ -193,7 +193,7 @@ CASES = {
     ),
     "not_available": dataclasses.replace(
         RUNNING,
-        stages={
+        processes={
             ProcessName.CAPTURE: dataclasses.replace(
                 view(
                     ProcessName.CAPTURE,
@@ -247,7 +247,7 @@ def test_screen_is_the_stored_one(case: str, width: int, height: int) -> None:
     [
         ("running_80x24_ascii", "running", 80, 24, "ascii"),
         ("lost_and_stale_120x40_ascii", "lost_and_stale", 120, 40, "ascii"),
-        ("stage_failed_60x15_small", "stage_failed", 60, 15, "utf-8"),
+        ("process_failed_60x15_small", "process_failed", 60, 15, "utf-8"),
     ],
 )
 def test_special_screen_is_the_stored_one(name: str, case: str, width: int, height: int, encoding: str) -> None:
@@ -262,7 +262,7 @@ def check_stored(name: str, text: str) -> None:
 
 
 def test_no_stored_screen_is_left_over() -> None:
-    special = {"running_80x24_ascii", "lost_and_stale_120x40_ascii", "stage_failed_60x15_small"}
+    special = {"running_80x24_ascii", "lost_and_stale_120x40_ascii", "process_failed_60x15_small"}
     wanted = special | {f"{case}_{width}x{height}" for case in CASES for width, height in SIZES}
     assert {path.stem for path in SCREENS.glob("*.txt")} == wanted
 
@@ -310,7 +310,7 @@ def test_text_from_outside_cannot_break_the_screen() -> None:
     source = SOURCE.model_copy(update={"name": "a\x1b[2Jb\nc\td 精子.mp4"})
     hostile = dataclasses.replace(
         RUNNING,
-        stages=RUNNING.stages
+        processes=RUNNING.processes
         | {ProcessName.CAPTURE: view(ProcessName.CAPTURE, source=source, notices=["x\r\ny [red]z"])},
     )
     for encoding in ("utf-8", "ascii"):
@@ -329,7 +329,7 @@ def test_a_replay_is_never_called_live(speed: str, words: str) -> None:
 
 def test_the_error_of_a_cameras_clock_is_shown() -> None:
     error = {"camera_clock_error": Percentiles(count=9, p50=0.1, p95=0.2, p99=0.25, max=0.31)}
-    stages = RUNNING.stages | {ProcessName.CAPTURE: view(ProcessName.CAPTURE, source=SOURCE, recent_ms=error)}
-    shown = drawn(dataclasses.replace(RUNNING, stages=stages), 160, 40)
+    processes = RUNNING.processes | {ProcessName.CAPTURE: view(ProcessName.CAPTURE, source=SOURCE, recent_ms=error)}
+    shown = drawn(dataclasses.replace(RUNNING, processes=processes), 160, 40)
     assert "camera clock within 0.31 ms" in shown
     assert "camera clock" not in drawn(RUNNING, 160, 40)

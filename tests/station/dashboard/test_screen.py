@@ -89,7 +89,7 @@ def test_follows_the_size_and_leaves_no_trace(terminal: Terminal) -> None:
     assert "too small" not in text
     terminal.resize(60, 10)
     terminal.send("show")
-    assert "it has 60 x 10" in terminal.read_until("q quit")
+    assert "60 x 10 characters" in terminal.read_until("q quit")
     assert terminal.child.stdin is not None
     terminal.child.stdin.close()
     assert_given_back(terminal.read_until("\x1b[?1049l"))

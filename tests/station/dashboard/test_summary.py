@@ -1,5 +1,6 @@
 """The summary document and what is printed of it."""
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 
 from station.dashboard.headless import closing_report
+from station.dashboard.run_summary import RunSummary
 from station.dashboard.snapshot import ProcessView, Snapshot
 from station.dashboard.summary import SummaryFile, summarise
 from station.errors import InputError
@@ -41,8 +43,8 @@ GRADE = GradeInfo(
 KEYS = {"source", "runtime", "model", "frames", "grades", "latency_ms", "restarts", "sperm"}
 
 
-def status(stage: ProcessName, **fields: object) -> ProcessStatus:
-    common = {"seq": 0, "stage": stage, "state": ProcessState.ENDED, "pid": 1, "t_ns": 1, "progress": 1}
+def status(process: ProcessName, **fields: object) -> ProcessStatus:
+    common = {"seq": 0, "stage": process, "state": ProcessState.ENDED, "pid": 1, "t_ns": 1, "progress": 1}
     return ProcessStatus.model_validate(common | fields)
 
 
@@ -74,14 +76,14 @@ TRACKS = [
 TRACE = Trace(t_exposure_ns=1, t_sent_ns=2)
 
 
-def summary(tracks: list[TrackInfo]) -> dict[str, Any]:
+def summary(tracks: list[TrackInfo]) -> RunSummary:
     header = TracksHeader(seq=0, frame_seq=99, trace=TRACE, window_frames=16, tracks=tracks)
-    stages = {stage: ProcessView(status=said) for stage, said in STATUSES.items()}
-    return summarise(Snapshot(now_ns=1, elapsed_s=1.0, stages=stages, tracks=header), tracks, ended="by the key q")
+    processes = {process: ProcessView(status=said) for process, said in STATUSES.items()}
+    return summarise(Snapshot(now_ns=1, elapsed_s=1.0, processes=processes, tracks=header), tracks, ended="by key q")
 
 
 def test_a_whole_run() -> None:
-    document = summary(TRACKS)
+    document = dataclasses.asdict(summary(TRACKS))
     assert document.keys() >= KEYS
     assert document["frames"] == {"captured": 100, "tracked": 95, "dropped": 8}
     assert document["latency_ms"]["tracker"] == {"p50": 4.0, "p95": 5.0, "p99": 6.0, "max": 7.0}
@@ -110,22 +112,23 @@ def test_a_whole_run() -> None:
     ],
 )
 def test_a_grade_that_no_longer_holds_says_so(changes: dict[str, Any], standing: str) -> None:
-    document = summary([TRACKS[1].model_copy(update=changes)])
-    assert document["sperm"][0]["last"]["standing"] == standing
-    assert standing in closing_report(document)
+    found = summary([TRACKS[1].model_copy(update=changes)])
+    assert found.sperm[0].last is not None
+    assert found.sperm[0].last.standing == standing
+    assert standing in closing_report(found)
 
 
 def test_doubts_about_scale_and_rate_are_in_the_summary_and_the_report() -> None:
-    document = summary(TRACKS)
-    assert any("scale not known" in caution for caution in document["cautions"])
-    assert "scale not known" in " ".join(closing_report(document).split())
+    found = summary(TRACKS)
+    assert any("scale of the source not known" in caution for caution in found.cautions)
+    assert "scale of the source not known" in " ".join(closing_report(found).split())
 
 
 def test_a_run_that_failed_at_once_still_has_a_summary() -> None:
-    document = summarise(Snapshot(now_ns=1, elapsed_s=0.0), [], ended="by a fault")
-    assert document.keys() >= KEYS
-    assert (document["source"], document["model"], document["grades"], document["sperm"]) == (None, None, 0, [])
-    assert "ended   by a fault" in closing_report(document)
+    found = summarise(Snapshot(now_ns=1, elapsed_s=0.0), [], ended="by an error")
+    assert dataclasses.asdict(found).keys() >= KEYS
+    assert (found.source, found.model, found.grades, found.sperm) == (None, None, 0, [])
+    assert "ended   by an error" in closing_report(found)
 
 
 def test_the_closing_report_fits_a_terminal_and_hides_nothing() -> None:
@@ -155,6 +158,6 @@ def test_an_older_summary_stays_until_the_new_one_is_whole(tmp_path: Path) -> No
     path.write_text("older")
     file = SummaryFile(path)
     assert path.read_text() == "older"
-    file.write({"a": 1})
-    assert json.loads(path.read_text()) == {"a": 1}
+    file.write(summary(TRACKS))
+    assert json.loads(path.read_text())["ended"] == "by key q"
     assert list(tmp_path.iterdir()) == [path]

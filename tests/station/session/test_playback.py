@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from station.command_line import comparison_options, parse_options
 from station.config import Config
 from station.errors import InputError
+from station.options import parse_comparison, parse_options
 from station.session.event_log import EventLog
 from station.session.layout import LOG, Manifest, SessionState, new_session, write_manifest
 from station.session.playback import Playback, RecordedTracks, TrackedFrames, as_recorded
@@ -177,7 +177,7 @@ def test_a_replay_is_lossless_at_its_own_pace_too_and_other_sources_stay_as_they
 
 def test_compare_is_a_replay_with_another_model(tmp_path: Path):
     folder = session(tmp_path)
-    options = parse_options(comparison_options([str(folder), "--model", "m", "--out", "x.csv"]))
+    options = parse_comparison([str(folder), "--model", "m", "--out", "x.csv"])
     assert options.headless
     assert (options.config.speed, options.config.engine.model) == ("max", "m")
     assert options.config.replay.comparison == "x.csv"
@@ -189,7 +189,7 @@ def test_compare_is_a_replay_with_another_model(tmp_path: Path):
     [
         pytest.param(["--source", "replay:"], "which session?", id="no session"),
         pytest.param(["--source", "replay:/none/such"], "no such folder; give the folder that holds", id="no folder"),
-        pytest.param(["--source", "replay:{folder}", "--select", "auto:2"], "repeats what was selected", id="select"),
+        pytest.param(["--source", "replay:{folder}", "--select", "auto:2"], "were selected in the rec", id="select"),
         pytest.param(["--comparison", "x.csv"], "give --source replay:SESSION", id="comparison without replay"),
     ],
 )

@@ -1,0 +1,50 @@
+"""The first moments of the program: what can go wrong before its packages are there.
+
+It uses the standard library alone, in words that Pythons older than the program's own still read.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+OLDEST_PYTHON = (3, 11)
+INSTALL = "python3 -m venv .venv && .venv/bin/pip install --quiet . && .venv/bin/python run_station.py"
+"""The README's first command, on one line."""
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as of a shell's own commands."""
+
+
+@contextmanager
+def guarded_imports() -> "Iterator[None]":
+    """Import the program's packages inside: a missing one ends the program with one line that says how to install it.
+
+    Ctrl-C meanwhile ends it without a word.
+    """
+    if sys.version_info < OLDEST_PYTHON:
+        found = ".".join(str(part) for part in sys.version_info[:2])
+        sys.exit(f"rostfine: needs Python 3.11 or later, this is {found} ({sys.executable})")
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        if _is_ours(error.name or ""):
+            raise
+        print(f"rostfine: {_cure(error.name or '')}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(INTERRUPTED)
+
+
+def _is_ours(module: str) -> bool:
+    """Return whether a missing module is one of this program's own: a defect, which no installation cures."""
+    root = Path(__file__).resolve().parent.parent
+    return (root / module.partition(".")[0]).is_dir()
+
+
+def _cure(module: str) -> str:
+    root = Path(__file__).resolve().parent.parent
+    missing = f"the package {module} is not installed for this Python ({sys.executable})"
+    for python in (Path(".venv/bin/python"), Path(".venv/Scripts/python.exe")):
+        if (root / python).exists() and Path(sys.prefix).resolve() != (root / ".venv").resolve():
+            return f"{missing}; start the program with {python} run_station.py"
+    return f"{missing}; install the station, in its folder: {INSTALL}"

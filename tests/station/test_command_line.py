@@ -1,0 +1,127 @@
+"""What all command lines share: nearest words, exit codes, one name before every error, the help, the version."""
+
+import errno
+from collections.abc import Sequence
+
+import pytest
+
+import bench.__main__
+import run_station
+import trainer.__main__
+from station.build_info import version
+from station.command_line import Parser, exit_code_of, invocation
+from station.errors import InputError, ProcessError
+from station.options import parse_options
+
+NEAR_MISSES = {
+    "a letter missing": ("doctr", "did you mean doctor?"),
+    "two letters exchanged": ("verfiy", "did you mean verify?"),
+    "a command of the trainer": ("simulate", "did you mean trainer simulate?"),
+    "nearly one of the engine": ("complie", "did you mean engine compile?"),
+    "nothing like it": ("xyzzy", "unknown command 'xyzzy'; the commands are doctor"),
+}
+
+
+@pytest.mark.parametrize("name", NEAR_MISSES)
+def test_the_nearest_command_is_suggested(name: str) -> None:
+    word, expected = NEAR_MISSES[name]
+    with pytest.raises(InputError) as caught:
+        run_station.main([word])
+    assert expected in str(caught.value)
+
+
+def test_what_each_program_offers_is_what_the_help_lists() -> None:
+    assert run_station.COMMANDS["trainer"].subcommands == list(trainer.__main__.COMMANDS)
+    assert sorted(run_station.COMMANDS["bench"].subcommands) == sorted(bench.__main__.BENCHES)
+
+
+def test_the_help_lists_every_command_and_fits_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse_options(["--help"], run_station.COMMANDS)
+    text = capsys.readouterr().out
+    for name, command in run_station.COMMANDS.items():
+        assert f"\n  {name}" in text
+        assert all(word in text for word in command.subcommands)
+    assert max(len(line) for line in text.splitlines()) <= 84
+    assert "For research use only. Not for use in diagnostic procedures." in text
+
+
+def test_the_version_is_that_of_the_project(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        parse_options(["--version"])
+    assert end.value.code == 0
+    assert capsys.readouterr().out.startswith(f"rostfine {version()}")
+    assert version()[0].isdigit()
+
+
+def small_parser() -> Parser:
+    parser = Parser(prog="rostfine x")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("train").add_argument("--epochs", type=int)
+    commands.add_parser("export")
+    return parser
+
+
+@pytest.mark.parametrize(
+    ("argv", "expected"),
+    [
+        pytest.param(["trian"], "did you mean train?; see rostfine x --help", id="command"),
+        pytest.param(["train", "--epoch", "3"], "unknown option --epoch, did you mean --epochs?", id="option"),
+        pytest.param(
+            ["train", "--epochs=3", "--epocs=4"], "unknown option --epocs, did you mean --epochs?", id="joined"
+        ),
+        pytest.param(["export", "--epochs", "3"], "unknown option --epochs; see rostfine x export", id="of another"),
+        pytest.param(["export", "3"], "unexpected argument '3'", id="argument"),
+        pytest.param(["train", "--epochs", "many"], "invalid int value: 'many'", id="value"),
+    ],
+)
+def test_complaints_are_input_errors_with_the_nearest_word(argv: list[str], expected: str) -> None:
+    with pytest.raises(InputError) as caught:
+        small_parser().parse_args(argv)
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+ENDINGS = {
+    "well": (None, 0, ""),
+    "a mistake of the user": (InputError("give x"), 2, "rostfine: give x\n"),
+    "a fault": (ProcessError("engine died"), 1, "rostfine: engine died\n"),
+    "Ctrl-C": (KeyboardInterrupt(), 130, ""),
+    "a file": (PermissionError(errno.EACCES, "Permission denied", "a.csv"), 2, "rostfine: a.csv: Permission denied;"),
+}
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_endings(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    error, code, words = ENDINGS[name]
+
+    def main(_: Sequence[str]) -> int:
+        if error is not None:
+            raise error
+        return 0
+
+    assert exit_code_of(main, []) == code
+    err = capsys.readouterr().err
+    assert err.startswith(words)
+    assert bool(err) == bool(words)
+
+
+def test_a_defect_keeps_its_traceback() -> None:
+    def main(_: Sequence[str]) -> int:
+        raise OSError(errno.ENOMEM, "Cannot allocate memory")
+
+    with pytest.raises(OSError, match="allocate"):
+        exit_code_of(main, [])
+
+
+@pytest.mark.parametrize(
+    ("argv0", "expected"),
+    [
+        ("/home/me/.local/bin/rostfine", "rostfine"),
+        ("run_station.py", "python run_station.py"),
+        ("/work/trainer/__main__.py", "python run_station.py"),
+    ],
+)
+def test_advice_can_be_copied(argv0: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.argv", [argv0])
+    assert invocation() == expected
