@@ -32,7 +32,7 @@ examples:
       simulated microscope, four sperm, dashboard in this terminal
   {program} --source clip.mp4 --select 320,240
       a video file, the sperm nearest to x 320, y 240 px
-  {program} --source clip.mp4 --speed max --headless --summary s.json
+  {program} --source clip.mp4 --speed max --headless
       every frame of a file, as fast as this machine can
   {program} --source basler:SERIAL
       a Basler camera (needs the extra basler)
@@ -151,6 +151,7 @@ def _parser(commands: Mapping[str, Command]) -> Parser:
     listed = COMMANDS.format(commands=list_commands(commands)) if commands else ""
     parser = Parser(
         prog=program,
+        usage=f"{program} [OPTIONS]\n       {program} COMMAND ...",
         description=DESCRIPTION,
         epilog=listed + EXAMPLES.format(program=program),
         formatter_class=argparse.RawDescriptionHelpFormatter,
