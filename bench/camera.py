@@ -38,9 +38,10 @@ from station.errors import InputError
 from station.options import parse_options
 from station.processes.supervisor import Supervisor
 from station.transport.buffers import Fifo
-from station.transport.bus import Receiver
+from station.transport.counters import CaptureCounters, counters_of
 from station.transport.endpoints import private_endpoints
 from station.transport.messages import GradesHeader, ProcessName, TrackInfo, TracksHeader, TrackState, WindowsHeader
+from station.transport.receivers import ThreadedReceiver
 
 MODULES = {
     ProcessName.CAPTURE: "bench.support.faulty_capture",
@@ -159,8 +160,8 @@ def _faults(report: Report, folder: Path, serial: str, args: argparse.Namespace)
     done = Done(**json.loads(done_file.read_text(encoding="utf-8")))
     across = sum(_spans_a_hole(window.t_source_ns) for header in seen.windows for window in header.windows)
     report.figure("incomplete: forced", args.failed)
-    report.figure("incomplete: counted", counts.get("incomplete", 0))
-    report.figure("incomplete: marked as lost on the frames after", counts.get("lost_by_source", 0), "",
+    report.figure("incomplete: counted", counts.incomplete)
+    report.figure("incomplete: marked as lost on the frames after", counts.lost_by_source, "",
                   "the removal's included")  # fmt: skip
     report.figure(
         "incomplete and removal: windows for the engine across the hole", across, "", f"of {len(seen.windows)}"
@@ -169,12 +170,12 @@ def _faults(report: Report, folder: Path, serial: str, args: argparse.Namespace)
     report.figure("incomplete: from the last one to the next grade", refilled, "s", "16 frames at 15/s take 1.1 s")
     again = _first_grade_s(seen.graded, done.back_ns)
     report.figure("removal: away", args.away, "s")
-    report.figure("removal: reconnects", counts.get("reconnects", 0))
+    report.figure("removal: reconnects", counts.reconnects)
     report.figure("removal: from the camera's return to the next grade", again, "s", f"at most {AGAIN_LIMIT_S:g} asked")
-    return counts.get("incomplete") == args.failed and across == 0 and again is not None and again <= AGAIN_LIMIT_S
+    return counts.incomplete == args.failed and across == 0 and again is not None and again <= AGAIN_LIMIT_S
 
 
-def _watch(config: Config, done_file: Path, longest_s: float) -> tuple[Seen, dict[str, int]]:
+def _watch(config: Config, done_file: Path, longest_s: float) -> tuple[Seen, CaptureCounters]:
     """Run the station's processes until a sperm is graded after the last fault, or for so long.
 
     Returns what came over the links and the capture process's counts.
@@ -183,9 +184,9 @@ def _watch(config: Config, done_file: Path, longest_s: float) -> tuple[Seen, dic
     with (
         private_endpoints() as endpoints,
         zmq.Context() as context,
-        Receiver(context, endpoints.windows, Fifo(1000)) as windows,
-        Receiver(context, endpoints.grades, Fifo(1000)) as grades,
-        Receiver(context, endpoints.tracks, Fifo(1000)) as tracks,
+        ThreadedReceiver(context, endpoints.windows, Fifo(1000)) as windows,
+        ThreadedReceiver(context, endpoints.grades, Fifo(1000)) as grades,
+        ThreadedReceiver(context, endpoints.tracks, Fifo(1000)) as tracks,
     ):
         with Supervisor(context, config, endpoints, MODULES) as supervisor:
             running_since: float | None = None
@@ -194,7 +195,7 @@ def _watch(config: Config, done_file: Path, longest_s: float) -> tuple[Seen, dic
             while not over and (running_since is None or time.monotonic() - running_since < longest_s):
                 supervisor.poll(0.02)
                 capture = supervisor.statuses.get(ProcessName.CAPTURE)
-                if running_since is None and capture is not None and capture.counters.get("captured"):
+                if running_since is None and capture is not None and counters_of(CaptureCounters, capture).captured:
                     running_since = time.monotonic()
                 _listen(seen, windows, grades, tracks)
                 if done_file.exists():
@@ -203,10 +204,12 @@ def _watch(config: Config, done_file: Path, longest_s: float) -> tuple[Seen, dic
                     next_key = time.monotonic() + KEY_EVERY_S
                     supervisor.replace_lost(seen.current, config.select_auto)
             statuses = supervisor.statuses
-        return seen, statuses[ProcessName.CAPTURE].counters
+        return seen, counters_of(CaptureCounters, statuses[ProcessName.CAPTURE])
 
 
-def _listen(seen: Seen, windows: Receiver[Any], grades: Receiver[Any], tracks: Receiver[Any]) -> None:
+def _listen(
+    seen: Seen, windows: ThreadedReceiver[Any], grades: ThreadedReceiver[Any], tracks: ThreadedReceiver[Any]
+) -> None:
     while message := tracks.receive(0):
         if isinstance(message.header, TracksHeader):
             seen.current = message.header.tracks

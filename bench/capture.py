@@ -19,7 +19,7 @@ import numpy as np
 from bench.support.emulator import Connection, emulated_camera
 from bench.support.report import Report
 from capture.camera.camera import Camera
-from capture.source import Pending
+from capture.source import CameraFaults, Pending
 from station.clock import NS_PER_MS
 from station.config import CameraSettings
 from station.errors import InputError
@@ -65,7 +65,7 @@ def _steady(report: Report, serial: str, settings: CameraSettings, seconds: floa
         start, cpu = time.monotonic(), time.process_time()
         frames = _read_while(camera, lambda: time.monotonic() - start < seconds)
         cpu_share = (time.process_time() - cpu) / (time.monotonic() - start)
-        counts = camera.condition.counts
+        faults = _faults(camera)
     lost = sum(lost_before for lost_before, _ in frames)
     times_ms = np.array([t for _, t in frames]) / NS_PER_MS
     intervals_ms = np.diff(times_ms)
@@ -77,9 +77,13 @@ def _steady(report: Report, serial: str, settings: CameraSettings, seconds: floa
     )
     report.figure(f"{name}: frames read", len(frames))
     report.figure(f"{name}: rate", 1000 * len(intervals_ms) / float(np.sum(intervals_ms)), "frames/s")
-    report.figure(f"{name}: frames lost", lost, note=f"incomplete {counts['incomplete']}, overrun {counts['overrun']}")
+    report.figure(f"{name}: frames lost", lost, note=f"incomplete {faults.incomplete}, overrun {faults.overrun}")
     report.figure(f"{name}: processor", cpu_share, "cores", "emulator and source together")
     return lost == 0
+
+
+def _faults(camera: Camera) -> CameraFaults:
+    return camera.condition.faults or CameraFaults()
 
 
 def _incomplete(report: Report, serial: str, settings: CameraSettings, failed: int) -> bool:
@@ -92,7 +96,7 @@ def _incomplete(report: Report, serial: str, settings: CameraSettings, failed: i
         marked = 0
         while marked < failed and time.monotonic() < deadline:
             marked += sum(lost for lost, _ in _read(camera, 1))
-        counted = camera.condition.counts["incomplete"]
+        counted = _faults(camera).incomplete
     report.figure("incomplete: forced", failed)
     report.figure("incomplete: counted", counted)
     report.figure("incomplete: marked as lost on the frames after", marked)
@@ -107,7 +111,7 @@ def _removal(report: Report, serial: str, settings: CameraSettings, away_s: floa
         connection.back_at = time.monotonic() + away_s
         connection.command("FirePnPCallback")
         deadline = time.monotonic() + away_s + FAULT_LIMIT_S
-        frames = _read_while(camera, lambda: camera.condition.counts["reconnects"] == 0 and time.monotonic() < deadline)
+        frames = _read_while(camera, lambda: _faults(camera).reconnects == 0 and time.monotonic() < deadline)
         frames += _read(camera, 1)
         flowing = time.monotonic()
     report.figure("removal: away", away_s, "s")

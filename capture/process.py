@@ -15,6 +15,7 @@ from station.processes.control import Account
 from station.processes.latency import LatencyRecorder
 from station.processes.process import ProcessContext
 from station.transport.bus import Publisher
+from station.transport.counters import CaptureCounters
 from station.transport.messages import CommandName, FrameHeader, ProcessState
 
 LONGEST_NAP_S = 0.05
@@ -29,7 +30,8 @@ def run(context: ProcessContext) -> None:
         Publisher(context.zmq, context.endpoints.frames, lossless=context.lossless) as frames,
     ):
         control.account.source = source.info
-        counters = control.account.counters = {"captured": 0, "lost_by_source": 0, "late": 0}
+        counters = CaptureCounters(captured=0, lost_by_source=0, late=0)
+        control.account.counters = counters
         timing = FrameTiming(control.account, source.info.fps)
         control.report(ProcessState.READY)
         start = context.wait_for(CommandName.START)
@@ -42,7 +44,7 @@ def run(context: ProcessContext) -> None:
         first_ns: int | None = None
         while context.carry_on():
             frame = source.read()
-            _account_for(source, control.account)
+            _account_for(source, control.account, counters)
             if frame is Pending.NOTHING_YET:
                 continue
             if frame is None:
@@ -56,20 +58,23 @@ def run(context: ProcessContext) -> None:
             header = _header(frame, frames.next_seq, t_exposure_ns)
             if control.stopped or not frames.send(header, frame.pixels, context.carry_on):
                 break
-            counters["captured"] += 1 + frame.dropped_before
-            counters["lost_by_source"] += frame.lost_before
-            counters["late"] += pacer.is_late(header)
+            counters.captured += 1 + frame.dropped_before
+            counters.lost_by_source += frame.lost_before
+            counters.late += pacer.is_late(header)
             if live:
                 timing.note(header)
         context.finish(frames)
 
 
-def _account_for(source: Source, account: Account) -> None:
+def _account_for(source: Source, account: Account, counters: CaptureCounters) -> None:
     """Report the source's condition."""
     condition = source.condition
     account.source = source.info
     account.notices = list(condition.notices)
-    account.counters.update(condition.counts)
+    if condition.faults is not None:
+        counters.incomplete = condition.faults.incomplete
+        counters.overrun = condition.faults.overrun
+        counters.reconnects = condition.faults.reconnects
     if condition.clock_error_ms is not None:
         account.latency.setdefault("camera_clock_error", LatencyRecorder()).add(condition.clock_error_ms)
 

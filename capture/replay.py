@@ -21,8 +21,8 @@ class RecordedSession:
 
     def __init__(self, folder: Path, keep_going: Callable[[], object] = lambda: None) -> None:
         """``keep_going`` is called from time to time while events without frames are read."""
-        self._recording = Playback(folder, keep_going)
-        self._tracked = TrackedFrames(self._recording)
+        self._playback = Playback(folder, keep_going)
+        self._tracked = TrackedFrames(self._playback)
         self._broken: str = ""
         self._over = False
         self._frames = self._play()
@@ -33,9 +33,9 @@ class RecordedSession:
             raise InputError(
                 f"session {folder}: contains no frame that can be played{why}; check it with `run_station.py verify`"
             )
-        recorded = self._recording.opened.source
+        recorded = self._playback.opened.source
         self.info: Final = SourceInfo(
-            **recorded.model_dump(exclude={"name"}), name=f"replay of {self._recording.name}: {recorded.name}"
+            **recorded.model_dump(exclude={"name"}), name=f"replay of {self._playback.name}: {recorded.name}"
         )
 
     @property
@@ -61,7 +61,7 @@ class RecordedSession:
         self.close()
 
     def _play(self) -> Generator[Frame, None, None]:
-        session, dropped = self._recording.session, 0
+        session, dropped = self._playback.session, 0
         known = len(session.damage)
         for recorded in session.frames(until_broken=True):
             if recorded.pixels is None:
@@ -86,9 +86,9 @@ class RecordedSession:
         self._over = True
 
     def _notices(self) -> list[str]:
-        recording = self._recording
+        playback = self._playback
         notices = []
-        if not recording.whole:
+        if not playback.whole:
             notices.append(
                 "only the pre-trigger part was recorded: tracks and grades start afresh and differ from the live ones"
             )
@@ -100,7 +100,7 @@ class RecordedSession:
             notices.append(
                 f"the record lacks {self._tracked.missing} tracked frames: the replay is not exact from there on"
             )
-        manifest = recording.session.manifest
+        manifest = playback.session.manifest
         if self._broken:
             notices.append(f"the record is damaged and was played up to the damage: {self._broken}")
         elif self._over and (manifest is None or manifest.state is SessionState.RECORDING):

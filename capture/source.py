@@ -4,8 +4,7 @@ A source knows frames and their times; it knows nothing of sockets, trackers or 
 capture process paces file-like sources (``live``) and lets cameras pace themselves.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, Protocol, Self
 
@@ -52,13 +51,24 @@ LONGEST_READ_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
+class CameraFaults:
+    """What a camera has done wrong since the start, counted."""
+
+    incomplete: int = 0
+    """Buffers that came with holes."""
+    overrun: int = 0
+    """Frames that nobody fetched in time."""
+    reconnects: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Condition:
     """The state of a source, beyond its frames."""
 
     notices: tuple[str, ...] = ()
     """What people should know: "a.avi ends early after frame 231", "camera lost; looking for it"."""
-    counts: Mapping[str, int] = field(default_factory=dict)
-    """Counts since the start that are specific to this kind of source: "incomplete", "reconnects"."""
+    faults: CameraFaults | None = None
+    """What a camera has done wrong since the start; None for any other source."""
     clock_error_ms: float | None = None
     """How well the camera's clock is known on the station clock; None without such a clock, or not yet."""
 

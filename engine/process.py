@@ -23,7 +23,8 @@ from station.processes.latency import LatencyRecorder
 from station.processes.process import ProcessContext
 from station.session.playback import Playback
 from station.transport.buffers import Buffer
-from station.transport.bus import Publisher, Receiver
+from station.transport.bus import Publisher
+from station.transport.counters import EngineCounters
 from station.transport.messages import (
     CommandName,
     GradeInfo,
@@ -34,6 +35,7 @@ from station.transport.messages import (
     Trace,
     Validity,
 )
+from station.transport.receivers import open_receiver
 
 WAIT_S = 0.02
 WORTHWHILE_BATCH = 1.5
@@ -52,7 +54,8 @@ def run(context: ProcessContext) -> None:
         grader = Grader(context, runtime)
         replay: GradesReplay | None = None
         if config.replay_of is not None:
-            replay = GradesReplay(context, Playback(config.replay_of, control.beat), model)
+            playback = Playback(config.replay_of, control.beat)
+            replay = GradesReplay(context, grader.counters, playback, model)
         buffer: Buffer[Batch]
         if replay is not None:
             buffer = replay.buffer
@@ -60,7 +63,7 @@ def run(context: ProcessContext) -> None:
             newest = NewestPerSperm(worthwhile_batch(seconds), config.engine.grades_per_s)
             buffer = EveryWindow() if context.lossless else newest
         with (
-            Receiver(context.zmq, endpoints.windows, buffer, lossless=context.lossless) as windows,
+            open_receiver(context.zmq, endpoints.windows, buffer, lossless=context.lossless) as windows,
             Publisher(context.zmq, endpoints.grades) as grades,
         ):
             control.account.model = model
@@ -68,12 +71,12 @@ def run(context: ProcessContext) -> None:
             if context.wait_for(CommandName.START) is None:
                 return
             control.report(ProcessState.RUNNING)
-            counters = control.account.counters
+            counters = grader.counters
             while context.carry_on():
                 batch = windows.receive(WAIT_S)
-                counters["replaced"] = windows.replaced
-                counters["lost"] = windows.lost
-                counters["bad_messages"] = windows.bad
+                counters.replaced = windows.counters.replaced
+                counters.lost = windows.counters.lost
+                counters.bad_messages = windows.counters.bad
                 if batch is None:
                     if windows.ended:
                         break
@@ -94,7 +97,8 @@ class Grader:
         window = context.config.window
         self._runtime = runtime
         self._account = context.control.account
-        self._account.counters = {"grades": 0, "batches": 0, "replaced": 0, "lost": 0, "bad_messages": 0}
+        self.counters = EngineCounters(grades=0, batches=0, replaced=0, lost=0, bad_messages=0)
+        self._account.counters = self.counters
         self._account.latency = {
             name: LatencyRecorder() for name in ("exposure_to_grade", "capture", "transport", "tracker_to_window",
                                                  "waiting", "engine")
@@ -128,8 +132,8 @@ class Grader:
 
     def _note(self, grades: list[GradeInfo], values: NDArray[np.float32]) -> None:
         account = self._account
-        account.counters["batches"] += 1
-        account.counters["grades"] += len(grades)
+        self.counters.batches += 1
+        self.counters.grades += len(grades)
         for row, grade in enumerate(grades):
             before = account.sperm.get(grade.sperm_id)
             count = 1 if before is None else before.grades + 1

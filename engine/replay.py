@@ -15,6 +15,7 @@ from station.errors import InputError
 from station.processes.process import ProcessContext
 from station.session.playback import Playback
 from station.transport.buffers import Received
+from station.transport.counters import EngineCounters
 from station.transport.messages import GradeInfo, GradesHeader, ModelInfo, WindowsHeader
 
 Key = tuple[int, int]
@@ -67,27 +68,27 @@ class RecordedBatches:
 
 
 class GradesReplay:
-    """Compares recorded and new grades: counts in the process's account, and the comparison file."""
+    """Compares recorded and new grades: counts among the engine's own, and the comparison file."""
 
-    def __init__(self, context: ProcessContext, recording: Playback, model: ModelInfo) -> None:
+    def __init__(self, context: ProcessContext, counters: EngineCounters, playback: Playback, model: ModelInfo) -> None:
         """``model``: the one in use now. Raises InputError if the comparison file cannot be written."""
-        recorded, account = recording.opened.model, context.control.account
-        self._account = account
-        self._headers = recording.batches() if recording.whole else iter(())
+        recorded, account = playback.opened.model, context.control.account
+        self._counters = counters
+        self._headers = playback.batches() if playback.whole else iter(())
         self._open: dict[Key, GradeInfo] = {}
         self.buffer: RecordedBatches | EveryWindow
-        self.buffer = RecordedBatches(recording.batches()) if recording.whole else EveryWindow()
+        self.buffer = RecordedBatches(playback.batches()) if playback.whole else EveryWindow()
         same_model = model.sha256 == recorded.sha256
         file = context.config.replay.comparison
         if not same_model and not file:
-            file = f"{recording.name}-{model.sha256[:8]}.csv"
-        if file and not recording.whole:
+            file = f"{playback.name}-{model.sha256[:8]}.csv"
+        if file and not playback.whole:
             raise InputError(
-                f"session {recording.name}: only its pre-trigger part was recorded, whose windows cannot be cut again "
+                f"session {playback.name}: only its pre-trigger part was recorded, whose windows cannot be cut again "
                 "exactly, so its grades cannot be compared; replay it without a comparison"
             )
-        self._comparison = Comparison(Path(file), recording.name, recorded, model) if file else None
-        account.counters |= dict.fromkeys(("grades_as_recorded", "grades_differ", "windows_missing", "left_out"), 0)
+        self._comparison = Comparison(Path(file), playback.name, recorded, model) if file else None
+        counters.grades_as_recorded = counters.grades_differ = counters.windows_missing = counters.left_out = 0
         if not same_model:
             account.notices.append(
                 f"graded with {model.name} ({model.sha256[:8]}), recorded with {recorded.name} "
@@ -98,15 +99,16 @@ class GradesReplay:
 
     def note(self, grades: Sequence[GradeInfo]) -> None:
         """Take in the grades of one batch."""
-        counters = self._account.counters
+        counters = self._counters
         if isinstance(self.buffer, RecordedBatches):
-            counters["windows_missing"], counters["left_out"] = self.buffer.missing, self.buffer.left_out
+            counters.windows_missing, counters.left_out = self.buffer.missing, self.buffer.left_out
         for new in grades:
             recorded = self._recorded(new)
             if recorded is None:
                 continue
             same = (new.grade, new.heads, new.validity) == (recorded.grade, recorded.heads, recorded.validity)
-            counters["grades_as_recorded" if same else "grades_differ"] += 1
+            counters.grades_as_recorded += same
+            counters.grades_differ += not same
             if self._comparison is not None:
                 self._comparison.add(recorded, new)
 

@@ -1,4 +1,4 @@
-"""What this program is: where it lies, its name and version, its commit, the packages it stands on."""
+"""What this program is: where it lies, its name and version, its commit, the packages it uses."""
 
 import subprocess
 import tomllib

@@ -1,6 +1,6 @@
 """The one clock of a station: monotonic, in nanoseconds, the same in every process of the host.
 
-It knows nothing of calendar time; wall time stands only in file names and records.
+It knows nothing of calendar time; wall time is only in file names and records.
 """
 
 import sys

@@ -12,7 +12,8 @@ from station.processes.latency import LatencyRecorder
 from station.processes.process import ProcessContext
 from station.session.playback import RecordedTracks
 from station.transport.buffers import Fifo, Received
-from station.transport.bus import Publisher, Receiver
+from station.transport.bus import Publisher
+from station.transport.counters import TrackerCounters
 from station.transport.messages import (
     AppliedCommand,
     CommandName,
@@ -24,6 +25,7 @@ from station.transport.messages import (
     WindowInfo,
     WindowsHeader,
 )
+from station.transport.receivers import open_receiver
 from tracker.params import DEFAULT_PARAMS
 from tracker.replay import TracksComparison, recorded_tracks
 from tracker.results import FrameResult
@@ -41,11 +43,12 @@ def run(context: ProcessContext) -> None:
     control, endpoints = context.control, context.endpoints
     buffer = Fifo(None if context.lossless else FIFO_FRAMES)
     with (
-        Receiver(context.zmq, endpoints.frames, buffer, lossless=context.lossless) as frames,
+        open_receiver(context.zmq, endpoints.frames, buffer, lossless=context.lossless) as frames,
         Publisher(context.zmq, endpoints.windows, lossless=context.lossless) as windows,
         Publisher(context.zmq, endpoints.tracks) as tracks,
     ):
-        counters = control.account.counters = {"tracked": 0, "dropped": 0, "bad_messages": 0}
+        counters = TrackerCounters(tracked=0, dropped=0, bad_messages=0)
+        control.account.counters = counters
         latency = control.account.latency["tracker"] = LatencyRecorder()
         waiting = control.account.latency["tracker_waiting"] = LatencyRecorder()
         control.account.parameters = DEFAULT_PARAMS.flat()
@@ -57,11 +60,11 @@ def run(context: ProcessContext) -> None:
         control.report(ProcessState.RUNNING)
         record = recorded_tracks(context)
         feeder = FrameFeeder(context, start.stride or 1, record)
-        comparison = TracksComparison(control.account, record)
+        comparison = TracksComparison(control.account, counters, record)
         while context.carry_on():
             message = frames.receive(WAIT_S)
-            counters["dropped"] = frames.replaced + frames.lost
-            counters["bad_messages"] = frames.bad
+            counters.dropped = frames.counters.replaced + frames.counters.lost
+            counters.bad_messages = frames.counters.bad
             if message is None:
                 if frames.ended:
                     break
@@ -69,7 +72,7 @@ def run(context: ProcessContext) -> None:
             t_work_ns = now_ns()
             waiting.add(ms_between(message.t_received_ns, t_work_ns))
             result = feeder.feed(message)
-            counters["tracked"] += 1
+            counters.tracked += 1
             trace = _trace(message)
             seq = message.header.seq
             since = feeder.unbroken_since(result, seq)

@@ -8,6 +8,7 @@ from typing import Final
 from station.processes.control import Account
 from station.processes.process import ProcessContext
 from station.session.playback import Playback, RecordedTracks
+from station.transport.counters import TrackerCounters
 from station.transport.messages import Parameters, TracksHeader
 from tracker.params import differences
 
@@ -39,22 +40,23 @@ def parameters_notice(recorded: Parameters) -> str:
 class TracksComparison:
     """Counts in a process's account which frames' tracks come out as they were recorded, to the last bit."""
 
-    def __init__(self, account: Account, record: RecordedTracks | None) -> None:
+    def __init__(self, account: Account, counters: TrackerCounters, record: RecordedTracks | None) -> None:
         """``record`` None: there is nothing to compare, and nothing is counted."""
         self._record = record
         self._account = account
+        self._counters = counters
         if record is not None:
-            account.counters |= {"tracks_as_recorded": 0, "tracks_differ": 0}
+            counters.tracks_as_recorded = counters.tracks_differ = 0
 
     def note(self, header: TracksHeader) -> None:
         """Take in the tracks of one frame."""
         recorded = self._record.at(header.frame_seq) if self._record is not None else None
         if recorded is None:
             return
-        counters = self._account.counters
+        counters = self._counters
         if (header.tracks, header.disturbance) == (recorded.tracks, recorded.disturbance):
-            counters["tracks_as_recorded"] += 1
+            counters.tracks_as_recorded = 1 + (counters.tracks_as_recorded or 0)
             return
-        counters["tracks_differ"] += 1
-        if counters["tracks_differ"] == 1:
+        counters.tracks_differ += 1
+        if counters.tracks_differ == 1:
             self._account.notices.append(f"tracks differ from the recorded ones since frame {header.frame_seq}")

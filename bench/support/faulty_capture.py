@@ -56,7 +56,7 @@ def run(context: ProcessContext) -> None:
         return Camera(opened[0])
 
     def command_faults() -> None:
-        while not context.control.account.counters.get("captured"):
+        while not context.control.account.counters.handled:
             if over.wait(0.05):
                 return
         connection, start, done = opened[0], time.monotonic(), Done()

@@ -14,7 +14,7 @@ from typing import Final, Literal, Self
 
 from capture.camera.device import Device, DeviceLostError
 from capture.camera.timestamps import Timeline
-from capture.source import LONGEST_READ_S, Condition, Frame, Pending
+from capture.source import LONGEST_READ_S, CameraFaults, Condition, Frame, Pending
 from station.clock import now_ns
 from station.errors import InputError
 
@@ -41,7 +41,7 @@ class Camera:
         self._arrived = threading.Condition()
         self._stop = threading.Event()
         self._failure: Exception | None = None
-        self._counts = {"incomplete": 0, "overrun": 0, "reconnects": 0}
+        self._faults = CameraFaults()
         self._gone: str = ""
         device = connect()
         self.info = device.info
@@ -54,7 +54,7 @@ class Camera:
     def condition(self) -> Condition:
         """Counts of incomplete buffers, frames not fetched in time, and reconnects; what is wrong now."""
         notices = (*self._notices, self._gone) if self._gone else self._notices
-        return Condition(notices, dict(self._counts), self._timeline.clock.error_ms)
+        return Condition(notices, self._faults, self._timeline.clock.error_ms)
 
     def read(self) -> Frame | Literal[Pending.NOTHING_YET]:
         """Return the next frame, or NOTHING_YET after 50 ms. Raises what ended the grabbing thread."""
@@ -110,7 +110,7 @@ class Camera:
                 continue
             last = time.monotonic()
             if grab.pixels is None:
-                self._counts["incomplete"] += 1
+                self._faults = replace(self._faults, incomplete=self._faults.incomplete + 1)
             frame = self._timeline.place(grab, t_arrival_ns)
             if frame is not None:
                 self._put(frame)
@@ -120,7 +120,7 @@ class Camera:
             self._queue.append(frame)
             if len(self._queue) > self._queue_frames:
                 gone = self._queue.popleft()
-                self._counts["overrun"] += 1
+                self._faults = replace(self._faults, overrun=self._faults.overrun + 1)
                 head = self._queue[0]
                 self._queue[0] = replace(head, lost_before=head.lost_before + gone.lost_before + 1)
             self._arrived.notify()
@@ -147,6 +147,6 @@ class Camera:
             self.info = device.info
             self._notices = device.notices
             self._gone = ""
-            self._counts["reconnects"] += 1
+            self._faults = replace(self._faults, reconnects=self._faults.reconnects + 1)
             return device
         return None

@@ -11,12 +11,14 @@ from enum import StrEnum
 from station.clock import NS_PER_MS, NS_PER_S
 from station.dashboard.snapshot import RATE_WINDOW_S, Snapshot
 from station.stride import differs
+from station.transport.counters import EngineCounters, TrackerCounters, counters_of
 from station.transport.messages import (
     PIPELINE,
     GradeInfo,
     Percentiles,
     ProcessName,
     ProcessState,
+    ProcessStatus,
     TrackInfo,
     TrackState,
 )
@@ -253,9 +255,13 @@ def cautions(snapshot: Snapshot) -> list[str]:
         status = snapshot.process(name).status
         if status is not None:
             lines += status.notices
-            bad = status.counters.get("bad_messages", 0)
+            bad = _bad_messages(status)
             lines += [f"{name.value} dropped {bad} messages it could not decode"] if bad else []
     return list(dict.fromkeys(lines))
+
+
+def _bad_messages(status: ProcessStatus) -> int:
+    return counters_of(TrackerCounters, status).bad_messages + counters_of(EngineCounters, status).bad_messages
 
 
 def state_counts(snapshot: Snapshot) -> Counter[TrackState]:

@@ -7,6 +7,7 @@ from station.dashboard.run_summary import RecordingSummary, ReplaySummary, RunSu
 from station.dashboard.snapshot import Snapshot
 from station.dashboard.text import percent
 from station.notice import NOTICE
+from station.transport.counters import CaptureCounters, EngineCounters, counters_of
 from station.transport.messages import GRADES, ProcessName, Validity
 
 EVERY_S = 5.0
@@ -45,9 +46,8 @@ class HeadlessReport:
                 print(_caution(caution), flush=True)
         if snapshot.elapsed_s >= self._next_s:
             self._next_s = snapshot.elapsed_s + EVERY_S
-            counts = {name: view.status.counters for name, view in snapshot.processes.items() if view.status}
-            captured = counts.get(ProcessName.CAPTURE, {}).get("captured", 0)
-            grades = counts.get(ProcessName.ENGINE, {}).get("grades", 0)
+            captured = counters_of(CaptureCounters, snapshot.process(ProcessName.CAPTURE).status).captured
+            grades = counters_of(EngineCounters, snapshot.process(ProcessName.ENGINE).status).grades
             print(f"{snapshot.elapsed_s:6.1f} s  {captured} frames, {grades} grades", flush=True)
 
 

@@ -14,7 +14,7 @@ from station.dashboard.snapshot import ProcessView, RateMeter, Snapshot
 from station.processes.supervisor import Supervisor
 from station.stride import window_stride
 from station.transport.buffers import Fifo
-from station.transport.bus import Receiver
+from station.transport.counters import CaptureCounters, EngineCounters, TrackerCounters, counters_of
 from station.transport.endpoints import Endpoints
 from station.transport.messages import (
     PIPELINE,
@@ -25,6 +25,7 @@ from station.transport.messages import (
     TrackInfo,
     TracksHeader,
 )
+from station.transport.receivers import ThreadedReceiver
 
 OVERTIME_S = 1.0
 """How much longer than the duration given a live source may take before the wall clock ends the run."""
@@ -38,8 +39,8 @@ class Monitor:
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], config: Config, endpoints: Endpoints) -> None:
         self._config = config
         self._start = time.monotonic()
-        self._tracks_link = Receiver(context, endpoints.tracks, Fifo(KEEP_MESSAGES))
-        self._grades_link = Receiver(context, endpoints.grades, Fifo(KEEP_MESSAGES))
+        self._tracks_link = ThreadedReceiver(context, endpoints.tracks, Fifo(KEEP_MESSAGES))
+        self._grades_link = ThreadedReceiver(context, endpoints.grades, Fifo(KEEP_MESSAGES))
         self._running_since: float | None = None
         self._rates = {process: RateMeter() for process in ProcessName}
         self._tracks: TracksHeader | None = None
@@ -132,13 +133,13 @@ class Monitor:
         return ("q quit", *replace, *keep)
 
     def _losses(self, supervisor: Supervisor) -> dict[str, int]:
-        counts = {process: status.counters for process, status in supervisor.statuses.items()}
-        capture, tracker, engine = (counts.get(process, {}) for process in PIPELINE)
+        capture, tracker, engine = (supervisor.statuses.get(process) for process in PIPELINE)
+        engine_counters = counters_of(EngineCounters, engine)
         return {
-            "camera": capture.get("lost_by_source", 0),
-            "to tracker": tracker.get("dropped", 0),
-            "to engine": engine.get("lost", 0),
-            "windows replaced": engine.get("replaced", 0),
+            "camera": counters_of(CaptureCounters, capture).lost_by_source,
+            "to tracker": counters_of(TrackerCounters, tracker).dropped,
+            "to engine": engine_counters.lost,
+            "windows replaced": engine_counters.replaced,
         }
 
     def _window_fps(self, supervisor: Supervisor) -> float | None:
@@ -151,5 +152,5 @@ class Monitor:
     def _notices(self, supervisor: Supervisor) -> list[str]:
         """Return what the counters say about the machine: whether it keeps up."""
         capture = supervisor.statuses.get(ProcessName.CAPTURE)
-        late = capture.counters.get("late", 0) if capture else 0
+        late = counters_of(CaptureCounters, capture).late
         return [f"{late} frames came late by more than a frame interval: this machine is too slow"] if late else []

@@ -152,6 +152,4 @@ class RunSummary:
     latency_ms: LatencySummary
     recording: RecordingSummary | None
     """None where nothing was to be recorded, or recording never began."""
-    restarts: int
-    """Processes started again during the run. Always 0 so far: a run ends with the first process that fails."""
     sperm: list[SpermSummary]

@@ -22,13 +22,6 @@ from station.transport.messages import (
 )
 
 RATE_WINDOW_S = 3.0
-RATE_COUNTERS = {
-    ProcessName.CAPTURE: "captured",
-    ProcessName.TRACKER: "tracked",
-    ProcessName.ENGINE: "grades",
-    ProcessName.RECORDER: "recorded",
-}
-"""The counter of each process whose rise per second is its rate."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +99,7 @@ class RateMeter:
 
         A report with another process id (the process was started again) begins anew.
         """
-        count = status.counters.get(RATE_COUNTERS[status.stage])
+        count = status.counters.handled
         if count is None:
             return None
         history = self._history

@@ -26,6 +26,7 @@ from station.dashboard.snapshot import Snapshot
 from station.errors import InputError
 from station.files import write_atomically
 from station.notice import NOTICE
+from station.transport.counters import CaptureCounters, EngineCounters, TrackerCounters, counters_of
 from station.transport.messages import (
     PIPELINE,
     ProcessName,
@@ -45,6 +46,8 @@ def summarise(snapshot: Snapshot, tracks: list[TrackInfo], *, ended: str) -> Run
         ended: What ended the run, in a few words.
     """
     capture, tracker, engine = (snapshot.process(name).status for name in PIPELINE)
+    captured, tracked = counters_of(CaptureCounters, capture), counters_of(TrackerCounters, tracker)
+    graded = counters_of(EngineCounters, engine)
     source, model = snapshot.source, snapshot.model
     tallies = {tally.sperm_id: tally for tally in engine.sperm} if engine else {}
     newest = {track.sperm_id: track for track in tracks}
@@ -56,13 +59,13 @@ def summarise(snapshot: Snapshot, tracks: list[TrackInfo], *, ended: str) -> Run
         runtime=model.runtime if model else None,
         model=ModelSummary(model.name, model.sha256, model.demonstration) if model else None,
         frames=FrameSummary(
-            captured=_count(capture, "captured"),
-            tracked=_count(tracker, "tracked"),
-            dropped=_count(tracker, "dropped") + _count(capture, "lost_by_source"),
+            captured=captured.captured,
+            tracked=tracked.tracked,
+            dropped=tracked.dropped + captured.lost_by_source,
         ),
-        replay=_replay(tracker, engine),
-        windows=WindowSummary(replaced=_count(engine, "replaced"), lost=_count(engine, "lost")),
-        grades=_count(engine, "grades"),
+        replay=_replay(tracked, graded),
+        windows=WindowSummary(replaced=graded.replaced, lost=graded.lost),
+        grades=graded.grades,
         grades_sha256=engine.digest if engine else "",
         frame_interval_ms=_latency(capture, "frame_interval"),
         frame_jitter_ms=_latency(capture, "frame_jitter"),
@@ -75,7 +78,6 @@ def summarise(snapshot: Snapshot, tracks: list[TrackInfo], *, ended: str) -> Run
             engine=_latency(engine, "engine"),
         ),
         recording=_recording(snapshot),
-        restarts=0,
         sperm=[
             _sperm(sperm_id, tallies.get(sperm_id), newest.get(sperm_id), snapshot)
             for sperm_id in sorted(tallies.keys() | newest.keys())
@@ -83,27 +85,28 @@ def summarise(snapshot: Snapshot, tracks: list[TrackInfo], *, ended: str) -> Run
     )
 
 
-def _replay(tracker: ProcessStatus | None, engine: ProcessStatus | None) -> ReplaySummary | None:
+def _replay(tracked: TrackerCounters, graded: EngineCounters) -> ReplaySummary | None:
     """Return how much of a replay came out as recorded; None where the run was not a replay."""
-    if tracker is None or "tracks_as_recorded" not in tracker.counters:
+    if tracked.tracks_as_recorded is None:
         return None
     return ReplaySummary(
-        tracks_as_recorded=_count(tracker, "tracks_as_recorded"),
-        tracks_differ=_count(tracker, "tracks_differ"),
-        grades_as_recorded=_count(engine, "grades_as_recorded"),
-        grades_differ=_count(engine, "grades_differ"),
-        windows_missing=_count(engine, "windows_missing"),
-        windows_left_out=_count(engine, "left_out"),
+        tracks_as_recorded=tracked.tracks_as_recorded,
+        tracks_differ=tracked.tracks_differ,
+        grades_as_recorded=graded.grades_as_recorded,
+        grades_differ=graded.grades_differ,
+        windows_missing=graded.windows_missing,
+        windows_left_out=graded.left_out,
     )
 
 
 def _camera(source: SourceInfo, capture: ProcessStatus | None) -> CameraSummary:
+    counters = counters_of(CaptureCounters, capture)
     return CameraSummary(
         settings=source.settings,
-        lost=_count(capture, "lost_by_source"),
-        incomplete=_count(capture, "incomplete"),
-        overrun=_count(capture, "overrun"),
-        reconnects=_count(capture, "reconnects"),
+        lost=counters.lost_by_source,
+        incomplete=counters.incomplete,
+        overrun=counters.overrun,
+        reconnects=counters.reconnects,
         clock_error_ms=_latency(capture, "camera_clock_error").max,
     )
 
@@ -178,10 +181,6 @@ class SummaryFile:
         return InputError(
             f"--summary {self._path}: cannot be written ({error.strerror}); give a path in a folder that exists"
         )
-
-
-def _count(status: ProcessStatus | None, name: str) -> int:
-    return status.counters.get(name, 0) if status else 0
 
 
 def _latency(status: ProcessStatus | None, name: str) -> Latency:

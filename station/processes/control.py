@@ -1,6 +1,6 @@
-"""The control link: heartbeats from the stages to the supervisor, commands the other way.
+"""The control link: heartbeats from the processes to the supervisor, commands the other way.
 
-A ROUTER socket at the supervisor, a DEALER in each stage that is known by the stage's name. It carries no data, so a
+A ROUTER socket at the supervisor, a DEALER in each process that is known by its name. It carries no data, so a
 command never waits behind frames. Sending never blocks: a heartbeat that finds a full queue is left out, the next one
 says the same and more.
 """
@@ -18,6 +18,7 @@ import zmq
 from station.clock import now_ns
 from station.errors import MessageError
 from station.processes.latency import LatencyRecorder
+from station.transport.counters import Counters
 from station.transport.messages import (
     ActionHeader,
     Command,
@@ -39,16 +40,16 @@ KEEP_NEWS = 1000
 
 
 def orphaned() -> bool:
-    """Return True in a stage whose supervisor is gone, however it went: nothing may be left running."""
+    """Return True in a process whose supervisor is gone, however it went: nothing may be left running."""
     parent = multiprocessing.parent_process()
     return parent is not None and not parent.is_alive()
 
 
 @dataclass(slots=True)
 class Account:
-    """What a stage says about itself in every heartbeat; the stage's loop writes it, the control link sends it."""
+    """What a process says about itself in every heartbeat; the process's loop writes it, the control link sends it."""
 
-    counters: dict[str, int] = field(default_factory=dict)
+    counters: Counters = field(default_factory=Counters)
     latency: dict[str, LatencyRecorder] = field(default_factory=dict)
     notices: list[str] = field(default_factory=list)
     source: SourceInfo | None = None
@@ -60,26 +61,26 @@ class Account:
 
 
 class ProcessControl:
-    """A stage's end: tells how it is, hears what it should do.
+    """A process's end: tells how it is, hears what it should do.
 
-    ``beat`` is called at least once per round of the stage's loop; it sends a heartbeat when one is due and takes in
+    ``beat`` is called at least once per round of the process's loop; it sends a heartbeat when one is due and takes in
     commands. STOP is kept in ``stopped``, all others wait in ``commands``; what others report waits in ``news``.
     """
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, stage: ProcessName) -> None:
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, process: ProcessName) -> None:
         self.state = ProcessState.STARTING
         self.stopped = False
         self.commands: deque[Command] = deque()
         self.news: deque[ProcessStatus | ActionHeader] = deque(maxlen=KEEP_NEWS)
-        """To the recorder: what the other stages say and the operator does."""
+        """To the recorder: what the other processes say and the operator does."""
         self.patience_s = PATIENCE_S
         self.account = Account()
-        self._stage = stage
+        self._process = process
         self._seq = 0
         self._progress = 0
         self._due = 0.0
         self._socket = context.socket(zmq.DEALER)
-        self._socket.identity = stage.value.encode()
+        self._socket.identity = process.value.encode()
         self._socket.linger = 500  # the last word ("failed", "ended") should arrive
         self._socket.connect(endpoint)
 
@@ -109,13 +110,13 @@ class ProcessControl:
         account = self.account
         status = ProcessStatus(
             seq=self._seq,
-            stage=self._stage,
+            process=self._process,
             state=state,
             pid=os.getpid(),
             t_ns=now_ns(),
             progress=self._progress,
             patience_s=self.patience_s,
-            counters=account.counters,
+            counters=account.counters.model_copy(),
             latency_ms={name: recorder.total() for name, recorder in account.latency.items()},
             recent_ms={name: recorder.recent() for name, recorder in account.latency.items()},
             error=error,
@@ -136,7 +137,7 @@ class ProcessControl:
         self._seq += 1
 
     def stop(self) -> None:
-        """Ask this stage's own loop to end."""
+        """Ask this process's own loop to end."""
         self.stopped = True
 
     def close(self) -> None:
@@ -151,7 +152,7 @@ class ProcessControl:
 
 
 class ControlCentre:
-    """The supervisor's end: the latest word of each stage, and commands to it."""
+    """The supervisor's end: the latest word of each process, and commands to it."""
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> None:
         self._seq = 0
@@ -174,16 +175,16 @@ class ControlCentre:
                 statuses.append(header)
         return statuses
 
-    def send(self, stage: ProcessName, name: CommandName, **fields: Any) -> None:
-        """Send one command; a stage that is gone does not hear it."""
+    def send(self, process: ProcessName, name: CommandName, **fields: Any) -> None:
+        """Send one command; a process that is gone does not hear it."""
         command = Command(seq=self._seq, name=name, **fields)
         self._seq += 1
-        self._socket.send_multipart([stage.value.encode(), *encode(command)], zmq.DONTWAIT)
+        self._socket.send_multipart([process.value.encode(), *encode(command)], zmq.DONTWAIT)
 
-    def tell(self, stage: ProcessName, header: ProcessStatus | ActionHeader) -> None:
-        """Pass a stage's word, or what the operator did, on to another stage; left out where its queue is full."""
+    def tell(self, process: ProcessName, header: ProcessStatus | ActionHeader) -> None:
+        """Pass a process's word, or what the operator did, on to another process; left out where its queue is full."""
         with contextlib.suppress(zmq.Again):
-            self._socket.send_multipart([stage.value.encode(), *encode(header)], zmq.DONTWAIT)
+            self._socket.send_multipart([process.value.encode(), *encode(header)], zmq.DONTWAIT)
 
     def close(self) -> None:
         """Close the socket; may be called more than once."""

@@ -1,4 +1,4 @@
-"""How a stage's memory is managed: what a frame has left is kept for the next one."""
+"""How a process's memory is managed: what a frame has left is kept for the next one."""
 
 import ctypes
 import sys

@@ -1,7 +1,7 @@
-"""What every stage process has in common: its start, its control link, its signals, its last word.
+"""What every process has in common: its start, its control link, its signals, its last word.
 
-``run_stage`` is what the supervisor spawns. It knows nothing of what the stages do: it imports the module it is named
-and calls its ``run(context)``.
+``run_process`` is what the supervisor spawns. It knows nothing of what the processes do: it imports the
+module it is named and calls its ``run(context)``.
 """
 
 import faulthandler
@@ -32,7 +32,7 @@ END_REPEAT_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class ProcessContext:
-    """What a stage gets to work with."""
+    """What a process gets to work with."""
 
     config: Config
     endpoints: Endpoints
@@ -45,7 +45,7 @@ class ProcessContext:
         return self.config.lossless
 
     def finish(self, *links: Publisher) -> None:
-        """Report the end, and say it on the stage's links, again and again until told to stop.
+        """Report the end, and say it on the process's links, again and again until told to stop.
 
         Repeated, because a live link may lose any single message.
         """
@@ -68,7 +68,7 @@ class ProcessContext:
         time.sleep(seconds)
 
     def wait_for(self, name: CommandName) -> Command | None:
-        """Wait for a command, beating; None where the stage is told to stop instead."""
+        """Wait for a command, beating; None where the process is told to stop instead."""
         while not self.control.stopped:
             self.nap(IDLE_S)
             while self.control.commands:
@@ -78,17 +78,17 @@ class ProcessContext:
         return None
 
 
-def log_path(folder: Path, stage: ProcessName) -> Path:
-    """Return where a stage's standard output and error go: they would tear the dashboard."""
-    return folder / f"{stage.value}.log"
+def log_path(folder: Path, name: ProcessName) -> Path:
+    """Return where a process's standard output and error go: they would tear the dashboard."""
+    return folder / f"{name.value}.log"
 
 
-def run_stage(stage: ProcessName, module: str, config: Config, endpoints: Endpoints) -> None:
-    """Run one stage to its end, in the process that the supervisor spawned for it."""
+def run_process(name: ProcessName, module: str, config: Config, endpoints: Endpoints) -> None:
+    """Run one process to its end, in the process that the supervisor spawned for it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
-    _redirect_output(log_path(endpoints.folder, stage))
+    _redirect_output(log_path(endpoints.folder, name))
     keep_freed_memory()
-    with zmq.Context() as context, ProcessControl(context, endpoints.control, stage) as control:
+    with zmq.Context() as context, ProcessControl(context, endpoints.control, name) as control:
 
         def on_sigterm(_signum: int, _frame: FrameType | None) -> None:
             control.stop()

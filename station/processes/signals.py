@@ -10,8 +10,8 @@ TERMINAL = [getattr(signal, name) for name in ("SIGINT", "SIGHUP") if hasattr(si
 class StopRequest:
     """Turns Ctrl-C, SIGTERM and a closed terminal into a flag, so that the run always ends through the same door.
 
-    Make it before the stages are spawned: they inherit that Ctrl-C and a closed terminal are ignored, which reach every
-    process of a terminal but are for the main one alone.
+    Make it before the processes are spawned: they inherit that Ctrl-C and a closed terminal are ignored. Those reach
+    every process of a terminal but are for the main one alone.
     """
 
     def __init__(self) -> None:

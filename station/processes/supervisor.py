@@ -1,7 +1,7 @@
-"""Starts the stages, watches that they progress, and ends them: nothing is left running, whatever happens.
+"""Starts the processes, watches that they progress, and ends them: nothing is left running, whatever happens.
 
-Stages start downstream first: frames flow only once everything behind is ready for them, so that a file loses none.
-This module knows processes and heartbeats; what the stages do and what is shown is not its business.
+Processes start downstream first: frames flow only once everything behind is ready for them, so that a file loses none.
+This module knows processes and heartbeats; what the processes do and what is shown is not its business.
 """
 
 import multiprocessing
@@ -16,7 +16,7 @@ from station.clock import NS_PER_S, now_ns
 from station.config import Config
 from station.errors import InputError, ProcessError, StationError
 from station.processes.control import ControlCentre
-from station.processes.process import log_path, run_stage
+from station.processes.process import log_path, run_process
 from station.stride import window_stride
 from station.transport.endpoints import Endpoints
 from station.transport.messages import (
@@ -34,16 +34,16 @@ START_TIMEOUT_S = 60.0
 SLEPT_S = 1.0
 """The supervisor polls many times a second; where it has not for so long, it was itself suspended."""
 GRACE_S = 1.2
-"""Between asking the stages to stop and terminating them; together with KILL_S within the 2 s that ending may take."""
+"""Between asking the processes to stop and terminating them; with KILL_S within the 2 s that ending may take."""
 KILL_S = 0.4
 RECORDER_GRACE_S = 8.0
 """A slow disk may take longer than the two seconds, and what it is waiting for is a recording."""
 FORWARD_S = 1.0
-"""How often the recorder hears how another stage is doing, changes aside."""
+"""How often the recorder hears how another process is doing, changes aside."""
 
 
 class Supervisor:
-    """The stage processes of one run. Entering starts them, leaving ends them."""
+    """The processes of one run. Entering starts them, leaving ends them."""
 
     def __init__(
         self,
@@ -53,17 +53,17 @@ class Supervisor:
         modules: dict[ProcessName, str],
         optional: Collection[ProcessName] = (),
     ) -> None:
-        """Prepare one process per entry of ``modules``: the stage's name and the module with its ``run``.
+        """Prepare one process per entry of ``modules``: the process's name and the module with its ``run``.
 
         Without the ``optional`` ones the run goes on: what became of them stands in ``faults``.
         """
         spawn = multiprocessing.get_context("spawn")
         self.statuses: dict[ProcessName, ProcessStatus] = {}
-        """The latest word of each stage."""
+        """The latest word of each process."""
         self.progressed_ns: dict[ProcessName, int] = {}
-        """When each stage last made progress, station clock."""
+        """When each process last made progress, station clock."""
         self.faults: dict[ProcessName, str] = {}
-        """Why an optional stage is no more, one line."""
+        """Why an optional process is no more, one line."""
         self._optional = optional
         self._ran: set[ProcessName] = set()
         self._forwarded_ns: dict[ProcessName, int] = {}
@@ -74,32 +74,32 @@ class Supervisor:
         self._started: set[ProcessName] = set()
         self._polled_ns = now_ns()
         self._processes: dict[ProcessName, BaseProcess] = {
-            stage: spawn.Process(target=run_stage, args=(stage, module, config, endpoints), name=stage.value)
-            for stage, module in modules.items()
+            name: spawn.Process(target=run_process, args=(name, module, config, endpoints), name=name.value)
+            for name, module in modules.items()
         }
 
     @property
     def finished(self) -> bool:
-        """True once the last stage of the chain, and the recorder, have dealt with all that came and said so."""
+        """True once the last process of the chain, and the recorder, have dealt with all that came and said so."""
         return self._ended(ProcessName.ENGINE) and (not self._listening or self._ended(ProcessName.RECORDER))
 
     def poll(self, timeout_s: float) -> None:
-        """Take in heartbeats for at most ``timeout_s``, start stages that are due, and check on all of them.
+        """Take in heartbeats for at most ``timeout_s``, start processes that are due, and check on all of them.
 
-        Raises InputError where a stage found the user's input unusable, ProcessError where one died or hangs.
+        Raises InputError where a process found the user's input unusable, ProcessError where one died or hangs.
         """
         slept = now_ns() - self._polled_ns > SLEPT_S * NS_PER_S
         for status in self._centre.poll(timeout_s):
-            before = self.statuses.get(status.stage)
+            before = self.statuses.get(status.process)
             if before is None or status.progress > before.progress or status.state != before.state:
-                self.progressed_ns[status.stage] = now_ns()
+                self.progressed_ns[status.process] = now_ns()
             self._take_in(status)
         self._polled_ns = now_ns()
         if slept:  # this process stood still itself (Ctrl-Z, a lid closed): nobody else's silence counts
             self.progressed_ns = dict.fromkeys(self.progressed_ns, self._polled_ns)
-        for stage in self._processes:
-            self._check_or_give_up(stage)
-        self._start_due_stages()
+        for name in self._processes:
+            self._check_or_give_up(name)
+        self._start_due_processes()
 
     def replace_lost(self, tracks: Sequence[TrackInfo], wanted: int) -> None:
         """Let the tracker release what is lost and select others by its automatic rule, up to ``wanted`` in all."""
@@ -118,12 +118,12 @@ class Supervisor:
             self._centre.tell(ProcessName.RECORDER, action)
 
     def stop(self) -> None:
-        """End all stages: ask, then terminate, then kill. May be called more than once."""
+        """End all processes: ask, then terminate, then kill. May be called more than once."""
         alive = [process for process in self._processes.values() if process.is_alive()]
-        for stage, process in self._processes.items():
+        for name, process in self._processes.items():
             if process.is_alive():
-                self._centre.send(stage, CommandName.STOP)
-            status = self.statuses.get(stage)
+                self._centre.send(name, CommandName.STOP)
+            status = self.statuses.get(name)
             if status is None or status.state is ProcessState.STARTING:
                 process.kill()  # it listens to nobody while it loads, and holds nothing yet
         deadline = time.monotonic() + GRACE_S
@@ -144,16 +144,16 @@ class Supervisor:
 
     def __enter__(self) -> Self:
         try:
-            for stage, process in self._processes.items():
+            for name, process in self._processes.items():
                 process.start()
-                self.progressed_ns[stage] = self._polled_ns = now_ns()
+                self.progressed_ns[name] = self._polled_ns = now_ns()
         except BaseException:
             self.__exit__()
             raise
         return self
 
     def __exit__(self, *exc: object) -> None:
-        started = {stage: process for stage, process in self._processes.items() if process.pid is not None}
+        started = {name: process for name, process in self._processes.items() if process.pid is not None}
         self._processes = started
         self.stop()
         for process in started.values():
@@ -162,12 +162,12 @@ class Supervisor:
         self._processes = {}
         self._centre.close()
 
-    def _start_due_stages(self) -> None:
-        """Send START to a stage that is ready and whose downstream neighbour runs; engine and recorder go first."""
+    def _start_due_processes(self) -> None:
+        """Send START to a process that is ready and whose downstream neighbour runs; engine and recorder go first."""
         expected = set(self._processes) - set(self.faults)
         if not expected <= set(self.statuses):
             return
-        if not self._started and any(self.statuses[stage].state is ProcessState.STARTING for stage in expected):
+        if not self._started and any(self.statuses[name].state is ProcessState.STARTING for name in expected):
             return
         self._start(ProcessName.ENGINE)
         if self._listening:
@@ -177,60 +177,60 @@ class Supervisor:
             if self._runs(downstream) and (not recorder_due or self._runs(ProcessName.RECORDER)):
                 self._start(upstream)
 
-    def _start(self, stage: ProcessName) -> None:
-        if stage in self._started or self.statuses[stage].state is not ProcessState.READY:
+    def _start(self, name: ProcessName) -> None:
+        if name in self._started or self.statuses[name].state is not ProcessState.READY:
             return
-        self._started.add(stage)
+        self._started.add(name)
         source, model = self.statuses[ProcessName.CAPTURE].source, self.statuses[ProcessName.ENGINE].model
         if source is None or model is None:
-            raise ProcessError(f"the {stage} stage cannot start: capture or engine did not say what it has opened")
+            raise ProcessError(f"the {name} process cannot start: capture or engine did not say what it has opened")
         stride = window_stride(self._config.window.stride, source.fps, model.fps)
         readers = 1 + self._listening
         parameters = self.statuses[ProcessName.TRACKER].parameters
-        opened = {"source": source, "model": model, "parameters": parameters} if stage is ProcessName.RECORDER else {}
-        self._centre.send(stage, CommandName.START, stride=stride, readers=readers, **opened)
+        opened = {"source": source, "model": model, "parameters": parameters} if name is ProcessName.RECORDER else {}
+        self._centre.send(name, CommandName.START, stride=stride, readers=readers, **opened)
 
-    def _check_or_give_up(self, stage: ProcessName) -> None:
-        """Raise the error of a stage that is needed; of another, keep it as a fault and see that the stage is gone.
+    def _check_or_give_up(self, name: ProcessName) -> None:
+        """Raise the error of a process that is needed; of another, keep it as a fault and see that the process is gone.
 
-        An optional stage that cannot use what the user gave, and finds out before it runs, is not given up: the user
+        An optional process that cannot use what the user gave, and finds out before it runs, is not given up: the user
         asked for it.
         """
-        if stage in self.faults:
+        if name in self.faults:
             return
         try:
-            self._check(stage)
+            self._check(name)
         except InputError as error:
-            if stage not in self._optional or stage not in self._ran:
+            if name not in self._optional or name not in self._ran:
                 raise
-            self._give_up(stage, error)
+            self._give_up(name, error)
         except ProcessError as error:
-            if stage not in self._optional:
+            if name not in self._optional:
                 raise
-            self._give_up(stage, error)
+            self._give_up(name, error)
 
-    def _give_up(self, stage: ProcessName, error: StationError) -> None:
-        self.faults[stage] = str(error).splitlines()[0]
-        self._processes[stage].kill()
+    def _give_up(self, name: ProcessName, error: StationError) -> None:
+        self.faults[name] = str(error).splitlines()[0]
+        self._processes[name].kill()
 
-    def _check(self, stage: ProcessName) -> None:
-        """Raise the error of a stage that has failed, died or hangs."""
-        if self._dead(stage):
+    def _check(self, name: ProcessName) -> None:
+        """Raise the error of a process that has failed, died or hangs."""
+        if self._dead(name):
             for late in self._centre.poll(0.1):  # its last words may still be on their way
                 self._take_in(late)
-        status = self.statuses.get(stage)
+        status = self.statuses.get(name)
         if status is not None and status.state is ProcessState.FAILED:
             if status.user_error:
                 raise InputError(status.error)
-            raise ProcessError(f"the {stage} stage failed: {status.error}\n{status.details}")
-        if self._dead(stage):  # a stage that has ended well waits to be told to stop
-            exitcode = self._processes[stage].exitcode
-            raise ProcessError(f"the {stage} stage died ({_how(exitcode)}){self._log_tail(stage)}")
-        silent_s = (now_ns() - self.progressed_ns[stage]) / NS_PER_S
+            raise ProcessError(f"the {name} process failed: {status.error}\n{status.details}")
+        if self._dead(name):  # a process that has ended well waits to be told to stop
+            exitcode = self._processes[name].exitcode
+            raise ProcessError(f"the {name} process died ({_how(exitcode)}){self._log_tail(name)}")
+        silent_s = (now_ns() - self.progressed_ns[name]) / NS_PER_S
         starting = status is None or status.state is ProcessState.STARTING
         limit_s = START_TIMEOUT_S if starting or status is None else status.patience_s
         if silent_s > limit_s:
-            raise ProcessError(f"the {stage} stage hangs: no progress for {silent_s:.1f} s{self._log_tail(stage)}")
+            raise ProcessError(f"the {name} process hangs: no progress for {silent_s:.1f} s{self._log_tail(name)}")
 
     @property
     def _listening(self) -> bool:
@@ -238,15 +238,15 @@ class Supervisor:
         return ProcessName.RECORDER in self._processes and ProcessName.RECORDER not in self.faults
 
     def _take_in(self, status: ProcessStatus) -> None:
-        """Keep a stage's word, and let the recorder know it now and then."""
-        stage, before = status.stage, self.statuses.get(status.stage)
-        self.statuses[stage] = status
+        """Keep a process's word, and let the recorder know it now and then."""
+        name, before = status.process, self.statuses.get(status.process)
+        self.statuses[name] = status
         if status.state is ProcessState.RUNNING:
-            self._ran.add(stage)
+            self._ran.add(name)
         changed = before is None or before.state is not status.state or before.notices != status.notices
-        due = now_ns() - self._forwarded_ns.get(stage, 0) >= FORWARD_S * NS_PER_S
-        if stage is not ProcessName.RECORDER and self._listening and (changed or due):
-            self._forwarded_ns[stage] = now_ns()
+        due = now_ns() - self._forwarded_ns.get(name, 0) >= FORWARD_S * NS_PER_S
+        if name is not ProcessName.RECORDER and self._listening and (changed or due):
+            self._forwarded_ns[name] = now_ns()
             self._centre.tell(ProcessName.RECORDER, status)
 
     def _let_recorder_finish(self) -> None:
@@ -257,24 +257,24 @@ class Supervisor:
             for status in self._centre.poll(0.01):
                 self._take_in(status)
 
-    def _ended(self, stage: ProcessName) -> bool:
-        status = self.statuses.get(stage)
-        return status is not None and status.state is ProcessState.ENDED and not self._dead(stage)
+    def _ended(self, name: ProcessName) -> bool:
+        status = self.statuses.get(name)
+        return status is not None and status.state is ProcessState.ENDED and not self._dead(name)
 
-    def _runs(self, stage: ProcessName) -> bool:
-        return self.statuses[stage].state is ProcessState.RUNNING
+    def _runs(self, name: ProcessName) -> bool:
+        return self.statuses[name].state is ProcessState.RUNNING
 
-    def _dead(self, stage: ProcessName) -> bool:
-        process = self._processes.get(stage)
+    def _dead(self, name: ProcessName) -> bool:
+        process = self._processes.get(name)
         return process is not None and not process.is_alive()
 
-    def _log_tail(self, stage: ProcessName) -> str:
-        """Return the end of what the stage printed, on lines of its own."""
+    def _log_tail(self, name: ProcessName) -> str:
+        """Return the end of what the process printed, on lines of its own."""
         try:
-            lines = log_path(self._endpoints.folder, stage).read_text(errors="replace").splitlines()
+            lines = log_path(self._endpoints.folder, name).read_text(errors="replace").splitlines()
         except OSError:
             return ""
-        return "".join(f"\n  {stage}: {line}" for line in lines[-20:])
+        return "".join(f"\n  {name}: {line}" for line in lines[-20:])
 
 
 def _how(exitcode: int | None) -> str:

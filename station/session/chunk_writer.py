@@ -79,7 +79,7 @@ class FileSink:
 
 
 class MemorySink:
-    """Bytes in memory, for a look-back that may never be kept."""
+    """Bytes in memory, for a pre-trigger buffer that may never be kept."""
 
     def __init__(self) -> None:
         self.data = bytearray()

@@ -1,10 +1,10 @@
-"""A recorded session as something to be done again: what the stages ask of the record, each in its own process.
+"""A recorded session as something to be done again: what the processes ask of the record, each in its own process.
 
-A replay sends the recorded frames through the very same stages. What a live run decided by the clock comes from the
+A replay sends the recorded frames through the very same processes. What a live run decided by the clock comes from the
 record instead: which frames the tracker had dropped, what was selected and released before which frame, which windows
 the engine graded and in which batches. The rest (positions, states, windows, grades) is worked out anew and compared.
 
-A record that is not as it was written is played up to its first break. This module reads; it drives no stage.
+A record that is not as it was written is played up to its first break. This module reads; it drives no process.
 """
 
 from collections import deque
@@ -23,7 +23,7 @@ class Playback:
     """A session to be replayed. Raises InputError where there is nothing to replay in the folder."""
 
     def __init__(self, folder: Path, keep_going: Callable[[], object] = lambda: None) -> None:
-        """``keep_going``: a stage's beat, called while long stretches of the record are read."""
+        """``keep_going``: the process's beat, called while long stretches of the record are read."""
         self.session = Session(folder, keep_going)
         opened = self.session.opened
         if opened is None:
@@ -52,9 +52,9 @@ class Playback:
 class RecordedTracks:
     """The recorded tracks, frame by frame as the tracker comes to them."""
 
-    def __init__(self, recording: Playback) -> None:
-        self._whole = recording.whole
-        self._coming = recording.tracks()
+    def __init__(self, playback: Playback) -> None:
+        self._whole = playback.whole
+        self._coming = playback.tracks()
         self._next = next(self._coming, None)
         self._started = False
         self._asked = -1
@@ -92,9 +92,9 @@ class RecordedTracks:
 class TrackedFrames:
     """Which frames the tracker had taken, asked in rising order."""
 
-    def __init__(self, recording: Playback) -> None:
-        self._whole = recording.whole
-        self._coming = recording.tracks()
+    def __init__(self, playback: Playback) -> None:
+        self._whole = playback.whole
+        self._coming = playback.tracks()
         self._before: TracksHeader | None = None
         self._ahead: deque[TracksHeader] = deque()
         self.unknown = 0
@@ -138,12 +138,12 @@ def as_recorded(config: Config) -> Config:
         return config
     if config.source.kind == REPLAY:
         raise InputError("source replay: which session? Give replay:SESSION, the folder that holds session.json")
-    recording = Playback(folder)
-    recorded = recording.session.start.config
+    playback = Playback(folder)
+    recorded = playback.session.start.config
     data: dict[str, Any] = config.model_dump()
     try:
         data["tracker"] = recorded["tracker"]
-        data["window"] = recorded["window"] | {"stride": recording.opened.stride}
+        data["window"] = recorded["window"] | {"stride": playback.opened.stride}
         data["select"], data["select_auto"] = recorded["select"], recorded["select_auto"]
         for key in ("runtime", "threads"):
             if data["engine"][key] == Config().engine.model_dump()[key]:

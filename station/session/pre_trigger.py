@@ -1,7 +1,7 @@
-"""The look-back: the latest seconds of video in memory, coded, so that "keep" can still save what has just happened.
+"""The pre-trigger buffer: the latest seconds of video in memory, coded, so that "keep" can save what has just happened.
 
 A ring of short chunks: whole ones go when they are older than asked for, or when memory is used up. It knows frames and
-their times; saving is done by whoever takes the chunks.
+their times; saving the chunks is its caller's business.
 """
 
 from collections import deque
@@ -74,7 +74,7 @@ class PreTrigger:
             self._drop_oldest()
 
     def take(self) -> list[Segment]:
-        """Return what there is, oldest first, all of it complete; the look-back is empty then."""
+        """Return what there is, oldest first, all of it complete; the buffer is empty then."""
         if len(self._segments) > self._closed:
             self._close_newest()
         taken = list(self._segments)

@@ -7,10 +7,7 @@ wait for it. When recording stops before the run does, it goes on listening, so 
 import time
 import zlib
 from collections import deque
-from contextlib import ExitStack
-from typing import Any, Final, Literal, Self
-
-import zmq
+from typing import Final
 
 from station.errors import SessionError
 from station.processes.control import ProcessControl
@@ -19,6 +16,7 @@ from station.session.codec_choice import CodecChoice, choose_codec
 from station.session.layout import new_session, sessions_folder
 from station.session.provenance import begun, start_record
 from station.session.pseudonym import Pseudonym
+from station.session.recorder_links import LinkName, Links
 from station.session.records import (
     ActionRecord,
     GradesRecord,
@@ -30,8 +28,8 @@ from station.session.records import (
 )
 from station.session.scheduling import lower_priority, work_in_spare_time
 from station.session.session_writer import SessionWriter
-from station.transport.buffers import ByteFifo, Fifo, Received
-from station.transport.bus import Receiver
+from station.transport.buffers import Received
+from station.transport.counters import RecorderCounters
 from station.transport.messages import (
     Command,
     CommandName,
@@ -54,9 +52,6 @@ DRAIN_S: Final = 6.0
 """The same where frames wait that did arrive: more than the two seconds of a usual end, for they would be lost."""
 STATUS_S: Final = 10.0
 REPORT_S: Final = 0.3
-WINDOWS_MB: Final = 64
-LARGE, SMALL = 64, 20_000
-"""So many messages may wait in the sockets: with pixels until somebody looks, the others as long as a disk may take."""
 PRESSING, CALM = 0.1, 0.02
 """From the first share of the queue on, down to the second, frames are not left to spare time alone."""
 UNMOVED_S, WARY_S = 1.0, 30.0
@@ -64,7 +59,6 @@ UNMOVED_S, WARY_S = 1.0, 30.0
 BEHIND: Final = 0.5
 """Share of the queue from which on FFV1 counts as too slow."""
 KEEP: Final = "key k"
-LinkName = Literal["frames", "tracks", "windows", "grades"]
 
 
 def run(context: ProcessContext) -> None:
@@ -81,71 +75,31 @@ def run(context: ProcessContext) -> None:
             return
         folder = new_session(sessions_folder(config.record.folder))
         try:
-            recording = SessionWriter(folder, begun(provenance, folder.name), config.record)
+            writer = SessionWriter(folder, begun(provenance, folder.name), config.record)
         except OSError as error:
             raise SessionError(
                 f"session {folder}: cannot be written ({error.strerror}); give another folder with --session, or "
                 "--no-record"
             ) from error
-        with recording:
-            recorder = Recorder(context, recording, links, pseudonym, start)
+        with writer:
+            recorder = Recorder(context, writer, links, pseudonym, start)
             control.report(ProcessState.RUNNING)
             recorder.record()
         recorder.report()
         context.finish()
 
 
-class Links:
-    """The recorder's ends of all data links."""
-
-    def __init__(self, context: ProcessContext) -> None:
-        lossless, endpoints = context.lossless, context.endpoints
-        self._stack = ExitStack()
-        # Not the process's own: its threads began before this process stood back, and would copy every frame unmoved.
-        sockets = self._stack.enter_context(zmq.Context[zmq.Socket[bytes]]())
-        self.queue = ByteFifo(context.config.record.queue_mb * 1_000_000)
-
-        def link(endpoint: str, buffer: Any, **how: Any) -> Receiver[Received]:
-            return self._stack.enter_context(Receiver(sockets, endpoint, buffer, **how))
-
-        # Offline the frames alone set the pace: what follows from a frame is never more than a few frames behind.
-        if lossless:
-            self.frames = link(endpoints.frames, Fifo(None), lossless=True)
-        else:
-            self.frames = link(endpoints.frames, self.queue, queue=LARGE)
-        windows = Fifo(None) if lossless else ByteFifo(WINDOWS_MB * 1_000_000)
-        self.windows = link(endpoints.windows, windows, queue=LARGE)
-        self.tracks = link(endpoints.tracks, Fifo(None), queue=SMALL)
-        self.grades = link(endpoints.grades, Fifo(None), queue=SMALL)
-
-    @property
-    def all(self) -> dict[LinkName, Receiver[Received]]:
-        """By name."""
-        return {"frames": self.frames, "tracks": self.tracks, "windows": self.windows, "grades": self.grades}
-
-    @property
-    def ended(self) -> bool:
-        """True once every sender has said that nothing more comes."""
-        return all(link.ended for link in self.all.values())
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._stack.close()
-
-
 class Recorder:
-    """Moves what arrives into a recording."""
+    """Moves what arrives into a session."""
 
     def __init__(
-        self, context: ProcessContext, recording: SessionWriter, links: Links, pseudonym: Pseudonym, start: Command
+        self, context: ProcessContext, writer: SessionWriter, links: Links, pseudonym: Pseudonym, start: Command
     ) -> None:
         if start.source is None or start.model is None or start.stride is None:
             raise ValueError("the recorder was started without source, model and stride")
         self._control: ProcessControl = context.control
         self._context = context
-        self._recording = recording
+        self._writer = writer
         self._links = links
         self._pseudonym = pseudonym
         self._missed: dict[LinkName, int] = {}
@@ -162,8 +116,8 @@ class Recorder:
         settings, live = context.config.record, not context.lossless
         self._codec = choose_codec(settings, source.width, source.height, source.fps, live=live)
         self._may_fall_back = settings.codec == "auto" and live
-        recording.use(self._codec)
-        recording.event(OpenedRecord(source=source, model=start.model, stride=start.stride, tracker=start.parameters))
+        writer.use(self._codec)
+        writer.event(OpenedRecord(source=source, model=start.model, stride=start.stride, tracker=start.parameters))
 
     def record(self) -> None:
         """Record until all links have ended, or for a moment after being told to stop."""
@@ -180,17 +134,17 @@ class Recorder:
             left += 1
         if left:
             self._lose("frames", left, "the run ended before they could be coded")
-        self._recording.close()
+        self._writer.close()
 
     def _step(self) -> bool:
         """Take in what is there and do what time asks for; return whether there is more to come."""
         self._control.beat()
         if self._is_pressing and not self._came_forward and self._codec.name == "ffv1" and self._codec.threads > 1:
-            self._recording.begin_chunk()  # the encoder's threads stand as far back as who began the chunk
+            self._writer.begin_chunk()  # the encoder's threads stand as far back as who began the chunk
         self._came_forward = self._is_pressing
         idle = self._take_in()
         self._stepped_s = now_s = time.monotonic()
-        self._recording.tick(now_s)
+        self._writer.tick(now_s)
         if now_s - self._reported_s >= REPORT_S:
             self._reported_s = now_s
             self.report()
@@ -206,8 +160,7 @@ class Recorder:
     def _pressing(self) -> bool:
         """Look what has come, whatever the work is waiting for; return whether that may stand back no further."""
         links, now_s = self._links, time.monotonic()
-        links.frames.drain()
-        links.windows.drain()
+        links.drain()
         if now_s - self._stepped_s > UNMOVED_S:
             self._wary_until_s = now_s + WARY_S
         limit = CALM if self._is_pressing else PRESSING
@@ -218,41 +171,41 @@ class Recorder:
     def _hurry(self) -> None:
         """Write what still waits uncompressed where that is allowed: better large than missing."""
         if self._may_fall_back and self._links.queue.bytes:
-            self._recording.use(CodecChoice("raw", self._codec.threads, ""))
+            self._writer.use(CodecChoice("raw", self._codec.threads, ""))
 
     def report(self) -> None:
         """Tell the supervisor how the recording is doing."""
-        recording, account = self._recording, self._control.account
-        counters, pre_trigger = recording.counters, recording.pre_trigger
-        account.counters = {"recorded": counters["frames"], "lost": counters["lost"], "kept": counters["kept"]}
-        head = recording.head
+        writer, account = self._writer, self._control.account
+        counters, pre_trigger = writer.counters, writer.pre_trigger
+        account.counters = RecorderCounters(recorded=counters.frames, lost=counters.lost, kept=counters.kept)
+        head = writer.head
         account.recording = RecordingInfo(
-            folder=str(recording.folder),
+            folder=str(writer.folder),
             mode="keep" if self._context.config.record.mode == "keep" else "all",
-            codec=recording.codec,
-            frames=counters["frames"],
-            lost=counters["lost"],
-            size_bytes=counters["bytes"],
-            left_s=recording.room.left_s,
+            codec=writer.codec,
+            frames=counters.frames,
+            lost=counters.lost,
+            size_bytes=counters.bytes,
+            left_s=writer.room.left_s,
             pre_trigger_s=pre_trigger.seconds if pre_trigger is not None else None,
-            kept=counters["kept"],
-            stopped=recording.stopped,
-            complete=recording.complete,
+            kept=counters.kept,
+            stopped=writer.stopped,
+            complete=writer.complete,
             chain=head.chain if head is not None else "",
         )
         account.notices = self._notices()
 
     def _notices(self) -> list[str]:
-        recording = self._recording
+        writer = self._writer
         notices = [self._codec.why, self._kept_notice]
         missed = [f"{count} of {name}" for name, count in self._missed.items() if name != "frames"]
         if missed:
             notices.append(f"messages are missing in the record: {', '.join(missed)}")
-        if recording.room.scarce and not recording.stopped and recording.room.left_s is not None:
-            notices.append(f"the disk has room for {recording.room.left_s / 60:.0f} min more: recording will stop then")
-        if recording.pre_trigger is not None and recording.pre_trigger.short_of_memory:
+        if writer.room.scarce and not writer.stopped and writer.room.left_s is not None:
+            notices.append(f"the disk has room for {writer.room.left_s / 60:.0f} min more: recording will stop then")
+        if writer.pre_trigger is not None and writer.pre_trigger.short_of_memory:
             notices.append(
-                f"the look-back holds {recording.pre_trigger.seconds:.0f} s of "
+                f"the pre-trigger buffer holds {writer.pre_trigger.seconds:.0f} s of "
                 f"{self._context.config.record.pre_trigger_s:g} ([record] pre_trigger_mb)"
             )
         return [notice for notice in notices if notice]
@@ -260,7 +213,7 @@ class Recorder:
     def _take_in(self) -> bool:
         """Take everything small that has arrived and at most one frame; return whether nothing had."""
         busy = self._note_news()
-        links, recording = self._links, self._recording
+        links, writer = self._links, self._writer
         for link in (links.tracks, links.windows, links.grades):
             while (message := link.receive(0)) is not None:
                 busy = True
@@ -269,28 +222,28 @@ class Recorder:
         if frame is not None:
             header, pixels = frame.header, frame.pixels
             if isinstance(header, FrameHeader) and pixels is not None:
-                recording.frame(header, pixels)
+                writer.frame(header, pixels)
                 self._keep_up_to(header.t_exposure_ns)
         else:
             self._keep_up_to(None)
         self._note_losses()
-        if self._may_fall_back and "raw" not in recording.codec and links.queue.fullness > BEHIND:
+        if self._may_fall_back and "raw" not in writer.codec and links.queue.fullness > BEHIND:
             why = "FFV1 fell behind on this machine: recorded uncompressed from here on ([record] codec)"
             self._codec = CodecChoice("raw", self._codec.threads, why)
-            recording.use(self._codec)
+            writer.use(self._codec)
         return not busy and frame is None
 
     def _note_message(self, message: Received) -> None:
-        header, pixels, recording = message.header, message.pixels, self._recording
+        header, pixels, writer = message.header, message.pixels, self._writer
         if isinstance(header, TracksHeader):
-            recording.event(TracksRecord(header=header))
+            writer.event(TracksRecord(header=header))
         elif isinstance(header, WindowsHeader) and pixels is not None:
-            recording.event(WindowsRecord(header=header, crc32=[zlib.crc32(clip.data) for clip in pixels]))
+            writer.event(WindowsRecord(header=header, crc32=[zlib.crc32(clip.data) for clip in pixels]))
         elif isinstance(header, GradesHeader):
-            recording.event(GradesRecord(header=header))
+            writer.event(GradesRecord(header=header))
 
     def _note_news(self) -> bool:
-        """Record what the other stages say and what the operator does."""
+        """Record what the other processes say and what the operator does."""
         news = self._control.news
         busy = bool(news)
         while news:
@@ -299,7 +252,7 @@ class Recorder:
                 self._note_status(header)
                 continue
             details = self._pseudonym.clean(header.details)
-            self._recording.event(ActionRecord(action=header.model_copy(update={"details": details})))
+            self._writer.event(ActionRecord(action=header.model_copy(update={"details": details})))
             if header.name == KEEP:
                 self._asked_ns.append(header.t_ns)
         return busy
@@ -312,11 +265,11 @@ class Recorder:
 
     def _note_status(self, status: ProcessStatus) -> None:
         """Record a status where it says something new, and now and then."""
-        said_s, state, notices = self._said.get(status.stage, (-STATUS_S, None, 0))
+        said_s, state, notices = self._said.get(status.process, (-STATUS_S, None, 0))
         now_s = time.monotonic()
         if state is status.state and len(status.notices) == notices and now_s - said_s < STATUS_S:
             return
-        self._said[status.stage] = (now_s, status.state, len(status.notices))
+        self._said[status.process] = (now_s, status.state, len(status.notices))
         clean = self._pseudonym.clean
         source = status.source and status.source.model_copy(update={"name": clean(status.source.name)})
         cleaned = {
@@ -325,12 +278,12 @@ class Recorder:
             "notices": [clean(notice) for notice in status.notices],
             "source": source,
         }
-        self._recording.event(StatusRecord(status=status.model_copy(update=cleaned)))
+        self._writer.event(StatusRecord(status=status.model_copy(update=cleaned)))
 
     def _keep(self) -> None:
-        record = self._recording.keep(self._control.beat)
+        record = self._writer.keep(self._control.beat)
         if record is None:
-            why = "recording has stopped" if self._recording.stopped else "no frame has come since"
+            why = "recording has stopped" if self._writer.stopped else "no frame has come since"
             self._kept_notice = f"nothing was kept: {why}"
         else:
             self._kept_notice = (
@@ -339,14 +292,15 @@ class Recorder:
 
     def _note_losses(self) -> None:
         for name, link in self._links.all.items():
+            counters = link.counters
             left_out = name == "frames" and self._context.config.replay_of is not None  # numbers with holes, on purpose
-            missed = link.replaced + link.bad + (0 if left_out else link.lost)
+            missed = counters.replaced + counters.bad + (0 if left_out else counters.lost)
             new = missed - self._missed.get(name, 0)
             if new > 0:
                 self._missed[name] = missed
                 self._lose(name, new, "the recorder did not keep up")
 
     def _lose(self, link: LinkName, count: int, reason: str) -> None:
-        self._recording.event(LossRecord(link=link, count=count, reason=reason))
-        if link == "frames" and not self._recording.stopped:
-            self._recording.counters["lost"] += count
+        self._writer.event(LossRecord(link=link, count=count, reason=reason))
+        if link == "frames" and not self._writer.stopped:
+            self._writer.counters.lost += count

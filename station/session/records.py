@@ -9,9 +9,9 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from station.session.layout import CHUNK_PATTERN
+from station.transport.counters import Count
 from station.transport.messages import (
     ActionHeader,
-    Count,
     FrameHeader,
     GradesHeader,
     ModelInfo,
@@ -43,7 +43,7 @@ class StartRecord(Record):
     started_utc: str
     """Wall time of this event, ISO 8601: ties the station clock to the calendar."""
     mode: Literal["all", "keep"]
-    """"all": every frame is recorded; "keep": frames only where the operator asked for the look-back."""
+    """"all": every frame is recorded; "keep": frames only where the operator kept the pre-trigger buffer."""
     program: str
     git_commit: str | None
     """None where the program does not run from a git checkout; "+" behind it: with changes that are not committed."""
@@ -54,7 +54,7 @@ class StartRecord(Record):
 
 
 class OpenedRecord(Record):
-    """What the stages opened, before the first frame."""
+    """What the processes opened, before the first frame."""
 
     source: SourceInfo
     model: ModelInfo
@@ -104,7 +104,7 @@ class ActionRecord(Record):
 
 
 class StatusRecord(Record):
-    """How a stage is: at each change of its state, now and then between, and at the end."""
+    """How a process is: at each change of its state, now and then between, and at the end."""
 
     status: ProcessStatus
 
@@ -137,7 +137,7 @@ class LossRecord(Record):
 
 
 class KeepRecord(Record):
-    """The operator's "keep": these frames are the look-back, all of them recorded."""
+    """The operator's "keep": these frames are the pre-trigger buffer, all of them recorded."""
 
     first_seq: Count
     last_seq: Count

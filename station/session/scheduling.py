@@ -13,7 +13,7 @@ LOOK_S = 0.2
 
 
 def lower_priority() -> None:
-    """Run with lower priority than the other stages from now on, in this thread and those it starts."""
+    """Run with lower priority than the other processes from now on, in this thread and those it starts."""
     if sys.platform == "win32":
         import ctypes
 

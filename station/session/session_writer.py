@@ -1,4 +1,4 @@
-"""A session that is being recorded: log, video, look-back and tables, and the end of it, good or bad.
+"""A session that is being recorded: log, video, pre-trigger buffer and tables, and the end of it, good or bad.
 
 Whatever the disk does, an OSError ends here: recording stops, says why, and leaves what is on the disk in good order.
 This module knows a session; not links, processes or the operator's keys.
@@ -8,6 +8,7 @@ import contextlib
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -35,6 +36,17 @@ LOOK_S: Final = 1.0
 MANIFEST_S: Final = 5.0
 
 
+@dataclass(slots=True)
+class SessionCounters:
+    """What a session holds so far."""
+
+    frames: int = 0
+    lost: int = 0
+    """Frames that are missing in it."""
+    kept: int = 0
+    bytes: int = 0
+
+
 class SessionWriter:
     """Writes one session. No method raises OSError: ``stopped`` says why nothing is written any more."""
 
@@ -43,7 +55,7 @@ class SessionWriter:
         self.folder = folder
         self.stopped = ""
         """Why recording stopped before the run, one line; empty while it goes on."""
-        self.counters = {"frames": 0, "lost": 0, "kept": 0, "bytes": 0}
+        self.counters = SessionCounters()
         self._settings = settings
         self._start = start
         self._codec = CodecChoice("ffv1", 1, "")
@@ -51,7 +63,7 @@ class SessionWriter:
         self._disk = DiskThread()
         self._spare = folder / SPARE
         self._spare.write_bytes(bytes(SPARE_BYTES))
-        write_manifest(folder, _manifest(start, SessionState.RECORDING, None))  # a log never stands there without it
+        write_manifest(folder, _manifest(start, SessionState.RECORDING, None))  # a log is never there without it
         self._log = EventLog(folder / LOG)
         self._synced: Future[None] | None = None
         self._tables = Tables(folder)
@@ -110,7 +122,7 @@ class SessionWriter:
             self.stop(_reason(error))
 
     def frame(self, header: FrameHeader, pixels: NDArray[np.uint8]) -> None:
-        """Write one frame, or take it into the look-back."""
+        """Write one frame, or take it into the pre-trigger buffer."""
         if self.stopped:
             return
         if self.pre_trigger is not None:
@@ -123,7 +135,7 @@ class SessionWriter:
             self.stop(_reason(error))
 
     def keep(self, beat: Callable[[], object]) -> KeepRecord | None:
-        """Save the look-back, or mark it where every frame is recorded; None where there is nothing to keep."""
+        """Save the pre-trigger buffer, or mark its span where every frame is recorded; None where there is no frame."""
         if self.stopped:
             return None
         try:
@@ -142,7 +154,7 @@ class SessionWriter:
         except OSError as error:
             self.stop(_reason(error))
             return None
-        self.counters["kept"] += 1
+        self.counters.kept += 1
         return record
 
     def tick(self, now_s: float) -> None:
@@ -156,7 +168,7 @@ class SessionWriter:
             if now_s - self._looked_s >= LOOK_S:
                 self._looked_s = now_s
                 self._sync_log()
-                reason = self.room.look(now_s, self.counters["bytes"])
+                reason = self.room.look(now_s, self.counters.bytes)
                 if reason:
                     self.stop(reason)
                     return
@@ -222,7 +234,7 @@ class SessionWriter:
                 with contextlib.suppress(OSError):
                     self._append(StopRecord(reason=self.stopped))
         try:
-            self._append(EndRecord(ended_utc=utc_now(), counters=self.counters))
+            self._append(EndRecord(ended_utc=utc_now(), counters=asdict(self.counters)))
         except OSError as error:  # then the session is one that was cut off, and says so
             self.stopped, state = self.stopped or _reason(error), SessionState.RECORDING
         self._closed = True
@@ -247,7 +259,7 @@ class SessionWriter:
         for record in self._row.due():
             self._append(record)
             if isinstance(record, FrameRecord):
-                self.counters["frames"] += 1
+                self.counters.frames += 1
                 self._remember(record)
 
     def _remember(self, record: FrameRecord) -> None:
@@ -260,7 +272,7 @@ class SessionWriter:
     def _append(self, record: Record) -> None:
         n, t_ns = self._log.append(record)
         self._tables.add(n, t_ns, record)
-        self.counters["bytes"] = self._row.written_bytes + self._log.bytes
+        self.counters.bytes = self._row.written_bytes + self._log.bytes
 
     def _write_manifest(self, state: SessionState) -> None:
         manifest = _manifest(self._start, state, self._log.head)

@@ -152,14 +152,14 @@ class Tables:
             case ActionRecord(action=action):
                 yield f"{action.name} {action.details}".strip()
             case StatusRecord(status=status):
-                if self._states.get(status.stage) is not status.state:
-                    self._states[status.stage] = status.state
-                    yield f"{status.stage.value} {status.state.value} {status.error}".strip()
+                if self._states.get(status.process) is not status.state:
+                    self._states[status.process] = status.state
+                    yield f"{status.process.value} {status.state.value} {status.error}".strip()
                 for notice in status.notices:
                     kind = "".join(letter for letter in notice if not letter.isdigit())
                     if kind not in self._notices:  # a count that rises is said once
                         self._notices.add(kind)
-                        yield f"{status.stage.value}: {notice}"
+                        yield f"{status.process.value}: {notice}"
             case ChunkRecord(closed=True):
                 yield f"{record.file}: {record.frames} frames, sha256 {record.sha256}"
             case LossRecord():

@@ -11,15 +11,23 @@ y down, pixel centres at whole numbers.
 """
 
 from enum import StrEnum
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_serializer, field_validator
+
+from station.transport.counters import (
+    CaptureCounters,
+    Count,
+    Counters,
+    EngineCounters,
+    RecorderCounters,
+    TrackerCounters,
+)
 
 WIRE_VERSION: Final = 1
 GRADES = ("A", "B", "C", "D", "E")
 """The five grades, best first. The bare letter is never shown without the word "grade": WHO classes use letters too."""
 
-Count = Annotated[int, Field(ge=0)]
 TimeNs = Annotated[int, Field(ge=0)]
 PositiveReal = Annotated[float, Field(gt=0)]
 Five = Annotated[list[float], Field(min_length=5, max_length=5)]
@@ -76,7 +84,7 @@ class EndHeader(Header):
 
 
 class Trace(BaseModel):
-    """When a frame passed each stage on its way to a grade (station clock). Zero: not there yet."""
+    """When a frame passed each process on its way to a grade (station clock). Zero: not there yet."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
@@ -147,7 +155,7 @@ class TrackInfo(BaseModel):
 
 
 class CommandName(StrEnum):
-    """What the supervisor can ask of a stage."""
+    """What the supervisor can ask of a process."""
 
     START = "start"
     STOP = "stop"
@@ -215,7 +223,7 @@ class GradesHeader(Header):
 
 
 class ProcessName(StrEnum):
-    """The stages that run as processes of their own, in data-flow order."""
+    """The processes beside the main one, in data-flow order."""
 
     CAPTURE = "capture"
     TRACKER = "tracker"
@@ -225,11 +233,17 @@ class ProcessName(StrEnum):
 
 
 PIPELINE: Final = (ProcessName.CAPTURE, ProcessName.TRACKER, ProcessName.ENGINE)
-"""The stages that a frame passes on its way to a grade."""
+"""The processes that a frame passes on its way to a grade."""
+COUNTERS: Final[dict[ProcessName | None, type[Counters]]] = {
+    ProcessName.CAPTURE: CaptureCounters,
+    ProcessName.TRACKER: TrackerCounters,
+    ProcessName.ENGINE: EngineCounters,
+    ProcessName.RECORDER: RecorderCounters,
+}
 
 
 class ProcessState(StrEnum):
-    """Where a stage is in its life."""
+    """Where a process is in its life."""
 
     STARTING = "starting"
     READY = "ready"
@@ -310,7 +324,7 @@ class RecordingInfo(BaseModel):
     complete: bool = False
     """True once the session was ended in good order."""
     chain: str = ""
-    """The newest value of the log's hash chain: whoever notes it can tell later that nothing was changed."""
+    """The newest value of the log's hash chain: with a note of it anyone can tell later that nothing was changed."""
 
 
 class SpermTally(BaseModel):
@@ -332,18 +346,18 @@ def _is_empty(value: Parameters) -> bool:
 
 
 class ProcessStatus(Header):
-    """Heartbeat with progress, from a stage to the supervisor, several times a second and at each change of state."""
+    """Heartbeat with progress, from a process to the supervisor, several times a second and at each change of state."""
 
-    stage: Annotated[ProcessName, Field(strict=False)]
+    process: Annotated[ProcessName, Field(strict=False, alias="stage")]
     state: Annotated[ProcessState, Field(strict=False)]
     pid: Count
     t_ns: TimeNs
     progress: Count
-    """Rounds of the stage's loop so far, idle ones included; the supervisor watches that it rises."""
+    """Rounds of the process's loop so far, idle ones included; the supervisor watches that it rises."""
     patience_s: Annotated[float, Field(gt=0)] = 3.0
-    """How long one round may take before the stage counts as hung (a large network on a CPU needs seconds)."""
-    counters: dict[str, Count] = {}
-    """Counts since the start: "captured", "tracked", "dropped", "bad_messages", ..."""
+    """How long one round may take before the process counts as hung (a large network on a CPU needs seconds)."""
+    counters: Counters = Counters()
+    """Counts since the start, of the process's own type (``station.transport.counters``)."""
     latency_ms: dict[str, Percentiles] = {}
     """Durations by name, since the start."""
     recent_ms: dict[str, Percentiles] = {}
@@ -365,9 +379,22 @@ class ProcessStatus(Header):
     parameters: Parameters = Field(default={}, exclude_if=_is_empty)
     """Tracker, until it is started: its tuned constants, for the record. Left out of the message where empty."""
 
+    @field_validator("counters", mode="before")
+    @classmethod
+    def _counters_of_the_process(cls, given: Any, info: ValidationInfo) -> Any:
+        """Read what came over the wire as the counters of the process that it comes from."""
+        if isinstance(given, dict):
+            kind = COUNTERS.get(info.data.get("process")) if given else None
+            return (kind or Counters).model_validate(given)
+        return given
+
+    @field_serializer("counters")
+    def _counters_that_were_set(self, counters: Counters) -> dict[str, int]:
+        return counters.model_dump(exclude_unset=True)
+
 
 class Command(Header):
-    """From the supervisor to one stage."""
+    """From the supervisor to one process."""
 
     name: Annotated[CommandName, Field(strict=False)]
     x: float | None = None
@@ -378,7 +405,7 @@ class Command(Header):
     stride: Annotated[int, Field(ge=1)] | None = None
     """With START, to tracker and recorder: every stride-th frame enters a window."""
     readers: Annotated[int, Field(ge=1)] | None = None
-    """With START: how many readers the stage's link has; nothing is sent before all are there."""
+    """With START: how many readers the process's link has; nothing is sent before all are there."""
     source: SourceInfo | None = None
     model: ModelInfo | None = None
     """With START, to the recorder: what the others have opened."""

@@ -10,14 +10,14 @@ import pytest
 import zmq
 
 import capture.process
-from capture.source import Condition, Frame, Pending
+from capture.source import CameraFaults, Condition, Frame, Pending
 from station.config import Config
 from station.processes.control import ControlCentre, ProcessControl
 from station.processes.process import ProcessContext
 from station.transport.buffers import Fifo
-from station.transport.bus import Receiver
 from station.transport.endpoints import private_endpoints
 from station.transport.messages import CommandName, FrameHeader, ProcessName, ProcessState, ProcessStatus, SourceInfo
+from station.transport.receivers import ThreadedReceiver
 
 
 class Halting:
@@ -39,7 +39,7 @@ class Halting:
 
     @property
     def condition(self) -> Condition:
-        return Condition(("breaks off",), {"incomplete": 2}, clock_error_ms=0.5)
+        return Condition(("breaks off",), CameraFaults(incomplete=2), clock_error_ms=0.5)
 
     def read(self) -> Any:
         answer = next(self._answers, None)
@@ -80,7 +80,7 @@ def test_a_source_with_nothing_yet_keeps_the_stage_beating(
         thread.start()
         try:
             watch(ProcessState.READY)
-            with Receiver(context, endpoints.frames, Fifo(None)) as frames:
+            with ThreadedReceiver(context, endpoints.frames, Fifo(None)) as frames:
                 centre.send(ProcessName.CAPTURE, CommandName.START)
                 watch(ProcessState.ENDED)
                 received = []
@@ -91,12 +91,12 @@ def test_a_source_with_nothing_yet_keeps_the_stage_beating(
             centre.send(ProcessName.CAPTURE, CommandName.STOP)
             thread.join()
     assert [(h.seq, h.t_exposure_ns, h.lost_before) for h in received] == [(0, 1, 0), (1, 2, 2), (2, 3, 0)]
-    beating = [s.progress for s in statuses if s.state is ProcessState.RUNNING and s.counters["captured"] == 0]
+    beating = [s.progress for s in statuses if s.state is ProcessState.RUNNING and s.counters.captured == 0]
     assert len(beating) >= 2
     assert beating[-1] > beating[0]
     last = statuses[-1]
     assert last.notices == ["breaks off"]
     counters = {"captured": 3, "lost_by_source": 2, "late": 3, "incomplete": 2}  # exposed when the clock began
-    assert {name: last.counters[name] for name in counters} == counters
+    assert last.counters.model_dump(include=set(counters)) == counters
     assert last.latency_ms["camera_clock_error"].max == 0.5
     assert source.closed

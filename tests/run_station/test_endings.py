@@ -102,7 +102,7 @@ def test_a_stage_that_is_killed_is_named(station: Station) -> None:
         engine.kill()
         _, errors = process.communicate(timeout=10.0)
     assert process.returncode == 1
-    assert "the engine stage died (signal 9)" in errors
+    assert "the engine process died (signal 9)" in errors
     assert not any(stage.is_running() for stage in stages)
     assert station.left() == []
     assert path.exists(), "what was known is in the summary"
@@ -121,7 +121,7 @@ def test_a_stage_that_is_told_to_end_by_others_is_named(station: Station) -> Non
         )  # in the order of their start
         stages[1].terminate()
         _, errors = process.communicate(timeout=10.0)
-    assert (process.returncode, "the tracker stage died" in errors) == (1, True)
+    assert (process.returncode, "the tracker process died" in errors) == (1, True)
     assert station.left() == []
 
 

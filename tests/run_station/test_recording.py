@@ -126,10 +126,10 @@ def test_a_recorder_that_dies_does_not_end_the_run(station: Station, what: str) 
         recorder.kill() if what == "killed" else recorder.terminate()
         output, errors = process.communicate(timeout=40.0)
     assert (process.returncode, errors) == (0, "")
-    assert output.count("! RECORDING STOPPED: the recorder stage died") == 2, "when it happened, and at the end"
+    assert output.count("! RECORDING STOPPED: the recorder process died") == 2, "when it happened, and at the end"
     summary = json.loads(path.read_text())
     assert summary["frames"]["captured"] == 120, "tracking went on"
-    assert "recorder stage died" in summary["recording"]["stopped"]
+    assert "recorder process died" in summary["recording"]["stopped"]
     found = verify_session(recorded(station))
     assert found.intact, found.breaks
     assert found.outcome is (SessionOutcome.CUT_OFF if what == "killed" else SessionOutcome.COMPLETE)

@@ -278,7 +278,7 @@ def test_what_cannot_be_replayed_is_refused_in_one_line(station: Station, record
     assert "Traceback" not in done.stderr + done.stdout
 
 
-def test_a_look_back_is_played_as_a_new_run(station: Station, recorded: Path) -> None:
+def test_a_pre_trigger_buffer_is_played_as_a_new_run(station: Station, recorded: Path) -> None:
     """The middle third of the frames, as ``keep`` would have left it, in a log that is chained anew."""
     from station.session.event_log import EventLog
     from station.session.records import StartRecord

@@ -93,6 +93,6 @@ def wait_for(condition: Callable[[], Any], timeout_s: float = 30.0) -> Any:
 
 
 def stage_processes(process: "subprocess.Popen[Any]") -> list[psutil.Process]:
-    """The stages; not the helper process that Python starts beside spawned ones."""
+    """The processes; not the helper process that Python starts beside spawned ones."""
     children = psutil.Process(process.pid).children(recursive=True)
     return [child for child in children if "spawn_main" in " ".join(child.cmdline())]

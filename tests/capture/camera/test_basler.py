@@ -15,7 +15,7 @@ from capture.camera.basler import BaslerDevice, open_basler
 from capture.camera.basler_discovery import Found, choose, list_cameras
 from capture.camera.camera import Camera
 from capture.factory import open_source
-from capture.source import Frame, Pending
+from capture.source import CameraFaults, Frame, Pending
 from station.config import CameraSettings, build_config
 from station.errors import InputError, MissingExtraError
 
@@ -124,7 +124,7 @@ def test_any_feature_of_the_camera_can_be_set_and_is_read_back(emulator, tmp_pat
         assert settings["features.ReverseX"] == "1"
         assert float(settings["features.Gamma"]) == 2
         frame = read(camera, 1)[0]
-        assert camera.condition.counts["incomplete"] == frame.lost_before == 3
+        assert camera.condition.faults.incomplete == frame.lost_before == 3
     assert frame.pixels.shape == image.shape
 
 
@@ -151,7 +151,7 @@ def test_incomplete_buffers_are_counted_and_marked_and_no_frames(emulator):
         while lost < 20 and time.monotonic() < deadline:
             lost += read(camera, 1)[0].lost_before
         assert lost == 20
-        assert camera.condition.counts == {"incomplete": 20, "overrun": 0, "reconnects": 0}
+        assert camera.condition.faults == CameraFaults(incomplete=20)
 
 
 def test_an_unplugged_camera_is_opened_again_with_its_settings(emulator):
@@ -160,7 +160,7 @@ def test_an_unplugged_camera_is_opened_again_with_its_settings(emulator):
         before = read(camera, 5)[-1]
         handle.unplug()
         start = time.monotonic()
-        while camera.condition.counts["reconnects"] == 0:
+        while camera.condition.faults.reconnects == 0:
             assert time.monotonic() - start < 5
             time.sleep(0.01)
         after = next(frame for frame in read(camera, 64) if frame.lost_before)

@@ -81,7 +81,7 @@ def test_missing_frames_are_marked_on_the_next(script, lost, incomplete):
     with Camera(lambda: FakeDevice(script)) as camera:
         frames = read(camera, len(lost))
         assert [f.lost_before for f in frames] == lost
-        assert camera.condition.counts["incomplete"] == incomplete
+        assert camera.condition.faults.incomplete == incomplete
         assert not frames[0].pixels.flags.writeable
 
 
@@ -131,7 +131,7 @@ def test_the_grabbing_thread_never_waits_for_a_reader():
     device = FakeDevice([grab(k) for k in range(30)])
     with Camera(lambda: device, queue_frames=8) as camera:
         deadline = time.monotonic() + 5
-        while camera.condition.counts["overrun"] < 22 and time.monotonic() < deadline:
+        while camera.condition.faults.overrun < 22 and time.monotonic() < deadline:
             time.sleep(0.005)
         frames = read(camera, 8)
     assert [int(f.pixels[0, 0]) for f in frames] == list(range(22, 30))
@@ -171,7 +171,7 @@ def test_a_lost_camera_is_found_again_and_the_gap_is_marked():
             frame = camera.read()
         after = [frame, *read(camera, 1)]
         assert camera.condition.notices == ()
-        assert camera.condition.counts["reconnects"] == 1
+        assert camera.condition.faults.reconnects == 1
     assert {n for n in notices if "unplugged" in n}
     assert {n for n in notices if "found none" in n}
     gap_frames = after[0].lost_before
@@ -225,7 +225,7 @@ def test_a_camera_that_returns_with_another_size_is_not_taken():
     devices = iter([FakeDevice([grab(0), DeviceLostError("gone")]), FakeDevice([], size=(8, 4)), FakeDevice([grab(0)])])
     with Camera(lambda: next(devices)) as camera:
         assert len(read(camera, 2)) == 2
-        assert camera.condition.counts["reconnects"] == 1
+        assert camera.condition.faults.reconnects == 1
 
 
 def test_a_defect_in_the_thread_comes_out_of_read():

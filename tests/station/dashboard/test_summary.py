@@ -40,7 +40,7 @@ GRADE = GradeInfo(
     validity=Validity.PADDED,
     trace=Trace(t_exposure_ns=1000 * MS, t_sent_ns=1001 * MS, t_grade_ns=1150 * MS),
 )
-KEYS = {"source", "runtime", "model", "frames", "grades", "latency_ms", "restarts", "sperm"}
+KEYS = {"source", "runtime", "model", "frames", "grades", "latency_ms", "sperm"}
 
 
 def status(process: ProcessName, **fields: object) -> ProcessStatus:

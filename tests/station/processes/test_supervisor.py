@@ -1,4 +1,4 @@
-"""Real stage processes under the real supervisor: start order, every way to fail, and that all of them end."""
+"""Real processes under the real supervisor: start order, every way to fail, and that all of them end."""
 
 import os
 import signal
@@ -20,8 +20,8 @@ from station.processes.supervisor import Supervisor
 from station.transport.endpoints import private_endpoints
 from station.transport.messages import PIPELINE, ProcessName, ProcessState, TrackInfo, TrackState
 
-STAGES = "tests.station.stages"
-PATIENT = dict.fromkeys(PIPELINE, f"{STAGES}.patient")
+CHILDREN = "tests.station.processes.children"
+PATIENT = dict.fromkeys(PIPELINE, f"{CHILDREN}.patient")
 Context = zmq.Context[zmq.Socket[bytes]]
 
 
@@ -32,14 +32,14 @@ def monitor_run(supervisor: Supervisor, done: Callable[[], bool], timeout_s: flo
         assert time.monotonic() < deadline, f"waited in vain, {supervisor.statuses}"
 
 
-def test_stages_start_downstream_first_with_the_stride_and_end_in_time(context: Context) -> None:
+def test_processes_start_downstream_first_with_the_stride_and_end_in_time(context: Context) -> None:
     order: list[ProcessName] = []
     with private_endpoints() as endpoints, Supervisor(context, Config(), endpoints, PATIENT) as supervisor:
 
         def all_run() -> bool:
-            for stage, status in supervisor.statuses.items():
-                if status.state is ProcessState.RUNNING and stage not in order:
-                    order.append(stage)
+            for name, status in supervisor.statuses.items():
+                if status.state is ProcessState.RUNNING and name not in order:
+                    order.append(name)
             return len(order) == 3
 
         monitor_run(supervisor, all_run)
@@ -48,7 +48,7 @@ def test_stages_start_downstream_first_with_the_stride_and_end_in_time(context: 
         supervisor.stop()
         assert time.monotonic() - start < 2.0
         assert {status.state for status in supervisor.statuses.values()} == {ProcessState.ENDED}
-        assert supervisor.statuses[ProcessName.TRACKER].counters["stride"] == 2, "30 frames/s for a model of 15"
+        assert "stride 2" in supervisor.statuses[ProcessName.TRACKER].notices, "30 frames/s for a model of 15"
     assert order == [ProcessName.ENGINE, ProcessName.TRACKER, ProcessName.CAPTURE]
     assert not any(psutil.pid_exists(pid) for pid in pids)
 
@@ -62,26 +62,26 @@ def test_lost_sperm_are_replaced_and_no_others(context: Context) -> None:
     with private_endpoints() as endpoints, Supervisor(context, Config(), endpoints, PATIENT) as supervisor:
         monitor_run(supervisor, lambda: {s.state for s in supervisor.statuses.values()} == {ProcessState.RUNNING})
         supervisor.replace_lost(tracks, wanted=4)
-        monitor_run(supervisor, lambda: "select_auto 2" in supervisor.statuses[ProcessName.TRACKER].counters)
-        heard = supervisor.statuses[ProcessName.TRACKER].counters
-        assert heard.keys() - {"stride", "readers"} == {"release 2", "select_auto 2"}
+        monitor_run(supervisor, lambda: "select_auto 2" in supervisor.statuses[ProcessName.TRACKER].notices)
+        heard = supervisor.statuses[ProcessName.TRACKER].notices
+        assert heard[2:] == ["release 2", "select_auto 2"]
 
 
 FAULTS = {
-    "defect": ("failing", ProcessError, "tracker stage failed: KeyError.*(?s:.*)Traceback"),
+    "defect": ("failing", ProcessError, "tracker process failed: KeyError.*(?s:.*)Traceback"),
     "user's mistake": ("refusing", InputError, "^clip.mp4: expected a video"),
-    "killed": ("dying", ProcessError, r"tracker stage died \(signal 9\)(?s:.*)the last thing it printed"),
-    "hangs": ("hanging", ProcessError, "tracker stage hangs: no progress for 0"),
-    "told to end from outside": ("leaving", ProcessError, r"tracker stage died \(it was told to from outside\)"),
+    "killed": ("dying", ProcessError, r"tracker process died \(signal 9\)(?s:.*)the last thing it printed"),
+    "hangs": ("hanging", ProcessError, "tracker process hangs: no progress for 0"),
+    "told to end from outside": ("leaving", ProcessError, r"tracker process died \(it was told to from outside\)"),
     "user's mistake, found late": ("refusing_late", InputError, "^clip.mp4: expected a video"),
-    "no such module": ("absent", ProcessError, "tracker stage failed: ModuleNotFoundError"),
+    "no such module": ("absent", ProcessError, "tracker process failed: ModuleNotFoundError"),
 }
 
 
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_fault_is_named_and_everything_ends(context: Context, name: str) -> None:
     module, error, message = FAULTS[name]
-    modules = PATIENT | {ProcessName.TRACKER: f"{STAGES}.{module}"}
+    modules = PATIENT | {ProcessName.TRACKER: f"{CHILDREN}.{module}"}
     with (
         private_endpoints() as endpoints,
         pytest.raises(error, match=message),
@@ -102,44 +102,44 @@ RECORDER_FAULTS = {
 @pytest.mark.parametrize("name", RECORDER_FAULTS)
 def test_without_the_recorder_the_others_start_and_go_on(context: Context, name: str) -> None:
     module, message = RECORDER_FAULTS[name]
-    modules = PATIENT | {ProcessName.RECORDER: f"{STAGES}.{module}"}
+    modules = PATIENT | {ProcessName.RECORDER: f"{CHILDREN}.{module}"}
     with (
         private_endpoints() as endpoints,
         Supervisor(context, Config(), endpoints, modules, optional=[ProcessName.RECORDER]) as supervisor,
     ):
 
         def all_run() -> bool:
-            states = [status.state for stage, status in supervisor.statuses.items() if stage in PIPELINE]
+            states = [status.state for name, status in supervisor.statuses.items() if name in PIPELINE]
             return ProcessName.RECORDER in supervisor.faults and states == [ProcessState.RUNNING] * 3
 
         monitor_run(supervisor, all_run)
         assert message in supervisor.faults[ProcessName.RECORDER]
         supervisor.note_action("key k")  # to nobody
-        before = {stage: supervisor.statuses[stage].progress for stage in PIPELINE}
-        monitor_run(supervisor, lambda: all(supervisor.statuses[stage].progress > before[stage] for stage in PIPELINE))
+        before = {name: supervisor.statuses[name].progress for name in PIPELINE}
+        monitor_run(supervisor, lambda: all(supervisor.statuses[name].progress > before[name] for name in PIPELINE))
 
 
 def test_capture_starts_when_the_recorder_runs_and_knows_of_two_readers(context: Context) -> None:
     order: list[ProcessName] = []
-    modules = PATIENT | {ProcessName.RECORDER: f"{STAGES}.patient"}
+    modules = PATIENT | {ProcessName.RECORDER: f"{CHILDREN}.patient"}
     with (
         private_endpoints() as endpoints,
         Supervisor(context, Config(), endpoints, modules, optional=[ProcessName.RECORDER]) as supervisor,
     ):
 
         def all_run() -> bool:
-            for stage, status in supervisor.statuses.items():
-                if status.state is ProcessState.RUNNING and stage not in order:
-                    order.append(stage)
+            for name, status in supervisor.statuses.items():
+                if status.state is ProcessState.RUNNING and name not in order:
+                    order.append(name)
             return len(order) == 4
 
         monitor_run(supervisor, all_run)
         assert order[-1] is ProcessName.CAPTURE
-        assert supervisor.statuses[ProcessName.CAPTURE].counters["readers"] == 2
+        assert "readers 2" in supervisor.statuses[ProcessName.CAPTURE].notices
 
 
 def test_a_recorder_that_cannot_use_what_the_user_gave_ends_the_start(context: Context) -> None:
-    modules = PATIENT | {ProcessName.RECORDER: f"{STAGES}.refusing"}
+    modules = PATIENT | {ProcessName.RECORDER: f"{CHILDREN}.refusing"}
     with (
         private_endpoints() as endpoints,
         pytest.raises(InputError, match="expected a video"),
@@ -154,11 +154,11 @@ def test_silence_while_the_supervisor_itself_was_suspended_does_not_count(
     """Ctrl-Z and fg, or a closed lid: nobody made progress, and nobody is to blame."""
     with private_endpoints() as endpoints, Supervisor(context, Config(), endpoints, PATIENT) as supervisor:
         monitor_run(supervisor, lambda: len(supervisor.statuses) == 3)
-        supervisor.progressed_ns = {stage: now_ns() - 10 * NS_PER_S for stage in PIPELINE}
+        supervisor.progressed_ns = dict.fromkeys(PIPELINE, now_ns() - 10 * NS_PER_S)
         supervisor._polled_ns = now_ns() - 10 * NS_PER_S
         monkeypatch.setattr(supervisor._centre, "poll", lambda _timeout_s: [])
         supervisor.poll(0.0)
-        supervisor.progressed_ns = {stage: now_ns() - 10 * NS_PER_S for stage in PIPELINE}
+        supervisor.progressed_ns = dict.fromkeys(PIPELINE, now_ns() - 10 * NS_PER_S)
         with pytest.raises(ProcessError, match="hangs"):
             supervisor.poll(0.0)
 
@@ -172,7 +172,7 @@ from station.transport.messages import PIPELINE, ProcessName
 from station.processes.supervisor import Supervisor
 if __name__ == "__main__":
     with private_endpoints() as endpoints, zmq.Context() as context:
-        modules = {{stage: "{STAGES}.patient" for stage in PIPELINE}}
+        modules = {{name: "{CHILDREN}.patient" for name in PIPELINE}}
         with Supervisor(context, Config(), endpoints, modules) as supervisor:
             while len([s for s in supervisor.statuses.values() if s.state == "running"]) < 3:
                 supervisor.poll(0.02)
@@ -193,5 +193,5 @@ if __name__ == "__main__":
         process.send_signal(signal.SIGKILL)
     deadline = time.monotonic() + 5.0
     while any(psutil.pid_exists(int(pid)) for pid in pids) or Path(folder).exists():
-        assert time.monotonic() < deadline, "stages or their folder outlived the supervisor"
+        assert time.monotonic() < deadline, "processes or their folder outlived the supervisor"
         time.sleep(0.05)

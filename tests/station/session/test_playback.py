@@ -112,41 +112,41 @@ def test_commands_come_back_before_the_frames_that_they_came_before(tmp_path: Pa
 def test_what_was_done_before_a_missing_frame_is_done_before_the_next(tmp_path: Path):
     """Frames 1 and 2 were tracked, and the recorder lost them."""
     folder = session(tmp_path, tracks(0, 0, [SELECT]), tracks(1, 1), tracks(2, 2, [RELEASE]), tracks(3, 3, [SELECT]))
-    recording = Playback(folder)
-    record, frames = RecordedTracks(recording), TrackedFrames(recording)
+    playback = Playback(folder)
+    record, frames = RecordedTracks(playback), TrackedFrames(playback)
     assert [record.applied_commands(seq) for seq in (0, 3)] == [[SELECT], [RELEASE, SELECT]]
     assert [frames.took(seq) for seq in (0, 3)] == [True, True]
     assert (frames.missing, frames.unknown) == (2, 0)
 
 
-def test_a_look_back_begins_with_selecting_what_was_followed(tmp_path: Path):
+def test_a_pre_trigger_buffer_begins_with_selecting_what_was_followed(tmp_path: Path):
     """Of frame 2, the first that was kept, nothing is recorded: the tracker had dropped it."""
     records = [tracks(n, k, [SELECT] * (k == 0)) for n, k in enumerate((0, 1, 3, 4))]
     folder = session(tmp_path, *records, mode="keep")
-    recording = Playback(folder)
-    record = RecordedTracks(recording)
+    playback = Playback(folder)
+    record = RecordedTracks(playback)
     at_first_frame = AppliedCommand(name=CommandName.SELECT, x=0.1 + 3, y=20.0)
-    assert not recording.whole
+    assert not playback.whole
     assert [record.applied_commands(seq) for seq in (2, 3, 4)] == [[], [at_first_frame], []]
-    assert all(TrackedFrames(recording).took(seq) for seq in (2, 3, 4))
+    assert all(TrackedFrames(playback).took(seq) for seq in (2, 3, 4))
 
 
 def test_a_long_stretch_of_the_record_is_read_with_signs_of_life(tmp_path: Path):
-    """A look-back that was kept an hour after the start: the supervisor must not take the reading for hanging."""
+    """A buffer that was kept an hour after the start: the supervisor must not take the reading for hanging."""
     folder = session(tmp_path, *(tracks(k, k) for k in range(1200)), mode="keep")
     beats: list[int] = []
-    recording = Playback(folder, lambda: beats.append(1))
+    playback = Playback(folder, lambda: beats.append(1))
     before = len(beats)
-    assert RecordedTracks(recording).applied_commands(1199)
+    assert RecordedTracks(playback).applied_commands(1199)
     assert len(beats) - before >= 3
 
 
 def test_a_broken_record_is_read_up_to_the_break(tmp_path: Path):
     folder = session(tmp_path, *(tracks(k, k) for k in range(6)), grades(0, (1, 3)), grades(1, (1, 4)))
     break_line(folder, 2 + 4)
-    recording = Playback(folder)
-    assert [header.frame_seq for header in recording.tracks()] == [0, 1, 2, 3]
-    assert list(recording.batches()) == []
+    playback = Playback(folder)
+    assert [header.frame_seq for header in playback.tracks()] == [0, 1, 2, 3]
+    assert list(playback.batches()) == []
     break_line(folder, 3)
     assert [header.frame_seq for header in Playback(folder).tracks()] == [0]
 

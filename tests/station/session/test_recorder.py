@@ -16,7 +16,8 @@ from station.session.codec_choice import CodecChoice
 from station.session.layout import new_session
 from station.session.provenance import begun, start_record
 from station.session.pseudonym import Pseudonym
-from station.session.recorder import Links, Recorder
+from station.session.recorder import Recorder
+from station.session.recorder_links import Links
 from station.session.records import KeepRecord, LossRecord
 from station.session.session_reader import Session, SessionOutcome
 from station.session.session_writer import SessionWriter
@@ -50,13 +51,13 @@ class Desk:
             name: stack.enter_context(Publisher(context, getattr(endpoints, name)))
             for name in ("frames", "tracks", "windows", "grades")
         }
-        stage = ProcessContext(config, endpoints, self.control, context)
-        self.ends = stack.enter_context(Links(stage))
+        process = ProcessContext(config, endpoints, self.control, context)
+        self.ends = stack.enter_context(Links(process))
         for link in self.links.values():
             assert link.wait_for_readers(1, lambda: True)
         pseudonym = Pseudonym("simulated")
         self.folder = new_session(folder)
-        self.recording = stack.enter_context(
+        self.writer = stack.enter_context(
             SessionWriter(self.folder, begun(start_record(config, pseudonym), self.folder.name), settings)
         )
         start = Command(
@@ -66,7 +67,7 @@ class Desk:
             source=SourceInfo(name="test", height=EDGE, width=EDGE, fps=0.5),
             model=ModelInfo(name="none", sha256="", runtime="none", demonstration=True),
         )
-        self.recorder = Recorder(stage, self.recording, self.ends, pseudonym, start)
+        self.recorder = Recorder(process, self.writer, self.ends, pseudonym, start)
 
     def send(self, count: int) -> None:
         frames = self.links["frames"]
@@ -78,9 +79,9 @@ class Desk:
             )  # fmt: skip
             frames.send(header, np.full((EDGE, EDGE), seq, np.uint8))
         deadline = time.monotonic() + 20
-        while self.ends.frames.received + self.ends.frames.lost < frames.next_seq:
+        while self.ends.frames.counters.received + self.ends.frames.counters.lost < frames.next_seq:
             assert time.monotonic() < deadline
-            self.ends.frames.drain()
+            self.ends.drain()
             time.sleep(0.005)
 
     def end(self) -> None:
@@ -114,10 +115,10 @@ def test_ffv1_that_falls_behind_gives_way(stack: ExitStack, context: Context, tm
         desk = Desk(stack, context, tmp_path, RecordSettings(reserve_mb=0, queue_mb=16))
         desk.send(3)
         desk.recorder._take_in()
-        assert desk.recording.codec == "ffv1"
+        assert desk.writer.codec == "ffv1"
         desk.send(10)
         desk.end()
-        assert desk.recording.codec == "ffv1, raw"
+        assert desk.writer.codec == "ffv1, raw"
         assert any("FFV1 fell behind" in notice for notice in desk.control.account.notices)
         frames = list(Session(desk.folder).frames())
         assert [frame.record.header.seq for frame in frames] == list(range(13))
@@ -132,7 +133,7 @@ def test_who_comes_forward_begins_a_chunk_with_encoder_threads_of_its_own(
         desk = Desk(stack, context, tmp_path, RecordSettings(reserve_mb=0, codec="ffv1"))
         recorder = desk.recorder
         recorder._codec = CodecChoice("ffv1", 2, "")
-        desk.recording.use(recorder._codec)
+        desk.writer.use(recorder._codec)
         for forward in (False, True):
             desk.send(3)
             recorder._is_pressing = forward
@@ -178,6 +179,6 @@ def test_told_to_stop_it_writes_what_waits_uncompressed(stack: ExitStack, contex
         desk.send(12)
         desk.control.stop()
         desk.recorder.record()
-        assert desk.recording.counters["frames"] == 12
-        assert desk.recording.codec.endswith("raw")
+        assert desk.writer.counters.frames == 12
+        assert desk.writer.codec.endswith("raw")
         assert verify_session(desk.folder).intact

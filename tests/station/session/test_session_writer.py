@@ -1,4 +1,4 @@
-"""The parts of a recorder: look-back, queue, room on the disk, pseudonyms, tables of a session that was cut off."""
+"""The parts of a recorder: pre-trigger buffer, queue, room on the disk, pseudonyms, tables made afterwards."""
 
 import errno
 import os
@@ -48,7 +48,7 @@ def seconds(span: float) -> int:
     return round(span / 0.02)
 
 
-def test_the_look_back_holds_what_was_asked_for_and_little_more() -> None:
+def test_the_pre_trigger_buffer_holds_what_was_asked_for_and_little_more() -> None:
     pre_trigger = PreTrigger(1.0, 100_000_000, 1)
     for seq, pixels in enumerate(pictures(seconds(4.0))):
         pre_trigger.add(header(seq), pixels, "raw")
@@ -65,7 +65,7 @@ def named(chunk: "object") -> "object":
     return chunk
 
 
-def test_the_look_back_never_takes_more_memory_than_it_may() -> None:
+def test_the_pre_trigger_buffer_never_takes_more_memory_than_it_may() -> None:
     limit = 30 * FRAME_BYTES
     pre_trigger = PreTrigger(10.0, limit, 1)
     most = 0
@@ -81,15 +81,15 @@ def test_the_look_back_never_takes_more_memory_than_it_may() -> None:
 def test_keep_saves_or_marks_the_last_seconds(tmp_path: Path, mode: str) -> None:
     folder = new_session(tmp_path)
     shown = pictures(150)
-    with SessionWriter(folder, start(mode), RecordSettings(pre_trigger_s=1.0, reserve_mb=0)) as recording:
-        recording.use(CodecChoice("ffv1", 1, ""))
-        assert recording.keep(lambda: None) is None, "nothing there yet"
+    with SessionWriter(folder, start(mode), RecordSettings(pre_trigger_s=1.0, reserve_mb=0)) as writer:
+        writer.use(CodecChoice("ffv1", 1, ""))
+        assert writer.keep(lambda: None) is None, "nothing there yet"
         for seq, pixels in enumerate(shown[:100]):
-            recording.frame(header(seq), pixels)
-        first = recording.keep(lambda: None)
+            writer.frame(header(seq), pixels)
+        first = writer.keep(lambda: None)
         for seq, pixels in enumerate(shown[100:], 100):
-            recording.frame(header(seq), pixels)
-        second = recording.keep(lambda: None)
+            writer.frame(header(seq), pixels)
+        second = writer.keep(lambda: None)
     assert first is not None
     assert second is not None
     assert first.last_seq == (99 if mode == "keep" else 98), "FFmpeg holds the newest frame back"
@@ -106,11 +106,11 @@ def test_keep_saves_or_marks_the_last_seconds(tmp_path: Path, mode: str) -> None
 
 def test_chunks_are_rotated_by_time_and_size(tmp_path: Path) -> None:
     folder = new_session(tmp_path)
-    with SessionWriter(folder, start(), RecordSettings(chunk_s=1.0, reserve_mb=0)) as recording:
-        recording.use(CodecChoice("raw", 1, ""))
+    with SessionWriter(folder, start(), RecordSettings(chunk_s=1.0, reserve_mb=0)) as writer:
+        writer.use(CodecChoice("raw", 1, ""))
         for seq, pixels in enumerate(pictures(130)):
-            recording.frame(header(seq), pixels)
-            recording.tick(seq * 0.02)
+            writer.frame(header(seq), pixels)
+            writer.tick(seq * 0.02)
     sizes: dict[str, list[float]] = {}
     for frame in Session(folder).frames():
         assert frame.pixels is not None
@@ -151,11 +151,11 @@ def test_what_is_stated_is_on_the_disk_before(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(os, "fsync", fsync)
     monkeypatch.setattr(recording_module, "write_manifest", write)
     monkeypatch.setattr(EventLog, "append", append)
-    with SessionWriter(folder, start(), RecordSettings(reserve_mb=0)) as recording:
-        recording.use(CodecChoice("raw", 1, ""))
+    with SessionWriter(folder, start(), RecordSettings(reserve_mb=0)) as writer:
+        writer.use(CodecChoice("raw", 1, ""))
         for seq, pixels in enumerate(pictures(60)):
-            recording.frame(header(seq), pixels)
-            recording.tick(seq * 0.5)
+            writer.frame(header(seq), pixels)
+            writer.tick(seq * 0.5)
             time.sleep(0.002)
     assert len(chunks) > 3
     assert len(manifests) > 3
@@ -163,14 +163,14 @@ def test_what_is_stated_is_on_the_disk_before(tmp_path: Path, monkeypatch: pytes
 
 def test_a_recording_that_stops_is_whole_up_to_there(tmp_path: Path) -> None:
     folder = new_session(tmp_path)
-    recording = SessionWriter(folder, start(), RecordSettings(reserve_mb=0))
-    recording.use(CodecChoice("ffv1", 1, ""))
+    writer = SessionWriter(folder, start(), RecordSettings(reserve_mb=0))
+    writer.use(CodecChoice("ffv1", 1, ""))
     for seq, pixels in enumerate(pictures(10)):
-        recording.frame(header(seq), pixels)
-    recording.stop("for a test")
-    recording.frame(header(11), pictures(1)[0])
-    recording.tick(1e9)
-    recording.close()
+        writer.frame(header(seq), pixels)
+    writer.stop("for a test")
+    writer.frame(header(11), pictures(1)[0])
+    writer.tick(1e9)
+    writer.close()
     found = verify_session(folder)
     assert (found.breaks, found.outcome, found.frames) == ([], SessionOutcome.STOPPED, 10)
     assert not (folder / ".spare").exists()
@@ -178,13 +178,13 @@ def test_a_recording_that_stops_is_whole_up_to_there(tmp_path: Path) -> None:
 
 def test_a_recorder_that_fails_does_not_leave_a_complete_session(tmp_path: Path) -> None:
     folder = new_session(tmp_path)
-    recording = SessionWriter(folder, start(), RecordSettings(reserve_mb=0))
-    recording.use(CodecChoice("ffv1", 1, ""))
+    writer = SessionWriter(folder, start(), RecordSettings(reserve_mb=0))
+    writer.use(CodecChoice("ffv1", 1, ""))
     for seq, pixels in enumerate(pictures(5)):
-        recording.frame(header(seq), pixels)
-    with pytest.raises(ZeroDivisionError), recording:
+        writer.frame(header(seq), pixels)
+    with pytest.raises(ZeroDivisionError), writer:
         raise ZeroDivisionError
-    assert "ZeroDivisionError" in recording.stopped
+    assert "ZeroDivisionError" in writer.stopped
     found = verify_session(folder)
     assert (found.breaks, found.outcome, found.frames) == ([], SessionOutcome.STOPPED, 5)
 
@@ -196,11 +196,11 @@ def test_killed_while_it_keeps_a_session_is_intact(tmp_path: Path) -> None:
     def beat() -> None:
         copies.append(shutil.copytree(folder, tmp_path / f"copy {len(copies)}"))  # as a kill would leave it
 
-    with SessionWriter(folder, start("keep"), RecordSettings(pre_trigger_s=2.0, reserve_mb=0)) as recording:
-        recording.use(CodecChoice("raw", 1, ""))
+    with SessionWriter(folder, start("keep"), RecordSettings(pre_trigger_s=2.0, reserve_mb=0)) as writer:
+        writer.use(CodecChoice("raw", 1, ""))
         for seq, pixels in enumerate(pictures(seconds(3.0))):
-            recording.frame(header(seq), pixels)
-        recording.keep(beat)
+            writer.frame(header(seq), pixels)
+        writer.keep(beat)
     assert len(copies) > 3
     kept = [verify_session(copy) for copy in copies]
     assert [found.breaks for found in kept] == [[]] * len(copies)
@@ -224,12 +224,12 @@ def test_a_disk_that_fills_while_it_keeps_leaves_an_intact_session(
         return part
 
     monkeypatch.setattr(FileSink, "write", write)
-    with SessionWriter(folder, start("keep"), RecordSettings(pre_trigger_s=2.0, reserve_mb=0)) as recording:
-        recording.use(CodecChoice("raw", 1, ""))
+    with SessionWriter(folder, start("keep"), RecordSettings(pre_trigger_s=2.0, reserve_mb=0)) as writer:
+        writer.use(CodecChoice("raw", 1, ""))
         for seq, pixels in enumerate(pictures(seconds(3.0))):
-            recording.frame(header(seq), pixels)
-        assert recording.keep(lambda: None) is None
-    assert "No space left" in recording.stopped
+            writer.frame(header(seq), pixels)
+        assert writer.keep(lambda: None) is None
+    assert "No space left" in writer.stopped
     found = verify_session(folder)
     assert (found.breaks, found.outcome) == ([], SessionOutcome.STOPPED)
     assert found.frames > 10, "what did fit is kept"
@@ -250,13 +250,13 @@ def test_an_end_that_does_not_fit_on_the_disk_is_not_called_complete(
             full()
         return real_append(log, record)
 
-    with SessionWriter(folder, start(), RecordSettings(reserve_mb=0)) as recording:
-        recording.use(CodecChoice("raw", 1, ""))
+    with SessionWriter(folder, start(), RecordSettings(reserve_mb=0)) as writer:
+        writer.use(CodecChoice("raw", 1, ""))
         for seq, pixels in enumerate(pictures(5)):
-            recording.frame(header(seq), pixels)
+            writer.frame(header(seq), pixels)
         monkeypatch.setattr(*(Tables, "close", full) if what == "tables" else (EventLog, "append", append))
-    assert not recording.complete
-    assert "No space left" in recording.stopped
+    assert not writer.complete
+    assert "No space left" in writer.stopped
     monkeypatch.undo()
     found = verify_session(folder)
     assert (found.breaks, found.frames) == ([], 5)
@@ -270,13 +270,13 @@ def test_a_disk_that_refuses_the_log_later_stops_the_recording(tmp_path: Path, m
     def refuse(_: EventLog) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    with SessionWriter(new_session(tmp_path), start(), RecordSettings(reserve_mb=0)) as recording:
+    with SessionWriter(new_session(tmp_path), start(), RecordSettings(reserve_mb=0)) as writer:
         with monkeypatch.context() as patch:
             patch.setattr(EventLog, "sync", refuse)
-            recording.tick(0.0)
+            writer.tick(0.0)
             time.sleep(0.2)
-        recording.tick(2.0)
-        assert "Input/output error" in recording.stopped
+        writer.tick(2.0)
+        assert "Input/output error" in writer.stopped
 
 
 def message(size: int) -> Received:
@@ -372,16 +372,16 @@ def test_tables_of_a_session_that_was_cut_off(tmp_path: Path) -> None:
 
 def test_tables_of_a_session_that_is_being_recorded_do_it_no_harm(tmp_path: Path) -> None:
     folder = new_session(tmp_path)
-    with SessionWriter(folder, start(), RecordSettings(reserve_mb=0)) as recording:
-        recording.use(CodecChoice("raw", 1, ""))
+    with SessionWriter(folder, start(), RecordSettings(reserve_mb=0)) as writer:
+        writer.use(CodecChoice("raw", 1, ""))
         for seq, pixels in enumerate(pictures(20)):
-            recording.frame(header(seq), pixels)
+            writer.frame(header(seq), pixels)
             if seq == 10:
-                recording.tick(0.0)
+                writer.tick(0.0)
                 write_tables(folder)
     assert pq.read_table(folder / "tables" / "frames.parquet").column("frame").to_pylist() == list(range(20))
     assert len((folder / "tables" / "frames.csv").read_text().splitlines()) == 2 + 20
-    assert (verify_session(folder).breaks, recording.complete) == ([], True)
+    assert (verify_session(folder).breaks, writer.complete) == ([], True)
 
 
 def test_recorded_tables_are_not_written_over(tmp_path: Path) -> None:

@@ -11,9 +11,10 @@ import zmq
 
 from station.transport import bus
 from station.transport.buffers import Fifo, Received
-from station.transport.bus import QUEUE_LIVE, Publisher, Receiver
+from station.transport.bus import QUEUE_LIVE, Publisher
 from station.transport.endpoints import private_endpoints
 from station.transport.messages import EndHeader, FrameHeader
+from station.transport.receivers import LosslessReceiver, PolledReceiver, ThreadedReceiver, open_receiver
 
 Context = zmq.Context[zmq.Socket[bytes]]
 
@@ -44,7 +45,7 @@ def test_fifo_drops_the_oldest_and_counts() -> None:
 def test_frames_arrive_whole_and_in_order(context: Context, tmp_path: Path, lossless: bool) -> None:
     endpoint = f"ipc://{tmp_path}/link"
     with (
-        Receiver(context, endpoint, Fifo(None), lossless=lossless) as receiver,
+        open_receiver(context, endpoint, Fifo(None), lossless=lossless) as receiver,
         Publisher(context, endpoint, lossless=lossless) as publisher,
     ):
         assert publisher.wait_for_readers(1, forever)
@@ -62,7 +63,12 @@ def test_frames_arrive_whole_and_in_order(context: Context, tmp_path: Path, loss
         messages = [message for message in got if message]
         assert [message.header.seq for message in messages] == list(range(50))
         assert all(np.array_equal(message.pixels, np.full((2, 3), i)) for i, message in enumerate(messages))
-        assert (receiver.received, receiver.replaced, receiver.lost, receiver.bad) == (50, 0, 0, 0)
+        assert (
+            receiver.counters.received,
+            receiver.counters.replaced,
+            receiver.counters.lost,
+            receiver.counters.bad,
+        ) == (50, 0, 0, 0)
 
 
 def test_live_sender_never_waits_and_every_loss_is_counted(context: Context, tmp_path: Path) -> None:
@@ -89,10 +95,10 @@ def test_live_sender_never_waits_and_every_loss_is_counted(context: Context, tmp
 def test_lossless_waits_for_all_readers_and_goes_on_without_one_that_leaves(context: Context, tmp_path: Path) -> None:
     """Two readers, one of them slow: both get everything. When one is gone, nobody waits for it."""
     endpoint, pixels = f"ipc://{tmp_path}/link", np.zeros((2, 3), np.uint8)
-    slow = Receiver(context, endpoint, Fifo(None), lossless=True)
+    slow = LosslessReceiver(context, endpoint, Fifo(None))
     with (
         slow,
-        Receiver(context, endpoint, Fifo(None)) as fast,
+        ThreadedReceiver(context, endpoint, Fifo(None)) as fast,
         Publisher(context, endpoint, lossless=True) as publisher,
     ):
         assert publisher.wait_for_readers(2, forever)
@@ -106,14 +112,14 @@ def test_lossless_waits_for_all_readers_and_goes_on_without_one_that_leaves(cont
         for seq in range(60):
             assert publisher.send(frame(seq), pixels, read_slowly)
         until(lambda: read_slowly() and len(got) == 60)
-        until(lambda: fast.received == 60)
+        until(lambda: fast.counters.received == 60)
         assert got == list(range(60))
-        assert (slow.lost, fast.lost, fast.replaced) == (0, 0, 0)
+        assert (slow.counters.lost, fast.counters.lost, fast.counters.replaced) == (0, 0, 0)
         slow.close()
         until(lambda: publisher.send(frame(60), pixels, None))
         for seq in range(61, 120):
             assert publisher.send(frame(seq), pixels, forever)
-        until(lambda: fast.received == 120)
+        until(lambda: fast.counters.received == 120)
 
 
 def test_a_reader_that_never_comes_is_not_waited_for_without_end(
@@ -121,42 +127,42 @@ def test_a_reader_that_never_comes_is_not_waited_for_without_end(
 ) -> None:
     monkeypatch.setattr(bus, "OTHERS_S", 0.1)
     endpoint = f"ipc://{tmp_path}/link"
-    with Receiver(context, endpoint, Fifo(4)), Publisher(context, endpoint) as publisher:
+    with ThreadedReceiver(context, endpoint, Fifo(4)), Publisher(context, endpoint) as publisher:
         assert publisher.wait_for_readers(2, forever)
 
 
 def test_policy_and_holes_are_counted_apart(context: Context, tmp_path: Path) -> None:
     endpoint = f"ipc://{tmp_path}/link"
-    with Receiver(context, endpoint, Fifo(4)) as receiver, Publisher(context, endpoint) as publisher:
+    with ThreadedReceiver(context, endpoint, Fifo(4)) as receiver, Publisher(context, endpoint) as publisher:
         assert publisher.wait_for_readers(1, forever)
         pixels = np.zeros((2, 3), np.uint8)
         for seq in [0, 1, 2, 3, 4, 5, 9]:
             publisher.send(frame(seq), pixels)
-        until(lambda: receiver.received == 7)
-        assert (receiver.replaced, receiver.lost) == (3, 3)
+        until(lambda: receiver.counters.received == 7)
+        assert (receiver.counters.replaced, receiver.counters.lost) == (3, 3)
         newest = [message.header.seq for message in iter(lambda: receiver.receive(0), None) if message]
         assert newest == [3, 4, 5, 9]
 
 
 def test_first_message_lost_counts_too(context: Context, tmp_path: Path) -> None:
     endpoint = f"ipc://{tmp_path}/link"
-    with Receiver(context, endpoint, Fifo(4)) as receiver, Publisher(context, endpoint) as publisher:
+    with ThreadedReceiver(context, endpoint, Fifo(4)) as receiver, Publisher(context, endpoint) as publisher:
         assert publisher.wait_for_readers(1, forever)
         publisher.send(frame(2), np.zeros((2, 3), np.uint8))
         assert receiver.receive(2.0) is not None
-        assert receiver.lost == 2
+        assert receiver.counters.lost == 2
 
 
 def test_noise_is_counted_and_dropped(context: Context, tmp_path: Path) -> None:
     endpoint = f"ipc://{tmp_path}/link"
-    with Receiver(context, endpoint, Fifo(4)) as receiver:
+    with ThreadedReceiver(context, endpoint, Fifo(4)) as receiver:
         raw = context.socket(zmq.XPUB)
         raw.linger = 0
         raw.bind(endpoint)
         raw.recv()
         for parts in ([b""], [b"frame", b"\xc1"], [b"frame", b"{}", b"x" * 100]):
             raw.send_multipart(parts)
-        until(lambda: receiver.bad == 3)
+        until(lambda: receiver.counters.bad == 3)
         assert receiver.receive(0) is None
         raw.close()
 
@@ -167,7 +173,7 @@ def test_lossless_sender_waits_for_the_reader(context: Context, tmp_path: Path) 
     pixels = np.zeros((1000, 1000), np.uint8)  # larger than what the kernel buffers for a socket
     header = frame(0).model_copy(update={"height": 1000, "width": 1000})
     with (
-        Receiver(context, endpoint, Fifo(None), lossless=True) as receiver,
+        LosslessReceiver(context, endpoint, Fifo(None)) as receiver,
         Publisher(context, endpoint, lossless=True) as publisher,
     ):
         assert publisher.wait_for_readers(1, forever)
@@ -188,7 +194,7 @@ def test_lossless_sender_waits_for_the_reader(context: Context, tmp_path: Path) 
 def test_lossless_sender_gives_up_when_told(context: Context, tmp_path: Path) -> None:
     endpoint = f"ipc://{tmp_path}/link"
     with (
-        Receiver(context, endpoint, Fifo(None), lossless=True),
+        LosslessReceiver(context, endpoint, Fifo(None)),
         Publisher(context, endpoint, lossless=True) as publisher,
     ):
         assert publisher.wait_for_readers(1, forever)
@@ -223,7 +229,7 @@ def test_long_temporary_paths_fall_back_to_tcp(
     with private_endpoints() as endpoints:
         assert endpoints.frames.startswith("tcp://127.0.0.1:")
         with (
-            Receiver(context, endpoints.frames, Fifo(4)) as receiver,
+            ThreadedReceiver(context, endpoints.frames, Fifo(4)) as receiver,
             Publisher(context, endpoints.frames) as publisher,
         ):
             assert publisher.wait_for_readers(1, forever)
@@ -234,12 +240,12 @@ def test_long_temporary_paths_fall_back_to_tcp(
 def test_a_link_has_ended_only_once_everything_on_it_was_handed_out(context: Context, tmp_path: Path) -> None:
     """A reader that finds nothing, and then the last message and the end come together."""
     endpoint = f"ipc://{tmp_path}/link"
-    with Publisher(context, endpoint) as publisher, Receiver(context, endpoint, Fifo(None)) as receiver:
+    with Publisher(context, endpoint) as publisher, ThreadedReceiver(context, endpoint, Fifo(None)) as receiver:
         assert publisher.wait_for_readers(1, forever)
         assert receiver.receive(0) is None
         publisher.send(frame(0), np.zeros((2, 3), np.uint8))
         publisher.send(EndHeader(seq=publisher.next_seq))
-        until(lambda: receiver._end_seen)
+        until(lambda: receiver._link.end_seen)
         assert not receiver.ended
         assert receiver.receive(0) is not None
         assert receiver.receive(0) is None
@@ -248,29 +254,29 @@ def test_a_link_has_ended_only_once_everything_on_it_was_handed_out(context: Con
 
 def test_numbers_that_were_left_out_count_as_lost(context: Context, tmp_path: Path) -> None:
     endpoint = f"ipc://{tmp_path}/link"
-    with Publisher(context, endpoint) as publisher, Receiver(context, endpoint, Fifo(None)) as receiver:
+    with Publisher(context, endpoint) as publisher, ThreadedReceiver(context, endpoint, Fifo(None)) as receiver:
         assert publisher.wait_for_readers(1, forever)
         for seq in (0, 3, 2, 4):
             publisher.skip_to(seq)
             publisher.send(frame(publisher.next_seq), np.zeros((2, 3), np.uint8))
-        until(lambda: receiver.received == 4)
+        until(lambda: receiver.counters.received == 4)
         got = [receiver.receive(0) for _ in range(4)]
         assert [message.header.seq for message in got if message] == [0, 3, 4, 5]
-        assert receiver.lost == 2
+        assert receiver.counters.lost == 2
 
 
 def test_without_a_thread_messages_wait_in_the_socket_until_somebody_looks(context: Context, tmp_path: Path) -> None:
     endpoint = f"ipc://{tmp_path}/link"
-    with Receiver(context, endpoint, Fifo(3), queue=100) as receiver, Publisher(context, endpoint) as publisher:
+    with PolledReceiver(context, endpoint, Fifo(3), queue=100) as receiver, Publisher(context, endpoint) as publisher:
         assert publisher.wait_for_readers(1, forever)
         threads = threading.active_count()
         for _ in range(5):
             publisher.send(frame(publisher.next_seq), np.zeros((2, 3), np.uint8))
         publisher.send(EndHeader(seq=publisher.next_seq))
         time.sleep(0.05)
-        assert receiver.received == 0
-        until(lambda: receiver.drain() is None and receiver.received == 5)
-        assert receiver.replaced == 2, "the buffer's policy holds"
+        assert receiver.counters.received == 0
+        until(lambda: receiver.drain() is None and receiver.counters.received == 5)
+        assert receiver.counters.replaced == 2, "the buffer's policy holds"
         got = [receiver.receive(1.0) for _ in range(3)]
         assert [message.header.seq for message in got if message] == [2, 3, 4]
         assert not receiver.ended

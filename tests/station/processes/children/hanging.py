@@ -1,4 +1,4 @@
-"""A stage that runs and then stops in mid-round, deaf to everything."""
+"""A process that runs and then stops in mid-round, deaf to everything."""
 
 import signal
 import time

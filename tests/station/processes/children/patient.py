@@ -1,4 +1,4 @@
-"""A stage that reports ready, runs when told, and ends when told."""
+"""A process that reports ready, runs when told, and ends when told."""
 
 from station.processes.process import ProcessContext
 from station.transport.messages import CommandName, ModelInfo, ProcessState, SourceInfo
@@ -11,11 +11,11 @@ def run(context: ProcessContext) -> None:
     context.control.report(ProcessState.READY)
     start = context.wait_for(CommandName.START)
     if start is not None:
-        account.counters |= {"stride": start.stride or 0, "readers": start.readers or 0}
+        account.notices += [f"stride {start.stride}", f"readers {start.readers}"]
         context.control.report(ProcessState.RUNNING)
     while context.carry_on():
         context.nap(0.005)
         while context.control.commands:
             command = context.control.commands.popleft()
-            account.counters[f"{command.name} {command.sperm_id or command.count or ''}".strip()] = 1
+            account.notices.append(f"{command.name} {command.sperm_id or command.count or ''}".strip())
     context.finish()

@@ -1,4 +1,4 @@
-"""A stage with a defect."""
+"""A process with a defect."""
 
 from station.processes.process import ProcessContext
 

@@ -1,11 +1,8 @@
-"""A stage that finds out late that it cannot use what the user gave: all others are ready by then."""
-
-import time
+"""A process that cannot use what the user gave."""
 
 from station.errors import InputError
 from station.processes.process import ProcessContext
 
 
 def run(_context: ProcessContext) -> None:
-    time.sleep(1.5)
     raise InputError("clip.mp4: expected a video, got a poem; give another file")

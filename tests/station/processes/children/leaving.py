@@ -1,4 +1,4 @@
-"""A stage that runs and is then ended from outside, as by ``kill``."""
+"""A process that runs and is then ended from outside, as by ``kill``."""
 
 import os
 import signal

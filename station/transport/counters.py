@@ -1,0 +1,109 @@
+"""What each process counts from its start on: one type per process.
+
+On the wire a status holds them as a map of names to numbers, with the names that were ever set: a replay counts more
+than a live run, a camera more than a file. A name that this version does not know is left out on arrival. This module
+knows what is counted; not who counts or who shows it.
+"""
+
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+if TYPE_CHECKING:
+    from station.transport.messages import ProcessStatus
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class Counters(BaseModel):
+    """Base of all counters; alone: nothing is counted yet. The process's own loop raises them in place."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    @property
+    def handled(self) -> int | None:
+        """Frames or grades so far, what the process's rate is measured by; None before anything is counted."""
+        return None
+
+
+class CaptureCounters(Counters):
+    """Of the capture process."""
+
+    captured: Count = 0
+    lost_by_source: Count = 0
+    late: Count = 0
+    """Live frames that were sent more than a frame interval after their exposure."""
+    incomplete: Count = 0
+    """Of a camera: buffers that came with holes."""
+    overrun: Count = 0
+    """Of a camera: frames that nobody fetched in time."""
+    reconnects: Count = 0
+
+    @property
+    def handled(self) -> int:
+        """Frames."""
+        return self.captured
+
+
+class TrackerCounters(Counters):
+    """Of the tracker process."""
+
+    tracked: Count = 0
+    dropped: Count = 0
+    """Frames that were sent and not tracked."""
+    bad_messages: Count = 0
+    tracks_as_recorded: Count | None = None
+    """In a replay: frames whose tracks come out as they were recorded, to the last bit; None in any other run."""
+    tracks_differ: Count = 0
+
+    @property
+    def handled(self) -> int:
+        """Frames."""
+        return self.tracked
+
+
+class EngineCounters(Counters):
+    """Of the engine process."""
+
+    grades: Count = 0
+    batches: Count = 0
+    replaced: Count = 0
+    """Windows that a newer one of the same sperm replaced."""
+    lost: Count = 0
+    bad_messages: Count = 0
+    grades_as_recorded: Count = 0
+    """In a replay."""
+    grades_differ: Count = 0
+    windows_missing: Count = 0
+    """Windows that were graded when it was recorded and did not come out this time."""
+    left_out: Count = 0
+    """Windows that were not graded when it was recorded."""
+
+    @property
+    def handled(self) -> int:
+        """Grades."""
+        return self.grades
+
+
+class RecorderCounters(Counters):
+    """Of the recorder process."""
+
+    recorded: Count = 0
+    """Frames in the record."""
+    lost: Count = 0
+    """Frames that are missing in it."""
+    kept: Count = 0
+
+    @property
+    def handled(self) -> int:
+        """Frames."""
+        return self.recorded
+
+
+Kind = TypeVar("Kind", bound=Counters)
+
+
+def counters_of(kind: type[Kind], status: "ProcessStatus | None") -> Kind:
+    """Return the counters of a status; all zero where there is none, or where it is another process's."""
+    found = status.counters if status is not None else None
+    return found if isinstance(found, kind) else kind()
