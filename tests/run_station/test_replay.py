@@ -232,7 +232,7 @@ def spoil_video(session: Path) -> str:
 def test_a_changed_session_plays_up_to_the_change_and_says_where(station: Station, recorded: Path, spoil) -> None:
     named = spoil(recorded)
     again = replay(station, recorded, "--speed", "max")
-    (caution,) = [c for c in again["cautions"] if "record is broken" in c]
+    (caution,) = [c for c in again["cautions"] if "record is damaged" in c]
     assert named in caution
     assert again["replay"]["tracks_differ"] == again["replay"]["grades_differ"] == 0
     assert 0 < again["replay"]["tracks_as_recorded"] < 0.9 * SECONDS * FPS
