@@ -1,7 +1,7 @@
 """Makes the README's pictures from a real run on the simulated microscope: ``python docs/pictures/make.py``.
 
-The station's own processes run for some seconds; then the dashboard is drawn as it would be on a terminal, and the field
-of the same moment with a ring round each followed sperm. Writes ``dashboard.svg`` and ``field.jpg`` beside this file.
+The station's own processes run for some seconds; then the dashboard is drawn as on a terminal, and the field of the
+same moment with a ring round each followed sperm. Writes ``dashboard.svg`` and ``field.jpg`` beside this file.
 """
 
 import io
@@ -20,7 +20,7 @@ from rich.console import Console
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1]))
 
-from run_station import STAGES  # noqa: E402
+from run_station import PROCESSES  # noqa: E402
 from station.config import Config, RecordSettings  # noqa: E402
 from station.dashboard.monitor import Monitor  # noqa: E402
 from station.dashboard.render import render  # noqa: E402
@@ -39,7 +39,8 @@ LIMIT_S = 60.0
 KEPT_FRAMES = 60
 """Frames and tracks arrive apart: so many are kept until the tracks of one of them are there."""
 BLACK, WHITE = (0, 0, 0), (255, 255, 255)
-RING_PX = 40
+RING_PX = 44
+SCALE = 0.7
 
 
 def main() -> int:
@@ -60,7 +61,7 @@ def observe(config: Config) -> tuple[Snapshot, NDArray[np.uint8], TracksHeader]:
         context = stack.enter_context(zmq.Context())
         monitor = stack.enter_context(Monitor(context, config, endpoints))
         frames: Receiver[Received] = stack.enter_context(Receiver(context, endpoints.frames, Fifo(KEPT_FRAMES)))
-        supervisor = stack.enter_context(Supervisor(context, config, endpoints, STAGES))
+        supervisor = stack.enter_context(Supervisor(context, config, endpoints, PROCESSES))
         kept: dict[int, NDArray[np.uint8]] = {}
         start = time.monotonic()
         while time.monotonic() - start < LIMIT_S:
@@ -75,7 +76,9 @@ def observe(config: Config) -> tuple[Snapshot, NDArray[np.uint8], TracksHeader]:
             if tracks is None or tracks.frame_seq not in kept or time.monotonic() - start < SETTLED_S:
                 continue
             supervisor.replace_lost(monitor.current, config.select_auto)
-            if all(t.state is TrackState.LOCKED and t.sperm_id in snapshot.grades for t in tracks.tracks):
+            if len(tracks.tracks) == config.select_auto and all(
+                t.state is TrackState.LOCKED and t.sperm_id in snapshot.grades for t in tracks.tracks
+            ):
                 return snapshot, kept[tracks.frame_seq].copy(), tracks
     raise SystemExit(f"after {LIMIT_S:g} s the followed sperm were not all locked and graded; try again")
 
@@ -92,7 +95,7 @@ def draw_dashboard(snapshot: Snapshot) -> str:
 
 def draw_field(pixels: NDArray[np.uint8], tracks: TracksHeader) -> NDArray[np.uint8]:
     """Return the frame (H, W) as (H, W, 3) with a ring, number and state for each followed sperm."""
-    picture = cv2.cvtColor(pixels, cv2.COLOR_GRAY2BGR)
+    picture = np.repeat(pixels[:, :, None], 3, axis=2)
     for track in tracks.tracks:
         if track.state is TrackState.LOST:
             continue
@@ -101,7 +104,7 @@ def draw_field(pixels: NDArray[np.uint8], tracks: TracksHeader) -> NDArray[np.ui
         cv2.circle(picture, centre, RING_PX, WHITE, 2, cv2.LINE_AA)
         _label(picture, f"{track.sperm_id} {track.state.value}", (centre[0] + RING_PX + 4, centre[1] + 6))
     _label(picture, NOTICE, (10, picture.shape[0] - 12))
-    return np.asarray(picture, np.uint8)
+    return np.asarray(cv2.resize(picture, None, fx=SCALE, fy=SCALE, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _label(picture: NDArray[np.uint8], text: str, at: tuple[int, int]) -> None:
