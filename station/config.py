@@ -4,7 +4,8 @@ Every section is a frozen model that forbids unknown keys; a misspelt key fails 
 name. Units are in the names. This module knows values and their bounds, not what the processes do with them.
 """
 
-import difflib
+import codecs
+import re
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,16 +13,19 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from station.errors import InputError
+from station.validation import explain
 
 REPLAY = "replay:"
 """Prefix of a source that is a recorded session."""
+UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+PATH_CURE = "in double quotes a backslash begins an escape: write a Windows path in single quotes, or with /"
 PositiveFloat = Annotated[float, Field(gt=0)]
 
 
 class Section(BaseModel):
     """Base of all sections."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
 
 
 class SourceSettings(Section):
@@ -160,7 +164,7 @@ class Config(Section):
     replay: ReplaySettings = ReplaySettings()
     record: RecordSettings = RecordSettings()
     dashboard: DashboardSettings = DashboardSettings()
-    select: tuple[tuple[float, float], ...] = ()
+    select: Annotated[tuple[Annotated[tuple[float, float], Field(strict=False)], ...], Field(strict=False)] = ()
     """Points (x, y) in px of the first frame at which sperm are selected."""
     select_auto: Annotated[int, Field(ge=0, le=64)] = 4
     """How many sperm are selected automatically where no point is given."""
@@ -186,16 +190,22 @@ class Config(Section):
 
 
 def load_config(path: Path) -> Config:
-    """Read a TOML file. Raises InputError with the key's path and the nearest valid name."""
+    """Read a TOML file, in UTF-8 or UTF-16, with or without a byte order mark. Raises InputError with all mistakes."""
+    origin = f"configuration {path}"
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
     except OSError as error:
-        raise InputError(
-            f"configuration {path}: cannot be read ({error.strerror}); give the path of a TOML file"
-        ) from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"configuration {path}: not valid TOML ({error}); fix that line") from error
-    return build_config(data, f"configuration {path}")
+        raise InputError(f"{origin}: cannot be read ({error.strerror}); give the path of a TOML file") from error
+    try:
+        text = content.decode("utf-16" if content.startswith(UTF_16_MARKS) else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{origin}: not UTF-8 text ({error.reason}); save it as UTF-8") from error
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{origin}: not valid TOML ({error}); {_toml_cure(text, error)}") from error
+    _refuse_escapes(data, origin)
+    return build_config(data, origin)
 
 
 def build_config(data: dict[str, Any], origin: str) -> Config:
@@ -206,22 +216,33 @@ def build_config(data: dict[str, Any], origin: str) -> Config:
         raise InputError(f"{origin}: {explain(error, Config)}") from error
 
 
-def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """Return one line for the first problem of a validation error: path, what is wrong, the nearest valid name."""
-    first = error.errors(include_url=False)[0]
-    path = ".".join(str(part) for part in first["loc"])
-    if first["type"] == "extra_forbidden":
-        names = _field_names(model, first["loc"][:-1])
-        near = difflib.get_close_matches(str(first["loc"][-1]), names, n=1, cutoff=0.0)
-        return f"unknown key {path!r}; did you mean {near[0]!r}? (valid here: {', '.join(names)})"
-    return f"{path!r}: {first['msg'][0].lower()}{first['msg'][1:]}, got {first['input']!r}"
+def require_used_settings(config: Config) -> None:
+    """Refuse settings that the source of this run would ignore. Raises InputError.
+
+    A file, a folder and a camera take ``[source] um_per_px`` in place of what they state themselves; the simulated
+    microscope and a recorded session have a scale of their own.
+    """
+    given = [key for key in ("fps", "um_per_px", "bits") if getattr(config.source, key) is not None]
+    if given and config.source.kind == "simulated":
+        own = "; set [simulated] um_per_px and fps" if given != ["bits"] else ""
+        raise InputError(f"[source] {', '.join(given)}: not for the simulated microscope{own or '; leave it out'}")
+    if given and config.replay_of is not None:
+        raise InputError(f"[source] {', '.join(given)}: a replay takes these from the recorded session; leave them out")
 
 
-def _field_names(model: type[BaseModel], loc: tuple[int | str, ...]) -> list[str]:
-    """Return the valid keys of the (sub)model that a location leads to."""
-    for part in loc:
-        inner = model.model_fields[str(part)].annotation if str(part) in model.model_fields else None
-        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
-            break
-        model = inner
-    return list(model.model_fields)
+def _toml_cure(text: str, error: tomllib.TOMLDecodeError) -> str:
+    place = re.search(r"at line (\d+)", str(error))
+    lines = text.splitlines()
+    line = lines[int(place.group(1)) - 1] if place and int(place.group(1)) <= len(lines) else ""
+    return PATH_CURE if re.search(r'"[^"]*\\', line) else "fix that line"
+
+
+def _refuse_escapes(value: Any, origin: str, key: str = "") -> None:
+    r"""Refuse text in which a backslash became a tab or a new line: "C:\new\tracks" is valid TOML."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            _refuse_escapes(inner, origin, f"{key}.{name}" if key else name)
+    elif isinstance(value, str) and not value.isprintable():
+        raise InputError(f"{origin}: '{key}': {value!r} holds a control character; {PATH_CURE}")
+    elif isinstance(value, str) and len(value) > 1 and value[0] == value[-1] == '"':
+        raise InputError(f"{origin}: '{key}': {value} has quotes inside the quotes; leave out the inner ones")

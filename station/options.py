@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from station.command_line import Command, Parser, invocation, list_commands
-from station.config import REPLAY, Config, build_config, load_config
+from station.config import REPLAY, Config, build_config, load_config, require_used_settings
 from station.errors import InputError
 from station.notice import NOTICE
 
@@ -85,6 +85,7 @@ def parse_options(argv: Sequence[str], commands: Mapping[str, Command] | None = 
     if arguments.comparison is not None:
         data["replay"]["comparison"] = str(arguments.comparison)
     config = build_config(data, "command line")
+    require_used_settings(config)
     if config.replay_of is not None:
         config = _replayed(config, arguments)
     elif arguments.comparison is not None:

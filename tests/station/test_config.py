@@ -29,7 +29,7 @@ def test_no_options_is_the_simulated_microscope() -> None:
 
 BAD_FILES = {
     "misspelt section": ("[sorce]\n", "did you mean 'source'"),
-    "misspelt key": ('[source]\nknd = "x"\n', "'source.knd'; did you mean 'kind'"),
+    "misspelt key": ('[source]\nknd = "x"\n', "'source.knd', did you mean 'kind'"),
     "out of range": ("[window]\nframes = 0\n", "window.frames"),
     "wrong type": ('[window]\nframes = "many"\n', "window.frames"),
     "not a number": ("[simulated]\nfps = nan\n", "simulated.fps"),
@@ -47,6 +47,87 @@ def test_bad_files_are_refused_with_the_place(tmp_path: Path, name: str) -> None
         load_config(write(tmp_path, text))
     assert "\n" not in str(caught.value)
     assert "station.toml" in str(caught.value)
+
+
+CURED = "write a Windows path in single quotes, or with /"
+WINDOWS_PATHS = {
+    "no escape": (r'kind = "C:\data\clip.mp4"', CURED),
+    "half an escape": (r'kind = "C:\Users\me.mp4"', CURED),
+    "valid escapes": (r'kind = "C:\new\tracks.mp4"', CURED),
+    "quotes in quotes": ("kind = '\"C:/clip.mp4\"'", "leave out the inner ones"),
+}
+
+
+@pytest.mark.parametrize("name", WINDOWS_PATHS)
+def test_windows_paths_in_double_quotes_are_refused_with_the_cure(tmp_path: Path, name: str) -> None:
+    line, expected = WINDOWS_PATHS[name]
+    with pytest.raises(InputError) as caught:
+        load_config(write(tmp_path, f"[source]\n{line}\n"))
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_windows_paths_in_single_quotes_are_taken(tmp_path: Path) -> None:
+    text = "[source]\nkind = 'C:\\new\\tracks.mp4'\n"
+    assert load_config(write(tmp_path, text)).source.kind == "C:\\new\\tracks.mp4"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_files_as_windows_editors_save_them(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "station.toml"
+    path.write_bytes("[source]\r\nkind = 'µ/精子.mp4'\r\n".encode(encoding))
+    assert load_config(path).source.kind == "µ/精子.mp4"
+
+
+def test_text_that_is_not_unicode_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "station.toml"
+    path.write_bytes("[source]\nkind = 'é.mp4'\n".encode("cp1252"))
+    with pytest.raises(InputError, match="save it as UTF-8"):
+        load_config(path)
+
+
+def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
+    text = 'speed = "fast"\n[source]\nfps = "30"\nkid = "x"\n[window]\nstride = "fast"\n[engine]\nthreads = true\n'
+    with pytest.raises(InputError) as caught:
+        load_config(write(tmp_path, text))
+    for part in (
+        "5 mistakes: (1) ",
+        "'source.fps': expected a number, got '30'; leave the quotes out",
+        "unknown key 'source.kid', did you mean 'kind'?",
+        "'window.stride': expected a whole number or 'auto', got 'fast'",
+        "'engine.threads': expected a whole number, got true",
+        "'speed': expected 'live' or 'max', got 'fast'",
+    ):
+        assert part in str(caught.value)
+    with pytest.raises(InputError, match=r"2 mistakes: .*duration_s.* \(|2 mistakes: .*speed.*duration_s"):
+        parse_options(["--speed", "fast", "--duration", "-1"])
+
+
+TEXT_FOR_NUMBERS = ['fps = "30"', 'um_per_px = "0.25"', 'bits = "12"', "fps = true"]
+
+
+@pytest.mark.parametrize("line", TEXT_FOR_NUMBERS)
+def test_text_is_not_a_number(tmp_path: Path, line: str) -> None:
+    with pytest.raises(InputError, match=r"expected a (whole )?number"):
+        load_config(write(tmp_path, f"[source]\n{line}\n"))
+
+
+@pytest.mark.parametrize(
+    ("source", "line", "expected"),
+    [
+        pytest.param("simulated", "um_per_px = 0.5", r"set \[simulated\] um_per_px", id="scale of the simulation"),
+        pytest.param("simulated", "fps = 30", r"set \[simulated\] um_per_px and fps", id="rate of the simulation"),
+        pytest.param("simulated", "bits = 12", "leave it out", id="bits of the simulation"),
+        pytest.param("replay:x", "um_per_px = 0.5", "takes these from the recorded session", id="scale of a session"),
+    ],
+)
+def test_settings_that_the_source_would_ignore_are_refused(
+    tmp_path: Path, source: str, line: str, expected: str
+) -> None:
+    path = write(tmp_path, f"[source]\n{line}\n")
+    with pytest.raises(InputError, match=expected):
+        parse_options(["--config", str(path), "--source", source])
+    assert parse_options(["--config", str(path), "--source", "clip.mp4"]).config.source.kind == "clip.mp4"
 
 
 def test_missing_file(tmp_path: Path) -> None:
