@@ -107,11 +107,15 @@ def _replayed(config: Config, arguments: argparse.Namespace) -> Config:
 def parse_comparison(argv: Sequence[str]) -> Options:
     """Return the options of a run for those of ``compare``. Raises InputError."""
     parser = Parser(prog=f"{invocation()} compare", description=f"{COMPARE} {NOTICE}")
-    parser.add_argument("session", metavar="SESSION", help="folder of the recorded session")
+    parser.add_argument("session", metavar="SESSION", help="id of the recorded session, or its folder")
+    parser.add_argument(
+        "--session", dest="parent", metavar="DIR", help="folder that holds the sessions (default: the user's)"
+    )
     parser.add_argument("--model", metavar="DIR", required=True, help="folder of the other model's artifact")
     parser.add_argument("--out", metavar="FILE", default="comparison.csv", help="CSV table (default comparison.csv)")
     given = parser.parse_args(argv)
     options = ["--source", f"{REPLAY}{given.session}", "--speed", "max", "--headless"]
+    options += [] if given.parent is None else ["--session", given.parent]
     return parse_options([*options, "--model", given.model, "--comparison", given.out])
 
 

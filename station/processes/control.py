@@ -36,7 +36,7 @@ from station.transport.wire import decode, encode
 
 HEARTBEAT_S = 0.1
 PATIENCE_S = 3.0
-KEEP_NEWS = 1000
+KEEP_REPORTS = 1000
 
 
 def orphaned() -> bool:
@@ -64,14 +64,14 @@ class ProcessControl:
     """A process's end: tells how it is, hears what it should do.
 
     ``beat`` is called at least once per round of the process's loop; it sends a heartbeat when one is due and takes in
-    commands. STOP is kept in ``stopped``, all others wait in ``commands``; what others report waits in ``news``.
+    commands. STOP is kept in ``stopped``, all others wait in ``commands``; what others report waits in ``reports``.
     """
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, process: ProcessName) -> None:
         self.state = ProcessState.STARTING
         self.stopped = False
         self.commands: deque[Command] = deque()
-        self.news: deque[ProcessStatus | ActionHeader] = deque(maxlen=KEEP_NEWS)
+        self.reports: deque[ProcessStatus | ActionHeader] = deque(maxlen=KEEP_REPORTS)
         """To the recorder: what the other processes say and the operator does."""
         self.patience_s = PATIENCE_S
         self.account = Account()
@@ -101,7 +101,7 @@ class ProcessControl:
                     self.stopped = True
                 self.commands.append(header)
             elif isinstance(header, ProcessStatus | ActionHeader):
-                self.news.append(header)
+                self.reports.append(header)
 
     def report(self, state: ProcessState, *, error: str = "", details: str = "", user_error: bool = False) -> None:
         """Send a status now and keep ``state`` for the heartbeats to come."""

@@ -280,4 +280,4 @@ class Supervisor:
 def _how(exitcode: int | None) -> str:
     if exitcode is not None and exitcode < 0:
         return f"signal {-exitcode}"
-    return "it was told to from outside" if exitcode == 0 else f"exit code {exitcode}"
+    return "it was told to end from outside" if exitcode == 0 else f"exit code {exitcode}"

@@ -47,8 +47,8 @@ def choose_codec(settings: RecordSettings, width: int, height: int, fps: float, 
     if load <= allowed:
         return CodecChoice("ffv1", threads, "")
     why = (
-        f"recorded uncompressed: FFV1 would take {load:.2f} cores at {fps:.0f} frames/s, this machine can spare "
-        f"{allowed:.1f} ([record] codec decides otherwise)"
+        f"recording uncompressed: FFV1 would need {load:.2f} cores at {fps:.0f} frames/s, this machine can spare "
+        f"{allowed:.1f} (set [record] codec to override)"
     )
     return CodecChoice("raw", threads, why)
 

@@ -1,24 +1,19 @@
-"""``python run_station.py verify SESSION`` and ``tables SESSION``: what can be asked of a recorded session."""
+"""The commands ``verify SESSION`` and ``tables SESSION``: what can be asked of a recorded session."""
 
-import argparse
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NoReturn
 
+from station.command_line import Parser, invocation
 from station.errors import InputError, SessionError
 from station.notice import NOTICE
 from station.session.layout import TABLES, SessionOutcome
+from station.session.lookup import find_session
 from station.session.verify import Verification, verify_session
 
 VERIFY = """Checks a recorded session: the hash chain of its log, and the hash of every file that the log states.
 Names the first place that is not as it was recorded. Exit code: 0 intact (complete, or cut off and intact up to
 there), 1 not."""
 WRITE_TABLES = """Writes the tables (Parquet and CSV) of a session that was cut off before they were finished."""
-
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{self.prog.split()[-1]}: {message}; `python {self.prog} --help` says what is expected")
 
 
 def verify(argv: Sequence[str]) -> int:
@@ -50,11 +45,11 @@ def report(found: Verification) -> str:
         f"video    {found.frames} frames, {found.video_bytes / 1e6:.1f} MB",
     ]
     if found.intact and found.outcome is SessionOutcome.CUT_OFF:
-        behind = f"; {found.unproved_bytes} bytes of video behind that are not covered" if found.unproved_bytes else ""
-        torn = f"; a torn last line of {found.torn_bytes} bytes was left out" if found.torn_bytes else ""
+        behind = f"; {found.unproved_bytes} bytes of video after that are not covered" if found.unproved_bytes else ""
+        torn = f"; an incomplete last line of {found.torn_bytes} bytes was ignored" if found.torn_bytes else ""
         lines.append(
-            f"CUT OFF, INTACT  not ended in good order; unchanged as far as it goes: log to {found.duration_s:.1f} s, "
-            f"video proved to {found.proved_s:.1f} s{behind}{torn}"
+            f"CUT OFF, INTACT  not closed properly; unchanged as far as it goes: log to {found.duration_s:.1f} s, "
+            f"video verified to {found.proved_s:.1f} s{behind}{torn}"
         )
     elif found.intact:
         early = ", recording was stopped before the run ended" if found.outcome is SessionOutcome.STOPPED else ""
@@ -67,9 +62,13 @@ def report(found: Verification) -> str:
 
 
 def _folder(name: str, description: str, argv: Sequence[str]) -> Path:
-    parser = _Parser(prog=f"run_station.py {name}", description=description, allow_abbrev=False)
-    parser.add_argument("session", type=Path, metavar="SESSION", help="the folder of one session, with session.json")
-    folder: Path = parser.parse_args(argv).session
+    parser = Parser(prog=f"{invocation()} {name}", description=f"{description} {NOTICE}")
+    parser.add_argument("session", metavar="SESSION", help="id of a session, or its folder")
+    parser.add_argument(
+        "--session", dest="parent", metavar="DIR", help="folder that holds the sessions (default: the user's)"
+    )
+    given = parser.parse_args(argv)
+    folder = find_session(given.session, given.parent)
     try:
         there = folder.is_dir()
     except OSError as error:

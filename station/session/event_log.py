@@ -154,7 +154,7 @@ def _parse(line: bytes, n: int, chain: str) -> Event | Fault:
         return Fault(n, "is not a chained line")
     body = line[:-SUFFIX_BYTES]
     if chained(chain, body) != stated:
-        return Fault(n, "its chain value does not fit: it, or the line before, was changed, added or taken out")
+        return Fault(n, "its chain value does not match: this line or the one before was changed, added or removed")
     try:
         parts = json.loads(body + b"}")
         if parts["n"] != n:

@@ -81,7 +81,7 @@ def new_session(parent: Path, now: datetime | None = None) -> Path:
         (folder / VIDEO).mkdir()
     except OSError as error:
         raise SessionError(
-            f"session folder {folder}: cannot be made ({error.strerror}); give a folder that can be written to with "
+            f"session folder {folder}: cannot be created ({error.strerror}); give a writable folder with "
             "--session, or --no-record"
         ) from error
     return folder
@@ -121,7 +121,7 @@ def sessions_folder(folder: str | None) -> Path:
         try:
             return Path(folder).expanduser()
         except RuntimeError:
-            raise SessionError(f"session folder {folder}: no such user's home; give the folder's whole path") from None
+            raise SessionError(f"session folder {folder}: no such user; give the full path of the folder") from None
     if sys.platform == "win32":
         data = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     elif sys.platform == "darwin":

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from station.config import REPLAY, Config, build_config
 from station.errors import InputError
+from station.session.lookup import find_session
 from station.session.records import GradesRecord, OpenedRecord, TracksRecord
 from station.session.session_reader import Session
 from station.transport.messages import AppliedCommand, CommandName, GradesHeader, TracksHeader, TrackState
@@ -28,7 +29,7 @@ class Playback:
         opened = self.session.opened
         if opened is None:
             raise InputError(
-                f"session {folder}: was cut off before its source and model were known; there is nothing to replay"
+                f"session {folder}: was cut off before its source and model were known: it has no frames to replay"
             )
         self.opened: Final[OpenedRecord] = opened
         self.name: Final = self.session.start.session
@@ -133,11 +134,11 @@ def as_recorded(config: Config) -> Config:
 
     Any other source's configuration comes back as it is. Raises InputError where the session cannot be replayed.
     """
-    folder = config.replay_of
-    if folder is None:
+    if config.replay_of is None:
         return config
     if config.source.kind == REPLAY:
-        raise InputError("source replay: which session? Give replay:SESSION, the folder that holds session.json")
+        raise InputError("source replay: which session? Give replay:SESSION, its id or its folder")
+    folder = find_session(config.source.kind.removeprefix(REPLAY), config.record.folder)
     playback = Playback(folder)
     recorded = playback.session.start.config
     data: dict[str, Any] = config.model_dump()
@@ -150,7 +151,7 @@ def as_recorded(config: Config) -> Config:
                 data["engine"][key] = recorded["engine"][key]
     except (KeyError, TypeError) as error:
         raise InputError(
-            f"session {folder}: its configuration is not complete ({error}); it cannot be replayed"
+            f"session {folder}: its configuration is incomplete ({error}); it cannot be replayed"
         ) from None
     data["source"]["kind"] = f"{REPLAY}{folder.absolute()}"
     return build_config(data, f"session {folder}, its configuration")

@@ -126,7 +126,7 @@ class Recorder:
                 pass
         else:
             work_in_spare_time(self._step, self._pressing)
-        self._note_news()
+        self._note_reports()
         self._keep_up_to(None)
         self._note_losses()
         left = 0
@@ -200,9 +200,9 @@ class Recorder:
         notices = [self._codec.why, self._kept_notice]
         missed = [f"{count} of {name}" for name, count in self._missed.items() if name != "frames"]
         if missed:
-            notices.append(f"messages are missing in the record: {', '.join(missed)}")
+            notices.append(f"the record lacks messages: {', '.join(missed)}")
         if writer.room.scarce and not writer.stopped and writer.room.left_s is not None:
-            notices.append(f"the disk has room for {writer.room.left_s / 60:.0f} min more: recording will stop then")
+            notices.append(f"the disk has room for another {writer.room.left_s / 60:.0f} min; recording will stop then")
         if writer.pre_trigger is not None and writer.pre_trigger.short_of_memory:
             notices.append(
                 f"the pre-trigger buffer holds {writer.pre_trigger.seconds:.0f} s of "
@@ -212,7 +212,7 @@ class Recorder:
 
     def _take_in(self) -> bool:
         """Take everything small that has arrived and at most one frame; return whether nothing had."""
-        busy = self._note_news()
+        busy = self._note_reports()
         links, writer = self._links, self._writer
         for link in (links.tracks, links.windows, links.grades):
             while (message := link.receive(0)) is not None:
@@ -228,7 +228,7 @@ class Recorder:
             self._keep_up_to(None)
         self._note_losses()
         if self._may_fall_back and "raw" not in writer.codec and links.queue.fullness > BEHIND:
-            why = "FFV1 fell behind on this machine: recorded uncompressed from here on ([record] codec)"
+            why = "FFV1 fell behind on this machine: recording uncompressed from here on ([record] codec)"
             self._codec = CodecChoice("raw", self._codec.threads, why)
             writer.use(self._codec)
         return not busy and frame is None
@@ -242,12 +242,12 @@ class Recorder:
         elif isinstance(header, GradesHeader):
             writer.event(GradesRecord(header=header))
 
-    def _note_news(self) -> bool:
+    def _note_reports(self) -> bool:
         """Record what the other processes say and what the operator does."""
-        news = self._control.news
-        busy = bool(news)
-        while news:
-            header = news.popleft()
+        reports = self._control.reports
+        busy = bool(reports)
+        while reports:
+            header = reports.popleft()
             if isinstance(header, ProcessStatus):
                 self._note_status(header)
                 continue
@@ -284,7 +284,7 @@ class Recorder:
         record = self._writer.keep(self._control.beat)
         if record is None:
             why = "recording has stopped" if self._writer.stopped else "no frame has come since"
-            self._kept_notice = f"nothing was kept: {why}"
+            self._kept_notice = f"nothing kept: {why}"
         else:
             self._kept_notice = (
                 f"kept {record.seconds:.1f} s: frames {record.first_seq} to {record.last_seq}, {record.frames} in all"

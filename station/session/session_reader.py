@@ -60,8 +60,8 @@ class Session:
             self._note(str(error))
         first = next(read_log(folder / LOG), None)
         if not isinstance(first, Event) or not isinstance(first.record, StartRecord):
-            found = "it is empty" if first is None else getattr(first, "what", "it is torn")
-            raise SessionError(f"session {folder}: {LOG} does not begin with a start event ({found}); nothing to read")
+            found = "it is empty" if first is None else getattr(first, "what", "it is incomplete")
+            raise SessionError(f"session {folder}: {LOG} does not start with a start event ({found}); nothing to read")
         self.start: StartRecord = first.record
         self.opened: OpenedRecord | None = next(
             (e.record for e, _ in zip(self.events(), range(50), strict=False) if isinstance(e.record, OpenedRecord)),
@@ -84,7 +84,7 @@ class Session:
                 if until_broken:
                     return
             elif isinstance(item, Torn):
-                self._note(f"{LOG}: the last line (event {item.n}) is torn and was left out")
+                self._note(f"{LOG}: the last line (event {item.n}) is incomplete and was ignored")
 
     def frames(self, *, until_broken: bool = False) -> Iterator[RecordedFrame]:
         """Yield every frame that the log names, in the order in which they were recorded.

@@ -309,4 +309,4 @@ def _bytes(megabytes: int | None) -> int | None:
 
 def _reason(error: OSError) -> str:
     """Return what the system says, as the reason why recording stopped."""
-    return f"the disk does not take it: {error.strerror or error}"
+    return f"cannot write to the disk: {error.strerror or error}"

@@ -138,7 +138,7 @@ def _events(folder: Path, manifest: Manifest | None, found: Verification) -> Ite
         elif item.n == 0:
             found.breaks.append(Break(LOG, 0, "is not the start of a session"))
         if ended:
-            found.breaks.append(Break(LOG, item.n, "stands behind the end of the session"))
+            found.breaks.append(Break(LOG, item.n, "comes after the end of the session"))
         ended |= isinstance(record, EndRecord)
         stopped |= isinstance(record, StopRecord)
         first_ns = item.t_ns if first_ns is None else first_ns
@@ -158,7 +158,7 @@ def _events(folder: Path, manifest: Manifest | None, found: Verification) -> Ite
     elif manifest is not None and manifest.state is not SessionState.RECORDING and not ended:
         found.breaks.append(Break(LOG, found.events, f"is missing: {MANIFEST} says {manifest.state.value}"))
     if ended and found.torn_bytes:
-        found.breaks.append(Break(LOG, found.events, "stands behind the end of the session"))
+        found.breaks.append(Break(LOG, found.events, "comes after the end of the session"))
 
 
 def _check_chunk(folder: Path, file: str, chunk: _Chunk, found: Verification) -> Iterator[Break]:

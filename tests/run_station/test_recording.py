@@ -152,7 +152,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
 
 FULL = {
     "reserve reached": ("reserve_mb = 6", "the disk is almost full"),
-    "no room at all": ("reserve_mb = 0", "the disk does not take it: No space left on device"),
+    "no room at all": ("reserve_mb = 0", "cannot write to the disk: No space left on device"),
     "limit of the session": ("reserve_mb = 0\nmax_session_mb = 4", "the session has reached"),
 }
 

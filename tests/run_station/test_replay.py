@@ -264,8 +264,8 @@ def without_log(session: Path) -> None:
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (emptied, "does not begin with a start event"),
-        (of_another_version, "does not begin with a start event"),
+        (emptied, "does not start with a start event"),
+        (of_another_version, "does not start with a start event"),
         (without_video, "contains no frame that can be played"),
         (without_log, "has no log.jsonl"),
     ],

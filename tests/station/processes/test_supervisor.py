@@ -72,7 +72,7 @@ FAULTS = {
     "user's mistake": ("refusing", InputError, "^clip.mp4: expected a video"),
     "killed": ("dying", ProcessError, r"tracker process died \(signal 9\)(?s:.*)the last thing it printed"),
     "hangs": ("hanging", ProcessError, "tracker process hangs: no progress for 0"),
-    "told to end from outside": ("leaving", ProcessError, r"tracker process died \(it was told to from outside\)"),
+    "told to end from outside": ("leaving", ProcessError, r"tracker process died \(it was told to end from outside\)"),
     "user's mistake, found late": ("refusing_late", InputError, "^clip.mp4: expected a video"),
     "no such module": ("absent", ProcessError, "tracker process failed: ModuleNotFoundError"),
 }
@@ -94,7 +94,7 @@ RECORDER_FAULTS = {
     "defect": ("failing", "failed: KeyError"),
     "killed": ("dying", r"died (signal 9)"),
     "hangs": ("hanging", "hangs: no progress for 0"),
-    "told to end from outside": ("leaving", "died (it was told to from outside)"),
+    "told to end from outside": ("leaving", "died (it was told to end from outside)"),
     "no such module": ("absent", "failed: ModuleNotFoundError"),
 }
 

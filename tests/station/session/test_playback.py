@@ -217,5 +217,5 @@ def test_a_session_without_its_settings_cannot_be_replayed(tmp_path: Path):
         for event in Playback(complete).session.events():
             record = event.record
             log.append(record.model_copy(update={"config": {}}) if isinstance(record, StartRecord) else record)
-    with pytest.raises(InputError, match="its configuration is not complete"):
+    with pytest.raises(InputError, match="its configuration is incomplete"):
         parse_options(["--source", f"replay:{folder}"])

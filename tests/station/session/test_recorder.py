@@ -166,7 +166,7 @@ def test_keep_waits_for_the_frames_from_before_the_key_press(
     with stack:
         desk = Desk(stack, context, tmp_path, RecordSettings(reserve_mb=0, mode="keep"))
         desk.send(12)
-        desk.control.news.append(ActionHeader(seq=0, t_ns=8 * 10**7, name="key k"))  # it overtakes what waits
+        desk.control.reports.append(ActionHeader(seq=0, t_ns=8 * 10**7, name="key k"))  # it overtakes what waits
         desk.end()
         kept = [e.record for e in Session(desk.folder).events() if isinstance(e.record, KeepRecord)]
         assert [(keep.first_seq, keep.last_seq) for keep in kept] == [(0, 8)]

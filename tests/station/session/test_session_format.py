@@ -72,7 +72,7 @@ def test_a_log_torn_anywhere_is_read_up_to_there(tmp_path: Path, share: float) -
     assert events == whole[: len(events)]
     assert len(events) == content[: int(len(content) * share)].count(b"\n")
     assert session.outcome() is SessionOutcome.CUT_OFF
-    assert session.damage == [f"{LOG}: the last line (event {len(events)}) is torn and was left out"]
+    assert session.damage == [f"{LOG}: the last line (event {len(events)}) is incomplete and was ignored"]
 
 
 def test_zeros_that_a_power_cut_leaves_behind_the_log_are_no_fault(tmp_path: Path) -> None:
@@ -165,7 +165,7 @@ def test_sessions_of_one_second_do_not_meet(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(SessionError, match="cannot be made"):
+    with pytest.raises(SessionError, match="cannot be created"):
         new_session(tmp_path / "file")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from run_station import main
+from station.command_line import exit_code_of
 from station.session.layout import LOG, MANIFEST, SessionOutcome, SessionState, chunk_name
 from station.session.records import ChunkRecord
 from station.session.session_reader import Session
@@ -156,13 +157,13 @@ def test_the_first_of_several_breaks_comes_first(tmp_path: Path) -> None:
         (["verify", "nowhere"], "no such folder"),
         (["verify", "x" * 300], "cannot be read"),
         (["--source", "replay:" + "x" * 300], "cannot be read"),
-        (["--source", "replay:~nobody of that name/x"], "home"),
+        (["--source", "replay:~nobody of that name/x"], "no such user"),
         (["verify", "."], "has no log.jsonl"),
         (["tables", "."], "has no log.jsonl"),
     ],
 )
 def test_bad_input_is_one_line(argv: list[str], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(argv) == 2
+    assert exit_code_of(main, argv) == 2
     error = capsys.readouterr().err
     assert expected in error
     assert error.count("\n") == 1
