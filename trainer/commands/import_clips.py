@@ -7,7 +7,6 @@ are not changed. It does not know where the clips come from.
 
 import argparse
 import dataclasses
-import itertools
 from pathlib import Path
 from typing import Final
 
@@ -16,8 +15,8 @@ from rich.progress import track
 
 from station.errors import InputError
 from station.files import sha256_of
-from trainer.data.clip_files import ENDINGS, read_clip
-from trainer.data.clip_table import TABLE, ClipRow, read_rows
+from trainer.data.clip_files import read_clip
+from trainer.data.clip_table import TABLE, list_clips, read_rows
 from trainer.data.dataset import MANIFEST, write_table
 from trainer.data.ground_truth import TRUTH
 from trainer.data.synthetic import SECOND_PANEL
@@ -57,11 +56,11 @@ def run(args: argparse.Namespace) -> int:
     else:
         numbered, problems = dict(enumerate(list_clips(root, args.um_per_px, args.fps), start=2)), []
     if args.votes:
-        votes = read_votes(args.votes)
-        unknown = sorted(votes.keys() - {row.id for row in numbered.values()})
-        if unknown:
-            raise InputError(f"--votes {args.votes}: {unknown[0]!r} is none of the clips; ids are paths without ending")
-        numbered = {n: dataclasses.replace(row, votes=votes.get(row.id, row.votes)) for n, row in numbered.items()}
+        votes = read_votes(args.votes).of([row.id for row in numbered.values()])
+        for notice in votes.notices:
+            print(notice)
+        counts = votes.counts
+        numbered = {n: dataclasses.replace(row, votes=counts.get(row.id, row.votes)) for n, row in numbered.items()}
     shapes: dict[tuple[int, ...], int] = {}
     hashes = {}
     for line, row in track(numbered.items(), description="reading", transient=True):
@@ -88,24 +87,3 @@ def run(args: argparse.Namespace) -> int:
     waiting = sum(not row.votes for row in numbered.values())
     print(f"{len(numbered)} clips of {' x '.join(map(str, shape))} imported, {waiting} of them without votes yet")
     return 0
-
-
-def list_clips(root: Path, um_per_px: float | None, fps: float | None) -> list[ClipRow]:
-    """Return a row without votes for every clip file: its id is the path without ending, its source the subfolder.
-
-    A clip that lies in no subfolder is its own source. Raises InputError where there is none, or no scale and rate.
-    """
-    if not um_per_px or not fps or not 0 < um_per_px < float("inf") or not 0 < fps < float("inf"):
-        raise InputError(f"{root}: no {TABLE}; give --um-per-px and --fps (both above 0), or write that table")
-    paths = sorted(path.relative_to(root) for path in root.rglob("*") if path.suffix.lower() in ENDINGS)
-    if not paths:
-        raise InputError(f"{root}: holds no clips ({' or '.join(ENDINGS)}); docs/clip-format.md says what they are")
-    rows = []
-    for path in paths:
-        name = path.with_suffix("").as_posix()
-        source = path.parent.as_posix() if path.parent != Path() else name
-        rows.append(ClipRow(name, path.as_posix(), source, um_per_px, fps, ()))
-    twice = next((row.id for row, after in itertools.pairwise(rows) if row.id == after.id), None)
-    if twice:
-        raise InputError(f"{root}: two clips are called {twice}; rename one of them")
-    return rows

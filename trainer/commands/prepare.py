@@ -7,7 +7,6 @@ clip was cut). One bad video or tag is named and does not keep the others from b
 """
 
 import argparse
-import dataclasses
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -23,7 +22,8 @@ from trainer.data.clip_extraction import cut_video
 from trainer.data.clip_files import ENDINGS, NPZ
 from trainer.data.clip_folder_writer import ClipFolderWriter
 from trainer.data.cuts import CutSettings, TagOutcome
-from trainer.data.tags import Tag, find_videos, read_tags, resolve
+from trainer.data.tags import assign, read_tags
+from trainer.data.video_names import find_videos
 
 EPILOG: Final = """\
 DATA holds the clips without votes, clips.csv, tracked.csv (what became of every tag), cuts.csv (where each frame was
@@ -77,25 +77,14 @@ def run(args: argparse.Namespace) -> int:
     settings = _settings(args)
     if args.out.exists():
         raise InputError(f"--out {args.out} exists already; remove it or give another folder")
-    tags, problems = read_tags(args.tags)
     videos = find_videos(args.videos)
+    given = read_tags(args.tags, videos)
+    by_video, unassigned = assign(given.tags, videos)
+    problems = [*given.problems, *(f"{args.tags}, {problem}" for problem in unassigned)]
     console = Console(soft_wrap=True, highlight=False, markup=False)
-    for problem in problems:
-        console.print(problem)
+    for line in (*given.notices, *problems):
+        console.print(line)
     folder = ClipFolderWriter(args.out, settings, args.um_per_px, f".{args.format}")
-    by_video: dict[str, list[Tag]] = {}
-    for tag in tags:
-        name = resolve(tag.video, videos)
-        if name is None:
-            problems.append(f"{args.tags}, line {tag.line}: no video {tag.video!r} among those given")
-            console.print(problems[-1])
-        elif any(other.id == tag.id for other in by_video.get(name, ())):
-            problems.append(f"{args.tags}, line {tag.line}: id {tag.id!r} of {name} stands already in a line above")
-            console.print(problems[-1])
-        else:
-            # A video may be named in two ways and still is one source: clips of it stay on one side of a split.
-            source = name if tag.source == tag.video else tag.source
-            by_video.setdefault(name, []).append(dataclasses.replace(tag, source=source))
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("videos", total=len(by_video))
@@ -122,8 +111,8 @@ def run(args: argparse.Namespace) -> int:
         console.print(remark)
     _print_lost(console, folder.outcomes)
     console.print(
-        f"{len(folder.rows)} clips in {args.out} of {len(tags)} tagged sperm in {len(by_video)} videos; they have no "
-        f"votes yet: python -m trainer votes {args.out} --votes FILE"
+        f"{len(folder.rows)} clips in {args.out} of {len(given.tags)} tagged sperm in {len(by_video)} videos; they "
+        f"have no votes yet: python -m trainer votes {args.out} --votes FILE"
     )
     if folder.padded:
         console.print(f"{folder.padded} of them reach over the frame's edge (--whole leaves such clips out)")

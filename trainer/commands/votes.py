@@ -45,15 +45,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Join the votes by id."""
     clips = open_clips(args.data, unlabelled=True)
-    votes = read_votes(args.votes)
-    joined = join(clips, votes, args.votes, replace=args.replace, leave_out=args.leave_out)
+    votes = read_votes(args.votes).of([row.id for row in clips.rows])
+    for notice in votes.notices:
+        print(notice)
+    joined = join(clips, votes, replace=args.replace, leave_out=args.leave_out)
     waiting = sum(not row.votes for row in joined.rows)
     digest = sha256_of(args.votes)
-    made = dict(joined.made) | {"votes": {"file": args.votes.name, "sha256": digest, "clips": len(votes)}}
+    made = dict(joined.made) | {"votes": {"file": args.votes.name, "sha256": digest, "clips": len(votes.counts)}}
     write_table(args.data, joined.rows, read_hashes(args.data), joined.shape, made)
     left_out = len(clips) - len(joined)
     print(
-        f"{len(votes)} clips got votes, {left_out} were left out, {waiting} of {len(joined)} have none yet"
+        f"{len(votes.counts)} clips got votes, {left_out} were left out, {waiting} of {len(joined)} have none yet"
         + (" (--leave-out takes them out)" if waiting else "")
     )
     return 0

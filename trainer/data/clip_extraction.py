@@ -93,7 +93,13 @@ class _Run:
         self._refused: list[TagOutcome] = []
         self._due: deque[Tag] = deque()
         for tag in sorted(tags, key=lambda tag: (tag.frame, tag.line)):
-            if 0 <= tag.x <= info.width - 1 and 0 <= tag.y <= info.height - 1:
+            if tag.from_imagej and info.um_per_px:
+                self._refuse(
+                    tag,
+                    f"ImageJ gives X and Y of a video with a scale ({info.um_per_px:g} um/px) in um; write a table "
+                    "video,id,x,y with them in px",
+                )
+            elif 0 <= tag.x <= info.width - 1 and 0 <= tag.y <= info.height - 1:
                 self._due.append(tag)
             else:
                 self._refuse(

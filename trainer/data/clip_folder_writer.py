@@ -20,6 +20,7 @@ from station.errors import InputError
 from station.files import sha256_of, write_atomically
 from trainer.data.clip_extraction import FRAMES, SIZE_PX, WATCHED_S
 from trainer.data.clip_files import write_clip
+from trainer.data.clip_ids import safe_id
 from trainer.data.clip_table import ClipRow, rates_alike
 from trainer.data.cuts import Cut, CutSettings, TagOutcome, VideoCuts
 from trainer.data.dataset import write_table
@@ -119,7 +120,7 @@ class ClipFolderWriter:
 
 def clip_id(video: str, tag: str, number: int | None = None) -> str:
     """Return the id of a clip, made of the video's name, the tag's id and, where there are several, the window."""
-    return "-".join([video.rpartition(".")[0] or video, tag, *([] if number is None else [str(number)])])
+    return safe_id("-".join([video.rpartition(".")[0] or video, tag, *([] if number is None else [str(number)])]))
 
 
 def hash_video(path: Path) -> str:

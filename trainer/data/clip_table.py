@@ -4,15 +4,18 @@ Columns: ``id, file, source, um_per_px, fps, A, B, C, D, E`` (the last five are 
 and opens none of them.
 """
 
-import csv
-import io
+import itertools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from station.errors import InputError
 from station.transport.messages import GRADES
-from trainer.data.tables import table
+from trainer.data.clip_files import ENDINGS
+from trainer.data.clip_ids import safe_id
+from trainer.data.number_format import NumberFormat
+from trainer.data.tables import column_name, read_table, table
 
 TABLE: Final = "clips.csv"
 COLUMNS: Final = ("id", "file", "source", "um_per_px", "fps", *GRADES)
@@ -51,22 +54,21 @@ def rates_alike(one_fps: float, other_fps: float) -> bool:
 def read_rows(root: Path) -> tuple[dict[int, ClipRow], list[str]]:
     """Return the rows of ``clips.csv`` that can be read, by their line, and one line for each problem."""
     path = root / TABLE
+    names = tuple(column_name(column) for column in COLUMNS)
     try:
-        lines = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        return {}, [f"{path}: cannot be read ({error})"]
-    if not lines or tuple(lines[0]) != COLUMNS:
-        return {}, [f"{path}, line 1: expected the columns {','.join(COLUMNS)}"]
+        found = read_table(path, names)
+        if {name for name in found.columns if name} != set(names):
+            raise InputError(f"line {found.header_line}: expected the columns {','.join(COLUMNS)}")
+        numbers = found.number_format(names[3:])
+    except InputError as error:
+        return {}, [f"{path}, {error}" if str(error).startswith("line ") else f"{path}: {error}"]
     rows: dict[int, ClipRow] = {}
-    problems: list[str] = []
+    problems = [f"{path}, line {line}: {why}" for line, why in found.bad_rows.items()]
     seen: dict[str, int] = {}
     files: dict[str, int] = {}
-    for number, cells in enumerate(lines[1:], start=2):
-        where = f"{path}, line {number}"
-        if len(cells) != len(COLUMNS):
-            problems.append(f"{where}: expected {len(COLUMNS)} values, got {len(cells)}")
-            continue
-        row, wrong = _parse(cells)
+    for given in found.rows:
+        number, where = given.line, f"{path}, line {given.line}"
+        row, wrong = _parse([given.cells[name] for name in names], numbers)
         problems.extend(f"{where}: {text}" for text in wrong)
         if row is None:
             continue
@@ -84,9 +86,30 @@ def read_rows(root: Path) -> tuple[dict[int, ClipRow], list[str]]:
         elif not (root / row.file).is_file():
             problems.append(f"{where}: file {row.file!r} is missing")
         rows[number] = row
-    if len(lines) == 1:
+    if not found.rows and not problems:
         problems.append(f"{path}: holds no clips")
     return rows, problems
+
+
+def list_clips(root: Path, um_per_px: float | None, fps: float | None) -> list[ClipRow]:
+    """Return a row without votes for every clip file: its id is the path without ending, its source the subfolder.
+
+    A clip that lies in no subfolder is its own source. Raises InputError where there is none, or no scale and rate.
+    """
+    if not um_per_px or not fps or not 0 < um_per_px < float("inf") or not 0 < fps < float("inf"):
+        raise InputError(f"{root}: no {TABLE}; give --um-per-px and --fps (both above 0), or write that table")
+    paths = sorted(path.relative_to(root) for path in root.rglob("*") if path.suffix.lower() in ENDINGS)
+    if not paths:
+        raise InputError(f"{root}: holds no clips ({' or '.join(ENDINGS)}); docs/clip-format.md says what they are")
+    rows = []
+    for path in paths:
+        name = path.with_suffix("").as_posix()
+        source = path.parent.as_posix() if path.parent != Path() else name
+        rows.append(ClipRow(safe_id(name), path.as_posix(), source, um_per_px, fps, ()))
+    twice = next((row.id for row, after in itertools.pairwise(rows) if row.id == after.id), None)
+    if twice:
+        raise InputError(f"{root}: two clips are called {twice}; rename one of them")
+    return rows
 
 
 def lies_inside(root: Path, file: str) -> bool:
@@ -94,13 +117,13 @@ def lies_inside(root: Path, file: str) -> bool:
     return (root / file).resolve().is_relative_to(root.resolve())
 
 
-def _parse(cells: Sequence[str]) -> tuple[ClipRow | None, list[str]]:
+def _parse(cells: Sequence[str], numbers: NumberFormat) -> tuple[ClipRow | None, list[str]]:
     """Return one row, None where it cannot be read at all, and what is wrong with it."""
     name, file, source, um_per_px, fps, *votes = cells
     wrong = [f"{column} is empty" for column, cell in (("id", name), ("file", file), ("source", source)) if not cell]
-    counts, complaint = parse_votes(votes)
+    counts, complaint = parse_votes(votes, numbers)
     try:
-        row = ClipRow(name, file, source, float(um_per_px), float(fps), counts)
+        row = ClipRow(name, file, source, numbers.number(um_per_px), numbers.number(fps), counts)
     except ValueError as error:
         return None, [*wrong, f"um_per_px and fps must be numbers ({error})"]
     if not (0 < row.um_per_px < float("inf")) or not (0 < row.fps < float("inf")):
@@ -110,13 +133,13 @@ def _parse(cells: Sequence[str]) -> tuple[ClipRow | None, list[str]]:
     return (None if wrong else row), wrong
 
 
-def parse_votes(cells: Sequence[str]) -> tuple[tuple[int, ...], str]:
+def parse_votes(cells: Sequence[str], numbers: NumberFormat) -> tuple[tuple[int, ...], str]:
     """Return the votes (C,), () where all cells are empty, and what is wrong with them (empty: nothing)."""
     if not any(cell.strip() for cell in cells):
         return (), ""
     shown = ",".join(cells)
     try:
-        votes = tuple(int(cell) for cell in cells)
+        votes = tuple(numbers.whole_number(cell) for cell in cells)
     except ValueError:
         return (), f"votes must be whole numbers, or all empty where nobody has voted yet; are {shown}"
     if min(votes) < 0:

@@ -24,6 +24,7 @@ from capture.simulator.sperm import Sperm, sample_sperm
 from station.files import write_atomically
 from station.transport.messages import GRADES
 from trainer.data.clip_files import write_clip
+from trainer.data.clip_ids import PREFIX
 from trainer.data.clip_table import ClipRow
 from trainer.data.dataset import write_table
 from trainer.data.ground_truth import TRUTH, truth_table
@@ -85,7 +86,7 @@ def make_clip(index: int, *, root: Path, seed: int, shares: str, panels: tuple[P
     sperm, votes = draw_sperm(rng, shares, panels[0])
     second = panels[1].vote(sperm, rng)
     clip = render_clip(sperm, rng, frames=FRAMES, size=SIZE_PX, fps=FPS, um_per_px=UM_PER_PX)
-    name = f"{index:06d}"
+    name = f"{PREFIX}{index:06d}"  # a spreadsheet would make 0 of 000000
     file = f"clips/{name}.npz"
     row = ClipRow(name, file, f"simulated:{seed}:{index}", UM_PER_PX, FPS, votes)
     return SimulatedClip(row, write_clip(root / file, clip), sperm, second)

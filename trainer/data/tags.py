@@ -1,23 +1,27 @@
-"""``tags.csv``: which sperm in which video, each by one point; and the videos that its names mean.
+"""``tags.csv``: which sperm in which video, each by one point.
 
-It knows names, numbers and paths; it opens no video.
+Results that ImageJ saved are taken as well (``trainer.data.imagej_results``). It knows names and numbers; it opens no
+video.
 """
 
-import csv
-import io
+import dataclasses
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from capture.files.codecs import IMAGE_ENDINGS
-from capture.files.image_folder import list_images
 from station.errors import InputError
+from trainer.data.clip_ids import what_happened
+from trainer.data.imagej_results import COLUMNS as IMAGEJ_COLUMNS
+from trainer.data.imagej_results import as_tags, is_results
+from trainer.data.number_format import NumberFormat
+from trainer.data.tables import Table, read_table
+from trainer.data.video_names import resolve
 
 NEEDED: Final = ("video", "id", "x", "y")
-SINGLE_IMAGES: Final = tuple(ending for ending in IMAGE_ENDINGS if ending not in (".tif", ".tiff"))
 OPTIONAL: Final = ("um_per_px", "frame", "source")
+NUMBERS: Final = ("x", "y", "um_per_px", "frame", "slice")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,54 +42,95 @@ class Tag:
     """The frame in which it was tagged, from 0."""
     source: str
     """What must stay on one side of a split: the donor, or else the video."""
+    from_imagej: bool = False
+    """x and y are in px only if the image had no scale in ImageJ."""
 
 
-def read_tags(path: Path) -> tuple[list[Tag], list[str]]:
-    """Return the tags that can be read, and one line for each that cannot. Raises InputError for no such table."""
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """A table of tags."""
+
+    tags: tuple[Tag, ...]
+    problems: tuple[str, ...]
+    """One line for each row that cannot be used."""
+    notices: tuple[str, ...] = ()
+    """How the table was read, where it is not plain."""
+
+
+def read_tags(path: Path, videos: Mapping[str, Path] | None = None) -> Tags:
+    """Read a table of tags.
+
+    Args:
+        path: The table.
+        videos: By name; a table that names none is of the only one.
+
+    Raises:
+        InputError: It is no table of tags.
+    """
     try:
-        lines = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8-sig"))))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"--tags {path}: cannot be read ({error}); give a CSV file") from error
-    header = [name.strip() for name in lines[0]] if lines else []
-    unknown = [name for name in header if name not in (*NEEDED, *OPTIONAL)]
-    if not set(NEEDED) <= set(header) or unknown or len(set(header)) < len(header):
-        raise InputError(
-            f"--tags {path}, line 1: expected the columns {','.join(NEEDED)} and, where wanted, {','.join(OPTIONAL)}; "
-            f"got {','.join(header) or 'nothing'}"
-        )
+        found = read_table(path, (*NEEDED, *OPTIONAL, *IMAGEJ_COLUMNS))
+        from_imagej = is_results(found)
+        if not from_imagej:
+            _require_columns(found)
+        numbers = found.number_format(NUMBERS)
+        if from_imagej:
+            found = as_tags(found, numbers, tuple(videos or ()))
+    except InputError as error:
+        raise InputError(f"--tags {path}: {error}") from error
     tags: list[Tag] = []
-    problems: list[str] = []
+    problems = {line: f"{path}, line {line}: {why}" for line, why in found.bad_rows.items()}
     seen: dict[tuple[str, str], int] = {}
-    for number, cells in enumerate(lines[1:], start=2):
-        if not any(cell.strip() for cell in cells):
-            continue
-        where = f"{path}, line {number}"
-        if len(cells) != len(header):
-            problems.append(f"{where}: expected {len(header)} values, got {len(cells)}")
-            continue
-        tag, wrong = _parse(number, dict(zip(header, (cell.strip() for cell in cells), strict=True)))
+    for row in found.rows:
+        tag, wrong = _parse(row.line, row.cells, numbers)
         if tag is None:
-            problems.append(f"{where}: {wrong}")
+            problems[row.line] = f"{path}, line {row.line}: {wrong}"
         elif (tag.video, tag.id) in seen:
-            problems.append(f"{where}: id {tag.id!r} of {tag.video} stands already in line {seen[tag.video, tag.id]}")
+            problems[row.line] = (
+                f"{path}, line {row.line}: id {tag.id!r} of {tag.video} stands already in line "
+                f"{seen[tag.video, tag.id]}"
+            )
         else:
-            seen[tag.video, tag.id] = number
-            tags.append(tag)
+            seen[tag.video, tag.id] = row.line
+            tags.append(dataclasses.replace(tag, from_imagej=from_imagej))
     if not tags and not problems:
         raise InputError(f"--tags {path}: holds no tags")
-    return tags, problems
+    notices = []
+    if reading := found.reading(numbers):
+        notices.append(f"{path}: read as a table with {reading}")
+    if from_imagej:
+        notices.append(
+            f"{path}: read as ImageJ's results, X and Y in px, frames counted from 1; if the image had a scale there, "
+            "remove it (Analyze > Set Scale > Click to Remove Scale) and measure again"
+        )
+    return Tags(tuple(tags), tuple(problems[line] for line in sorted(problems)), tuple(notices))
 
 
-def _parse(line: int, row: dict[str, str]) -> tuple[Tag | None, str]:
+def _require_columns(found: Table) -> None:
+    """Raise InputError, without the path, where the columns are not those of tags."""
+    names = [name for name in found.columns if name]
+    if not set(NEEDED) <= set(names) <= {*NEEDED, *OPTIONAL}:
+        raise InputError(
+            f"line {found.header_line}: expected the columns {','.join(NEEDED)} and, where wanted, "
+            f"{','.join(OPTIONAL)}, or ImageJ's results with X and Y; got {','.join(names) or 'nothing'}"
+        )
+
+
+def _parse(line: int, row: Mapping[str, str], numbers: NumberFormat) -> tuple[Tag | None, str]:
     """Return one tag, or None and what is wrong with it."""
     if not row["video"] or not row["id"]:
         return None, "video and id must not be empty"
-    try:
-        x, y = float(row["x"]), float(row["y"])
-        scale = float(row["um_per_px"]) if row.get("um_per_px") else None
-        frame = int(row.get("frame") or 0)
-    except ValueError as error:
-        return None, f"x, y, um_per_px and frame must be numbers ({error})"
+    for name in ("video", "id"):
+        if happened := what_happened(row[name]):
+            return None, f"{name} {happened}"
+    values: dict[str, float] = {}
+    for name in ("x", "y", "um_per_px", "frame"):
+        text = row.get(name, "")
+        try:
+            if text or name in NEEDED:
+                values[name] = numbers.whole_number(text) if name == "frame" else numbers.number(text)
+        except ValueError as error:
+            return None, f"x, y, um_per_px and frame must be numbers ({name}: {error})"
+    x, y, scale, frame = values["x"], values["y"], values.get("um_per_px"), int(values.get("frame", 0))
     if not (math.isfinite(x) and math.isfinite(y)) or frame < 0:
         return None, f"x and y must be finite and frame at least 0; are {row['x']}, {row['y']}, {frame}"
     if scale is not None and not 0 < scale < math.inf:
@@ -93,41 +138,18 @@ def _parse(line: int, row: dict[str, str]) -> tuple[Tag | None, str]:
     return Tag(line, row["video"], row["id"], x, y, scale, frame, row.get("source") or row["video"]), ""
 
 
-def find_videos(places: Iterable[Path]) -> dict[str, Path]:
-    """Return the videos by name: a file by its own, what lies in a folder by its path in that folder.
-
-    A folder that holds pictures is one video. Raises InputError for what does not exist, and for two of one name.
-    """
-    videos: dict[str, Path] = {}
-    for place in places:
-        if not place.exists():
-            raise InputError(f"{place}: no such video or folder; give files, or the folder that holds them")
-        for name, path in _named(place):
-            if name in videos and videos[name].resolve() != path.resolve():
-                raise InputError(f"two videos are called {name}: {videos[name]} and {path}; give their common folder")
-            videos[name] = path
-    return videos
-
-
-def _named(place: Path) -> Iterator[tuple[str, Path]]:
-    """Yield name and path of everything that may be a video: a TIFF file as a stack, its folder as pictures."""
-    if place.is_file():
-        yield place.name, place
-        return
-    if list_images(place):
-        yield place.name, place
-    for path in sorted(place.rglob("*")):
-        name = path.relative_to(place)
-        if any(part.startswith(".") for part in name.parts):
-            continue
-        video = path.suffix.lower() not in SINGLE_IMAGES if path.is_file() else bool(list_images(path))
-        if video:
-            yield name.as_posix(), path
-
-
-def resolve(name: str, videos: dict[str, Path]) -> str | None:
-    """Return the video that a tag's ``video`` means: by its name, or by its name without ending if only one has it."""
-    if name in videos:
-        return name
-    matches = [full for full in videos if full.rpartition(".")[0] == name]
-    return matches[0] if len(matches) == 1 else None
+def assign(tags: Iterable[Tag], videos: Mapping[str, Path]) -> tuple[dict[str, list[Tag]], list[str]]:
+    """Return the tags of each video by its name, and a problem, "line N: ...", for each tag of no video or twice."""
+    by_video: dict[str, list[Tag]] = {}
+    problems: list[str] = []
+    for tag in tags:
+        name = resolve(tag.video, videos)
+        if name is None:
+            problems.append(f"line {tag.line}: no video {tag.video!r} among those given")
+        elif any(other.id == tag.id for other in by_video.get(name, ())):
+            problems.append(f"line {tag.line}: id {tag.id!r} of {name} stands already in a line above")
+        else:
+            # A video may be named in two ways and still is one source: clips of it stay on one side of a split.
+            source = name if tag.source == tag.video else tag.source
+            by_video.setdefault(name, []).append(dataclasses.replace(tag, source=source))
+    return by_video, problems

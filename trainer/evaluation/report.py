@@ -3,7 +3,6 @@
 It knows folders of clips and numbers; it draws nothing and writes nothing.
 """
 
-import csv
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -13,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from station.distances import js, mse
-from station.errors import InputError
 from station.notice import NOTICE
 from station.transport.messages import GRADES
 from trainer.data.dataset import Clips
 from trainer.data.synthetic import SECOND_PANEL
+from trainer.data.votes import read_second_panel
 from trainer.evaluation.bootstrap import NOTHING, intervals
 from trainer.evaluation.metrics import Scores, confusion, entropy, reference_predictors, reliability, score
 
@@ -90,15 +89,7 @@ def second_panel(clips: Clips) -> Array | None:
     path = clips.root / SECOND_PANEL
     if not path.exists():
         return None
-    try:
-        with path.open(newline="", encoding="utf-8") as file:
-            votes = {row["id"]: [float(row[grade]) for grade in GRADES] for row in csv.DictReader(file)}
-        panel = np.array([votes[row.id] for row in clips.rows])
-    except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{path}: expected id,{','.join(GRADES)} for every clip ({error!r}); remove it") from error
-    if not (panel.sum(axis=1) > 0).all():
-        raise InputError(f"{path}: a clip has no votes; remove the file")
-    return np.asarray(panel / panel.sum(axis=1, keepdims=True), np.float64)
+    return read_second_panel(path, [row.id for row in clips.rows])
 
 
 def ratios(scores: Mapping[str, Scores], name: str = MODEL) -> dict[str, float]:

@@ -29,6 +29,7 @@ def test_a_folder_is_valid_and_holds_what_the_network_takes(tmp_path: Path) -> N
     assert clips.shape == (16, 150, 150)
     assert clips.votes.sum(axis=1).tolist() == [40] * 6
     assert len(set(clips.sources)) == 6
+    assert [row.id for row in clips.rows] == [f"clip-{k:06d}" for k in range(6)]
     second = second_panel(clips)
     assert second is not None
     np.testing.assert_allclose(second.sum(axis=1), 1.0)

@@ -88,7 +88,7 @@ BAD_ROWS = {
     "another rate": (cell(4, "30"), "line 3: 30 frames a second, the first clip has 15"),
     "no scale": (cell(3, "0"), "line 3: um_per_px and fps must be above 0"),
     "empty source": (cell(2, ""), "line 3: source is empty"),
-    "too few values": (lambda cells: cells[:-1], "line 3: expected 10 values, got 9"),
+    "too few values": (lambda cells: cells[:-1], "line 3: votes must be whole numbers"),
 }
 
 
