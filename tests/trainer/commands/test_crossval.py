@@ -186,7 +186,7 @@ BAD = {
     "resumed what is not there": (("--resume",), "leave out --batch, --network"),
     "patience without validation": (("--folds", "2", "--patience", "2", "--holdout", "0"), "--patience"),
     "no such network": (("--folds", "2", "--branch", "thick"), "network: branch"),
-    "criteria that nobody knows": (("--folds", "2", "--criteria", "1"), "simulated clips alone"),
+    "criteria that nobody knows": (("--folds", "2", "--criteria", "1"), "only simulated clips"),
     "clips of another shape": (("--folds", "2", "--network", "clip_px=30"), "the network takes"),
 }
 

@@ -154,7 +154,7 @@ BAD = {
     "unknown branch": (("--network", "branch=side"), "branch"),
     "unknown loss": (("--loss", "mae"), "'loss'"),
     "weights that are none": (("--init", "pyproject.toml"), "pyproject.toml"),
-    "criteria of clips that are not simulated": (("--criteria", "1"), "simulated clips alone"),
+    "criteria of clips that are not simulated": (("--criteria", "1"), "only simulated clips"),
 }
 
 
@@ -375,8 +375,8 @@ def test_the_truth_of_simulated_clips_is_read_back_and_others_have_none(data: Pa
     truth = read_truth(clips)
     assert [len({getattr(sperm, field) for sperm in truth}) for field in ("tail_length_um", "contrast")] == [3, 3]
     assert (
-        truth_table(zip(["000000", "000001", "000002"], truth, strict=True))
+        truth_table(zip([row.id for row in clips.rows], truth, strict=True))
         == (tmp_path / "data" / "truth.csv").read_bytes()
     )
-    with pytest.raises(InputError, match="simulated clips alone have it"):
+    with pytest.raises(InputError, match="only simulated clips have it"):
         read_truth(open_clips(data))
