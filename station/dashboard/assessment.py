@@ -30,6 +30,8 @@ STALE_S = 1.0
 """In a live run a grade older than this is stale: the sperm has moved on."""
 SLOW_SHARE = 0.9
 """A live source below this fraction of its nominal frame rate is called slow."""
+LATE_SHARE = 0.05
+"""A machine is called too slow when more than this share of the latest frames came late."""
 SCALE_TOLERANCE = 0.2
 """Relative difference of um/px between source and model above which the grades are in doubt."""
 LATENCY_TOTAL = "exposure_to_grade"
@@ -143,12 +145,34 @@ def sperm_views(snapshot: Snapshot) -> list[SpermView]:
 
 def positions_current(snapshot: Snapshot) -> bool:
     """Return whether positions and states are current: a tracker that hangs would leave a green "locked" behind."""
-    running = condition(snapshot, ProcessName.TRACKER) is ProcessCondition.RUNNING
-    if snapshot.tracks is None or not running or snapshot.speed == "max":  # offline, ages are only queue lengths
-        return running and snapshot.tracks is not None
+    return snapshot.tracks is not None and not why_unknown(snapshot)
+
+
+WHY_UNKNOWN = {
+    ProcessCondition.FAILED: "{} failed",
+    ProcessCondition.NO_PROGRESS: "{} hangs",
+    ProcessCondition.ENDED: "{} ended",
+}
+
+
+def why_unknown(snapshot: Snapshot) -> str:
+    """Return why nobody knows where the sperm are now, in a few words; empty where it is known."""
+    found = condition(snapshot, ProcessName.TRACKER)
+    if found is not ProcessCondition.RUNNING:
+        return WHY_UNKNOWN.get(found, "not running").format("tracker")
+    if snapshot.tracks is None or snapshot.speed == "max":  # offline, ages are only queue lengths
+        return ""
     # The next frame of a source slower than the limit comes after it.
     interval_s = 1 / snapshot.source.fps if snapshot.source and snapshot.source.fps > 0 else 0.0
-    return _seconds(snapshot, snapshot.tracks.trace.t_exposure_ns) <= max(NO_PROGRESS_S, 3 * interval_s)
+    patience_s = max(NO_PROGRESS_S, 3 * interval_s)
+    age_s = _seconds(snapshot, snapshot.tracks.trace.t_exposure_ns)
+    if age_s <= patience_s:
+        return ""
+    capture = condition(snapshot, ProcessName.CAPTURE)
+    if capture in WHY_UNKNOWN:
+        return WHY_UNKNOWN[capture].format("capture")
+    silent_s = age_s if snapshot.tracks_received_ns is None else _seconds(snapshot, snapshot.tracks_received_ns)
+    return f"no frame {_for(silent_s)}" if silent_s > patience_s else f"{_for(age_s)} behind"
 
 
 def scale_doubt(snapshot: Snapshot) -> str:
@@ -250,6 +274,8 @@ def cautions(snapshot: Snapshot) -> list[str]:
             f"windows have {snapshot.window_fps:.1f} frames/s, model trained for {snapshot.model.fps:.1f}: motion "
             "looks faster or slower to it, grades may be wrong"
         )
+    if snapshot.speed == "live" and (snapshot.late_share or 0.0) > LATE_SHARE:
+        lines.append(f"{snapshot.late_share:.0%} of the latest frames came late: this machine is too slow")
     lines += snapshot.notices
     for name in ProcessName:
         status = snapshot.process(name).status
@@ -306,6 +332,12 @@ def _any_full_window(snapshot: Snapshot) -> bool:
     return tracks is not None and any(
         track.state is TrackState.LOCKED and track.filled >= tracks.window_frames for track in tracks.tracks
     )
+
+
+def _for(seconds: float) -> str:
+    if seconds < 99.5:
+        return f"{seconds:.{1 if seconds < 9.95 else 0}f} s"
+    return f"{seconds / 60:.0f} min"
 
 
 def _seconds(snapshot: Snapshot, since_ns: int) -> float:

@@ -10,7 +10,7 @@ import zmq
 
 from station.clock import now_ns
 from station.config import Config
-from station.dashboard.snapshot import ProcessView, RateMeter, Snapshot
+from station.dashboard.snapshot import LateMeter, ProcessView, RateMeter, Snapshot
 from station.processes.supervisor import Supervisor
 from station.stride import window_stride
 from station.transport.buffers import Fifo
@@ -43,7 +43,9 @@ class Monitor:
         self._grades_link = ThreadedReceiver(context, endpoints.grades, Fifo(KEEP_MESSAGES))
         self._running_since: float | None = None
         self._rates = {process: RateMeter() for process in ProcessName}
+        self._late = LateMeter()
         self._tracks: TracksHeader | None = None
+        self._tracks_received_ns: int | None = None
         self._newest_tracks: dict[int, TrackInfo] = {}
         self._grades: dict[int, GradeInfo] = {}
 
@@ -66,7 +68,7 @@ class Monitor:
         """Read what has arrived, without waiting."""
         while message := self._tracks_link.receive(0):
             if isinstance(message.header, TracksHeader):
-                self._tracks = message.header
+                self._tracks, self._tracks_received_ns = message.header, now_ns()
                 self._newest_tracks.update({track.sperm_id: track for track in message.header.tracks})
         while message := self._grades_link.receive(0):
             if isinstance(message.header, GradesHeader):
@@ -94,7 +96,8 @@ class Monitor:
             grades=dict(self._grades),
             window_fps=self._window_fps(supervisor),
             drops=self._losses(supervisor),
-            notices=tuple(self._notices(supervisor)),
+            late_share=self._late_share(supervisor),
+            tracks_received_ns=self._tracks_received_ns,
             keys=self._keys(),
         )
 
@@ -149,8 +152,9 @@ class Monitor:
         fps = capture.source.fps
         return fps / window_stride(self._config.window.stride, fps, engine.model.fps)
 
-    def _notices(self, supervisor: Supervisor) -> list[str]:
-        """Return what the counters say about the machine: whether it keeps up."""
+    def _late_share(self, supervisor: Supervisor) -> float | None:
         capture = supervisor.statuses.get(ProcessName.CAPTURE)
-        late = counters_of(CaptureCounters, capture).late
-        return [f"{late} frames came late by more than a frame interval: this machine is too slow"] if late else []
+        if capture is None:
+            return None
+        counters = counters_of(CaptureCounters, capture)
+        return self._late.update(capture.t_ns, counters.captured, counters.late)

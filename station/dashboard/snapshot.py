@@ -22,6 +22,10 @@ from station.transport.messages import (
 )
 
 RATE_WINDOW_S = 3.0
+LATE_WINDOW_S = 5.0
+"""Lateness is measured over so many latest seconds,"""
+LATE_FRAMES = 20
+"""and at least so many frames."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,10 @@ class Snapshot:
     """The newest of each sperm, by sperm id."""
     drops: Mapping[str, int] = field(default_factory=dict)
     """Frames or windows lost so far by link, named as on screen: "capture to tracker"."""
+    late_share: float | None = None
+    """Share of the latest frames that came more than a frame interval late; None where that is not known."""
+    tracks_received_ns: int | None = None
+    """When ``tracks`` arrived (station clock)."""
     notices: tuple[str, ...] = ()
     """The station's own; those of the processes are in their reports."""
     keys: tuple[str, ...] = ("q quit",)
@@ -85,6 +93,25 @@ class Snapshot:
         """The model, once the engine has loaded it."""
         status = self.process(ProcessName.ENGINE).status
         return status.model if status else None
+
+
+class LateMeter:
+    """Measures which share of the latest frames came late: one late frame says nothing about a machine."""
+
+    def __init__(self) -> None:
+        self._history: deque[tuple[int, int, int]] = deque()
+
+    def update(self, t_ns: int, captured: int, late: int) -> float | None:
+        """Take in the counts at a time, again if need be; return the share, None before there are enough frames."""
+        history = self._history
+        if history and captured < history[-1][1]:  # the process was started again
+            history.clear()
+        if not history or t_ns > history[-1][0]:
+            history.append((t_ns, captured, late))
+        while len(history) > 2 and t_ns - history[1][0] >= LATE_WINDOW_S * NS_PER_S:
+            history.popleft()
+        frames = history[-1][1] - history[0][1]
+        return (history[-1][2] - history[0][2]) / frames if frames >= LATE_FRAMES else None
 
 
 class RateMeter:

@@ -14,6 +14,7 @@ from station.dashboard.assessment import (
     rate_doubt,
     scale_doubt,
     sperm_views,
+    why_unknown,
 )
 from station.dashboard.snapshot import Snapshot
 from station.dashboard.text import Glyphs, bar, duration, fit, percent
@@ -95,10 +96,10 @@ def _facts(snapshot: Snapshot, view: SpermView, current: bool, glyphs: Glyphs) -
         sign = getattr(glyphs, track.state.value)
         word = track.state.value if track.state is TrackState.LOCKED else track.state.value.upper()
         state, style = f"{sign} {word}{reason}", STATE_STYLE.get(track.state, "")
-    elif condition(snapshot, ProcessName.TRACKER) is ProcessCondition.ENDED:
+    elif ProcessCondition.ENDED in (condition(snapshot, ProcessName.TRACKER), condition(snapshot, ProcessName.CAPTURE)):
         state, style = f"{glyphs.ended} ended, was {track.state.value}", ""
     else:
-        state, style = f"{glyphs.unknown} UNKNOWN, was {track.state.value}", "bold magenta"
+        state, style = f"{glyphs.unknown} UNKNOWN: {why_unknown(snapshot)}", "bold magenta"
     where = f"{track.x:.0f}, {track.y:.0f}"
     numbers = f"{where:{POSITION}}{track.score:<{SCORE}.2f}{f'{track.filled}/{window_frames}':{WINDOW}}"
     known = current and track.state is not TrackState.LOST

@@ -3,12 +3,12 @@
 It knows what the processes report, not how they came to it.
 """
 
-import dataclasses
 import json
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from station.clock import NS_PER_MS
-from station.dashboard.assessment import cautions, grade_validity, recording_alarms
+from station.dashboard.assessment import LATE_SHARE, cautions, grade_validity, recording_alarms
 from station.dashboard.run_summary import (
     CameraSummary,
     FrameSummary,
@@ -54,7 +54,7 @@ def summarise(snapshot: Snapshot, tracks: list[TrackInfo], *, ended: str) -> Run
     return RunSummary(
         notice=NOTICE,
         ended=ended,
-        cautions=[*recording_alarms(snapshot), *cautions(snapshot)],
+        cautions=[*recording_alarms(snapshot), *_lateness(captured), *cautions(replace(snapshot, late_share=None))],
         source=source.name if source else None,
         runtime=model.runtime if model else None,
         model=ModelSummary(model.name, model.sha256, model.demonstration) if model else None,
@@ -97,6 +97,14 @@ def _replay(tracked: TrackerCounters, graded: EngineCounters) -> ReplaySummary |
         windows_missing=graded.windows_missing,
         windows_left_out=graded.left_out,
     )
+
+
+def _lateness(counters: CaptureCounters) -> list[str]:
+    """Return what is to be said of late frames: over the whole run, whatever the last seconds were like."""
+    if counters.late <= LATE_SHARE * counters.captured:
+        return []
+    share = counters.late / counters.captured
+    return [f"{counters.late} frames ({share:.0%}) came late by more than a frame interval: this machine is too slow"]
 
 
 def _camera(source: SourceInfo, capture: ProcessStatus | None) -> CameraSummary:
@@ -171,7 +179,7 @@ class SummaryFile:
 
     def write(self, summary: RunSummary) -> None:
         """Write the JSON document, whole or not at all."""
-        document = json.dumps(dataclasses.asdict(summary), indent=2) + "\n"
+        document = json.dumps(asdict(summary), indent=2) + "\n"
         try:
             write_atomically(self._path, document.encode())
         except OSError as error:

@@ -17,8 +17,9 @@ from station.dashboard.assessment import (
     positions_current,
     source_slow,
     sperm_views,
+    why_unknown,
 )
-from station.dashboard.snapshot import ProcessView, RateMeter, Snapshot
+from station.dashboard.snapshot import LateMeter, ProcessView, RateMeter, Snapshot
 from station.dashboard.text import ASCII, UTF8, bar, duration, fit, percent, shorten, wrap
 from station.transport.messages import (
     PIPELINE,
@@ -196,6 +197,52 @@ def test_positions_of_a_slow_source_stay_current_between_its_frames() -> None:
     slow = SOURCE.model_copy(update={"fps": 1.0})
     assert positions_current(snapshot(track_age_ms=1500, source=slow))
     assert not positions_current(snapshot(track_age_ms=1500))
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        pytest.param({}, "", id="healthy"),
+        pytest.param({"track_age_ms": 3200}, "no frame 3.2 s", id="nothing comes"),
+        pytest.param({"track_age_ms": 99_600}, "no frame 2 min", id="nothing comes for long"),
+        pytest.param({"track_age_ms": 800, "tracks_received_ns": NOW_NS}, "0.8 s behind", id="frames come, but late"),
+        pytest.param(
+            {"track_age_ms": 1000, "processes": {ProcessName.CAPTURE: ProcessView(died="signal 9")}},
+            "capture failed",
+            id="capture died",
+        ),
+        pytest.param(
+            {"processes": {ProcessName.TRACKER: view(ProcessName.TRACKER, 1.0)}}, "tracker hangs", id="tracker hangs"
+        ),
+        pytest.param({"processes": {ProcessName.TRACKER: ProcessView()}}, "not running", id="tracker not heard of"),
+        pytest.param({"track_age_ms": 9000, "speed": "max"}, "", id="age means nothing offline"),
+    ],
+)
+def test_where_positions_are_unknown_the_reason_is_named(given: dict[str, object], expected: str) -> None:
+    found = snapshot(**given)  # type: ignore[arg-type]
+    assert why_unknown(found) == expected
+    assert positions_current(found) == (not expected)
+    assert len(expected) <= 14, "it must fit the column of states"
+
+
+LATENESS = {
+    "one late frame": ([0] * 40 + [1] * 20, False),
+    "one in ten": ([index // 10 for index in range(100)], True),
+    "one in ten, then none": ([index // 10 for index in range(100)] + [9] * 100, False),
+    "a bad start": ([min(index, 15) for index in range(120)], False),
+    "too few frames to tell": (list(range(15)), False),
+}
+
+
+@pytest.mark.parametrize("name", LATENESS)
+def test_too_slow_is_said_of_a_rate_of_late_frames_and_goes_away(name: str) -> None:
+    counts, slow = LATENESS[name]
+    meter = LateMeter()
+    for frame, late in enumerate(counts):
+        share = meter.update(round(frame / 15 * NS_PER_S), frame, late)
+    found = cautions(snapshot(late_share=share))
+    assert any("too slow" in caution for caution in found) == slow
+    assert not any("too slow" in caution for caution in cautions(snapshot(late_share=share, speed="max")))
 
 
 def test_disturbance_of_an_old_frame_is_not_shown() -> None:

@@ -124,6 +124,17 @@ def test_doubts_about_scale_and_rate_are_in_the_summary_and_the_report() -> None
     assert "scale of the source not known" in " ".join(closing_report(found).split())
 
 
+@pytest.mark.parametrize(("late", "words"), [(1, ""), (5, ""), (6, "6 frames (6%) came late")])
+def test_lateness_is_of_the_whole_run(late: int, words: str) -> None:
+    capture = status(ProcessName.CAPTURE, counters={"captured": 100, "late": late, "lost_by_source": 0})
+    found = Snapshot(
+        now_ns=1, elapsed_s=1.0, processes={ProcessName.CAPTURE: ProcessView(status=capture)}, late_share=1.0
+    )
+    cautions = summarise(found, [], ended="by key q").cautions
+    assert len(cautions) == bool(words)
+    assert words in "".join(cautions)
+
+
 def test_a_run_that_failed_at_once_still_has_a_summary() -> None:
     found = summarise(Snapshot(now_ns=1, elapsed_s=0.0), [], ended="by an error")
     assert dataclasses.asdict(found).keys() >= KEYS
