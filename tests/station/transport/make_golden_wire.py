@@ -1,4 +1,4 @@
-"""Writes golden_wire.json, by hand and only with a new wire version: ``python -m tests.station.transport.make_golden_wire``."""
+"""Writes golden_wire.json, only for a new wire version: ``python -m tests.station.transport.make_golden_wire``."""
 
 import json
 from pathlib import Path
