@@ -98,7 +98,7 @@ def run(args: argparse.Namespace) -> int:
                 # The source's message names the station's configuration key; here it is an option.
                 why = str(error).replace("set [source] fps", "give --fps")
                 found_problems = [f"{name}: {why}; none of its {len(of_video)} sperm are cut"]
-                folder.outcomes += [(name, TagOutcome(tag, reason="the video cannot be used")) for tag in of_video]
+                folder.add_outcomes(name, [TagOutcome(tag, reason="the video cannot be used") for tag in of_video])
             problems += found_problems
             for line in found_problems:
                 progress.console.print(line)

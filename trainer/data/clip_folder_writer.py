@@ -8,7 +8,7 @@ import dataclasses
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +28,7 @@ from trainer.data.tables import table
 
 TRACKED: Final = "tracked.csv"
 CUTS: Final = "cuts.csv"
+POSITION: Final = ("x_px", "y_px", "x_um", "y_um")
 
 
 class ClipFolderWriter:
@@ -45,6 +46,7 @@ class ClipFolderWriter:
         self._hashes: dict[str, str] = {}
         self._videos: dict[str, dict[str, Any]] = {}
         self._cuts: list[Sequence[object]] = []
+        self._tracked: list[Sequence[object]] = []
 
     def add(self, name: str, path: Path, found: VideoCuts) -> list[str]:
         """Write a video's clips; return its problems. Raises InputError for a rate or scale that cannot be used."""
@@ -56,12 +58,17 @@ class ClipFolderWriter:
         scales = [cut.tag.um_per_px or self._um_per_px or found.info.um_per_px for cut in found.cuts]
         if not all(scales):
             raise InputError("its scale is not known; give --um-per-px, or the column um_per_px in the tags")
-        self.outcomes += [(name, outcome) for outcome in found.outcomes]
+        self.add_outcomes(name, found.outcomes, found.info.um_per_px)
         counts: Counter[str] = Counter()
+        taken = {row.id for row in self.rows}
         for cut, scale in zip(found.cuts, scales, strict=True):
             counts[cut.tag.id] += 1
             number = counts[cut.tag.id] if self._settings.windows > 1 else None
-            self._write(clip_id(name, cut.tag.id, number), name, cut, float(scale or 0), found.fps)
+            stem = name.rpartition(".")[0] or name
+            clip = clip_id(stem, cut.tag.id, number)
+            if clip in taken:  # of a video whose name differs in its ending alone
+                clip = clip_id(name, cut.tag.id, number)
+            self._write(clip, name, cut, float(scale or 0), found.fps)
         self._videos[name] = {
             "sha256": hash_video(path),
             "fps": found.info.fps,
@@ -77,6 +84,18 @@ class ClipFolderWriter:
             self.remarks.append(f"{name}: taken as {DEFAULT_FPS:g} frames a second; give --fps if it is another rate")
         return list(found.notices)  # each begins with the video's name
 
+    def add_outcomes(self, name: str, outcomes: Iterable[TagOutcome], um_per_px: float | None = None) -> None:
+        """Note what became of a video's tags; ``um_per_px`` is the video's own scale, where it states one."""
+        for outcome in outcomes:
+            tag = outcome.tag
+            self.outcomes.append((name, outcome))
+            self._tracked.append(
+                (
+                    name, tag.id, tag.frame, *_position(tag.x, tag.y, tag.um_per_px or self._um_per_px or um_per_px),
+                    outcome.clips, outcome.locked_frames, outcome.last_locked, outcome.reason,
+                )
+            )  # fmt: skip
+
     def _write(self, clip: str, video: str, cut: Cut, um_per_px: float, fps: float) -> None:
         """Write one clip, its row and where it was cut; the file's name is the clip's, as far as file systems go."""
         plain = re.sub(r"[^A-Za-z0-9._-]", "_", clip)
@@ -88,7 +107,7 @@ class ClipFolderWriter:
         self.rows.append(ClipRow(clip, file, cut.tag.source, um_per_px, fps, ()))
         self.padded += cut.padded
         self._cuts += [
-            (clip, video, cut.tag.id, frame, f"{t_ns / NS_PER_S:.6f}", f"{x:.2f}", f"{y:.2f}", int(cut.padded))
+            (clip, video, cut.tag.id, frame, f"{t_ns / NS_PER_S:.6f}", *_position(x, y, um_per_px), int(cut.padded))
             for frame, t_ns, (x, y) in zip(cut.frames, cut.t_ns, cut.places, strict=True)
         ]
 
@@ -96,13 +115,10 @@ class ClipFolderWriter:
         """Write the tables and the manifest."""
         tables = {
             TRACKED: table(
-                ("video", "id", "x", "y", "frame", "clips", "locked_frames", "last_locked", "reason"),
-                (
-                    (video, f.tag.id, f.tag.x, f.tag.y, f.tag.frame, f.clips, f.locked_frames, f.last_locked, f.reason)
-                    for video, f in self.outcomes
-                ),
+                ("video", "tag", "frame", *POSITION, "clips", "locked_frames", "last_locked_frame", "reason"),
+                self._tracked,
             ),
-            CUTS: table(("clip", "video", "id", "frame", "t_s", "x", "y", "padded"), self._cuts),
+            CUTS: table(("id", "video", "tag", "frame", "t_s", *POSITION, "padded"), self._cuts),
         }
         for file, content in tables.items():
             write_atomically(self._root / file, content)
@@ -118,9 +134,15 @@ class ClipFolderWriter:
         write_table(self._root, self.rows, self._hashes, (FRAMES, SIZE_PX, SIZE_PX), made)
 
 
+def _position(x_px: float, y_px: float, um_per_px: float | None) -> tuple[str, ...]:
+    """Return the cells of ``POSITION``; those in um are empty where the scale is not known."""
+    micrometres = (f"{x_px * um_per_px:.3f}", f"{y_px * um_per_px:.3f}") if um_per_px else ("", "")
+    return (f"{x_px:.2f}", f"{y_px:.2f}", *micrometres)
+
+
 def clip_id(video: str, tag: str, number: int | None = None) -> str:
     """Return the id of a clip, made of the video's name, the tag's id and, where there are several, the window."""
-    return safe_id("-".join([video.rpartition(".")[0] or video, tag, *([] if number is None else [str(number)])]))
+    return safe_id("-".join([video, tag, *([] if number is None else [str(number)])]))
 
 
 def hash_video(path: Path) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import av
 import cv2
 import numpy as np
+import pyarrow.csv
 import pytest
 import tifffile
 
@@ -77,13 +78,15 @@ def test_clips_are_cut_at_the_true_heads(film: tuple[Path, SimulatedMicroscope],
     cuts = rows_of(out / "cuts.csv")
     assert len(clips) >= 3
     for index, row in enumerate(clips.rows):
-        mine = [cut for cut in cuts if cut["clip"] == row.id]
+        mine = [cut for cut in cuts if cut["id"] == row.id]
         assert [int(cut["frame"]) for cut in mine] == list(range(int(mine[0]["frame"]), int(mine[0]["frame"]) + 16))
         for k, cut in enumerate(mine):
             number = int(cut["frame"])
-            truth = {s.sperm_id: s for s in microscope.truth(number).sperm}[int(cut["id"])]
-            x, y = float(cut["x"]), float(cut["y"])
+            truth = {s.sperm_id: s for s in microscope.truth(number).sperm}[int(cut["tag"])]
+            x, y = float(cut["x_px"]), float(cut["y_px"])
             assert np.hypot(x - truth.x, y - truth.y) < 8  # a head is 17 px long
+            assert float(cut["x_um"]) == pytest.approx(0.25 * x, abs=2e-3)
+            assert float(cut["y_um"]) == pytest.approx(0.25 * y, abs=2e-3)
             assert float(cut["t_s"]) == pytest.approx(number / FPS, abs=1e-3)
             expected = np.empty((150, 150), np.uint8)
             crop_into(expected, microscope.render(number), x, y)
@@ -104,7 +107,7 @@ def test_every_tag_is_accounted_for(film: tuple[Path, SimulatedMicroscope], tmp_
         file.write("s1.mkv,outside,-5,10,0\n")
     out = tmp_path / "data"
     main(["prepare", str(folder), "--tags", str(tags), "--um-per-px", "0.25", "--out", str(out)])
-    tracked = {row["id"]: row for row in rows_of(out / "tracked.csv")}
+    tracked = {row["tag"]: row for row in rows_of(out / "tracked.csv")}
     assert len(tracked) == len(rows) + 2
     assert "outside the frame" in tracked["outside"]["reason"]
     assert tracked["late"]["clips"] == "0"
@@ -112,6 +115,30 @@ def test_every_tag_is_accounted_for(film: tuple[Path, SimulatedMicroscope], tmp_
     with_clip = {name for name, row in tracked.items() if row["clips"] == "1"}
     assert {row.id for row in open_clips(out, unlabelled=True).rows} == {f"s1-{name}" for name in with_clip}
     assert all(row["reason"] for name, row in tracked.items() if name not in with_clip)
+
+
+def test_its_tables_open_with_no_options(film: tuple[Path, SimulatedMicroscope], tmp_path: Path) -> None:
+    folder, microscope = film
+    tags = write_tags(tmp_path / "tags.csv", tags_of(microscope))
+    out = tmp_path / "data"
+    main(["prepare", str(folder), "--tags", str(tags), "--um-per-px", "0.25", "--out", str(out)])
+    kinds = {
+        "clips.csv": {"id": "string", "um_per_px": "double", "fps": "double"},
+        "cuts.csv": {
+            "id": "string",
+            "tag": "int64",
+            "frame": "int64",
+            "t_s": "double",
+            "x_px": "double",
+            "y_um": "double",
+        },
+        "tracked.csv": {"video": "string", "frame": "int64", "x_px": "double", "y_um": "double", "reason": "string"},
+    }
+    for name, columns in kinds.items():
+        table = pyarrow.csv.read_csv(out / name)
+        assert len(table) > 0
+        for column, kind in columns.items():
+            assert str(table.schema.field(column).type) in (kind, "null"), (name, column)
 
 
 CHOICES = {
@@ -149,11 +176,11 @@ def test_which_frames_are_taken_is_chosen_and_recorded(
     assert clips.made["videos"]["s1.mkv"]["stride"] == step
     frames: dict[str, list[int]] = {}
     for cut in rows_of(out / "cuts.csv"):
-        frames.setdefault(cut["clip"], []).append(int(cut["frame"]))
+        frames.setdefault(cut["id"], []).append(int(cut["frame"]))
     assert all(set(np.diff(numbers)) == {step} and len(numbers) == 16 for numbers in frames.values())
     counts = [int(row["clips"]) for row in rows_of(out / "tracked.csv")]
     assert max(counts) == most
-    taken = [(cut["id"], cut["frame"]) for cut in rows_of(out / "cuts.csv")]
+    taken = [(cut["tag"], cut["frame"]) for cut in rows_of(out / "cuts.csv")]
     assert len(taken) == len(set(taken))  # windows of one sperm share no frame
 
 
