@@ -114,27 +114,29 @@ def _train_all(todo: list[dict[str, int]], args: argparse.Namespace) -> Iterator
         import torch
 
         from trainer.evaluation.metrics import score
-        from trainer.pretraining.loop import Pupil
-        from trainer.pretraining.synthetic import lessons, make_lesson
+        from trainer.pretraining.loop import Pretrainer
+        from trainer.pretraining.synthetic import make_batch, synthetic_batches
         from trainer.training.recipe import build_recipe
     except ImportError as error:
         raise MissingExtraError('the curve needs torch; install it with pip install ".[train]"') from error
     torch.set_num_threads(1)
-    for_tokens = list(itertools.islice(lessons(SEED, FULL_FRAMES, "table1", 0), args.films))
-    for_frames = list(itertools.islice(lessons(SEED + 10, FRAMES, "table1", 0), args.films))
-    held = [make_lesson(HELD_OUT_SEED, number, FRAMES, "table1") for number in range(HELD_OUT)]
-    target = np.concatenate([lesson.votes for lesson in held]).astype(np.float64)
+    for_tokens = list(itertools.islice(synthetic_batches(SEED, FULL_FRAMES, "table1", 0), args.films))
+    for_frames = list(itertools.islice(synthetic_batches(SEED + 10, FRAMES, "table1", 0), args.films))
+    held = [make_batch(HELD_OUT_SEED, number, FRAMES, "table1") for number in range(HELD_OUT)]
+    target = np.concatenate([batch.votes for batch in held]).astype(np.float64)
     for size in todo:
         recipe = build_recipe({"network": {**size, "frames": FRAMES}, "seed": 1, "data": "films"}, "sizes")
-        pupil = Pupil(recipe, bfloat16=True)
+        pretrainer = Pretrainer(recipe, bfloat16=True)
         seen = 0
-        for _ in pupil.learn("tokens", itertools.cycle(for_tokens), _processor_time(args.token_s), TOKEN_RATE):
+        for _ in pretrainer.run_phase("tokens", itertools.cycle(for_tokens), _processor_time(args.token_s), TOKEN_RATE):
             pass
-        for entry in pupil.learn("frames", itertools.cycle(for_frames), _processor_time(args.frame_s), FRAME_RATE):
+        for entry in pretrainer.run_phase(
+            "frames", itertools.cycle(for_frames), _processor_time(args.frame_s), FRAME_RATE
+        ):
             seen = entry["clips"]
-        pupil.network.eval()
+        pretrainer.network.eval()
         with torch.inference_mode():
-            given = [pupil.network(torch.from_numpy(lesson.clips)).grade.double().numpy() for lesson in held]
+            given = [pretrainer.network(torch.from_numpy(batch.clips)).grade.double().numpy() for batch in held]
         found = score(np.concatenate(given), target)
         mean = score(np.tile(target.mean(0), (len(target), 1)), target)
         yield Point(

@@ -84,18 +84,19 @@ def open_artifact(args: argparse.Namespace, stack: ExitStack) -> Artifact:
         import torch
 
         from engine.artifact import TrainingData
-        from trainer.commands.export import export_artifact, pattern_clips
+        from trainer.model.artifact_export import ArtifactFacts, export_artifact, pattern_clips
         from trainer.model.rostfine import Rostfine, preset
     except ImportError as error:
         raise MissingExtraError('--preset needs torch; install it with pip install ".[train]"') from error
     torch.manual_seed(0)
     config = preset(args.preset)
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-    return export_artifact(
-        Rostfine(config), folder, name=f"{args.preset}, random weights", preset=args.preset, demonstration=True,
+    facts = ArtifactFacts(
+        name=f"{args.preset}, random weights", preset=args.preset, demonstration=True,
         training=TrainingData(description="Random weights."), metrics={}, um_per_px=None, fps=None,
-        clips=pattern_clips(1, (config.frames, config.clip_px, config.clip_px)),
     )  # fmt: skip
+    clips = pattern_clips(1, (config.frames, config.clip_px, config.clip_px))
+    return export_artifact(Rostfine(config), folder, facts, clips)
 
 
 def measure(

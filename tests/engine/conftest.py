@@ -16,7 +16,7 @@ TINY = NetworkConfig(
 @pytest.fixture(scope="session")
 def tiny_artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     torch = pytest.importorskip("torch", reason="making an artifact needs the extra [train]")
-    from trainer.commands.export import export_artifact, pattern_clips
+    from trainer.model.artifact_export import ArtifactFacts, export_artifact, pattern_clips
     from trainer.model.rostfine import Rostfine
 
     torch.manual_seed(1)
@@ -24,11 +24,12 @@ def tiny_artifact(tmp_path_factory: pytest.TempPathFactory) -> Artifact:
     with torch.no_grad():
         for weight in network.parameters():
             weight.add_(0.1 * torch.randn_like(weight))
-    return export_artifact(
-        network, tmp_path_factory.mktemp("artifact") / "tiny", name="tiny", preset="station", demonstration=True,
-        training=TrainingData(description="Random weights."), metrics={"mse": 0.5}, um_per_px=0.25, fps=15.0,
-        clips=pattern_clips(4, (TINY.frames, TINY.clip_px, TINY.clip_px)), precision="float32",
+    facts = ArtifactFacts(
+        name="tiny", preset="station", demonstration=True, training=TrainingData(description="Random weights."),
+        metrics={"mse": 0.5}, um_per_px=0.25, fps=15.0,
     )  # fmt: skip
+    clips = pattern_clips(4, (TINY.frames, TINY.clip_px, TINY.clip_px))
+    return export_artifact(network, tmp_path_factory.mktemp("artifact") / "tiny", facts, clips, "float32")
 
 
 @pytest.fixture

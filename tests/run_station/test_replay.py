@@ -132,7 +132,7 @@ def test_the_operators_key_is_in_the_record(live) -> None:
 def test_another_model_side_by_side(live, station: Station, tmp_path: Path) -> None:
     torch = pytest.importorskip("torch", reason="making another model needs the extra [train]")
     from engine.artifact import NetworkConfig, TrainingData
-    from trainer.commands.export import export_artifact, pattern_clips
+    from trainer.model.artifact_export import ArtifactFacts, export_artifact, pattern_clips
     from trainer.model.rostfine import Rostfine
 
     recorded, session = live
@@ -141,11 +141,11 @@ def test_another_model_side_by_side(live, station: Station, tmp_path: Path) -> N
         branch="prenorm", frames=16, clip_px=150, image_px=150, patch_px=50, width=32, depth=2, heads=2, selected=3,
         branch_depth=1, branch_heads=2,
     )  # fmt: skip
-    export_artifact(
-        Rostfine(config), tmp_path / "other", name="other", preset="station", demonstration=True,
-        training=TrainingData(description="Random weights."), metrics={"mse": 0.5}, um_per_px=0.25, fps=15.0,
-        clips=pattern_clips(2, (16, 150, 150)), precision="float32",
+    facts = ArtifactFacts(
+        name="other", preset="station", demonstration=True, training=TrainingData(description="Random weights."),
+        metrics={"mse": 0.5}, um_per_px=0.25, fps=15.0,
     )  # fmt: skip
+    export_artifact(Rostfine(config), tmp_path / "other", facts, pattern_clips(2, (16, 150, 150)), "float32")
     table = tmp_path / "c.csv"
     done = subprocess.run(
         [sys.executable, "run_station.py", "compare", str(session), "--model", str(tmp_path / "other"), "--out", table],

@@ -1,18 +1,13 @@
 """``python -m trainer fit-heads``: grow a trained network to more frames and fit its grade heads to the end.
 
-The way from a network that was trained on few frames, which is cheap, to one that takes whole clips. The fit itself is
-in ``trainer.model.head_fitting``.
+The way from a network that was trained on few frames, which is cheap, to one that takes whole clips.
 """
 
 import argparse
 from pathlib import Path
 
 from station.errors import InputError, MissingExtraError
-from station.files import write_atomically
 from trainer.data.dataset import open_clips
-from trainer.data.splits import SPLIT, read_split
-from trainer.data.synthetic import SHARES
-from trainer.training.recipe import build_recipe, read_recipe
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -40,50 +35,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Grow and fit."""
     try:
-        import torch
+        from trainer.training.refit import Refit, refit
     except ImportError as error:
         raise MissingExtraError('fitting needs torch; install it with pip install ".[train]"') from error
-    from trainer.commands.train import check_shape
-    from trainer.model.head_fitting import counting_as, fit_heads
-    from trainer.training.run_folder import BEST, LAST
-    from trainer.training.state import Training
-
     if args.out.exists():
         raise InputError(f"--out {args.out} exists already; remove it or give another folder")
     clips = open_clips(args.data)
     if min(args.frames, args.fit_frames) < 1 or clips.shape[0] % args.frames or clips.shape[0] % args.fit_frames:
-        raise InputError(f"--frames and --fit-frames must divide the clips' {clips.shape[0]} frames; mend the option")
+        raise InputError(f"--frames and --fit-frames must divide the clips' {clips.shape[0]} frames; change the option")
     if args.evenness is not None and not 0 <= args.evenness <= 1:
         raise InputError(f"--evenness {args.evenness}: expected a number from 0 to 1")
     if (args.clips is not None and args.clips < 1) or not 0 <= args.decay < float("inf"):
-        raise InputError("--clips must be at least 1 and --decay at least 0; mend the option")
-    recipe = read_recipe(args.run)
-    own = recipe.data == clips.sha256 and (args.run / SPLIT).exists()
-    never = set(read_split(args.run / SPLIT, clips).test) if own else set()  # of a cross-validation: not to be seen
-    chosen = [index for index in range(len(clips)) if index not in never][: args.clips]
-
-    def grown(frames: int) -> Training:
-        # The clips that the heads are fitted to are what the run was last trained on: scoring warns of them.
-        values = recipe.model_dump() | {"network": {**recipe.network, "frames": frames}, "data": clips.sha256}
-        training = Training(build_recipe(values, str(args.run)), torch.device("cpu"))
-        training.start_from(args.run / LAST)
-        return training
-
-    few, full = grown(args.fit_frames), grown(args.frames)
-    if few.network.config.aggregation != "mean":
-        raise InputError(f"{args.run}: has one head for all features; heads fits networks of aggregation 'mean'")
-    check_shape(few, clips)
-    weights = None
-    if args.evenness is not None:
-        shares = SHARES["table1"] ** (1 - args.evenness)
-        weights = counting_as(clips.distributions[list(chosen)], shares / shares.sum())
-    loss = fit_heads(few.network, clips, chosen, args.decay, weights=weights)
-    for name in full.network.config.features:
-        head = few.network.get_submodule(f"head_{name}").state_dict()
-        full.network.get_submodule(f"head_{name}").load_state_dict(head)
-    args.out.mkdir(parents=True)
-    write_atomically(args.out / "recipe.json", (full.recipe.model_dump_json(indent=1) + "\n").encode())
-    full.save(args.out / BEST)
-    full.save(args.out / LAST)
-    print(f"{args.out}: heads fitted, cross-entropy {loss:.4f}")
+        raise InputError("--clips must be at least 1 and --decay at least 0; change the option")
+    job = Refit(
+        run=args.run, clips=clips, out=args.out, frames=args.frames, fit_frames=args.fit_frames, count=args.clips,
+        decay=args.decay, evenness=args.evenness,
+    )  # fmt: skip
+    print(f"{args.out}: heads fitted, cross-entropy {refit(job):.4f}")
     return 0

@@ -4,12 +4,7 @@ For comparing and analysing; the station runs artifacts instead. It does not kno
 """
 
 import argparse
-import io
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from station.errors import MissingExtraError
 from station.files import write_atomically
@@ -31,27 +26,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     """Predict."""
     try:
-        import torch
-
         from trainer.model.weights import load_weights
     except ImportError as error:
         raise MissingExtraError('predicting needs torch; install it with pip install ".[train]"') from error
+    from trainer.model.predictions import npz, predict_arrays
+
     network = load_weights(args.weights).network
     clips = read_clips(args.clips, network.config)
-    answers: dict[str, list[NDArray[Any]]] = {}
-    with torch.inference_mode():
-        for start in range(0, len(clips), max(1, args.batch)):
-            output = network(torch.from_numpy(clips[start : start + max(1, args.batch)].copy()))
-            for name, tensor in output._asdict().items():
-                if tensor is not None:
-                    answers.setdefault(name, []).append(tensor.numpy())
+    arrays = predict_arrays(network, clips, max(1, args.batch))
     # Through a buffer, so that the name is kept as it was given and a cut-off run leaves no half file.
-    write_atomically(args.out, _npz({name: np.concatenate(parts) for name, parts in answers.items()}))
-    print(f"{args.out}: {len(clips)} clips, {', '.join(answers)}")
+    write_atomically(args.out, npz(arrays))
+    print(f"{args.out}: {len(clips)} clips, {', '.join(arrays)}")
     return 0
-
-
-def _npz(arrays: dict[str, NDArray[Any]]) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]  # the stub takes the names for options
-    return buffer.getvalue()

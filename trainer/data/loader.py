@@ -40,26 +40,19 @@ class Augmentation:
         return np.ascontiguousarray(varied, np.float32)
 
 
-def epoch_order(indices: Sequence[int], batch: int, seed: int, epoch: int) -> list[list[int]]:
-    """Return the indices of an epoch, shuffled, batch by batch; the last may be short."""
-    order = np.random.default_rng([seed, epoch]).permutation(np.asarray(indices))
-    return [[int(index) for index in order[start : start + batch]] for start in range(0, len(order), batch)]
+def epoch_order(count: int, batch: int, seed: int, epoch: int) -> list[list[int]]:
+    """Return the places 0 to ``count`` - 1 of an epoch, shuffled, batch by batch; the last may be short."""
+    order = np.random.default_rng([seed, epoch]).permutation(count)
+    return [[int(index) for index in order[start : start + batch]] for start in range(0, count, batch)]
 
 
 def epoch_batches(
-    clips: Clips,
-    indices: Sequence[int],
-    batch: int,
-    seed: int,
-    epoch: int,
-    augmentation: Augmentation,
-    share: tuple[int, int] = (0, 1),
+    clips: Clips, batch: int, seed: int, epoch: int, augmentation: Augmentation, share: tuple[int, int] = (0, 1)
 ) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
     """Yield the indices and pixels (N, frames, H, W) of an epoch's batches, in the order of ``epoch_order``.
 
     Args:
-        clips: The folder.
-        indices: Indices of the clips to use.
+        clips: All of them are used.
         batch: Clips a batch, of all processes together.
         seed: Of order and augmentation.
         epoch: Which epoch, from 0.
@@ -68,19 +61,13 @@ def epoch_batches(
             where none is left for it: the caller gives that one no weight.
     """
     rank, processes = share
-    for number, whole in enumerate(epoch_order(indices, batch, seed, epoch)):
+    for number, whole in enumerate(epoch_order(len(clips), batch, seed, epoch)):
         places = range(rank, len(whole), processes) or range(1)
-        yield (
-            [whole[place] for place in places],
-            np.stack(
-                [
-                    augmentation.apply(
-                        clips.pixels(whole[place]), np.random.default_rng([seed, epoch, number * batch + place])
-                    )
-                    for place in places
-                ]
-            ),
-        )
+        varied = []
+        for place in places:
+            rng = np.random.default_rng([seed, epoch, number * batch + place])
+            varied.append(augmentation.apply(clips.pixels(whole[place]), rng))
+        yield [whole[place] for place in places], np.stack(varied)
 
 
 def middle_frames(clip: NDArray[np.uint8], frames: int) -> NDArray[np.uint8]:

@@ -4,7 +4,7 @@ Drawn with matplotlib without a screen, in colours that colour-blind people tell
 same figures give the same SVG bytes. It computes nothing but what is needed to place things.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from station.distances import mse
 from station.notice import NOTICE
 from station.transport.messages import GRADES
-from trainer.evaluation.report import Scored
+from trainer.evaluation.report import MODEL, EvaluationReport, Scored
 
 Array = NDArray[np.float64]
 
@@ -39,18 +39,18 @@ SHOWN: Final = 15
 """Clips in the sample: as many of the best, of the middle and of the worst."""
 
 
-def draw_all(folder: Path, scored: Scored, everything: Mapping[str, Any]) -> list[str]:
+def draw_all(folder: Path, scored: Scored, report: EvaluationReport) -> list[str]:
     """Write every picture of an evaluation as PNG and SVG; return their names without ending.
 
     Args:
         folder: Where to.
         scored: Predictions, votes and clips.
-        everything: The content of ``metrics.json``.
+        report: Its figures.
     """
     with mpl.rc_context(STYLE):
         drawn = {
-            "reliability": reliability_figure(everything),
-            "confusion": confusion_figure(everything),
+            "reliability": reliability_figure(report),
+            "confusion": confusion_figure(report),
             "distributions": distributions_figure(scored),
             "clips": clips_figure(scored),
         }
@@ -62,22 +62,22 @@ def draw_all(folder: Path, scored: Scored, everything: Mapping[str, Any]) -> lis
     return list(drawn)
 
 
-def reliability_figure(everything: Mapping[str, Any]) -> Figure:
+def reliability_figure(report: EvaluationReport) -> Figure:
     """Return mean share of the votes against predicted probability, and how many probabilities a point stands for."""
-    bins = everything["reliability"]
-    some = [one for one in bins if one["count"]]
+    bins = report.reliability
+    some = [one for one in bins if one.count]
     figure = Figure(figsize=(5.2, 6.0), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     upper.plot((0, 1), (0, 1), "--", color="0.5", linewidth=1, label="perfectly calibrated")
-    points = np.array([(one["predicted"], one["voted"]) for one in some])
+    points = np.array([(one.predicted, one.voted) for one in some])
     upper.plot(*points.T, "o-", color=PREDICTED, label="model")
     upper.set(ylabel="mean share of the votes", xlim=(0, 1), ylim=(0, 1))
-    error = everything["scores"]["model"]["calibration_error"]
-    upper.set_title(f"Reliability: expected calibration error {error:.4f}, {everything['data']['clips']} clips", pad=12)
+    error = report.scores[MODEL].calibration_error
+    upper.set_title(f"Reliability: expected calibration error {error:.4f}, {report.data.clips} clips", pad=12)
     upper.legend(frameon=False, loc="upper left")
     upper.grid(color="0.9")
     width = 1 / len(bins)
-    lower.bar([(k + 0.5) * width for k in range(len(bins))], [one["count"] for one in bins], 0.9 * width,
+    lower.bar([(k + 0.5) * width for k in range(len(bins))], [one.count for one in bins], 0.9 * width,
               color=PREDICTED)  # fmt: skip
     lower.set(xlabel="predicted probability of a grade", ylabel="count")
     lower.set_yscale("log")
@@ -85,9 +85,9 @@ def reliability_figure(everything: Mapping[str, Any]) -> Figure:
     return figure
 
 
-def confusion_figure(everything: Mapping[str, Any]) -> Figure:
+def confusion_figure(report: EvaluationReport) -> Figure:
     """Return the matrix of most selected grades: raters down, model across; counts, and shares of the row."""
-    counts = np.array(everything["confusion"])
+    counts = np.array(report.confusion)
     rows = counts.sum(axis=1, keepdims=True)
     shares = np.divide(counts, rows, out=np.zeros(counts.shape), where=rows > 0)
     figure = Figure(figsize=(5.6, 5.2), layout="constrained")
@@ -100,7 +100,7 @@ def confusion_figure(everything: Mapping[str, Any]) -> Figure:
     axes.set_xticks(range(len(GRADES)), GRADES)
     axes.set_yticks(range(len(GRADES)), [f"{g} ({n})" for g, n in zip(GRADES, rows[:, 0], strict=True)])
     axes.set(xlabel="model's most likely grade", ylabel="raters' most selected grade (clips)")
-    accuracy = everything["scores"]["model"]["balanced_accuracy"][0]
+    accuracy = report.scores[MODEL].balanced_accuracy[0]
     axes.set_title(f"Balanced accuracy {accuracy:.3f} (chance {1 / len(GRADES):.1f})", pad=10)
     axes.spines[:].set_visible(False)
     figure.colorbar(picture, label="share of the row", shrink=0.8)
@@ -144,24 +144,24 @@ def distributions_figure(scored: Scored) -> Figure:
 def clips_figure(scored: Scored) -> Figure:
     """Return a sample of clips with their pictures: the best third, those in the middle, and the worst."""
     errors = 100 * mse(scored.predicted, scored.target)
-    chosen = sample(errors, SHOWN)
+    shown = sample(errors, SHOWN)
     columns = 5
-    rows = -(-len(chosen) // columns)
+    rows = -(-len(shown) // columns)
     figure = Figure(figsize=(2.1 * columns, 3.1 * rows + 0.7), layout="constrained")
     grid = figure.subplots(2 * rows, columns, squeeze=False, height_ratios=[1.25, 1] * rows)
     for axes in grid.flat:
         axes.set_visible(False)
-    for place, k in enumerate(chosen):
+    for place, k in enumerate(shown):
         row, column = divmod(place, columns)
         picture, bars = grid[2 * row, column], grid[2 * row + 1, column]
-        clip = scored.clips.pixels(scored.chosen[k])
+        clip = scored.clips.pixels(k)
         _thumbnail(picture, clip[len(clip) // 2], f"{_shorten(scored.ids[k])}\nMSE x100 {errors[k]:.2f}")
         _bars(bars, scored.target[k], scored.predicted[k])
         if column == 0:
             bars.set_ylabel("share")
     handles, labels = grid[1, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper right", ncols=2, frameon=False)
-    figure.suptitle(f"From the least to the largest error: {len(chosen)} of {len(errors)} clips, middle frames",
+    figure.suptitle(f"From the least to the largest error: {len(shown)} of {len(errors)} clips, middle frames",
                     x=0.01, ha="left", fontsize=10)  # fmt: skip
     _leave_room(figure)
     return figure

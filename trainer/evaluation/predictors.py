@@ -1,10 +1,11 @@
 """A trained network as a function from clips to grade distributions, whatever holds it: a run, or an exported model.
 
-An exported model is run by ONNX Runtime, without torch, as at the microscope. This module knows neither votes nor
-measures.
+An exported model is run as at the microscope, by the engine's own ONNX Runtime session, without torch. This module
+knows neither votes nor measures.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +14,12 @@ from numpy.typing import NDArray
 from rich.progress import track
 
 from engine.artifact import MAX_BATCH, Artifact
+from engine.factory import open_verified_runtime
 from station.errors import InputError, MissingExtraError
-from station.offline import forbid_telemetry
 from trainer.data.dataset import Clips
-from trainer.data.loader import middle_frames
+from trainer.model.inference import Change, Pixels, answers, torch_forward
 
 Array = NDArray[np.float64]
-Pixels = NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,71 +36,57 @@ class Predictor:
     """From (N, T, H, W) uint8, N at most ``MAX_BATCH``, to (N, C)."""
 
 
-def run_grader(best: Path, device: str = "cpu") -> Predictor:
-    """Return the network of a training run's checkpoint. Raises InputError where it cannot be read."""
+def weights_predictor(path: Path, name: str, device: str = "cpu") -> Predictor:
+    """Return the network of a file of weights, run by torch. Raises InputError where it cannot be read."""
     try:
-        import torch
-
         from trainer.model.weights import load_weights
     except ImportError as error:
         raise MissingExtraError('scoring a run needs torch; install it with pip install ".[train]"') from error
-    network = load_weights(best).network.eval()
+    network = load_weights(path).network
     try:
         network.to(device)
     except (RuntimeError, AssertionError) as error:
         raise InputError(f"--device {device}: cannot be used ({str(error).splitlines()[0]}); take cpu") from error
+    forward = torch_forward(network, device)
 
     def grade(pixels: Pixels) -> Array:
-        with torch.inference_mode():
-            answer = network(torch.from_numpy(pixels).to(device)).grade
-        return np.asarray(answer.double().cpu().numpy(), np.float64)
+        return np.asarray(forward(pixels).grade.double().cpu().numpy(), np.float64)
 
-    return Predictor(str(best.parent), network.config.frames, network.config.clip_px, grade)
+    return Predictor(name, network.config.frames, network.config.clip_px, grade)
 
 
-def model_grader(folder: Path) -> Predictor:
-    """Return an exported model, run by ONNX Runtime on the CPU. Raises ArtifactError where it is not whole."""
-    forbid_telemetry()
-    import onnxruntime  # type: ignore[import-untyped]
-
+@contextmanager
+def model_predictor(folder: Path) -> Iterator[Predictor]:
+    """Open an exported model as the station does, on its golden clips' word. Raises ArtifactError where it fails."""
     artifact = Artifact.open(folder)
-    _, frames, edge, _ = artifact.manifest.inputs[0].shape
-    session = onnxruntime.InferenceSession(artifact.model_path, providers=["CPUExecutionProvider"])
+    network = artifact.manifest.network
+    with open_verified_runtime(artifact, "onnxruntime") as session:
+        yield Predictor(
+            str(folder),
+            network.frames,
+            network.clip_px,
+            lambda pixels: np.asarray(session.infer(pixels).grade, np.float64),
+        )
 
-    def grade(pixels: Pixels) -> Array:
-        return np.asarray(session.run(["grade"], {"clip": pixels})[0], np.float64)
 
-    return Predictor(str(folder), frames, edge, grade)
-
-
-def predict(
-    grader: Predictor,
-    clips: Clips,
-    chosen: Sequence[int],
-    change: Callable[[Pixels, int], Pixels] | None = None,
-    what: str = "predictors",
-) -> Array:
-    """Return (N, C) distributions of the chosen clips, in their order.
+def predict(predictor: Predictor, clips: Clips, change: Change | None = None, what: str = "scoring") -> Array:
+    """Return (N, C) distributions of the clips.
 
     Args:
-        grader: The network.
-        clips: The folder.
-        chosen: Indices.
-        change: Applied to each clip (T, H, W) first, with its index.
+        predictor: The network.
+        clips: The clips.
+        change: Applied to each clip (T, H, W) first, with its place among the clips.
         what: Shown beside the progress bar.
 
     Raises:
         InputError: The network takes clips of another shape.
     """
     frames, *edges = clips.shape
-    if edges != [grader.edge_px] * 2 or frames % grader.frames:
+    if edges != [predictor.edge_px] * 2 or frames % predictor.frames:
         raise InputError(
-            f"{clips.root}: clips are {clips.shape}, {grader.name} takes {grader.frames} frames (or a multiple) of "
-            f"{grader.edge_px} px; give clips made for it"
+            f"{clips.root}: clips are {clips.shape}, {predictor.name} takes {predictor.frames} frames (or a multiple) "
+            f"of {predictor.edge_px} px; give clips made for it"
         )
-    answers = []
-    for start in track(range(0, len(chosen), MAX_BATCH), description=what, transient=True):
-        some = [(clips.pixels(index), index) for index in chosen[start : start + MAX_BATCH]]
-        changed = [change(clip, index) if change else clip for clip, index in some]
-        answers.append(grader.grade(np.stack([middle_frames(clip, grader.frames) for clip in changed])))
-    return np.concatenate(answers)
+    batches = answers(predictor.grade, clips, predictor.frames, MAX_BATCH, change)
+    total = -(-len(clips) // MAX_BATCH)
+    return np.concatenate(list(track(batches, total=total, description=what, transient=True)))

@@ -18,7 +18,8 @@ from trainer.data.dataset import Clips
 from trainer.data.synthetic import SECOND_PANEL
 from trainer.data.votes import read_second_panel
 from trainer.evaluation.bootstrap import NOTHING, intervals
-from trainer.evaluation.metrics import Scores, confusion, entropy, reference_predictors, reliability, score
+from trainer.evaluation.folds import FoldSummary, RunSummary, summarise
+from trainer.evaluation.metrics import Bin, Scores, confusion, entropy, reference_predictors, reliability, score
 
 Array = NDArray[np.float64]
 
@@ -31,11 +32,10 @@ SECOND: Final = "second panel"
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Predictions for some clips of a folder, and everything they are compared with."""
+    """Predictions for clips, and everything they are compared with."""
 
     clips: Clips
-    chosen: Sequence[int]
-    """Indices of the scored clips, in the order of the arrays."""
+    """The N scored clips."""
     predicted: Array
     """(N, C)"""
     references: Mapping[str, Array]
@@ -44,12 +44,12 @@ class Scored:
     @property
     def target(self) -> Array:
         """(N, C) shares of the votes."""
-        return self.clips.distributions[list(self.chosen)]
+        return self.clips.distributions
 
     @property
     def ids(self) -> list[str]:
         """(N,) ids of the scored clips."""
-        return [self.clips.rows[index].id for index in self.chosen]
+        return [row.id for row in self.clips.rows]
 
     def scores(self) -> dict[str, Scores]:
         """Return the measures of the model and of everything beside it, by name."""
@@ -57,27 +57,130 @@ class Scored:
         found |= {name: score(constant, self.target) for name, constant in self.references.items()}
         second = second_panel(self.clips)
         if second is not None:
-            found[SECOND] = score(second[list(self.chosen)], self.target)
+            found[SECOND] = score(second, self.target)
         return found
 
 
-def compare(clips: Clips, chosen: Sequence[int], predicted: Array, train: Array) -> Scored:
+@dataclass(frozen=True, slots=True)
+class Ratios:
+    """Errors over those of the mean distribution: below 1 is better than not looking."""
+
+    mse: float
+    js: float
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredData:
+    """Which clips were scored."""
+
+    sha256: str
+    """Of the folder's manifest."""
+    clips: int
+    made: dict[str, Any]
+    """How the folder was made, as its manifest says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bootstrap:
+    """How the intervals were drawn."""
+
+    draws: int
+    seed: int
+    sources: int
+    interval: float = 0.95
+
+
+@dataclass(frozen=True, slots=True)
+class AblationSettings:
+    """What ablations take out, and how what is blanked is drawn."""
+
+    head_um: float
+    """Diameter of the disc that is a head's."""
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class AblationResult:
+    """The clips without some of the input."""
+
+    scores: Scores
+    mse_over_unchanged: float
+    js_over_unchanged: float
+    ratio_to_mean: Ratios
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationReport:
+    """The content of ``metrics.json``; docs/training.md says what is what."""
+
+    scored: str
+    """The run, model or cross-validation."""
+    caution: str
+    """Why the figures may flatter; empty where nothing shows that they do."""
+    data: ScoredData
+    scores: Mapping[str, Scores]
+    ratio_to_mean: Mapping[str, Ratios]
+    intervals: Mapping[str, tuple[float, float]]
+    bootstrap: Bootstrap
+    raters_entropy: float
+    confusion: list[list[int]]
+    reliability: list[Bin]
+    ablations: Mapping[str, AblationResult]
+    ablation_settings: AblationSettings | None = None
+    folds: tuple[RunSummary, ...] = ()
+    """Of a cross-validation."""
+    summary: FoldSummary | None = None
+    """Over the folds."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values in the order of the file."""
+        values = dataclasses.asdict(self)
+        summary, settings = values.pop("summary"), values.pop("ablation_settings")
+        del values["folds"]
+        head = {"scored": values.pop("scored"), "caution": values.pop("caution")}
+        document = {**head, "format": METRICS_FORMAT, "notice": NOTICE, **values}
+        if settings:
+            document["ablation_settings"] = settings
+        if summary:
+            document |= {"folds": [run.to_dict() for run in self.folds], **summary}
+        return document
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """What an evaluation has found out, before it is put into figures."""
+
+    name: str
+    """The run, model or cross-validation."""
+    scored: Scored
+    ablated: Mapping[str, Array]
+    """(N, C) of the model for each ablation, by name."""
+    folds: tuple[Scored, ...] = ()
+    """Of a cross-validation."""
+
+
+def compare(clips: Clips, predicted: Array, train: Array) -> Scored:
     """Return predictions beside the reference predictors.
 
     Args:
-        clips: The folder.
-        chosen: Indices of the predicted clips.
+        clips: The predicted clips.
         predicted: (N, C) for them.
         train: (M, C) distributions that the reference predictors may know: the training clips'.
     """
-    return Scored(clips, chosen, predicted, reference_predictors(train, len(chosen)))
+    return Scored(clips, predicted, reference_predictors(train, len(clips)))
 
 
-def pool(parts: Sequence[Scored]) -> Scored:
-    """Return the predictions of all folds as one; each clip keeps its own fold's references."""
+def pool(folder: Clips, folds: Sequence[Sequence[int]], parts: Sequence[Scored]) -> Scored:
+    """Return the predictions of all folds as one; each clip keeps its own fold's references.
+
+    Args:
+        folder: All clips.
+        folds: Places of each fold's clips in the folder.
+        parts: Each fold's predictions.
+    """
     references = {name: np.concatenate([part.references[name] for part in parts]) for name in parts[0].references}
-    chosen = [index for part in parts for index in part.chosen]
-    return Scored(parts[0].clips, chosen, np.concatenate([part.predicted for part in parts]), references)
+    clips = folder.subset([index for fold in folds for index in fold])
+    return Scored(clips, np.concatenate([part.predicted for part in parts]), references)
 
 
 def second_panel(clips: Clips) -> Array | None:
@@ -92,44 +195,58 @@ def second_panel(clips: Clips) -> Array | None:
     return read_second_panel(path, [row.id for row in clips.rows])
 
 
-def ratios(scores: Mapping[str, Scores], name: str = MODEL) -> dict[str, float]:
-    """Return MSE and JS of one predictor over those of the mean distribution: below 1 is better than not looking."""
+def ratios(scores: Mapping[str, Scores], name: str = MODEL) -> Ratios:
+    """Return MSE and JS of one predictor over those of the mean distribution."""
     mean = scores[MEAN]
-    return {
-        "mse": scores[name].mse_x100 / max(mean.mse_x100, NOTHING),
-        "js": scores[name].js_x100 / max(mean.js_x100, NOTHING),
-    }
+    return Ratios(
+        mse=scores[name].mse_x100 / max(mean.mse_x100, NOTHING), js=scores[name].js_x100 / max(mean.js_x100, NOTHING)
+    )
 
 
-def metrics(
-    scored: Scored, scores: Mapping[str, Scores], ablated: Mapping[str, Array], draws: int, seed: int
-) -> dict[str, Any]:
-    """Return everything as plain values: the content of ``metrics.json`` (docs/training.md says what is what)."""
-    clips, target = scored.clips, scored.target
-    mean = scored.references[MEAN]
-    sources = [clips.rows[index].source for index in scored.chosen]
-    changed = {name: score(predicted, target) for name, predicted in ablated.items()}
-    return {
-        "format": METRICS_FORMAT,
-        "notice": NOTICE,
-        "data": {"sha256": clips.sha256, "clips": len(scored.chosen), "made": dict(clips.made)},
-        "scores": {name: dataclasses.asdict(item) for name, item in scores.items()},
-        "ratio_to_mean": {name: ratios(scores, name) for name in scores if name != MEAN},
-        "intervals": dict(intervals(scored.predicted, target, mean, sources, draws, seed)),
-        "bootstrap": {"draws": draws, "seed": seed, "sources": len(set(sources)), "interval": 0.95},
-        "raters_entropy": float(entropy(target).mean()),
-        "confusion": confusion(scored.predicted, target).tolist(),
-        "reliability": [dataclasses.asdict(one) for one in reliability(scored.predicted, target)],
-        "ablations": {
-            name: {
-                "scores": dataclasses.asdict(item),
-                "mse_over_unchanged": item.mse_x100 / max(scores[MODEL].mse_x100, NOTHING),
-                "js_over_unchanged": item.js_x100 / max(scores[MODEL].js_x100, NOTHING),
-                "ratio_to_mean": ratios({**scores, name: item}, name),
-            }
-            for name, item in changed.items()
-        },
-    }
+def make_report(
+    evaluated: Evaluated, caution: str, draws: int, seed: int, settings: AblationSettings | None
+) -> EvaluationReport:
+    """Return all figures of an evaluation.
+
+    Args:
+        evaluated: What was found out.
+        caution: Why the figures may flatter; empty: nothing shows that.
+        draws: How often to draw for the intervals.
+        seed: Of the draws.
+        settings: Of the ablations; None where none was asked for.
+    """
+    scored = evaluated.scored
+    scores, clips, target = scored.scores(), scored.clips, scored.target
+    found = intervals(scored.predicted, target, scored.references[MEAN], clips.sources, draws, seed)
+    folds = tuple(
+        RunSummary(number, len(part.clips), None, part.scores()) for number, part in enumerate(evaluated.folds, start=1)
+    )
+    return EvaluationReport(
+        scored=evaluated.name,
+        caution=caution,
+        data=ScoredData(clips.sha256, len(clips), dict(clips.made)),
+        scores=scores,
+        ratio_to_mean={name: ratios(scores, name) for name in scores if name != MEAN},
+        intervals=dict(found),
+        bootstrap=Bootstrap(draws, seed, len(set(clips.sources))),
+        raters_entropy=float(entropy(target).mean()),
+        confusion=confusion(scored.predicted, target).tolist(),
+        reliability=reliability(scored.predicted, target),
+        ablations={name: _ablation(score(predicted, target), scores) for name, predicted in evaluated.ablated.items()},
+        ablation_settings=settings,
+        folds=folds,
+        summary=summarise(folds) if folds else None,
+    )
+
+
+def _ablation(changed: Scores, scores: Mapping[str, Scores]) -> AblationResult:
+    model = scores[MODEL]
+    return AblationResult(
+        scores=changed,
+        mse_over_unchanged=changed.mse_x100 / max(model.mse_x100, NOTHING),
+        js_over_unchanged=changed.js_x100 / max(model.js_x100, NOTHING),
+        ratio_to_mean=ratios({**scores, MODEL: changed}),
+    )
 
 
 def per_clip(scored: Scored) -> tuple[list[str], list[list[object]]]:
@@ -142,17 +259,18 @@ def per_clip(scored: Scored) -> tuple[list[str], list[list[object]]]:
     ]
 
 
-def figures(scores: Mapping[str, Scores], count: int) -> dict[str, float]:
+def figures(report: EvaluationReport) -> dict[str, float]:
     """Return the main numbers by name, as they stand in a model's manifest."""
-    model, mean, ratio = scores[MODEL], scores[MEAN], ratios(scores)
-    chosen = {
-        "held-out clips": float(count),
+    scores = report.scores
+    model, mean, ratio = scores[MODEL], scores[MEAN], report.ratio_to_mean[MODEL]
+    named = {
+        "held-out clips": float(report.data.clips),
         "MSE x100": model.mse_x100,
         "MSE x100 of the mean distribution": mean.mse_x100,
-        "MSE over that of the mean distribution": ratio["mse"],
+        "MSE over that of the mean distribution": ratio.mse,
         "JS x100": model.js_x100,
         "JS x100 of the mean distribution": mean.js_x100,
-        "JS over that of the mean distribution": ratio["js"],
+        "JS over that of the mean distribution": ratio.js,
         "EMD": model.emd,
         "EMD of the mean distribution": mean.emd,
         "calibration error": model.calibration_error,
@@ -160,6 +278,6 @@ def figures(scores: Mapping[str, Scores], count: int) -> dict[str, float]:
         "balanced accuracy, mean over n = 1..5": model.mean_balanced_accuracy,
     }
     if SECOND in scores:
-        chosen["MSE x100 of a second panel of raters"] = scores[SECOND].mse_x100
-        chosen["JS x100 of a second panel of raters"] = scores[SECOND].js_x100
-    return {name: round(value, 5) for name, value in chosen.items()}
+        named["MSE x100 of a second panel of raters"] = scores[SECOND].mse_x100
+        named["JS x100 of a second panel of raters"] = scores[SECOND].js_x100
+    return {name: round(value, 5) for name, value in named.items()}

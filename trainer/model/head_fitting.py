@@ -4,7 +4,6 @@ A problem with one solution, so it needs no rate and no schedule; useful after g
 its features have shifted a little under heads that were fitted to the old ones. It knows torch, not files.
 """
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -13,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainer.data.dataset import Clips
-from trainer.data.loader import middle_frames
+from trainer.model.inference import answers, torch_forward
 from trainer.model.rostfine import Rostfine
 
 STEPS: Final = 200
@@ -22,7 +21,6 @@ STEPS: Final = 200
 def fit_heads(
     network: Rostfine,
     clips: Clips,
-    chosen: Sequence[int],
     decay: float = 1e-3,
     batch: int = 16,
     weights: NDArray[np.float64] | None = None,
@@ -31,27 +29,17 @@ def fit_heads(
 
     Args:
         network: With aggregation "mean"; put into evaluation mode.
-        clips: The training folder, of which the ``chosen`` indices are used.
-        chosen: Indices.
+        clips: The clips to fit to.
         decay: Weight of the squared weights of a head on features of spread 1.
         batch: Clips a forward pass.
-        weights: (N,) how much each of the chosen clips counts, of mean 1; None: all alike.
+        weights: (N,) how much each clip counts, of mean 1; None: all alike.
     """
-    network.eval()
-    gathered: list[list[Tensor]] = [[] for _ in network.config.features]
-    with torch.no_grad():
-        for start in range(0, len(chosen), batch):
-            some = [clips.pixels(index) for index in chosen[start : start + batch]]
-            pixels = np.stack([middle_frames(clip, network.config.frames) for clip in some])
-            output = network(torch.from_numpy(pixels))
-            every = {"g": output.v_g, "s": output.v_s, "t": output.v_t}
-            for place, name in enumerate(network.config.features):
-                gathered[place].append(every[name])
-    target = torch.from_numpy(clips.distributions[list(chosen)].astype(np.float32))
+    outputs = list(answers(torch_forward(network), clips, network.config.frames, batch))
+    target = torch.from_numpy(clips.distributions.astype(np.float32))
     counts = torch.ones(len(target)) if weights is None else torch.from_numpy(weights.astype(np.float32))
     losses = []
-    for name, parts in zip(network.config.features, gathered, strict=True):
-        features = torch.cat(parts)
+    for name in network.config.features:
+        features = torch.cat([getattr(output, f"v_{name}") for output in outputs])
         mean, spread = features.mean(0), features.std(0) + 1e-4
         weight, bias, loss = _least_cross_entropy((features - mean) / spread, target, counts, decay)
         head = network.get_submodule(f"head_{name}")
@@ -63,7 +51,7 @@ def fit_heads(
     return float(np.mean(losses))
 
 
-def counting_as(distributions: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np.float64]:
+def weights_for_shares(distributions: NDArray[np.float64], shares: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return (N,) weights of mean 1 by which clips of the votes (N, C) count as if their most-voted grades had shares.
 
     Of two grades with equally many votes the better is the most voted; a grade that no clip has gets no share.

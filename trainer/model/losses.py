@@ -2,7 +2,7 @@
 
 Everything is a mean over clips, so that the mean over a batch is that of its parts, weighted by their sizes.
 
-Torch only; the same distances for reporting, on finished predictions, are in ``trainer.evaluation.metrics``.
+Torch only, and differentiable; the distances that evaluations report are in ``station.distances``.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,8 +35,11 @@ def js(predicted: Tensor, target: Tensor) -> Tensor:
     return (mine + theirs).mean() / 2
 
 
-def emd(predicted: Tensor, target: Tensor) -> Tensor:
-    """Return the squared differences of the cumulative distributions, summed: smooth where the two meet."""
+def squared_emd(predicted: Tensor, target: Tensor) -> Tensor:
+    """Return the squared differences of the cumulative distributions, summed: smooth where the two meet.
+
+    It is not the earth mover's distance that evaluations report: that sums the absolute differences.
+    """
     return (predicted - target).cumsum(-1).square().sum(-1).mean()
 
 
@@ -45,7 +48,7 @@ def ce(predicted: Tensor, target: Tensor) -> Tensor:
     return -(target * predicted.clamp_min(TINY).log()).sum(-1).mean()
 
 
-DISTANCES: Final[dict[str, Distance]] = {"mse": mse, "js": js, "emd": emd, "ce": ce}
+DISTANCES: Final[dict[str, Distance]] = {"mse": mse, "js": js, "emd": squared_emd, "ce": ce}
 
 
 def cosine_diversity(features: Sequence[Tensor]) -> Tensor:

@@ -45,6 +45,8 @@ ENCODER_EPS = 1e-6
 BRANCH_EPS = 1e-5
 PIXEL_MEAN = 0.45
 PIXEL_STD = 0.225
+ENCODER = "model.model."
+"""What the names of the encoder's weights begin with."""
 
 
 def preset(name: Literal["base", "station"], **changes: Any) -> NetworkConfig:
@@ -178,14 +180,14 @@ class EncoderBlock(nn.Module):
         if config.features == ("g",):
             return cls, None, scores
 
-        chosen = scores.topk(config.selected, dim=2).indices
+        indices = scores.topk(config.selected, dim=2).indices
         if config.branch == "reference":
             # The selected places belong to any frame, so every token asks and the answers are picked: (N, T*K, D).
             (q,) = self.attn.project(sequences[:, 1:], 0, 1)
-            at = _stored_at(chosen, t, p)
+            at = _stored_at(indices, t, p)
             update = _pick(self.attn.attend(q, k, v).reshape(n, t * p, d), at)
         else:
-            at = (chosen + p * torch.arange(t, device=chosen.device)[:, None]).flatten(1)
+            at = (indices + p * torch.arange(t, device=indices.device)[:, None]).flatten(1)
             asking = _pick(sequences[:, 1:].reshape(n, t * p, d), at).reshape(n * t, config.selected, d)
             (q,) = self.attn.project(asking, 0, 1)
             update = self.attn.attend(q, k, v).reshape(n, t * config.selected, d)
@@ -194,12 +196,12 @@ class EncoderBlock(nn.Module):
         return cls, picked.reshape(n, t, config.selected, d), scores
 
 
-def _stored_at(chosen: Tensor, frames: int, patches: int) -> Tensor:
+def _stored_at(indices: Tensor, frames: int, patches: int) -> Tensor:
     """Return where the authors' code really reads "frame t, patch p", as positions t*P + p of ours: (N, T*K) int64.
 
     Their tokens lie patch-major (p*T + t) and are read as if frame-major (t*P + p).
     """
-    read = (chosen + patches * torch.arange(frames, device=chosen.device)[:, None]).flatten(1)
+    read = (indices + patches * torch.arange(frames, device=indices.device)[:, None]).flatten(1)
     patch, frame = read // frames, read % frames
     return frame * patches + patch
 

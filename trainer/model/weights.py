@@ -1,28 +1,29 @@
-"""Weights of a Rostfine network in a file: written as safetensors with the network's shape beside them.
+"""A Rostfine network in a file: safetensors with the network's shape beside the weights, or a run's checkpoint.
 
-It also reads the checkpoints of ``python -m trainer train``. Files of other programs are the matter of
-``trainer.commands.import_weights``.
+The files of other programs are the matter of ``trainer.model.foreign_weights``.
 """
 
 import dataclasses
 import json
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from pydantic import TypeAdapter, ValidationError
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from engine.artifact import NetworkConfig
 from station.errors import InputError
-from trainer.model.rostfine import Rostfine
+from trainer.model.checkpoint import Checkpoint, read_checkpoint
+from trainer.model.rostfine import ENCODER, Rostfine
+from trainer.model.weight_files import first_line, read_safetensors
 
-FORMAT = "rostfine-weights/1"
-_CONFIG = TypeAdapter(NetworkConfig)
+FORMAT: Final = "rostfine-weights/1"
+TIME_EMBED: Final = ENCODER + "time_embed"
+_CONFIG: Final = TypeAdapter(NetworkConfig)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,62 +46,38 @@ def save_weights(network: Rostfine, path: Path, origin: str = "") -> None:
     try:
         save_file(tensors, path, metadata={"format": FORMAT, "network": shape, "origin": origin})
     except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: cannot be written ({_first_line(error)}); give another path") from error
+        raise InputError(f"{path}: cannot be written ({first_line(error)}); give another path") from error
 
 
 def load_weights(path: Path) -> Loaded:
     """Read a file of ``save_weights`` or a checkpoint of a training run. Raises InputError for anything else."""
     if path.suffix == ".safetensors":
         shape, tensors, origin = _read_safetensors(path)
-        recipe, log = {}, []
+        saved = Checkpoint(shape, tensors)
     else:
-        state = _read_checkpoint(path)
-        shape, tensors, origin = state["network"], state["model"], ""
-        recipe, log = state.get("recipe", {}), state.get("log", [])
+        saved, origin = read_checkpoint(path), ""
     try:
-        network = Rostfine(_CONFIG.validate_python(shape))
-        network.load_state_dict(tensors)
+        network = Rostfine(_CONFIG.validate_python(saved.network))
+        network.load_state_dict(saved.model)
     except (ValidationError, RuntimeError) as error:
-        raise InputError(f"{path}: its weights do not fit its network ({_first_line(error)}); make it again") from error
-    return Loaded(network.eval(), origin, recipe, tuple(log))
+        raise InputError(f"{path}: its weights do not fit its network ({first_line(error)}); make it again") from error
+    return Loaded(network.eval(), origin, saved.recipe, tuple(saved.log))
 
 
-def _read_safetensors(path: Path) -> tuple[Any, dict[str, Tensor], str]:
-    try:
-        with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except (OSError, SafetensorError) as error:
-        raise InputError(f"{path}: no readable safetensors file ({_first_line(error)}); give another") from error
+def with_frames(weights: dict[str, Tensor], frames: int) -> dict[str, Tensor]:
+    """Return a network's weights with its time embeddings (1, T, D) brought to another number of frames.
+
+    Nearest neighbour, as TimeSformer does it: of 4 frames grown to 8 each embedding stands twice.
+    """
+    time = weights[TIME_EMBED]
+    return {**weights, TIME_EMBED: time[:, torch.arange(frames) * time.shape[1] // frames]}
+
+
+def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor], str]:
+    tensors, metadata = read_safetensors(path)
     if metadata.get("format") != FORMAT or "network" not in metadata:
         raise InputError(
             f"{path}: expected weights of this program ({FORMAT}), found another safetensors file; "
             "bring it in with `python -m trainer import`"
         )
     return json.loads(metadata["network"]), tensors, metadata.get("origin", "")
-
-
-def read_torch_file(path: Path) -> Any:
-    """Return what torch saved in a file, if it is data alone: no code in it is run. Raises InputError else."""
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about other pickle protocols: what matters is whether it can be read
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # rubbish makes the reader fail in a dozen ways
-        raise InputError(
-            f"{path}: cannot be read as weights ({_first_line(error)}); give a file saved by torch"
-        ) from error
-
-
-def _read_checkpoint(path: Path) -> dict[str, Any]:
-    state = read_torch_file(path)
-    if not isinstance(state, dict) or not {"network", "model"} <= state.keys():
-        raise InputError(
-            f"{path}: expected a checkpoint of `python -m trainer train`, found another file; "
-            "bring it in with `python -m trainer import`"
-        )
-    return state
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,4 +1,4 @@
-"""What every patch of a simulated frame shows: the truth that a network's patch tokens are taught before it grades.
+"""Dense targets: what every patch of a simulated frame shows, which patch tokens learn before the network grades.
 
 Two kinds: where head and tail lie, on a grid of cells of :data:`CELL_PX`, and how the sperm in the middle is made and
 turned (:data:`MIDDLE`). It knows films (``capture.simulator.clips``) and numpy; it knows neither votes nor torch.
@@ -36,11 +36,11 @@ MIDDLE: Final = (
     "droplet",
     *CRITERIA,
 )
-"""What is told of the sperm in the middle of a frame, in order; each about of mean 0 and spread 1."""
+"""What is to be said of the sperm in the middle of a frame, in order; each about of mean 0 and spread 1."""
 
 
-class Truth(NamedTuple):
-    """The truth of one film's frames T."""
+class DenseTargets(NamedTuple):
+    """The targets of one film's frames T."""
 
     cells: NDArray[np.uint8]
     """(T, 2, H / CELL_PX, W / CELL_PX) 0 or 1: is any of the head, of midpiece and tail, in the cell."""
@@ -48,14 +48,14 @@ class Truth(NamedTuple):
     """(T, len(MIDDLE))."""
 
 
-def truth_of(film: Film, um_per_px: float) -> Truth:
-    """Return the truth of every frame of a film."""
+def dense_targets(film: Film, um_per_px: float) -> DenseTargets:
+    """Return the targets of every frame of a film."""
     frames, height, width = film.clip.shape
     sperm = film.sperm
     tail = Flagellum(sperm)
     cells = np.zeros((frames, 2, height // CELL_PX, width // CELL_PX), np.uint8)
     middle = np.empty((frames, len(MIDDLE)), np.float32)
-    judged = (defect_scores(sperm) - _FLAW_MEAN) / _FLAW_SPREAD
+    judged = (defect_scores(sperm) - _DEFECT_MEAN) / _DEFECT_SPREAD
     for k, pose in enumerate(film.poses):
         turn = complex(math.cos(pose.heading_rad), math.sin(pose.heading_rad)) / um_per_px
         at = complex(pose.x, pose.y)
@@ -89,9 +89,9 @@ def truth_of(film: Film, um_per_px: float) -> Truth:
             (sperm.droplet_share - 0.15) / 0.2,
             *judged,
         )
-    return Truth(cells, middle)
+    return DenseTargets(cells, middle)
 
 
 # Roughly those of the population of ``sample_sperm``: only their order of magnitude matters.
-_FLAW_MEAN: Final = 0.2
-_FLAW_SPREAD: Final = 0.25
+_DEFECT_MEAN: Final = 0.2
+_DEFECT_SPREAD: Final = 0.25

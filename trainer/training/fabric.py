@@ -41,7 +41,7 @@ def first_of_machine() -> bool:
 
 
 @contextmanager
-def launch(device: str, precision: str) -> Iterator[Fabric]:
+def open_fabric(device: str, precision: str) -> Iterator[Fabric]:
     """Join the other processes, if torchrun started any, and leave them at the end.
 
     Args:

@@ -5,12 +5,14 @@ It knows command lines and recipes; it opens no clips.
 
 import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from station.errors import InputError
 from station.files import sha256_of
-from trainer.training.recipe import Recipe, build_recipe
+from trainer.data.dataset import Clips
+from trainer.training.recipe import Recipe, build_recipe, read_recipe
 
 GROUPS: Final = {
     "network (the paper's hyper-parameters; defaults: the preset's)": (
@@ -21,7 +23,7 @@ GROUPS: Final = {
         ("branch-heads", "H, attention heads of a branch"),
     ),
     "objective (defaults: the paper's)": (
-        ("loss", "mse, js (Jensen-Shannon), emd (earth mover's) or ce (cross-entropy)"),
+        ("loss", "mse, js (Jensen-Shannon), emd (squared earth mover's distance) or ce (cross-entropy)"),
         ("alpha", "weight of the diversity term"),
         ("criteria", "weight of the raters' criteria as a further task (simulated clips only)"),
     ),
@@ -75,7 +77,7 @@ def given_options(args: argparse.Namespace) -> dict[str, Any]:
     """Return the options of the recipe that were given, by field; those of the network under ``network``."""
     names = [_field(name) for options in GROUPS.values() for name, _ in options]
     given = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
-    network = dict(_assignment(text) for text in args.network)
+    network = network_changes(args.network)
     for name in NETWORK:
         if name in given:
             if name in network:
@@ -84,10 +86,26 @@ def given_options(args: argparse.Namespace) -> dict[str, Any]:
     return given | ({"network": network} if network else {})
 
 
+def network_changes(texts: Sequence[str]) -> dict[str, Any]:
+    """Return the fields of the network that FIELD=VALUE texts change. Raises InputError for anything else."""
+    return dict(_assignment(text) for text in texts)
+
+
 def new_recipe(args: argparse.Namespace, **fixed: Any) -> Recipe:
     """Return the recipe of the options and of fields that follow from elsewhere. Raises InputError."""
     init = file_sha256(args.init) if args.init else ""
     return build_recipe({**given_options(args), "init": init, **fixed}, "options")
+
+
+def resumed_recipe(args: argparse.Namespace, clips: Clips, held: Clips | None = None) -> Recipe:
+    """Return the recipe of what is in --out. Raises InputError where the command line or the clips contradict it."""
+    given = [f"--{name.replace('_', '-')}" for name in given_options(args)]
+    if given:
+        raise InputError(f"--resume goes on by the run's own recipe; leave out {', '.join(given)}")
+    recipe = read_recipe(args.out)
+    if recipe.data != clips.sha256 or recipe.validation != (held.sha256 if held else ""):
+        raise InputError(f"{args.out}: was begun on other clips; give the same --data and --val")
+    return recipe
 
 
 def file_sha256(path: Path) -> str:

@@ -3,14 +3,16 @@
 import sys
 import time
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from trainer.training.epoch_log import EpochEntry
 
-class Display:
-    """Shows one run; ``trainer.training.loop.Report``."""
+
+class TrainingProgress:
+    """Shows one run; ``trainer.training.loop.ProgressReport``."""
 
     LINE_EVERY_S = 30.0
 
@@ -36,7 +38,7 @@ class Display:
         self._bars.stop()
 
     def batch(self, epoch: int, done: int, of: int, loss: float) -> None:
-        """See ``trainer.training.loop.Report``."""
+        """See ``trainer.training.loop.ProgressReport``."""
         self._recent.append(loss)
         if done == 1:
             self._bars.reset(self._batches, total=of)
@@ -47,16 +49,16 @@ class Display:
                 self._say(f"epoch {epoch + 1:3}  {done}/{of} batches, loss {mean:.5f}")
             self._recent, self._said_s = [], time.monotonic()
 
-    def epoch(self, entry: dict[str, Any], best: dict[str, Any]) -> None:
-        """See ``trainer.training.loop.Report``."""
+    def epoch(self, entry: EpochEntry, best: EpochEntry) -> None:
+        """See ``trainer.training.loop.ProgressReport``."""
         self._recent, self._said_s = [], time.monotonic()
-        line = f"epoch {entry['epoch']:3}  loss {entry['loss']:.4f}"
-        if "mse_x100" in entry:  # accuracy: the balanced one of the most-voted grade
-            line += f"  held out x100: MSE {entry['mse_x100']:.3f}  JS {entry['js_x100']:.2f}"
-            line += f"  accuracy {100 * entry['top1']:.1f}{'  best' if best is entry else ''}"
+        line = f"epoch {entry.epoch:3}  loss {entry.loss:.4f}"
+        if entry.mse_x100 is not None:  # accuracy: the balanced one of the most-voted grade
+            line += f"  held out x100: MSE {entry.mse_x100:.3f}  JS {entry.js_x100:.2f}"
+            line += f"  accuracy {100 * (entry.top1 or 0):.1f}{'  best' if best is entry else ''}"
         self._say(line)
-        note = f"best: epoch {best['epoch']}" if "mse_x100" in best else ""
-        self._bars.update(self._epochs, completed=entry["epoch"], note=note)
+        note = f"best: epoch {best.epoch}" if best.mse_x100 is not None else ""
+        self._bars.update(self._epochs, completed=entry.epoch, note=note)
 
     def _say(self, line: str) -> None:
         self._console.print(line, soft_wrap=True)

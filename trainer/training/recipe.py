@@ -4,12 +4,19 @@ It knows values and their bounds, and no torch; ``trainer.training.loop`` gives 
 """
 
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from station.errors import InputError
+from station.files import write_atomically
 from station.validation import explain
+
+RECIPE: Final = "recipe.json"
+LAST: Final = "last.pt"
+"""Checkpoint of the last epoch."""
+BEST: Final = "best.pt"
+"""Checkpoint of the best epoch."""
 
 Positive = Annotated[float, Field(gt=0)]
 Count = Annotated[int, Field(ge=1)]
@@ -24,6 +31,7 @@ class Recipe(BaseModel):
     network: dict[str, Any] = {}
     """Fields of the preset's network configuration that are changed."""
     loss: Literal["mse", "js", "emd", "ce"] = "mse"
+    """``emd``: squared, see ``trainer.model.losses``."""
     alpha: Annotated[float, Field(ge=0)] = 0.1
     """Weight of the diversity term."""
     optimizer: Literal["sgd", "adamw"] = "sgd"
@@ -79,7 +87,7 @@ def build_recipe(values: dict[str, Any], origin: str) -> Recipe:
 
 def read_recipe(run: Path) -> Recipe:
     """Read the recipe of a run's folder. Raises InputError where there is none."""
-    path = run / "recipe.json"
+    path = run / RECIPE
     try:
         return Recipe.model_validate_json(path.read_bytes())
     except OSError as error:
@@ -88,3 +96,8 @@ def read_recipe(run: Path) -> Recipe:
         ) from error
     except ValidationError as error:
         raise InputError(f"{path}: {explain(error, Recipe)}") from error
+
+
+def write_recipe(run: Path, recipe: Recipe) -> None:
+    """Write the recipe into a run's folder."""
+    write_atomically(run / RECIPE, (recipe.model_dump_json(indent=1) + "\n").encode())

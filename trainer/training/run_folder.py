@@ -9,7 +9,6 @@
 to it when the run is taken up again. One process alone writes.
 """
 
-import json
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -17,10 +16,10 @@ from typing import Final, Self
 from torch.utils.tensorboard import SummaryWriter
 
 from station.files import write_atomically
-from trainer.training.state import Entry, Training
+from trainer.training.epoch_log import json_lines
+from trainer.training.recipe import BEST, LAST
+from trainer.training.state import Training
 
-LAST: Final = "last.pt"
-BEST: Final = "best.pt"
 LOG: Final = "log.jsonl"
 CURVES: Final = "tensorboard"
 
@@ -31,7 +30,7 @@ class RunFolder:
     def __init__(self, path: Path, training: Training) -> None:
         """Open the folder for a training that is fresh, or was loaded from its ``last.pt``."""
         self.path = path
-        done = training.log[-1].get("step", 0) if training.log else 0
+        done = training.log[-1].steps_done if training.log else 0
         # Points from here on are of an epoch that was cut off: the reader drops them for those that come.
         self._curves = SummaryWriter(str(path / CURVES), purge_step=done or None)
         if not training.log:
@@ -63,12 +62,7 @@ class RunFolder:
         entry = training.log[-1]
         if training.best is entry:
             training.save(self.path / BEST)
-        write_atomically(self.path / LOG, _lines(training.log))
-        for name, value in entry.items():
-            if name not in ("epoch", "step"):
-                self._curves.add_scalar(f"epoch/{name}", value, entry.get("step", 0))
+        write_atomically(self.path / LOG, json_lines(training.log))
+        for name, value in entry.figures().items():
+            self._curves.add_scalar(f"epoch/{name}", value, entry.steps_done)
         self._curves.flush()
-
-
-def _lines(log: list[Entry]) -> bytes:
-    return "".join(json.dumps(entry) + "\n" for entry in log).encode()

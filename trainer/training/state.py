@@ -1,15 +1,13 @@
-"""A network on its way through a recipe: everything that a checkpoint holds, and how it is saved and loaded.
+"""A network on its way through a recipe: everything that a checkpoint holds, and how it is taken up again.
 
-It knows torch and the recipe. How the network learns is in ``trainer.training.loop``.
+It knows torch and the recipe. How the network learns is in ``trainer.training.loop``, what the file looks like in
+``trainer.model.checkpoint``.
 """
 
 import dataclasses
 import difflib
-import io
-import pickle
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import torch
 from pydantic import TypeAdapter, ValidationError
@@ -17,28 +15,23 @@ from torch import Tensor
 
 from engine.artifact import NetworkConfig
 from station.errors import InputError
-from station.files import write_atomically
 from trainer.data.raters import CRITERIA
+from trainer.model.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from trainer.model.losses import features_of
-from trainer.model.rostfine import Rostfine, RostfineOutput, preset
-from trainer.model.weights import load_weights
+from trainer.model.rostfine import ENCODER, Rostfine, RostfineOutput, preset
+from trainer.model.weights import load_weights, with_frames
+from trainer.training.epoch_log import EpochEntry, best_of, entry_from
 from trainer.training.optimizer import make_optimizer
 from trainer.training.recipe import Recipe, build_recipe
 
-ENCODER: Final = "model.model."
-TIME_EMBED: Final = ENCODER + "time_embed"
-
-_CONFIG = TypeAdapter(NetworkConfig)
-
-Entry = dict[str, Any]
-"""What the log says of an epoch: epoch and step (how many are done), lr, loss, and the validation scores."""
+_CONFIG: Final = TypeAdapter(NetworkConfig)
 
 
 class Learned(NamedTuple):
     """What the learner says about N clips."""
 
     output: RostfineOutput
-    told: Tensor | None
+    criteria: Tensor | None
     """(N, criteria) how far each criterion is flawed; None where it is not asked for."""
 
 
@@ -72,8 +65,7 @@ class Training:
         self.learner = Learner(network_config(recipe), recipe.criteria > 0).to(device)
         self.optimizer = make_optimizer(self.learner.parameters(), recipe)
         self.epochs_done = 0
-        self.log: list[Entry] = []
-        """One entry per epoch."""
+        self.log: list[EpochEntry] = []
 
     @property
     def network(self) -> Rostfine:
@@ -81,45 +73,43 @@ class Training:
         return self.learner.network
 
     @property
-    def best(self) -> Entry:
-        """The log's entry of least validation error (the first of equals), or the last where none is validated."""
-        return min(self.log, key=lambda entry: entry.get("mse_x100", -entry["epoch"]))
+    def best(self) -> EpochEntry:
+        """The log's entry of least validation error, or the last where none is validated."""
+        return best_of(self.log)
 
     @property
     def finished(self) -> bool:
         """Whether all epochs are done, or as many without improvement as the recipe's patience allows."""
-        waited = self.epochs_done - self.best["epoch"] if self.log else 0
+        waited = self.epochs_done - self.best.epoch if self.log else 0
         return self.epochs_done >= self.recipe.epochs or 0 < self.recipe.patience <= waited
 
     def save(self, path: Path) -> None:
         """Write a checkpoint; the old file stays whole until the new one is."""
         criteria = self.learner.criteria
-        buffer = io.BytesIO()
-        state = {
-            "recipe": self.recipe.model_dump(mode="json"),
-            "network": dataclasses.asdict(self.network.config),
-            "model": self.network.state_dict(),
-            "criteria": criteria.state_dict() if criteria else {},
-            "optimizer": self.optimizer.state_dict(),
-            "epochs_done": self.epochs_done,
-            "log": self.log,
-        }
-        torch.save(state, buffer)
-        write_atomically(path, buffer.getvalue())
+        checkpoint = Checkpoint(
+            recipe=self.recipe.model_dump(mode="json"),
+            network=dataclasses.asdict(self.network.config),
+            model=self.network.state_dict(),
+            criteria=criteria.state_dict() if criteria else {},
+            optimizer=self.optimizer.state_dict(),
+            epochs_done=self.epochs_done,
+            log=[entry.to_dict() for entry in self.log],
+        )
+        write_checkpoint(path, checkpoint)
 
     def load(self, path: Path) -> None:
         """Go on from a checkpoint of this recipe. Raises InputError where it is another recipe's."""
-        state = read_checkpoint(path, self.device)
-        if build_recipe(state["recipe"], str(path)) != self.recipe:
+        checkpoint = read_checkpoint(path, self.device)
+        if build_recipe(checkpoint.recipe, str(path)) != self.recipe:
             raise InputError(f"{path}: made with another recipe than recipe.json beside it; start a new run")
-        self.network.load_state_dict(state["model"])
+        self.network.load_state_dict(checkpoint.model)
         if self.learner.criteria:
-            self.learner.criteria.load_state_dict(state["criteria"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.epochs_done = state["epochs_done"]
-        self.log = state["log"]
+            self.learner.criteria.load_state_dict(checkpoint.criteria)
+        self.optimizer.load_state_dict(checkpoint.optimizer)
+        self.epochs_done = checkpoint.epochs_done
+        self.log = [entry_from(values) for values in checkpoint.log]
 
-    def start_from(self, path: Path, part: str = "all") -> None:
+    def initialize_from(self, path: Path, part: str = "all") -> None:
         """Take only the weights of a file: another run's checkpoint (.pt) or imported weights (.safetensors).
 
         A network of fewer frames may be grown: its time embeddings, one for every few frames, are repeated.
@@ -134,9 +124,8 @@ class Training:
         if path.suffix == ".safetensors":
             weights = dict(load_weights(path).network.state_dict())
         else:
-            weights = dict(read_checkpoint(path, self.device)["model"])
-        own, theirs = self.network.config.frames, weights[TIME_EMBED].shape[1]
-        weights[TIME_EMBED] = weights[TIME_EMBED][:, torch.arange(own) * theirs // own]
+            weights = read_checkpoint(path, self.device).model
+        weights = with_frames(weights, self.network.config.frames)
         if part == "encoder":
             kept = {name: value for name, value in self.network.state_dict().items() if not name.startswith(ENCODER)}
             weights = kept | {name: value for name, value in weights.items() if name.startswith(ENCODER)}
@@ -163,19 +152,6 @@ def network_config(recipe: Recipe) -> NetworkConfig:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         path, wrong = ".".join(str(part) for part in first["loc"]), f"{first['msg']}, got {first['input']!r}"
-        raise InputError(f"network: {path}: {wrong}; mend the changed field") from error
+        raise InputError(f"network: {path}: {wrong}; change this field") from error
     except (TypeError, ValueError) as error:
-        raise InputError(f"network: {error}; mend the changed field of the preset {recipe.preset!r}") from error
-
-
-def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
-    """Read a checkpoint. Raises InputError where it is none."""
-    try:
-        state = torch.load(path, map_location=device, weights_only=True)
-    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
-        raise InputError(
-            f"{path}: no readable checkpoint ({str(error).splitlines()[0]}); give a training run"
-        ) from error
-    if not isinstance(state, Mapping) or not {"recipe", "model", "log"} <= state.keys():
-        raise InputError(f"{path}: not a checkpoint of python -m trainer train; give a training run")
-    return dict(state)
+        raise InputError(f"network: {error}; change this field of the preset {recipe.preset!r}") from error

@@ -43,17 +43,17 @@ def built(artifact: Artifact) -> None:
 )
 def test_builds_the_presets(name: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     torch = pytest.importorskip("torch")
-    from trainer.commands.export import export_artifact, pattern_clips
+    from trainer.model.artifact_export import ArtifactFacts, export_artifact, pattern_clips
     from trainer.model.rostfine import Rostfine, preset
 
     torch.manual_seed(0)
     config = preset(name)  # type: ignore[arg-type]
-    artifact = export_artifact(
-        Rostfine(config), tmp_path_factory.mktemp(name), name=name, preset=name, demonstration=True,
-        training=TrainingData(description="Random weights."), metrics={}, um_per_px=None, fps=None,
-        clips=pattern_clips(1, (config.frames, config.clip_px, config.clip_px)),
+    facts = ArtifactFacts(
+        name=name, preset=name, demonstration=True, training=TrainingData(description="Random weights."), metrics={},
+        um_per_px=None, fps=None,
     )  # fmt: skip
-    built(artifact)
+    clips = pattern_clips(1, (config.frames, config.clip_px, config.clip_px))
+    built(export_artifact(Rostfine(config), tmp_path_factory.mktemp(name), facts, clips))
 
 
 def test_a_graph_without_compute_casts_is_refused(artifact: Artifact) -> None:

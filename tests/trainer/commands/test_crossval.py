@@ -13,14 +13,15 @@ from station.errors import InputError  # noqa: E402
 from station.notice import NOTICE  # noqa: E402
 from tests.support.tiny_training import checkpoint, command, furthest, resume  # noqa: E402
 from trainer.__main__ import main  # noqa: E402
-from trainer.commands.crossval import summarise  # noqa: E402
 from trainer.data.clip_table import ClipRow  # noqa: E402
 from trainer.data.dataset import Clips, open_clips  # noqa: E402
 from trainer.data.splits import fold_counts, make_folds, read_folds, read_split, write_folds  # noqa: E402
-from trainer.evaluation.metrics import score  # noqa: E402
+from trainer.evaluation.folds import RunSummary, read_run_summary, summarise  # noqa: E402
+from trainer.evaluation.metrics import Scores, score  # noqa: E402
 from trainer.model.weights import load_weights  # noqa: E402
-from trainer.training.loop import BEST, LAST, predict  # noqa: E402
-from trainer.training.progress import Display  # noqa: E402
+from trainer.training.loop import predict  # noqa: E402
+from trainer.training.progress import TrainingProgress  # noqa: E402
+from trainer.training.recipe import BEST, LAST  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -94,11 +95,15 @@ def test_folds_that_do_not_fit_are_refused(tmp_path: Path) -> None:
 
 
 def test_the_summary_is_mean_and_standard_deviation_of_the_folds() -> None:
-    results = [{"scores": {"model": {"emd": value, "balanced_accuracy": [value, 0.5]}}} for value in (1.0, 2.0, 6.0)]
-    summary = summarise(results)
-    assert summary["mean"]["model"] == {"emd": 3.0, "balanced_accuracy": [3.0, 0.5]}
-    assert summary["sd"]["model"]["emd"] == pytest.approx(7**0.5)  # (4 + 1 + 9) / (3 - 1)
-    assert summary["sd"]["model"]["balanced_accuracy"] == pytest.approx([7**0.5, 0.0])
+    runs = [
+        RunSummary(n, 4, None, {"model": Scores(0.0, 0.0, value, 0.0, (value, 0.5), 0.0, 0.0)})
+        for n, value in enumerate((1.0, 2.0, 6.0), start=1)
+    ]
+    summary = summarise(runs)
+    assert summary.mean["model"].emd == 3.0
+    assert summary.mean["model"].balanced_accuracy == (3.0, 0.5)
+    assert summary.sd["model"].emd == pytest.approx(7**0.5)  # (4 + 1 + 9) / (3 - 1)
+    assert summary.sd["model"].balanced_accuracy == pytest.approx((7**0.5, 0.0))
 
 
 def test_every_fold_is_scored_by_a_network_that_never_saw_it(
@@ -122,9 +127,12 @@ def test_every_fold_is_scored_by_a_network_that_never_saw_it(
         assert sum(map(len, sources)) == 10
         assert all(sources)
         assert checkpoint(run / LAST)["recipe"]["folds"] == sha256
-        predicted = predict(load_weights(run / BEST).network, clips, fold, torch.device("cpu"))
+        predicted = predict(load_weights(run / BEST).network, clips.subset(fold), torch.device("cpu"))
         expected = score(predicted, clips.distributions[fold])
         told = metrics["folds"][number - 1]["scores"]["model"]
+        assert read_run_summary(run / "metrics.json").to_dict() | {"scores": {}} == metrics["folds"][number - 1] | {
+            "scores": {}
+        }
         assert told["mse_x100"] == pytest.approx(expected.mse_x100)
         assert told["balanced_accuracy"] == pytest.approx(expected.balanced_accuracy)
         lines = (run / "predictions.csv").read_text().splitlines()
@@ -142,16 +150,16 @@ def test_a_cross_validation_that_was_cut_off_goes_on(
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     options = ("--folds", "3", "--epochs", "3")
     assert main(command("crossval", tiny_clips, whole, *options)) == 0
-    original, seen = Display.batch, []
+    original, seen = TrainingProgress.batch, []
 
-    def cut(display: Display, epoch: int, done: int, of: int, loss: float) -> None:
-        original(display, epoch, done, of, loss)
+    def cut(progress: TrainingProgress, epoch: int, done: int, of: int, loss: float) -> None:
+        original(progress, epoch, done, of, loss)
         seen.append((epoch, done))
         if seen.count((1, 2)) == 2 and seen[-1] == (1, 2):  # in the second fold's second epoch
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(Display, "batch", cut)
+        patch.setattr(TrainingProgress, "batch", cut)
         assert main(command("crossval", tiny_clips, parts, *options)) == 130
     assert (parts / "fold-1" / "metrics.json").exists()
     assert not (parts / "fold-2" / "metrics.json").exists()
@@ -199,7 +207,7 @@ def test_bad_options_end_with_one_line_and_code_2(
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert named in error
-    assert not (tmp_path / "cv").exists()  # the same command, mended, goes through
+    assert not (tmp_path / "cv").exists()  # the same command, corrected, works
 
 
 def test_weights_that_saw_the_clips_are_refused(

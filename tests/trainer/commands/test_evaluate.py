@@ -13,13 +13,13 @@ from rich.console import Console
 from station.build_info import ROOT
 from station.notice import NOTICE
 from trainer.__main__ import main
-from trainer.commands.crossval import fold_table, summarise
 from trainer.data.clip_files import write_clip
 from trainer.data.clip_table import ClipRow
 from trainer.data.dataset import open_clips, read_hashes, write_table
 from trainer.data.synthetic import simulate
 from trainer.evaluation.bootstrap import intervals
-from trainer.evaluation.metrics import score
+from trainer.evaluation.folds import RunSummary, fold_table, summarise
+from trainer.evaluation.metrics import Scores, score
 from trainer.evaluation.plots import sample
 from trainer.evaluation.report import METRICS_FORMAT
 
@@ -131,9 +131,8 @@ def test_other_clips_of_a_known_source_are_said(held: Path, tmp_path: Path, caps
 
 
 def test_the_table_of_five_folds_fits_into_80_columns() -> None:
-    each = {"mse_x100": 12.345, "js_x100": 4.4321, "emd": 0.8123, "calibration_error": 0.1234, "entropy": 1.2,
-            "balanced_accuracy": [1.0] * 5, "mean_balanced_accuracy": 1.0}  # fmt: skip
-    folds = [{"fold": n, "scores": {"model": each, "mean distribution": each}} for n in range(1, 6)]
+    each = Scores(12.345, 4.4321, 0.8123, 0.1234, (1.0,) * 5, 1.0, 1.2)
+    folds = [RunSummary(n, 10, 1, {"model": each, "mean distribution": each}) for n in range(1, 6)]
     console = Console(width=80, record=True, file=io.StringIO())
     console.print(fold_table(folds, summarise(folds)))
     shown = console.export_text()

@@ -20,7 +20,8 @@ from capture.simulator.sperm import sample_sperm  # noqa: E402
 from engine.artifact import NetworkConfig, TrainingData  # noqa: E402
 from station.errors import InputError  # noqa: E402
 from trainer import __main__ as command  # noqa: E402
-from trainer.commands.export import export_artifact, golden_clips, pattern_clips  # noqa: E402
+from trainer.model.artifact_export import ArtifactFacts, export_artifact, pattern_clips  # noqa: E402
+from trainer.model.export_inputs import golden_clips  # noqa: E402
 from trainer.model.onnx_graph import build_graph  # noqa: E402
 from trainer.model.rostfine import Rostfine, preset  # noqa: E402
 from trainer.model.weights import save_weights  # noqa: E402
@@ -137,14 +138,13 @@ def test_float16_weights_call_simulated_clips_the_same() -> None:
     np.testing.assert_allclose(grades[1].sum(axis=1), 1, atol=1e-5)
 
 
-def export(folder: Path, **options: Any) -> Any:
-    network = lively(CASES["prenorm"])
+def export(folder: Path, precision: Any = "float16", **changes: Any) -> Any:
     values: dict[str, Any] = {
         "name": "small", "preset": "station", "demonstration": True, "metrics": {"mse": 0.01}, "um_per_px": 0.25,
         "fps": 15.0, "training": TrainingData(description="Random weights.", clips=3, seed=1),
-        "clips": pattern_clips(2, (4, 30, 30)),
     }  # fmt: skip
-    return export_artifact(network, folder, **(values | options))
+    facts = ArtifactFacts(**(values | changes))
+    return export_artifact(lively(CASES["prenorm"]), folder, facts, pattern_clips(2, (4, 30, 30)), precision)
 
 
 @pytest.mark.parametrize("precision", ["float32", "float16"])
@@ -176,7 +176,7 @@ def test_card_and_manifest_say_what_it_is(tmp_path: Path) -> None:
 
 
 def test_notes_stand_in_the_card_before_its_limits(tmp_path: Path) -> None:
-    folder = export(tmp_path / "noted", notes=["## Known failures\n\nMany.\n", "## Inputs\n\nAll."]).folder
+    folder = export(tmp_path / "noted", notes=("## Known failures\n\nMany.\n", "## Inputs\n\nAll.")).folder
     card = (folder / "MODEL_CARD.md").read_text()
     places = [card.index(text) for text in ("## Figures", "## Known failures\n\nMany.", "## Inputs", "## Limits")]
     assert places == sorted(places)

@@ -14,8 +14,8 @@ from station.errors import InputError  # noqa: E402
 from trainer.__main__ import main as trainer_main  # noqa: E402
 from trainer.commands import import_weights as import_command  # noqa: E402
 from trainer.commands import predict  # noqa: E402
-from trainer.commands.import_weights import import_weights  # noqa: E402
 from trainer.data.clip_files import read_clips  # noqa: E402
+from trainer.model.foreign_weights import import_weights  # noqa: E402
 from trainer.model.rostfine import Rostfine, preset  # noqa: E402
 from trainer.model.weights import load_weights, save_weights  # noqa: E402
 
@@ -280,7 +280,8 @@ class TestCommands:
 
     def test_without_torch(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         monkeypatch.setitem(__import__("sys").modules, "torch", None)
-        monkeypatch.delitem(__import__("sys").modules, "trainer.commands.import_weights")
+        for module in ("commands.import_weights", "model.foreign_weights"):
+            monkeypatch.delitem(__import__("sys").modules, f"trainer.{module}")
         assert trainer_main(["import", "w.pth", "--out", "w.safetensors"]) == 2
         assert '".[train]"' in capsys.readouterr().err
 

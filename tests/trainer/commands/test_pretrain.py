@@ -1,4 +1,4 @@
-"""Pretraining: lessons that tell the truth, in any turn, and a network that learns from them and can be trained on."""
+"""Pretraining: batches with true targets, in any turn, and a network that learns from them and can be trained on."""
 
 import itertools
 import json
@@ -13,21 +13,21 @@ from trainer.__main__ import main
 from trainer.model.rostfine import preset
 from trainer.pretraining import loop
 from trainer.pretraining.loop import by_patch, middle_patches
-from trainer.pretraining.synthetic import Lesson, lessons, make_lesson
+from trainer.pretraining.synthetic import SyntheticBatch, make_batch, synthetic_batches
 from trainer.pretraining.targets import CELL_PX, MIDDLE
 
 TINY = ["--network", "depth=2", "--network", "width=24", "--network", "patch_px=50"]
 
 
 @pytest.fixture(scope="module")
-def lesson() -> Lesson:
-    return make_lesson(3, 0, 4, "table1")
+def batch() -> SyntheticBatch:
+    return make_batch(3, 0, 4, "table1")
 
 
-def tail_to_head(lesson: Lesson) -> np.ndarray:
+def tail_to_head(batch: SyntheticBatch) -> np.ndarray:
     """Return (N, T, 2) unit vectors from the middle of the tail's cells to that of the head's, x and y."""
-    rows, columns = np.mgrid[: lesson.cells.shape[3], : lesson.cells.shape[4]]
-    weights = lesson.cells.astype(float)
+    rows, columns = np.mgrid[: batch.cells.shape[3], : batch.cells.shape[4]]
+    weights = batch.cells.astype(float)
     centres = np.stack([(weights * axis).sum((-1, -2)) / weights.sum((-1, -2)) for axis in (columns, rows)], axis=-1)
     ahead = centres[:, :, 0] - centres[:, :, 1]
     return ahead / np.linalg.norm(ahead, axis=-1, keepdims=True)
@@ -35,39 +35,39 @@ def tail_to_head(lesson: Lesson) -> np.ndarray:
 
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("quarters", range(4))
-def test_the_heading_points_away_from_the_tail_however_the_lesson_is_turned(
-    lesson: Lesson, quarters: int, mirrored: bool
+def test_the_heading_points_away_from_the_tail_however_the_batch_is_turned(
+    batch: SyntheticBatch, quarters: int, mirrored: bool
 ) -> None:
-    turned = lesson.turned(quarters, mirrored)
+    turned = batch.turned(quarters, mirrored)
     told = turned.middle[..., :2] / np.linalg.norm(turned.middle[..., :2], axis=-1, keepdims=True)
     assert np.median((told * tail_to_head(turned)).sum(-1)) > 0.95
 
 
-def test_the_cells_of_the_head_are_the_bright_ones(lesson: Lesson) -> None:
-    edge = CELL_PX * lesson.cells.shape[3]
-    cells = lesson.clips[..., :edge, :edge].reshape(*lesson.clips.shape[:2], edge // CELL_PX, CELL_PX, -1, CELL_PX)
+def test_the_cells_of_the_head_are_the_bright_ones(batch: SyntheticBatch) -> None:
+    edge = CELL_PX * batch.cells.shape[3]
+    cells = batch.clips[..., :edge, :edge].reshape(*batch.clips.shape[:2], edge // CELL_PX, CELL_PX, -1, CELL_PX)
     brightest = cells.max(axis=(3, 5))
-    head = lesson.cells[:, :, 0] > 0
+    head = batch.cells[:, :, 0] > 0
     assert np.median(brightest[head]) > np.quantile(brightest[~head], 0.97)
 
 
-def test_turning_leaves_what_does_not_depend_on_it_and_four_quarters_are_none(lesson: Lesson) -> None:
-    again = lesson.turned(2, True).turned(2, True)
-    for field in fields(lesson):
-        np.testing.assert_array_equal(getattr(again, field.name), getattr(lesson, field.name))
-    np.testing.assert_array_equal(lesson.turned(1, True).middle[..., 2:], lesson.middle[..., 2:])
+def test_turning_leaves_what_does_not_depend_on_it_and_four_quarters_are_none(batch: SyntheticBatch) -> None:
+    again = batch.turned(2, True).turned(2, True)
+    for field in fields(batch):
+        np.testing.assert_array_equal(getattr(again, field.name), getattr(batch, field.name))
+    np.testing.assert_array_equal(batch.turned(1, True).middle[..., 2:], batch.middle[..., 2:])
 
 
-def test_lessons_follow_from_the_seed_whatever_the_number_of_workers() -> None:
-    alone, helped = lessons(5, 2, "table1", 0), lessons(5, 2, "table1", 1)
+def test_batches_follow_from_the_seed_whatever_the_number_of_workers() -> None:
+    alone, helped = synthetic_batches(5, 2, "table1", 0), synthetic_batches(5, 2, "table1", 1)
     for one, two in itertools.islice(zip(alone, helped, strict=False), 2):
         np.testing.assert_array_equal(one.clips, two.clips)
         np.testing.assert_array_equal(one.middle, two.middle)
     helped.close()
 
 
-def test_what_is_told_of_the_middle_is_of_similar_size() -> None:
-    middle = make_lesson(4, 0, 4, "mixed").middle
+def test_what_is_said_of_the_middle_is_of_similar_size() -> None:
+    middle = make_batch(4, 0, 4, "mixed").middle
     assert middle.shape[-1] == len(MIDDLE)
     assert np.abs(middle.mean(axis=(0, 1))).max() < 2.5
     assert np.median(middle.std(axis=(0, 1))) == pytest.approx(0.8, abs=0.5)
@@ -87,7 +87,7 @@ def test_cells_are_cut_into_patches_row_by_row() -> None:
 def test_a_pretrained_network_has_learnt_and_training_begins_from_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "SAID_EVERY", 1)
+    monkeypatch.setattr(loop, "LOGGED_EVERY", 1)
     run = tmp_path / "pre"
     options = ["--token-clips", "64", "--clips", "32", "--frames", "1", "--threads", "1", "--token-lr", "3e-3"]
     assert main(["pretrain", "--out", str(run), "--seed", "2", *TINY, *options]) == 0

@@ -9,6 +9,8 @@ torch = pytest.importorskip("torch", reason="the network needs the extra [train]
 
 from station.errors import InputError  # noqa: E402
 from trainer.commands import rollout  # noqa: E402
+from trainer.model.rollout import attention_maps  # noqa: E402
+from trainer.model.rollout import rollout as attention_rollout  # noqa: E402
 from trainer.model.rostfine import Rostfine, preset  # noqa: E402
 from trainer.model.weights import save_weights  # noqa: E402
 
@@ -41,7 +43,7 @@ def test_is_the_product_of_all_steps(network: Rostfine, clips: np.ndarray) -> No
         cls = (encoder.cls_token[:, 0] + encoder.pos_embed[:, 0]).expand(2, -1)
         product = np.stack([np.eye(1 + t * p)] * 2)
         for block in encoder.blocks:
-            over_time, over_space = rollout.attention_maps(block, cls, tokens)
+            over_time, over_space = attention_maps(block, cls, tokens)
             cls, tokens, _ = block(cls, tokens, scored=False)
             for clip in range(2):
                 first, second = np.zeros((2, 1 + t * p, 1 + t * p))
@@ -58,7 +60,7 @@ def test_is_the_product_of_all_steps(network: Rostfine, clips: np.ndarray) -> No
                 for step in (first, second):
                     np.testing.assert_allclose(step.sum(axis=1), 1, atol=1e-5)
                     product[clip] = (np.eye(1 + t * p) + step) / 2 @ product[clip]
-    found = rollout.rollout(network, pixels).numpy()
+    found = attention_rollout(network, pixels).numpy()
     np.testing.assert_allclose(found, product[:, 0, 1:].reshape(2, t, p), atol=1e-6)
 
 

@@ -8,22 +8,26 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="training needs torch")
 
+from lightning_fabric import Fabric  # noqa: E402
+
 from station.errors import InputError  # noqa: E402
 from tests.support import tiny_training  # noqa: E402
 from trainer.__main__ import main  # noqa: E402
-from trainer.data.dataset import open_clips  # noqa: E402
+from trainer.data.dataset import Clips, open_clips  # noqa: E402
 from trainer.data.ground_truth import read_truth, truth_table  # noqa: E402
 from trainer.data.loader import Augmentation, epoch_order, middle_frames, split_by_source  # noqa: E402
 from trainer.data.splits import read_split  # noqa: E402
 from trainer.data.synthetic import simulate  # noqa: E402
 from trainer.evaluation.metrics import score  # noqa: E402
 from trainer.model import losses  # noqa: E402
-from trainer.model.initialization import place_waves, start  # noqa: E402
-from trainer.model.weights import load_weights, save_weights  # noqa: E402
+from trainer.model.initialization import initialize, position_waves  # noqa: E402
+from trainer.model.weights import TIME_EMBED, load_weights, save_weights  # noqa: E402
 from trainer.training import loop  # noqa: E402
-from trainer.training.fabric import launch  # noqa: E402
+from trainer.training.fabric import open_fabric  # noqa: E402
+from trainer.training.optimizer import rate_share  # noqa: E402
 from trainer.training.options import file_sha256  # noqa: E402
-from trainer.training.recipe import Recipe, read_recipe  # noqa: E402
+from trainer.training.recipe import BEST, LAST, Recipe, read_recipe  # noqa: E402
+from trainer.training.state import Training  # noqa: E402
 
 
 @pytest.fixture
@@ -50,8 +54,13 @@ class Silent:
     def epoch(self, *_: object) -> None: ...
 
 
+def run_of(training: Training, clips: Clips, fabric: "Fabric") -> loop.Run:
+    """Return a run that validates nothing and keeps nothing."""
+    return loop.Run(training, clips, clips.subset([]), Silent(), fabric)
+
+
 def weights(run: Path) -> dict[str, "torch.Tensor"]:
-    return loop.read_checkpoint(run / loop.LAST, torch.device("cpu"))["model"]
+    return tiny_training.checkpoint(run / LAST)["model"]
 
 
 @pytest.fixture(autouse=True)
@@ -72,8 +81,8 @@ def test_it_learns_what_can_be_seen(data: Path, tmp_path: Path) -> None:
 
 def test_the_best_checkpoint_is_that_of_the_least_validation_error(data: Path, tmp_path: Path) -> None:
     main(command(data, tmp_path / "run", "--epochs", "3", "--lr", "0.3"))
-    best = loop.read_checkpoint(tmp_path / "run" / loop.BEST, torch.device("cpu"))
-    log = loop.read_checkpoint(tmp_path / "run" / loop.LAST, torch.device("cpu"))["log"]
+    best = tiny_training.checkpoint(tmp_path / "run" / BEST)
+    log = tiny_training.checkpoint(tmp_path / "run" / LAST)["log"]
     assert best["log"][-1]["mse_x100"] == min(entry["mse_x100"] for entry in log)
 
 
@@ -92,24 +101,28 @@ def test_the_last_checkpoint_is_whole_after_a_loss_that_is_no_number(
 ) -> None:
     run = tmp_path / "run"
     assert main(command(data, run, "--epochs", "2", "--stop-after", "1")) == 0
-    state = tiny_training.checkpoint(run / loop.LAST)
+    state = tiny_training.checkpoint(run / LAST)
     state["model"]["head_g.bias"][2] = float("inf")
-    torch.save(state, run / loop.LAST)
-    before = (run / loop.LAST).read_bytes()
+    torch.save(state, run / LAST)
+    before = (run / LAST).read_bytes()
     assert main(tiny_training.resume("train", data, run)) == 2
-    first = epoch_order(read_split(run / "split.json", open_clips(data)).train, 6, 1, 1)[0]
-    named = ", ".join(f"c{index}" for index in first)
+    first = epoch_order(36, 6, 1, 1)[0]
+    train = read_split(run / "split.json", open_clips(data)).train
+    named = ", ".join(f"c{train[place]}" for place in first)
     assert f"in epoch 2, batch 1 (clips {named}); the checkpoint after epoch 1 is whole" in capsys.readouterr().err
-    assert (run / loop.LAST).read_bytes() == before
+    assert (run / LAST).read_bytes() == before
 
 
 def test_a_gradient_that_is_no_number_stops_before_it_reaches_the_weights(data: Path) -> None:
     clips = open_clips(data)
-    training = loop.Training(tiny_recipe(), torch.device("cpu"))
+    training = Training(tiny_recipe(), torch.device("cpu"))
     training.network.encoder.cls_token.register_hook(lambda gradient: gradient * float("inf"))
     before = {name: value.clone() for name, value in training.network.state_dict().items()}
-    with launch("cpu", "float32") as fabric, pytest.raises(loop.TrainingError, match=r"the gradient became (nan|inf)"):
-        loop.train(training, clips, range(12), (clips, []), None, Silent(), fabric, until=1)
+    with (
+        open_fabric("cpu", "float32") as fabric,
+        pytest.raises(loop.TrainingError, match=r"the gradient became (nan|inf)"),
+    ):
+        loop.train(run_of(training, clips.subset(range(12)), fabric), until=1)
     assert all(torch.equal(before[name], value) for name, value in training.network.state_dict().items())
 
 
@@ -117,9 +130,9 @@ def test_a_gradient_that_is_no_number_stops_before_it_reaches_the_weights(data: 
 def test_accumulated_batches_are_one_large_batch(data: Path, count: int) -> None:
     clips, weights = open_clips(data), []
     for batch, accumulate in ((12, 1), (4, 3)):
-        training = loop.Training(tiny_recipe(batch=batch, accumulate=accumulate, lr=0.1), torch.device("cpu"))
-        with launch("cpu", "float32") as fabric:
-            loop.train(training, clips, range(count), (clips, []), None, Silent(), fabric, until=2)
+        training = Training(tiny_recipe(batch=batch, accumulate=accumulate, lr=0.1), torch.device("cpu"))
+        with open_fabric("cpu", "float32") as fabric:
+            loop.train(run_of(training, clips.subset(range(count)), fabric), until=2)
         weights.append(training.network.state_dict())
     for name in weights[0]:
         torch.testing.assert_close(weights[0][name], weights[1][name], atol=1e-6, rtol=1e-5)
@@ -127,9 +140,9 @@ def test_accumulated_batches_are_one_large_batch(data: Path, count: int) -> None
 
 def test_weights_of_a_run_can_be_grown_to_more_frames(data: Path, tmp_path: Path) -> None:
     main(command(data, tmp_path / "few", "--epochs", "1"))
-    grown = ["--network", "frames=4", "--init", str(tmp_path / "few" / loop.LAST), "--epochs", "1", "--lr", "1e-9"]
+    grown = ["--network", "frames=4", "--init", str(tmp_path / "few" / LAST), "--epochs", "1", "--lr", "1e-9"]
     assert main(command(data, tmp_path / "more", *grown)) == 0
-    few, more = weights(tmp_path / "few")[loop.TIME_EMBED], weights(tmp_path / "more")[loop.TIME_EMBED]
+    few, more = weights(tmp_path / "few")[TIME_EMBED], weights(tmp_path / "more")[TIME_EMBED]
     torch.testing.assert_close(more, few.repeat_interleave(2, dim=1), atol=1e-6, rtol=1e-4)
 
 
@@ -197,7 +210,7 @@ def test_bfloat16_is_for_the_products_and_not_for_what_goes_in() -> None:
             return clips, super().forward(clips)
 
     pixels = torch.tensor([[200.3, 128.7]])
-    with launch("cpu", "bfloat16") as fabric:
+    with open_fabric("cpu", "bfloat16") as fabric:
         look = Look(2, 1)
         seen, product = fabric.setup(look)(pixels)
     assert torch.equal(seen, pixels)
@@ -239,14 +252,14 @@ def test_hyper_parameters_of_the_network_have_options(data: Path, tmp_path: Path
     kept = {"frames=2", "clip_px=20", "image_px=20", "patch_px=10", "width=16", "depth=2", "heads=2"}
     network = [word for change in kept for word in ("--network", change)]
     assert main(["train", "--data", str(data), "--out", str(tmp_path), "--epochs", "1", *network, *options]) == 0
-    config = load_weights(tmp_path / loop.LAST).network.config
+    config = load_weights(tmp_path / LAST).network.config
     assert (config.selected, config.branch_depth, config.branch_heads, config.branch) == (3, 2, 4, "paper")
 
 
 def test_the_encoder_alone_can_come_from_imported_weights(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    theirs = loop.Training(tiny_recipe(seed=9), torch.device("cpu")).network
+    theirs = Training(tiny_recipe(seed=9), torch.device("cpu")).network
     save_weights(theirs, tmp_path / "theirs.safetensors")
     options = ["--init", str(tmp_path / "theirs.safetensors"), "--epochs", "1", "--lr", "1e-9"]
     deeper = [*options, "--network", "branch_depth=2"]
@@ -278,16 +291,16 @@ def test_help_names_every_field_of_a_recipe(name: str, capsys: pytest.CaptureFix
 
 def test_rate_rises_then_falls_to_nothing() -> None:
     recipe = Recipe(data="", schedule="cosine", warmup=0.1)
-    shares = [loop.rate_share(recipe, step, 1000) for step in (0, 50, 99, 100, 550, 1000)]
+    shares = [rate_share(recipe, step, 1000) for step in (0, 50, 99, 100, 550, 1000)]
     assert shares == pytest.approx([1 / 101, 51 / 101, 100 / 101, 1.0, 0.5, 0.0])
-    assert loop.rate_share(Recipe(data=""), 999, 1000) == 1.0
+    assert rate_share(Recipe(data=""), 999, 1000) == 1.0
 
 
 def test_losses_are_the_measures_on_worked_values() -> None:
     predicted, target = torch.tensor([[1.0, 0, 0, 0, 0]]), torch.tensor([[0.5, 0.5, 0, 0, 0]])
     assert losses.mse(predicted, target).item() == pytest.approx(0.1)
     assert losses.js(predicted, target).item() == pytest.approx(0.75 * np.log(4 / 3), rel=1e-5)
-    assert losses.emd(predicted, target).item() == pytest.approx(0.25)
+    assert losses.squared_emd(predicted, target).item() == pytest.approx(0.25)
     assert losses.ce(target, target).item() == pytest.approx(np.log(2), rel=1e-5)
     across, along = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 2.0]])
     assert losses.cosine_diversity([across, across, -along]).item() == pytest.approx(1 / 3)
@@ -319,8 +332,8 @@ def test_a_split_keeps_sources_whole() -> None:
 
 def test_the_start_spreads_the_tokens_of_nearly_uniform_clips(data: Path) -> None:
     clips = open_clips(data)
-    network = loop.Training(tiny_recipe(), torch.device("cpu")).network
-    start(network, clips, range(len(clips)), seed=1)
+    network = Training(tiny_recipe(), torch.device("cpu")).network
+    initialize(network, clips, seed=1)
     pixels = torch.from_numpy(np.stack([clips.pixels(index) for index in range(len(clips))]))
     with torch.inference_mode():
         tokens = network.encoder.embed(pixels).flatten(0, 2)
@@ -336,10 +349,10 @@ def test_growing_and_fitting_the_heads_gives_a_better_network_of_more_frames(dat
     assert main(["fit-heads", "--run", str(tmp_path / "few"), *options]) == 0
     clips, errors = open_clips(data), {}
     for name in ("few", "full"):
-        network = load_weights(tmp_path / name / loop.LAST).network
-        predicted = loop.predict(network, clips, range(len(clips)), torch.device("cpu"))
+        network = load_weights(tmp_path / name / LAST).network
+        predicted = loop.predict(network, clips, torch.device("cpu"))
         errors[name] = score(predicted, clips.distributions).mse_x100
-    assert load_weights(tmp_path / "full" / loop.LAST).network.config.frames == 4
+    assert load_weights(tmp_path / "full" / LAST).network.config.frames == 4
     assert errors["full"] < errors["few"]
     assert read_recipe(tmp_path / "full").data == clips.sha256
 
@@ -363,7 +376,7 @@ def test_heads_that_cannot_be_fitted_are_one_line(
 
 
 def test_every_place_starts_with_waves_of_its_own() -> None:
-    waves = place_waves(6, 32)
+    waves = position_waves(6, 32)
     assert waves.shape == (36, 32)
     apart = torch.cdist(waves, waves) + 10 * torch.eye(36)
     assert apart.min() > 0.5

@@ -6,20 +6,20 @@ import numpy as np
 import pytest
 
 from trainer.__main__ import main
-from trainer.model.head_fitting import counting_as
+from trainer.model.head_fitting import weights_for_shares
 
 
 def test_weighted_clips_have_the_shares_that_were_asked_for() -> None:
     votes = np.eye(5)[[0, 1, 1, 2, 2, 2, 2, 3, 4, 4]]
     wanted = np.array([0.1, 0.3, 0.4, 0.15, 0.05])
-    weights = counting_as(votes, wanted)
+    weights = weights_for_shares(votes, wanted)
     assert weights.mean() == pytest.approx(1)
     np.testing.assert_allclose(np.bincount(votes.argmax(axis=1), weights) / len(votes), wanted)
 
 
 def test_a_grade_that_no_clip_has_gets_no_share_and_the_rest_keep_theirs() -> None:
     votes = np.eye(5)[[0, 1, 1, 1]]
-    weights = counting_as(votes, np.array([0.2, 0.2, 0.2, 0.2, 0.2]))
+    weights = weights_for_shares(votes, np.array([0.2, 0.2, 0.2, 0.2, 0.2]))
     np.testing.assert_allclose(np.bincount(votes.argmax(axis=1), weights) / len(votes), [0.5, 0.5])
 
 

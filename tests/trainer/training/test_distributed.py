@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 
 from tests.support.tiny_training import checkpoint, command, furthest, resume  # noqa: E402
 from trainer.__main__ import main  # noqa: E402
-from trainer.training.run_folder import BEST, LAST  # noqa: E402
+from trainer.training.recipe import BEST, LAST  # noqa: E402
 
 
 def torchrun(arguments: list[str]) -> subprocess.CompletedProcess[str]:

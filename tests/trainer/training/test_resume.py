@@ -14,8 +14,9 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 
 from tests.support.tiny_training import checkpoint, command, furthest, resume  # noqa: E402
 from trainer.__main__ import main  # noqa: E402
-from trainer.training.progress import Display  # noqa: E402
-from trainer.training.run_folder import BEST, LAST, LOG  # noqa: E402
+from trainer.training.progress import TrainingProgress  # noqa: E402
+from trainer.training.recipe import BEST, LAST  # noqa: E402
+from trainer.training.run_folder import LOG  # noqa: E402
 
 STEPS = 6
 """Steps an epoch: 36 clips that are not held out, six a batch."""
@@ -32,16 +33,16 @@ class CutOff:
     """Interrupts training, as Ctrl-C does, at a batch of an epoch."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, epoch: int, batch: int) -> None:
-        original = Display.batch
+        original = TrainingProgress.batch
         self.armed = True
 
-        def cut(display: Display, at: int, done: int, of: int, loss: float) -> None:
-            original(display, at, done, of, loss)
+        def cut(progress: TrainingProgress, at: int, done: int, of: int, loss: float) -> None:
+            original(progress, at, done, of, loss)
             if self.armed and (at, done) == (epoch, batch):
                 self.armed = False
                 raise KeyboardInterrupt
 
-        monkeypatch.setattr(Display, "batch", cut)
+        monkeypatch.setattr(TrainingProgress, "batch", cut)
 
 
 RECIPES = {
@@ -186,9 +187,9 @@ TRAIN_AND_BE_KILLED = """
 import os, signal, sys, time
 import numpy as np
 from trainer.__main__ import main
-import trainer.training.loop, trainer.training.fabric, trainer.model.initialization, trainer.model.weights
+import trainer.training.run, trainer.training.loop
 from pathlib import Path
-from trainer.training.state import read_checkpoint
+from trainer.model.checkpoint import read_checkpoint
 import torch
 torch.set_num_threads(1)
 begin, resume, run = sys.argv[1].split("|"), sys.argv[2].split("|"), Path(sys.argv[3])
@@ -217,7 +218,7 @@ for kill in range(int(sys.argv[5])):
                 last = int(line.split()[1])
                 told += 1
     assert os.WIFSIGNALED(status), f"not killed but ended: {status}"
-    kept = read_checkpoint(run / "last.pt", torch.device("cpu"))["epochs_done"] if (run / "last.pt").exists() else 0
+    kept = read_checkpoint(run / "last.pt").epochs_done if (run / "last.pt").exists() else 0
     print(kill + 1, wanted, last if told else 0, kept, flush=True)
 """
 

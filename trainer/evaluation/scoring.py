@@ -1,0 +1,106 @@
+"""Letting networks predict the clips they are scored on: one network, or each fold's own; whole or ablated clips.
+
+It computes no measure (``trainer.evaluation.report`` does).
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from station.errors import InputError
+from trainer.data.ablations import ABLATIONS, Pixels
+from trainer.data.dataset import Clips
+from trainer.data.splits import FOLDS, SPLIT, read_folds, read_split
+from trainer.evaluation.predictors import Predictor, model_predictor, predict, weights_predictor
+from trainer.evaluation.report import AblationSettings, Evaluated, compare, pool
+from trainer.training.recipe import BEST
+
+Array = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Ablations:
+    """The ablations to score, besides the whole clips."""
+
+    names: tuple[str, ...]
+    settings: AblationSettings
+
+    def check(self, clips: Clips) -> None:
+        """Raise InputError where a head would be wider than the clips."""
+        edge_um = min(clips.shape[1:]) * min(row.um_per_px for row in clips.rows)
+        if set(self.names) - {"freeze"} and self.settings.head_um >= edge_um:
+            raise InputError(f"--head-um {self.settings.head_um:g}: the clips show {edge_um:g} um; give less")
+
+
+def score_network(
+    run: Path | None, model: Path | None, clips: Clips, train: Array, ablations: Ablations, device: str
+) -> Evaluated:
+    """Let a training run's best network, or an exported model, predict the clips.
+
+    Args:
+        run: The run; None: ``model``.
+        model: The artifact.
+        clips: To be scored on.
+        train: (M, C) distributions that the reference predictors may know.
+        ablations: What else to score.
+        device: Of a run.
+    """
+    with ExitStack() as stack:
+        if run:
+            predictor = weights_predictor(run / BEST, str(run), device)
+        else:
+            assert model is not None
+            predictor = stack.enter_context(model_predictor(model))
+        scored = compare(clips, predict(predictor, clips), train)
+        ablated = _ablated(predictor, clips, range(len(clips)), ablations)
+    return Evaluated(str(run or model), scored, ablated)
+
+
+def score_folds(folder: Path, clips: Clips, ablations: Ablations, device: str) -> Evaluated:
+    """Let each fold's own network predict the clips that it never saw."""
+    folds, _ = read_folds(folder / FOLDS, clips)
+    parts, ablated = [], []
+    for number, fold in enumerate(folds, start=1):
+        run = folder / f"fold-{number}"
+        if not (run / BEST).exists():
+            raise InputError(f"{run}: no {BEST}, so this fold is not done; finish it with crossval --resume")
+        split = read_split(run / SPLIT, clips)
+        if sorted(split.test) != sorted(fold):
+            raise InputError(f"{run / SPLIT}: was not trained for this fold of {FOLDS}; train it again")
+        predictor = weights_predictor(run / BEST, str(run), device)
+        held = clips.subset(fold)
+        predicted = predict(predictor, held, what=f"fold {number}")
+        parts.append(compare(held, predicted, clips.subset(split.train + split.validation).distributions))
+        ablated.append(_ablated(predictor, held, fold, ablations))
+    joined = {name: np.concatenate([one[name] for one in ablated]) for name in ablations.names}
+    return Evaluated(str(folder), pool(clips, folds, parts), joined, tuple(parts))
+
+
+def parse_ablations(text: str) -> tuple[str, ...]:
+    """Return the names of the ablations asked for, "all" or names with commas. Raises InputError for unknown ones."""
+    names: Iterable[str] = ABLATIONS if text == "all" else [name for name in text.split(",") if name]
+    unknown = [name for name in names if name not in ABLATIONS]
+    if unknown:
+        raise InputError(f"--ablate {unknown[0]}: expected some of {', '.join(ABLATIONS)}, or all")
+    return tuple(dict.fromkeys(names))
+
+
+def _ablated(predictor: Predictor, clips: Clips, places: Sequence[int], ablations: Ablations) -> Mapping[str, Array]:
+    """Return (N, C) predictions with each ablation; ``places`` are those of the clips in their folder."""
+    return {
+        name: predict(predictor, clips, partial(_changed, clips, places, name, ablations.settings), name)
+        for name in ablations.names
+    }
+
+
+def _changed(
+    clips: Clips, places: Sequence[int], name: str, settings: AblationSettings, clip: Pixels, index: int
+) -> Pixels:
+    """Return a clip without what an ablation takes out; what is drawn follows from the clip's place in its folder."""
+    radius_px = settings.head_um / 2 / clips.rows[index].um_per_px
+    return ABLATIONS[name](clip, radius_px, settings.seed + places[index])

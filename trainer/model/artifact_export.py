@@ -1,0 +1,150 @@
+"""From a trained network to the artifact that the station runs: graph, golden answers, model card, manifest.
+
+The graph itself is written by ``trainer.model.onnx_graph``. The same weights and the same facts give the same bytes.
+``export_checked`` runs what it has written by ONNX Runtime, as the station will, and keeps it only where it gives the
+network's answers.
+"""
+
+import io
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.artifact import FILES, Artifact, Golden, Manifest, NetworkConfig, Precision, TrainingData, tensor_specs
+from engine.verify import compare
+from station.build_info import git_commit
+from station.errors import InputError
+from station.files import sha256_of, write_atomically
+from trainer.model.golden import GOLDEN_CLIPS, golden_answers
+from trainer.model.golden import pattern_clips as pattern_clips
+from trainer.model.model_card import model_card
+
+if TYPE_CHECKING:
+    from trainer.model.rostfine import Rostfine
+
+MANIFEST: Final = "manifest.json"
+
+
+@dataclass(frozen=True, slots=True)
+class ArtifactFacts:
+    """What an artifact says about itself beside the network's shape."""
+
+    name: str
+    """For people."""
+    preset: str
+    """Name of the preset the network began from."""
+    demonstration: bool
+    """True unless it was trained on real sperm."""
+    training: TrainingData
+    """What the weights were made from."""
+    metrics: dict[str, float]
+    """Figures on held-out clips."""
+    um_per_px: float | None
+    """Scale of the training clips; None: any."""
+    fps: float | None
+    """Rate of the frames that the network takes, 1/s; None: any."""
+    notes: tuple[str, ...] = ()
+    """Markdown for the model card."""
+
+
+def export_checked(
+    network: "Rostfine", folder: Path, facts: ArtifactFacts, clips: NDArray[np.uint8], precision: Precision = "float16"
+) -> Artifact:
+    """Write an artifact, run it on its golden clips by ONNX Runtime, and only then put it in its place.
+
+    What lies in the folder already stays as it is where the new one fails. The arguments are those of
+    ``export_artifact``.
+
+    Raises:
+        InputError: The written model does not give the network's answers.
+    """
+    target = folder.resolve()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as place:
+        made = export_artifact(network, Path(place), facts, clips, precision)
+        _require_answers(made)
+        folder.mkdir(exist_ok=True)
+        (folder / MANIFEST).unlink(missing_ok=True)
+        for file in (*FILES, MANIFEST):  # the manifest last: it makes the folder an artifact
+            (made.folder / file).replace(folder / file)
+    return Artifact.open(folder)
+
+
+def export_artifact(
+    network: "Rostfine", folder: Path, facts: ArtifactFacts, clips: NDArray[np.uint8], precision: Precision = "float16"
+) -> Artifact:
+    """Write an artifact and return it, opened.
+
+    Args:
+        network: The trained network.
+        folder: Where to; made where it does not exist. It is an artifact from the moment the manifest is written, last.
+        facts: What it says about itself.
+        clips: (N, T, H, W) uint8; the first few become the golden clips.
+        precision: Type the weights are stored in.
+    """
+    # Only here: everything else in this module works without the packages that these import.
+    from trainer.model.onnx_graph import build_graph
+
+    weights = {key: tensor.detach().cpu().double().numpy() for key, tensor in network.state_dict().items()}
+    model = build_graph(weights, network.config, precision)
+    golden = golden_answers(network, clips[:GOLDEN_CLIPS])
+    manifest = _manifest(network.config, facts, precision)
+    card = model_card(manifest, sum(values.size for values in weights.values()), facts.notes)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / MANIFEST).unlink(missing_ok=True)
+    write_atomically(folder / "model.onnx", model.SerializeToString(deterministic=True))
+    write_atomically(folder / "golden.npz", _npz(golden))
+    write_atomically(folder / "MODEL_CARD.md", card.encode())
+    files = {file: sha256_of(folder / file) for file in FILES}
+    manifest = manifest.model_copy(update={"files": files})
+    manifest = manifest.model_copy(update={"sha256": manifest.digest()})
+    write_atomically(folder / MANIFEST, manifest.to_json().encode())
+    return Artifact.open(folder)
+
+
+def _manifest(network: NetworkConfig, facts: ArtifactFacts, precision: Precision) -> Manifest:
+    """Return the manifest, as yet without the hashes of the files and its own."""
+    inputs, outputs = tensor_specs(network)
+    return Manifest(
+        name=facts.name,
+        demonstration=facts.demonstration,
+        preset=facts.preset,
+        network=network,
+        weights=precision,
+        inputs=inputs,
+        outputs=outputs,
+        um_per_px=facts.um_per_px,
+        fps=facts.fps,
+        training=facts.training,
+        metrics=facts.metrics,
+        git_commit=git_commit() or "unknown",
+        files={},
+    )
+
+
+def _npz(golden: Golden) -> bytes:
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, clips=golden.clips, grade=golden.grade, heads=golden.heads, attention=golden.attention)
+    return buffer.getvalue()
+
+
+def _require_answers(artifact: Artifact) -> None:
+    """Raise InputError where the model, on the CPU, does not give its golden answers."""
+    from engine.onnx_runtime import OnnxSession
+
+    with OnnxSession(artifact, providers=["CPUExecutionProvider"]) as session:
+        wrong = next((one for one in compare(artifact, session) if not one.passed), None)
+    if wrong is None:
+        return
+    if artifact.manifest.weights == "float16":
+        why = "float16 does not hold these weights well enough; export with --precision float32"
+    else:
+        why = "look at the weights: do they, and what the network says of --clips, consist of finite numbers?"
+    raise InputError(
+        f"nothing was written: by ONNX Runtime the model's {wrong.output} is {wrong.largest:.2g} off the network's on "
+        f"the golden clips, allowed {wrong.tolerance:.2g}; {why}"
+    )

@@ -1,0 +1,81 @@
+"""What an export is told beside the weights: golden clips with their scale and rate, figures, notes, training data.
+
+It reads and checks files; it writes nothing.
+"""
+
+import json
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from engine.artifact import NetworkConfig, TrainingData
+from station.errors import InputError
+from trainer.data.clip_files import read_clips
+from trainer.data.dataset import open_clips
+from trainer.model.golden import GOLDEN_CLIPS, pattern_clips
+
+if TYPE_CHECKING:
+    from trainer.model.weights import Loaded
+
+
+class GoldenClips(NamedTuple):
+    """Clips to take an artifact's golden ones from."""
+
+    clips: NDArray[np.uint8]
+    """(N, T, H, W)"""
+    um_per_px: float | None
+    """None: not known."""
+    fps: float | None
+    """None: not known."""
+
+
+def golden_clips(path: Path | None, network: NetworkConfig) -> GoldenClips:
+    """Return clips from a folder or a .npy file, or seeded patterns. Raises InputError where they do not fit."""
+    shape = (network.frames, network.clip_px, network.clip_px)
+    if path is None:
+        return GoldenClips(pattern_clips(GOLDEN_CLIPS, shape), None, None)
+    um_per_px = fps = None
+    if path.is_dir():
+        folder = open_clips(path, verify=False)
+        first = folder.rows[0]
+        um_per_px, fps = first.um_per_px, first.fps
+        clips = np.stack([folder.pixels(index) for index in range(min(GOLDEN_CLIPS, len(folder)))])
+    else:
+        clips = np.array(read_clips(path, network)[:GOLDEN_CLIPS])
+    if clips.dtype != np.uint8 or clips.shape[1:] != shape or not len(clips):
+        raise InputError(
+            f"--clips {path}: expected uint8 (N, {', '.join(map(str, shape))}), is {clips.dtype} {clips.shape}"
+        )
+    return GoldenClips(clips, um_per_px, fps)
+
+
+def read_note(path: Path) -> str:
+    """Read a note for the model card. Raises InputError where it is no text."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--notes {path}: expected a text file in UTF-8, got {error}") from error
+
+
+def read_figures(path: Path) -> dict[str, float]:
+    """Read a flat JSON object of numbers. Raises InputError for anything else."""
+    try:
+        figures: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"--metrics {path}: expected a JSON object of numbers, got {error}") from error
+    if not isinstance(figures, dict) or not all(
+        type(value) in (int, float) and math.isfinite(value) for value in figures.values()
+    ):
+        raise InputError(f'--metrics {path}: expected a flat JSON object of numbers, such as {{"mse": 0.01}}')
+    return figures
+
+
+def training_data(loaded: "Loaded", text: str | None, clips: int) -> TrainingData:
+    """Return what the user's text, or else the weights' own file, says about the training data."""
+    recipe = loaded.recipe
+    if not text and recipe:
+        text = f"Training run: {json.dumps(recipe, sort_keys=True)}"
+    return TrainingData(description=text or loaded.origin or "Not known.", clips=clips, seed=recipe.get("seed"))

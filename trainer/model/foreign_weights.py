@@ -1,0 +1,222 @@
+"""Weights that other programs wrote, brought into a Rostfine network.
+
+Four kinds, told apart by their names: the RoSTFine authors' state dict, their TimeSformer baseline, Facebook's
+TimeSformer files and Hugging Face's ``TimesformerModel``. Every tensor must find its place with its shape, or all that
+do not are listed.
+"""
+
+import math
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from engine.artifact import NetworkConfig
+from station.errors import InputError
+from trainer.model.rostfine import ENCODER, Rostfine, preset
+from trainer.model.weight_files import read_safetensors, read_torch_file
+from trainer.model.weights import TIME_EMBED, with_frames
+
+Tensors = dict[str, Tensor]
+HEAD_WIDTH: Final = 64
+"""Width of one attention head in every published TimeSformer; a state dict does not say it."""
+
+HUGGING_FACE: Final = (
+    ("embeddings.cls_token", "cls_token"),
+    ("embeddings.position_embeddings", "pos_embed"),
+    ("embeddings.time_embeddings", "time_embed"),
+    ("embeddings.patch_embeddings.projection.", "patch_embed.proj."),
+    (r"encoder.layer.(\d+).temporal_layernorm.", r"blocks.\1.temporal_norm1."),
+    (r"encoder.layer.(\d+).temporal_attention.attention.qkv.", r"blocks.\1.temporal_attn.qkv."),
+    (r"encoder.layer.(\d+).temporal_attention.output.dense.", r"blocks.\1.temporal_attn.proj."),
+    (r"encoder.layer.(\d+).temporal_dense.", r"blocks.\1.temporal_fc."),
+    (r"encoder.layer.(\d+).layernorm_before.", r"blocks.\1.norm1."),
+    (r"encoder.layer.(\d+).attention.attention.qkv.", r"blocks.\1.attn.qkv."),
+    (r"encoder.layer.(\d+).attention.output.dense.", r"blocks.\1.attn.proj."),
+    (r"encoder.layer.(\d+).layernorm_after.", r"blocks.\1.norm2."),
+    (r"encoder.layer.(\d+).intermediate.dense.", r"blocks.\1.mlp.fc1."),
+    (r"encoder.layer.(\d+).output.dense.", r"blocks.\1.mlp.fc2."),
+    ("layernorm.", "norm."),
+)
+"""Their names (dots are literal) and ours, within the encoder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Weights under this program's names, and what was found out about them."""
+
+    kind: str
+    """In words: "RoSTFine of its authors", ..."""
+    tensors: Tensors
+    dropped: tuple[str, ...]
+    """Names, as in the file, of tensors that this network has no use for."""
+    complete: bool
+    """True where branches and heads came along; False: the encoder alone."""
+    features: tuple[str, ...] = ("g", "s", "t")
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """A network with the weights in place, and a line for each thing its user should know."""
+
+    network: Rostfine
+    kind: str
+    notes: tuple[str, ...]
+    untrained: str = ""
+    """What was not in the file and has drawn weights, in words; empty where all was."""
+
+
+def import_weights(path: Path, *, branch: str = "prenorm", seed: int = 0, **changes: Any) -> Imported:
+    """Read a file of any of the four kinds into a network.
+
+    Args:
+        path: The file.
+        branch: Which branches to add where the file holds an encoder alone.
+        seed: Of the weights that the file does not hold.
+        changes: Fields of ``NetworkConfig`` that the weights do not tell, or that shall differ (``frames``,
+            ``image_px``: the embeddings are resized by nearest neighbour).
+
+    Raises:
+        InputError: The file is none of these, or tensors are unknown, missing or misshapen: all are named.
+    """
+    found = read_tensors(path)
+    source = recognise(found, path)
+    if len(source.tensors) + len(source.dropped) != len(found):
+        raise InputError(f"{path}: {source.kind}, but some tensors are there under two names; take the file again")
+    config = _config(source, branch, changes, path)
+    tensors, notes = _resized(source.tensors, config)
+    torch.manual_seed(seed)
+    network = Rostfine(config)
+    expected = {name: tuple(value.shape) for name, value in network.state_dict().items()}
+    if not source.complete:
+        expected = {name: shape for name, shape in expected.items() if name.startswith(ENCODER)}
+    _require_fit({name: tuple(value.shape) for name, value in tensors.items()}, expected, path, source.kind)
+    network.load_state_dict({name: value.float() for name, value in tensors.items()}, strict=False)
+    if source.dropped:
+        notes.append(f"dropped, the network has no such part: {', '.join(source.dropped)}")
+    untrained = ""
+    if not source.complete:
+        untrained = f"branches ({config.branch}) and heads are not in the file: they are untrained, seed {seed}"
+        notes.append(untrained)
+    return Imported(network.eval(), source.kind, tuple(notes), untrained)
+
+
+def read_tensors(path: Path) -> Tensors:
+    """Return a file's tensors, unwrapped from ``model_state`` or ``state_dict`` and without a ``module.`` prefix."""
+    state = read_safetensors(path).tensors if path.suffix == ".safetensors" else read_torch_file(path)
+    for wrapper in ("model_state", "state_dict"):
+        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
+            state = state[wrapper]
+    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
+        raise InputError(f"{path}: expected a state dict of tensors, or one under model_state, found something else")
+    tensors = {str(name).removeprefix("module."): value for name, value in state.items()}
+    if len(tensors) != len(state):
+        raise InputError(f"{path}: some tensors are there with and without the prefix module.; take the file again")
+    return tensors
+
+
+def recognise(tensors: Tensors, path: Path) -> Source:
+    """Tell which of the four kinds the names belong to. Raises InputError where it is none."""
+    if "model.model.cls_token" in tensors:
+        unused = tuple(name for name in tensors if name.startswith("model.model.head."))
+        kept = {name: value for name, value in tensors.items() if name not in unused}
+        if "head_g.weight" in kept:
+            return Source("RoSTFine of its authors", kept, unused, complete=True)
+        kept = {re.sub(r"^head\.", "head_g.", name): value for name, value in kept.items()}
+        return Source("TimeSformer baseline of RoSTFine's authors", kept, unused, complete=True, features=("g",))
+    for prefix in ("model.", ""):
+        if f"{prefix}cls_token" in tensors:
+            unused = tuple(name for name in tensors if name.startswith(f"{prefix}head."))
+            kept = {ENCODER + name.removeprefix(prefix): tensors[name] for name in tensors if name not in unused}
+            return Source("TimeSformer of Facebook", kept, unused, complete=False)
+    for prefix in ("timesformer.", ""):
+        if f"{prefix}embeddings.cls_token" in tensors:
+            unused = tuple(name for name in tensors if name.startswith("classifier."))
+            kept = {_from_hugging_face(name, prefix): tensors[name] for name in tensors if name not in unused}
+            return Source("TimesformerModel of Hugging Face", kept, unused, complete=False)
+    raise InputError(
+        f"{path}: expected weights of RoSTFine or TimeSformer, found names such as {', '.join(sorted(tensors)[:3])}"
+    )
+
+
+def _from_hugging_face(name: str, prefix: str) -> str:
+    """Return our name, or theirs as it is where the table has none (it is then listed as unknown)."""
+    inner = name.removeprefix(prefix)
+    for theirs, ours in HUGGING_FACE:
+        pattern = "^" + theirs.replace(".", r"\.")
+        if re.match(pattern, inner):
+            return ENCODER + re.sub(pattern, ours, inner)
+    return name
+
+
+def _config(source: Source, branch: str, changes: dict[str, Any], path: Path) -> NetworkConfig:
+    """Return the network's shape as the tensors tell it, with ``changes``."""
+    encoder = {name.removeprefix(ENCODER): value for name, value in source.tensors.items()}
+    try:
+        width = encoder["cls_token"].shape[-1]
+        patch_px = encoder["patch_embed.proj.weight"].shape[-1]
+        told: dict[str, Any] = {
+            "width": width,
+            "patch_px": patch_px,
+            "image_px": patch_px * math.isqrt(encoder["pos_embed"].shape[1] - 1),
+            "depth": _blocks(encoder, "blocks"),
+            "heads": max(1, width // HEAD_WIDTH),
+            "mlp_ratio": encoder["blocks.0.mlp.fc1.weight"].shape[0] // width,
+            "frames": encoder["time_embed"].shape[1] if source.complete else 16,
+            "features": source.features,
+        }
+        if source.complete:
+            branch = "reference"
+            told["branch_depth"] = max(1, _blocks(source.tensors, "mhsa_s"))
+        return replace(preset("base", branch=branch), **(told | changes))
+    except KeyError as error:
+        raise InputError(f"{path}: {source.kind}, but {error.args[0]} is missing; take the file again") from error
+    except (ValueError, IndexError, ZeroDivisionError) as error:
+        raise InputError(f"{path}: {source.kind}, but no network has this shape ({error})") from error
+
+
+def _blocks(tensors: Tensors, name: str) -> int:
+    """Return how many blocks ``name.0``, ``name.1``, ... there are."""
+    found = (re.match(rf"{name}\.(\d+)\.", key) for key in tensors)
+    return max((int(match[1]) + 1 for match in found if match), default=0)
+
+
+def _resized(tensors: Tensors, config: NetworkConfig) -> tuple[Tensors, list[str]]:
+    """Bring the time and position embeddings to the network's T and grid by nearest neighbour; say so."""
+    tensors, notes = dict(tensors), []
+    time = tensors.get(TIME_EMBED)
+    if time is not None and time.ndim == 3 and time.shape[1] != config.frames:
+        notes.append(f"time embedding resized from {time.shape[1]} to {config.frames} frames")
+        tensors = with_frames(tensors, config.frames)
+    place = tensors.get(ENCODER + "pos_embed")
+    if place is not None and place.ndim == 3 and place.shape[1] != 1 + config.patches:
+        grid = math.isqrt(place.shape[1] - 1)
+        if grid**2 == place.shape[1] - 1:
+            notes.append(f"position embedding resized from {grid} x {grid} to {config.grid} x {config.grid} patches")
+            # (1, P, D) -> (1, D, rows, columns) and back
+            maps = place[:, 1:].mT.reshape(1, -1, grid, grid)
+            maps = F.interpolate(maps, size=(config.grid, config.grid), mode="nearest")
+            tensors[ENCODER + "pos_embed"] = torch.cat([place[:, :1], maps.flatten(2).mT], dim=1)
+    return tensors, notes
+
+
+def _require_fit(
+    found: dict[str, tuple[int, ...]], expected: dict[str, tuple[int, ...]], path: Path, kind: str
+) -> None:
+    """Raise InputError with every tensor that is unknown, missing or of another shape."""
+    lists = {
+        "unknown": sorted(found.keys() - expected.keys()),
+        "missing": sorted(expected.keys() - found.keys()),
+        "misshapen": [
+            f"{name} {found[name]} instead of {expected[name]}"
+            for name in sorted(found.keys() & expected.keys())
+            if found[name] != expected[name]
+        ],
+    }
+    wrong = "; ".join(f"{what}: {', '.join(names)}" for what, names in lists.items() if names)
+    if wrong:
+        raise InputError(f"{path}: {kind}, but its tensors do not fit; {wrong}")
