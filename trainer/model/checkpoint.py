@@ -29,7 +29,7 @@ class Checkpoint:
     """State dict of the network."""
     recipe: dict[str, Any] = field(default_factory=dict)
     criteria: Tensors = field(default_factory=dict)
-    """State dict of what tells the raters' criteria; empty where it is not trained."""
+    """State dict of the layer that predicts the raters' criteria; empty where it is not trained."""
     optimizer: dict[str, Any] = field(default_factory=dict)
     epochs_done: int = 0
     log: list[dict[str, Any]] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What an export is told beside the weights: golden clips with their scale and rate, figures, notes, training data.
+"""What an export needs beside the weights: golden clips with their scale and rate, figures, notes, training data.
 
 It reads and checks files; it writes nothing.
 """

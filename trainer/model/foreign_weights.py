@@ -77,7 +77,7 @@ def import_weights(path: Path, *, branch: str = "prenorm", seed: int = 0, **chan
         path: The file.
         branch: Which branches to add where the file holds an encoder alone.
         seed: Of the weights that the file does not hold.
-        changes: Fields of ``NetworkConfig`` that the weights do not tell, or that shall differ (``frames``,
+        changes: Fields of ``NetworkConfig`` that do not follow from the weights, or that are to differ (``frames``,
             ``image_px``: the embeddings are resized by nearest neighbour).
 
     Raises:
@@ -154,7 +154,7 @@ def _from_hugging_face(name: str, prefix: str) -> str:
 
 
 def _config(source: Source, branch: str, changes: dict[str, Any], path: Path) -> NetworkConfig:
-    """Return the network's shape as the tensors tell it, with ``changes``."""
+    """Return the network's shape as it follows from the tensors, with ``changes``."""
     encoder = {name.removeprefix(ENCODER): value for name, value in source.tensors.items()}
     try:
         width = encoder["cls_token"].shape[-1]

@@ -1,4 +1,4 @@
-"""MODEL_CARD.md: what an artifact is, for people. It knows the manifest; it does not check what it is told."""
+"""MODEL_CARD.md: what an artifact is, for people. It knows the manifest; it does not check it."""
 
 from collections.abc import Sequence
 
@@ -39,8 +39,10 @@ H = {n.branch_heads}, features {features}, aggregation `{n.aggregation}`.
 ## Input and output
 
 `clip` uint8 (N, {n.frames}, {n.clip_px}, {n.clip_px}), N from 1 to 8, mono, grey levels as the camera gives them;
-made for {scale}, {rate}. `grade` float32 (N, {NUM_GRADES}); `heads` float32 (N, {HEADS}, {NUM_GRADES}): global,
-spatial, temporal; `attention` float32 (N, {n.frames}, {n.patches}): the selection scores.
+made for {scale}, {rate}.
+`grade` float32 (N, {NUM_GRADES}); `heads` float32 (N, {HEADS}, {NUM_GRADES}): global, spatial, temporal; \
+`attention` float32
+(N, {n.frames}, {n.patches}): the selection scores.
 
 ## Training data
 

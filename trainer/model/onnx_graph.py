@@ -209,18 +209,18 @@ class _Network:
         if c.features == ("g",):
             return cls, None, scores
 
-        chosen = f"chosen_{len(g.nodes)}"
-        top = ["unused_values", chosen]
+        indices = f"chosen_{len(g.nodes)}"  # the name is part of the exported bytes
+        top = ["unused_values", indices]
         g.nodes.append(helper.make_node("TopK", [scores, g.ints(c.selected)], top, name="select", axis=-1))
         patches = g.cut(g.reshape(x, -1, c.frames, 1 + c.patches, self.d), 2, 1, 1 + c.patches)
         if c.branch == "reference":
             q = self.qkv(f"{name}.attn", 0, g.reshape(patches, -1, self.d), c.heads)
             q = self.split(q, (-1, c.frames, c.patches), c.heads, (0, 1, 3, 2, 4))
-            at = self.stored_at(chosen)
+            at = self.stored_at(indices)
             mixed = g.transpose(g.op("MatMul", self.softmax_rows(q, k, 5), v), 0, 1, 3, 2, 4)
             mixed, picked = self.pick(mixed, at, 1), self.pick(tokens, at, 1)
         else:
-            at = g.op("Unsqueeze", chosen, g.ints(-1))
+            at = g.op("Unsqueeze", indices, g.ints(-1))
             q = self.qkv(f"{name}.attn", 0, self.pick(patches, at, 2), c.heads)
             q = self.split(q, (-1, c.frames, c.selected), c.heads, (0, 1, 3, 2, 4))
             mixed = g.transpose(g.op("MatMul", self.softmax_rows(q, k, 5), v), 0, 1, 3, 2, 4)
@@ -246,13 +246,13 @@ class _Network:
     def add_mlp(self, name: str, x: str) -> str:
         return self.g.op("Add", x, self.mlp(f"{name}.mlp", self.norm(f"{name}.norm2", x, ENCODER_EPS)))
 
-    def stored_at(self, chosen: str) -> str:
+    def stored_at(self, indices: str) -> str:
         """Return the positions t*P + p that the authors' code reads, (N, T*K, 1); see ``trainer.model.rostfine``."""
         g, c = self.g, self.c
         first = f"first_{len(g.initializers)}"
         offsets = (np.arange(c.frames, dtype=np.int64) * c.patches).reshape(1, -1, 1)
         g.initializers.append(numpy_helper.from_array(offsets, first))
-        read = g.reshape(g.op("Add", chosen, first), -1, c.frames * c.selected, 1)
+        read = g.reshape(g.op("Add", indices, first), -1, c.frames * c.selected, 1)
         patch = g.op("Div", read, g.ints(c.frames))
         frame = g.op("Sub", read, g.op("Mul", patch, g.ints(c.frames)))
         return g.op("Add", g.op("Mul", frame, g.ints(c.patches)), patch)

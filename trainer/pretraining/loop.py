@@ -130,7 +130,7 @@ class Pretrainer:
         frames = torch.from_numpy(batch.clips.reshape(-1, 1, *batch.clips.shape[2:]))
         cells = by_patch(torch.from_numpy(batch.cells), config)
         middle = torch.tensor(middle_patches(config.grid))
-        # Patches that show something are chosen three times as often as those that do not.
+        # Patches that show something are taken three times as often as those that do not.
         wish = torch.rand(cells.shape[:2]) + 0.5 * cells.any(-1)
         wish[:, middle] = -1.0
         indices = torch.cat([middle.expand(len(frames), -1), wish.topk(TRAINED_TOKENS, dim=1).indices], dim=1)

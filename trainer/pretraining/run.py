@@ -69,7 +69,7 @@ def pretrain(job: PretrainingJob, console: Console) -> None:
 
 
 def by_clips(count: int) -> Callable[[int], float]:
-    """Return what tells the share of a phase that is done from the clips seen."""
+    """Return a function from the clips seen to the share of a phase that is done."""
     return lambda seen: seen / count
 
 

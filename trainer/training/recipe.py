@@ -51,7 +51,7 @@ class Recipe(BaseModel):
     data_start: bool = True
     """Begin as ``trainer.model.initialization`` says, not as TimeSformer does (fresh runs only)."""
     criteria: Annotated[float, Field(ge=0)] = 0.0
-    """Weight of a further task, for simulated clips only: to tell how far each of the raters' criteria is flawed."""
+    """Weight of an auxiliary task, for simulated clips only: to predict how far each of the raters' criteria is off."""
     turns: bool = True
     """Augment with flips and 90-degree turns."""
     brightness: Annotated[float, Field(ge=0, lt=1)] = 0.1

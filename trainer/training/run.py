@@ -1,4 +1,4 @@
-"""One training run from its recipe to its end: what is checked before it begins, what it is told, what it says.
+"""One training run from its recipe to its end: what is checked before it begins, and what it prints.
 
 The loop itself is in ``trainer.training.loop``, the run's files in ``trainer.training.run_folder``. It knows no command
 line: that is ``trainer.training.options``.

@@ -32,11 +32,11 @@ class Learned(NamedTuple):
 
     output: RostfineOutput
     criteria: Tensor | None
-    """(N, criteria) how far each criterion is flawed; None where it is not asked for."""
+    """(N, criteria) predicted defect scores; None where they are not trained."""
 
 
 class Learner(torch.nn.Module):
-    """All that is trained: the network and, beside it, what tells the raters' criteria from its features."""
+    """All that is trained: the network and, beside it, a layer that predicts the raters' criteria from its features."""
 
     def __init__(self, config: NetworkConfig, criteria: bool) -> None:
         super().__init__()
