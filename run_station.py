@@ -35,8 +35,8 @@ PROCESSES = {
     ProcessName.TRACKER: "tracker.process",
     ProcessName.ENGINE: "engine.process",
 }
-"""What each process runs: ``run(context)`` of a module."""
-RECORDER = {ProcessName.RECORDER: "station.session.recorder"}  # a run goes on without it
+OPTIONAL = {ProcessName.RECORDER: "station.session.recorder", ProcessName.VIEW: "station.view.process"}
+"""What each process runs: ``run(context)`` of a module. A run goes on without the optional ones."""
 POLL_S = 0.02
 Show = Callable[[Snapshot], None]
 
@@ -57,8 +57,8 @@ def run(options: Options) -> int:
         endpoints = outer.enter_context(private_endpoints())
         context = outer.enter_context(zmq.Context())
         monitor = outer.enter_context(Monitor(context, config, endpoints))
-        modules = PROCESSES if config.record.mode == "off" else PROCESSES | RECORDER
-        supervisor = Supervisor(context, config, endpoints, modules, optional=RECORDER)
+        modules = PROCESSES | {name: OPTIONAL[name] for name in OPTIONAL if name.value in config.extras}
+        supervisor = Supervisor(context, config, endpoints, modules, optional=OPTIONAL)
         try:
             with ExitStack() as inner:
                 inner.enter_context(supervisor)

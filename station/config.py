@@ -152,6 +152,16 @@ class DashboardSettings(Section):
     hz: Annotated[float, Field(ge=1, le=30)] = 10.0
 
 
+class ViewSettings(Section):
+    """[view] The live view in a browser."""
+
+    enabled: bool = False
+    host: str = "127.0.0.1"
+    """Where it listens: this machine alone, or the name or address under which others reach this machine."""
+    port: Annotated[int, Field(ge=0, le=65535)] = 0
+    """0: any that is free; the link says which."""
+
+
 class Config(Section):
     """Everything a run depends on."""
 
@@ -164,6 +174,7 @@ class Config(Section):
     replay: ReplaySettings = ReplaySettings()
     record: RecordSettings = RecordSettings()
     dashboard: DashboardSettings = DashboardSettings()
+    view: ViewSettings = ViewSettings()
     select: Annotated[tuple[Annotated[tuple[float, float], Field(strict=False)], ...], Field(strict=False)] = ()
     """Points (x, y) in px of the first frame at which sperm are selected."""
     select_auto: Annotated[int, Field(ge=0, le=64)] = 4
@@ -172,6 +183,12 @@ class Config(Section):
     """"max": as fast as the machine allows, nothing dropped (files and simulation only)."""
     duration_s: PositiveFloat | None = None
     """Ends the run after this much source time."""
+
+    @property
+    def extras(self) -> frozenset[str]:
+        """The processes that run beside the pipeline, by name."""
+        wanted = {"recorder": self.record.mode != "off", "view": self.view.enabled}
+        return frozenset(name for name, runs in wanted.items() if runs)
 
     @property
     def lossless(self) -> bool:

@@ -80,6 +80,8 @@ def parse_options(argv: Sequence[str], commands: Mapping[str, Command] | None = 
         data["record"]["folder"] = arguments.session
     if arguments.record is not None:
         data["record"]["mode"] = arguments.record
+    if arguments.view:
+        data["view"]["enabled"] = True
     if arguments.select:
         data.update(parse_selection(arguments.select))
     if arguments.comparison is not None:
@@ -210,6 +212,7 @@ def _parser(commands: Mapping[str, Command]) -> Parser:
         help="in a replay: write recorded and new grades side by side to FILE (CSV); always done when the model is not "
         "the recorded one",
     )
+    add("--view", action="store_true", help="live view in a browser on this machine; the link is shown at the start")
     add("--headless", action="store_true", help="no dashboard, only a few lines on standard output")
     add("--summary", type=Path, metavar="FILE", help="at the end, write a summary of the run to FILE (JSON)")
     return parser

@@ -21,6 +21,7 @@ from station.transport.messages import (
     ProcessStatus,
     TrackInfo,
     TrackState,
+    Validity,
 )
 
 NO_PROGRESS_S = 0.5
@@ -141,6 +142,34 @@ def sperm_views(snapshot: Snapshot) -> list[SpermView]:
         age_ms = None if grade is None else max(0.0, (snapshot.now_ns - grade.trace.t_exposure_ns) / NS_PER_MS)
         views.append(SpermView(track, grade, age_ms, _validity_now(snapshot, track, grade, age_ms)))
     return views
+
+
+def worth(snapshot: Snapshot, view: SpermView) -> str:
+    """Return what the grade is worth: "valid" only where window, model, scale and frame rate all allow it."""
+    if view.validity is not GradeValidity.CURRENT or view.grade is None:
+        return "STALE" if view.validity is GradeValidity.STALE else view.validity.value
+    validity = view.grade.validity
+    model, doubt = snapshot.model, scale_doubt(snapshot) or rate_doubt(snapshot)
+    if model is None:
+        return "model unknown"
+    if model.demonstration:
+        return "demonstration" if validity is Validity.VALID else f"demo, {validity.value}"
+    if validity is not Validity.VALID:
+        return "padded at edge" if validity is Validity.PADDED else validity.value
+    return doubt or "valid"
+
+
+def no_grade(snapshot: Snapshot, view: SpermView) -> str:
+    """Return why a sperm has no grade."""
+    window_frames = snapshot.tracks.window_frames if snapshot.tracks else 0
+    track = view.track
+    if track.state is TrackState.LOST:
+        return "no grade: lost before the first"
+    if track.filled < window_frames:
+        return f"no grade yet, {track.filled}/{window_frames} frames"
+    if condition(snapshot, ProcessName.ENGINE) is ProcessCondition.FAILED:
+        return "no grade: the engine has failed"
+    return "no grade yet, waiting for the engine"
 
 
 def positions_current(snapshot: Snapshot) -> bool:
@@ -277,7 +306,9 @@ def cautions(snapshot: Snapshot) -> list[str]:
     if snapshot.speed == "live" and (snapshot.late_share or 0.0) > LATE_SHARE:
         lines.append(f"{snapshot.late_share:.0%} of the latest frames came late: this machine is too slow")
     lines += snapshot.notices
-    for name in ProcessName:
+    stopped = snapshot.process(ProcessName.VIEW).died
+    lines += [f"live view STOPPED: {stopped}. Everything else goes on"] if stopped else []
+    for name in (*PIPELINE, ProcessName.RECORDER):
         status = snapshot.process(name).status
         if status is not None:
             lines += status.notices

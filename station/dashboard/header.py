@@ -120,6 +120,15 @@ def recording_line(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Text:
     return _labelled("Record", name, f"{facts}  {session_name(recording)}", 19, width, glyphs)
 
 
+def view_lines(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:
+    """Return the link of the live view, whole or not at all: part of it opens nothing."""
+    link = snapshot.view_link
+    if not link:
+        return []
+    shown = glyphs.clean(link) if LABEL + cell_len(link) <= width else "link too long for this terminal: make it wider"
+    return [Text.assemble((f"{'View':{LABEL}}", "bold"), fit(shown, width - LABEL, glyphs))]
+
+
 def room(seconds: float) -> str:
     """Return how long the disk will last, in a unit that people can picture."""
     if seconds >= 100 * 3600:

@@ -21,6 +21,7 @@ class HeadlessReport:
     def __init__(self) -> None:
         self._introduced = False
         self._recording_said = False
+        self._view_said = False
         self._next_s = EVERY_S
         self._said: set[str] = set()
 
@@ -39,6 +40,9 @@ class HeadlessReport:
         if snapshot.recording is not None and not self._recording_said:
             self._recording_said = True
             print(f"record  {snapshot.recording.folder}", flush=True)
+        if snapshot.view_link and not self._view_said:
+            self._view_said = True
+            print(f"view    {snapshot.view_link}", flush=True)
         for caution in [*recording_alarms(snapshot), *cautions(snapshot)]:
             kind = "".join(letter for letter in caution if not letter.isdigit())  # a count that rises is said once
             if kind not in self._said:

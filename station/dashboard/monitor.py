@@ -4,6 +4,7 @@ It only listens: tracker and engine publish whether or not anybody reads, and no
 """
 
 import time
+from collections.abc import Mapping
 from typing import Self
 
 import zmq
@@ -22,6 +23,7 @@ from station.transport.messages import (
     GradesHeader,
     ProcessName,
     ProcessState,
+    ProcessStatus,
     TrackInfo,
     TracksHeader,
 )
@@ -31,6 +33,8 @@ OVERTIME_S = 1.0
 """How much longer than the duration given a live source may take before the wall clock ends the run."""
 KEEP_MESSAGES = 1000
 """How many messages are kept between two rounds of the main loop; older ones are of no use to a person."""
+Statuses = Mapping[ProcessName, ProcessStatus]
+"""The latest word of each process."""
 
 
 class Monitor:
@@ -90,13 +94,13 @@ class Monitor:
                     died=supervisor.faults.get(process, ""),
                 )
                 for process in ProcessName
-                if process is not ProcessName.RECORDER or self._recorded
+                if process in PIPELINE or process.value in self._config.extras
             },
             tracks=self._tracks,
             grades=dict(self._grades),
-            window_fps=self._window_fps(supervisor),
-            drops=self._losses(supervisor),
-            late_share=self._late_share(supervisor),
+            window_fps=window_fps(self._config, statuses),
+            drops=losses(statuses),
+            late_share=late_share(self._late, statuses),
             tracks_received_ns=self._tracks_received_ns,
             keys=self._keys(),
         )
@@ -135,26 +139,32 @@ class Monitor:
         keep = [f"k keep {self._config.record.pre_trigger_s:g} s"] if self._recorded else []
         return ("q quit", *replace, *keep)
 
-    def _losses(self, supervisor: Supervisor) -> dict[str, int]:
-        capture, tracker, engine = (supervisor.statuses.get(process) for process in PIPELINE)
-        engine_counters = counters_of(EngineCounters, engine)
-        return {
-            "camera": counters_of(CaptureCounters, capture).lost_by_source,
-            "to tracker": counters_of(TrackerCounters, tracker).dropped,
-            "to engine": engine_counters.lost,
-            "windows replaced": engine_counters.replaced,
-        }
 
-    def _window_fps(self, supervisor: Supervisor) -> float | None:
-        capture, engine = (supervisor.statuses.get(process) for process in (ProcessName.CAPTURE, ProcessName.ENGINE))
-        if capture is None or engine is None or capture.source is None or engine.model is None:
-            return None
-        fps = capture.source.fps
-        return fps / window_stride(self._config.window.stride, fps, engine.model.fps)
+def losses(statuses: Statuses) -> dict[str, int]:
+    """Return what each link has lost so far, by its name on screen."""
+    capture, tracker, engine = (statuses.get(name) for name in PIPELINE)
+    engine_counters = counters_of(EngineCounters, engine)
+    return {
+        "camera": counters_of(CaptureCounters, capture).lost_by_source,
+        "to tracker": counters_of(TrackerCounters, tracker).dropped,
+        "to engine": engine_counters.lost,
+        "windows replaced": engine_counters.replaced,
+    }
 
-    def _late_share(self, supervisor: Supervisor) -> float | None:
-        capture = supervisor.statuses.get(ProcessName.CAPTURE)
-        if capture is None:
-            return None
-        counters = counters_of(CaptureCounters, capture)
-        return self._late.update(capture.t_ns, counters.captured, counters.late)
+
+def window_fps(config: Config, statuses: Statuses) -> float | None:
+    """Return the frames per second of source time in a window, once source and model are known."""
+    capture, engine = (statuses.get(name) for name in (ProcessName.CAPTURE, ProcessName.ENGINE))
+    if capture is None or engine is None or capture.source is None or engine.model is None:
+        return None
+    fps = capture.source.fps
+    return fps / window_stride(config.window.stride, fps, engine.model.fps)
+
+
+def late_share(meter: LateMeter, statuses: Statuses) -> float | None:
+    """Return which share of the latest frames came late, None while that is not known."""
+    capture = statuses.get(ProcessName.CAPTURE)
+    if capture is None:
+        return None
+    counters = counters_of(CaptureCounters, capture)
+    return meter.update(capture.t_ns, counters.captured, counters.late)

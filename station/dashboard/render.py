@@ -20,6 +20,7 @@ from station.dashboard.header import (
     recording_line,
     source_line,
     title_line,
+    view_lines,
 )
 from station.dashboard.snapshot import Snapshot
 from station.dashboard.sperm_table import sperm_lines
@@ -70,6 +71,7 @@ def _full(snapshot: Snapshot, width: int, height: int, glyphs: Glyphs) -> list[T
         *process_lines(snapshot, width, glyphs),
         *drop_lines(snapshot, width, glyphs)[:2],
         recording_line(snapshot, width, glyphs),
+        *view_lines(snapshot, width, glyphs),
         *latency_lines(snapshot, width, glyphs),
         *_empty(height >= ROOMY_HEIGHT),
     ]

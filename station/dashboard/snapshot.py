@@ -94,6 +94,12 @@ class Snapshot:
         status = self.process(ProcessName.ENGINE).status
         return status.model if status else None
 
+    @property
+    def view_link(self) -> str:
+        """Where the live view is, for this machine's user alone; empty where there is none."""
+        status = self.process(ProcessName.VIEW).status
+        return status.notices[0] if status and status.notices and not self.process(ProcessName.VIEW).died else ""
+
 
 class LateMeter:
     """Measures which share of the latest frames came late: one late frame says nothing about a machine."""

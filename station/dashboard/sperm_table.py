@@ -10,15 +10,15 @@ from station.dashboard.assessment import (
     ProcessCondition,
     SpermView,
     condition,
+    no_grade,
     positions_current,
-    rate_doubt,
-    scale_doubt,
     sperm_views,
     why_unknown,
+    worth,
 )
 from station.dashboard.snapshot import Snapshot
 from station.dashboard.text import Glyphs, bar, duration, fit, percent
-from station.transport.messages import GRADES, GradeInfo, ProcessName, TrackState, Validity
+from station.transport.messages import GRADES, GradeInfo, ProcessName, TrackState
 
 WIDE = 160
 """From this width on a sperm takes one line, below it two: the bars need the room."""
@@ -71,14 +71,14 @@ def _row(snapshot: Snapshot, view: SpermView, current: bool, width: int, glyphs:
     holds = view.validity is GradeValidity.CURRENT
     style = "" if holds else "dim"
     age = duration(view.age_ms) if view.grade else ""
-    tail = (f"{age:>{AGE - 2}}  {fit(_worth(snapshot, view), WORTH, glyphs)}", "" if holds else "bold")
+    tail = (f"{age:>{AGE - 2}}  {fit(worth(snapshot, view), WORTH, glyphs)}", "" if holds else "bold")
     if width >= WIDE:
         cell = _cell_width(width, FACTS + AGE + WORTH)
         if view.grade is None:
-            return [Text.assemble(facts, fit(_no_grade(snapshot, view), width - FACTS, glyphs))]
+            return [Text.assemble(facts, fit(no_grade(snapshot, view), width - FACTS, glyphs))]
         return [Text.assemble(facts, (_distribution(view.grade, cell, False, holds, glyphs), style), tail)]
     if view.grade is None:
-        return [facts, Text(fit(f"  {_no_grade(snapshot, view)}", width, glyphs))]
+        return [facts, Text(fit(f"  {no_grade(snapshot, view)}", width, glyphs))]
     lead = "  grade "
     cell = _cell_width(width, len(lead))
     return [
@@ -118,33 +118,6 @@ def _distribution(grade: GradeInfo, cell: int, letters: bool, holds: bool, glyph
         lead = f"{letter} {percent(share)} " if letters else f"{percent(share)} "
         parts.append(f"{lead}{bar(share, cell - len(lead) - GAP, glyphs, old=not holds)}{' ' * GAP}")
     return "".join(parts)
-
-
-def _worth(snapshot: Snapshot, view: SpermView) -> str:
-    """Return what the grade is worth: "valid" only where window, model, scale and frame rate all allow it."""
-    if view.validity is not GradeValidity.CURRENT or view.grade is None:
-        return "STALE" if view.validity is GradeValidity.STALE else view.validity.value
-    validity = view.grade.validity
-    model, doubt = snapshot.model, scale_doubt(snapshot) or rate_doubt(snapshot)
-    if model is None:
-        return "model unknown"
-    if model.demonstration:
-        return "demonstration" if validity is Validity.VALID else f"demo, {validity.value}"
-    if validity is not Validity.VALID:
-        return "padded at edge" if validity is Validity.PADDED else validity.value
-    return doubt or "valid"
-
-
-def _no_grade(snapshot: Snapshot, view: SpermView) -> str:
-    window_frames = snapshot.tracks.window_frames if snapshot.tracks else 0
-    track = view.track
-    if track.state is TrackState.LOST:
-        return "no grade: lost before the first"
-    if track.filled < window_frames:
-        return f"no grade yet, {track.filled}/{window_frames} frames"
-    if condition(snapshot, ProcessName.ENGINE) is ProcessCondition.FAILED:
-        return "no grade: the engine has failed"
-    return "no grade yet, waiting for the engine"
 
 
 def _cell_width(width: int, taken: int) -> int:

@@ -38,8 +38,8 @@ GRACE_S = 1.2
 KILL_S = 0.4
 RECORDER_GRACE_S = 8.0
 """A slow disk may take longer than the two seconds, and what it is waiting for is a recording."""
-FORWARD_S = 1.0
-"""How often the recorder hears how another process is doing, changes aside."""
+FORWARD_S = {ProcessName.RECORDER: 1.0, ProcessName.VIEW: 0.2}
+"""How often these hear how another process is doing, changes aside."""
 
 
 class Supervisor:
@@ -66,7 +66,7 @@ class Supervisor:
         """Why an optional process is no more, one line."""
         self._optional = optional
         self._ran: set[ProcessName] = set()
-        self._forwarded_ns: dict[ProcessName, int] = {}
+        self._forwarded_ns: dict[tuple[ProcessName, ProcessName], int] = {}
         self._actions = 0
         self._config = config
         self._endpoints = endpoints
@@ -176,6 +176,8 @@ class Supervisor:
             recorder_due = upstream is ProcessName.CAPTURE and self._listening
             if self._runs(downstream) and (not recorder_due or self._runs(ProcessName.RECORDER)):
                 self._start(upstream)
+        if ProcessName.VIEW in expected and self._runs(ProcessName.CAPTURE):  # capture must not wait for it as a reader
+            self._start(ProcessName.VIEW)
 
     def _start(self, name: ProcessName) -> None:
         if name in self._started or self.statuses[name].state is not ProcessState.READY:
@@ -212,6 +214,10 @@ class Supervisor:
     def _give_up(self, name: ProcessName, error: StationError) -> None:
         self.faults[name] = str(error).splitlines()[0]
         self._processes[name].kill()
+        status = self.statuses.get(name)
+        if status is not None and self._hears(ProcessName.VIEW, name):
+            failed = status.model_copy(update={"state": ProcessState.FAILED, "error": self.faults[name]})
+            self._centre.tell(ProcessName.VIEW, failed)
 
     def _check(self, name: ProcessName) -> None:
         """Raise the error of a process that has failed, died or hangs."""
@@ -237,17 +243,23 @@ class Supervisor:
         """True where there is a recorder that has not failed."""
         return ProcessName.RECORDER in self._processes and ProcessName.RECORDER not in self.faults
 
+    def _hears(self, listener: ProcessName, name: ProcessName) -> bool:
+        """Return whether ``listener`` runs and is told about ``name``; nobody is told the view's notice, its link."""
+        runs = listener in self._processes and listener not in self.faults
+        return runs and name not in (listener, ProcessName.VIEW)
+
     def _take_in(self, status: ProcessStatus) -> None:
-        """Keep a process's word, and let the recorder know it now and then."""
+        """Keep a process's word, and let recorder and view know it now and then."""
         name, before = status.process, self.statuses.get(status.process)
         self.statuses[name] = status
         if status.state is ProcessState.RUNNING:
             self._ran.add(name)
         changed = before is None or before.state is not status.state or before.notices != status.notices
-        due = now_ns() - self._forwarded_ns.get(name, 0) >= FORWARD_S * NS_PER_S
-        if name is not ProcessName.RECORDER and self._listening and (changed or due):
-            self._forwarded_ns[name] = now_ns()
-            self._centre.tell(ProcessName.RECORDER, status)
+        for listener, every_s in FORWARD_S.items():
+            due = now_ns() - self._forwarded_ns.get((listener, name), 0) >= every_s * NS_PER_S
+            if self._hears(listener, name) and (changed or due):
+                self._forwarded_ns[listener, name] = now_ns()
+                self._centre.tell(listener, status)
 
     def _let_recorder_finish(self) -> None:
         """Wait for a recorder that is still bringing things to the disk, as long as it gets on with it."""

@@ -100,6 +100,15 @@ class RecorderCounters(Counters):
         return self.recorded
 
 
+class ViewCounters(Counters):
+    """Of the live view."""
+
+    passed_over: Count = 0
+    """Frames that a newer one replaced before anybody was shown them."""
+    refused: Count = 0
+    """Requests that were turned away: wrong token, host or origin."""
+
+
 Kind = TypeVar("Kind", bound=Counters)
 
 

@@ -22,6 +22,7 @@ from station.transport.counters import (
     EngineCounters,
     RecorderCounters,
     TrackerCounters,
+    ViewCounters,
 )
 
 WIRE_VERSION: Final = 1
@@ -230,6 +231,8 @@ class ProcessName(StrEnum):
     ENGINE = "engine"
     RECORDER = "recorder"
     """Beside the others: it only listens, and they go on without it."""
+    VIEW = "view"
+    """The live view in the browser: beside the others likewise."""
 
 
 PIPELINE: Final = (ProcessName.CAPTURE, ProcessName.TRACKER, ProcessName.ENGINE)
@@ -239,6 +242,7 @@ COUNTERS: Final[dict[ProcessName | None, type[Counters]]] = {
     ProcessName.TRACKER: TrackerCounters,
     ProcessName.ENGINE: EngineCounters,
     ProcessName.RECORDER: RecorderCounters,
+    ProcessName.VIEW: ViewCounters,
 }
 
 

@@ -1,0 +1,82 @@
+"""From a snapshot to the cards: each sperm, its newest grade and what that is worth, in the terminal's own words."""
+
+from collections import deque
+
+from station.clock import NS_PER_MS, NS_PER_S
+from station.dashboard.assessment import GradeValidity, SpermView, no_grade, sperm_views, why_unknown, worth
+from station.dashboard.snapshot import Snapshot
+from station.transport.messages import GradeInfo
+from station.view.page_messages import Card, PastGrade
+from station.view.spread import heads_apart, heads_in_words, spread, spread_in_words
+
+HISTORY_S = 60.0
+MOST_PAST = 4096
+UNKNOWN = "unknown"
+"""The state of every sperm where nobody knows where they are now."""
+
+
+def cards(snapshot: Snapshot) -> list[Card]:
+    """Return one card per followed sperm, by number."""
+    why = why_unknown(snapshot)
+    found = [_card(snapshot, view) for view in sperm_views(snapshot)]
+    return [card.model_copy(update={"state": UNKNOWN, "reason": why}) for card in found] if why else found
+
+
+def _card(snapshot: Snapshot, view: SpermView) -> Card:
+    track, grade = view.track, view.grade
+    plain = Card(
+        sperm_id=track.sperm_id,
+        x=track.x,
+        y=track.y,
+        state=track.state.value,
+        reason=track.reason,
+        score=track.score,
+        filled=track.filled,
+        worth=no_grade(snapshot, view) if grade is None else worth(snapshot, view),
+    )
+    if grade is None:
+        return plain
+    steps, apart = spread(grade.grade), heads_apart(grade.heads)
+    return plain.model_copy(
+        update={
+            "grade": grade.grade,
+            "heads": grade.heads,
+            "age_ms": view.age_ms,
+            "holds": view.validity is GradeValidity.CURRENT,
+            "spread": spread_in_words(steps),
+            "spread_steps": steps,
+            "heads_word": heads_in_words(apart),
+            "heads_steps": apart,
+        }
+    )
+
+
+class GradeHistory:
+    """The grades of the last minute, in the order they came, so that each page can be told what it has not seen."""
+
+    def __init__(self) -> None:
+        self.newest: dict[int, GradeInfo] = {}
+        """By sperm."""
+        self._past: deque[PastGrade] = deque()
+        self._gone = 0
+        """Grades that are no longer kept."""
+
+    @property
+    def end(self) -> int:
+        """The number of grades so far."""
+        return self._gone + len(self._past)
+
+    def add(self, grade: GradeInfo) -> None:
+        """Take a grade in; those of more than a minute before go."""
+        self.newest[grade.sperm_id] = grade
+        t_ns = grade.trace.t_exposure_ns
+        self._past.append(PastGrade(sperm_id=grade.sperm_id, t_ms=t_ns / NS_PER_MS, grade=grade.grade))
+        oldest_ms = (t_ns - HISTORY_S * NS_PER_S) / NS_PER_MS
+        while self._past[0].t_ms < oldest_ms or len(self._past) > MOST_PAST:
+            self._past.popleft()
+            self._gone += 1
+
+    def since(self, seen: int) -> list[PastGrade]:
+        """Return the grades after the first ``seen``, as far as they are kept."""
+        first = max(0, seen - self._gone)
+        return [self._past[k] for k in range(first, len(self._past))]

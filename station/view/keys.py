@@ -1,0 +1,3 @@
+"""The keys of the page; the same as the terminal's."""
+
+KEYS: dict[str, str] = {}

@@ -1,0 +1,209 @@
+// One card per sperm, in the order of their numbers: crop, state, distribution, what it is worth, history of a minute.
+
+import { make, setText } from "./dom.js";
+import { sign } from "./marks.js";
+
+const GRADES = ["A", "B", "C", "D", "E"];
+const HEADS = ["global", "spatial", "temporal"];
+const HISTORY_MS = 60000;
+const MOST_CROPS = 16;
+
+export class Cards {
+  focus = null;
+  #cards = new Map(); // sperm: its elements
+  #past = new Map(); // sperm: [{t, grade}], oldest first
+  #shot = null;
+
+  // handlers: focus(id), act(name, id), seen(ids): the sperm whose crops are on the screen
+  constructor(parent, handlers) {
+    this.parent = parent;
+    this.handlers = handlers;
+    this.empty = make("p", { class: "empty" }, "No sperm is being followed. Click one in the picture.");
+    this.actions = [];
+    new ResizeObserver(() => this.#tellSeen()).observe(parent);
+    parent.addEventListener("scroll", () => this.#tellSeen());
+  }
+
+  show(shot) {
+    const { head, crops } = shot;
+    this.#shot = shot;
+    for (const past of head.past) {
+      if (!this.#past.has(past.sperm_id)) this.#past.set(past.sperm_id, []);
+      this.#past.get(past.sperm_id).push({ t: past.t_ms, grade: past.grade });
+    }
+    const here = new Set(head.cards.map((card) => card.sperm_id));
+    let changed = false;
+    for (const [id, card] of this.#cards) {
+      if (here.has(id)) continue;
+      card.root.remove();
+      this.#cards.delete(id);
+      this.#past.delete(id);
+      changed = true;
+    }
+    for (const data of head.cards) {
+      let card = this.#cards.get(data.sperm_id);
+      if (!card) {
+        card = this.#make(data.sperm_id);
+        this.#cards.set(data.sperm_id, card);
+        const next = [...this.#cards.keys()].filter((id) => id > data.sperm_id).sort((a, b) => a - b)[0];
+        this.parent.insertBefore(card.root, next === undefined ? null : this.#cards.get(next).root);
+        changed = true;
+      }
+      this.#fill(card, data, head);
+      const crop = crops.get(data.sperm_id);
+      if (crop) drawCrop(card.crop, crop);
+    }
+    if (head.cards.length) this.empty.remove();
+    else if (!this.empty.isConnected && head.tracked) this.parent.append(this.empty);
+    this.parent.classList.toggle("many", head.cards.length > 5);
+    if (changed) this.#tellSeen();
+  }
+
+  setFocus(id) {
+    this.focus = id;
+    for (const [number, card] of this.#cards) card.root.classList.toggle("focused", number === id);
+    this.#cards.get(id)?.root.scrollIntoView({ block: "nearest" });
+    this.#tellSeen();
+  }
+
+  // Ages and histories go on between pictures; called a few times a second.
+  tick() {
+    if (!this.#shot) return;
+    const since = performance.now() - this.#shot.at;
+    const now = this.#shot.head.t_exposure_ms + this.#shot.head.age_ms + since;
+    for (const data of this.#shot.head.cards) {
+      const card = this.#cards.get(data.sperm_id);
+      if (!card) continue;
+      setText(card.age, data.age_ms === null ? "" : age(data.age_ms + since));
+      const past = this.#past.get(data.sperm_id) ?? [];
+      while (past.length && past[0].t < now - HISTORY_MS) past.shift();
+      drawHistory(card.history, past, now);
+    }
+  }
+
+  #make(id) {
+    const bars = GRADES.map((letter) => {
+      const fill = make("div", { class: "fill" });
+      const share = make("span", { class: "share" });
+      return { letter, fill, share, row: [make("b", {}, letter), make("div", { class: "track" }, fill), share] };
+    });
+    const card = {
+      id, bars,
+      mark: make("canvas", { class: "mark" }),
+      number: make("span", { class: "number" }, String(id)),
+      state: make("span", { class: "state" }),
+      reason: make("span", { class: "reason" }),
+      window: make("span", { class: "window" }),
+      crop: make("canvas", { class: "crop", width: 150, height: 150 }),
+      grid: make("div", { class: "bars", role: "img" }, ...bars.flatMap((bar) => bar.row)),
+      none: make("p", { class: "none" }),
+      spread: make("span", { title: "How far the experts' grades are expected to be spread: standard deviation in steps of a grade" }),
+      heads: make("span", { title: "Largest distance between two of the network's three heads, in steps of a grade" }),
+      worth: make("span", { class: "worth" }),
+      age: make("span", { class: "age" }),
+      history: make("canvas", { class: "history", title: "grades of the last minute, A above, E below" }),
+      more: make("div", { class: "more" }),
+    };
+    card.words = make("div", { class: "words" }, card.spread, card.heads);
+    const facts = make("div", { class: "facts" }, card.none, card.grid, card.words,
+      make("div", { class: "words" }, card.worth, card.age), card.history);
+    const actions = this.actions.map(([name, text]) =>
+      make("button", { type: "button", onclick: () => this.handlers.act(name, id) }, text));
+    card.root = make("article", { class: "card", "data-sperm": id, onclick: (event) => {
+      if (event.target.tagName !== "BUTTON") this.handlers.focus(id);
+    } },
+      make("div", { class: "head" }, card.mark, card.number, card.state, card.reason, card.window),
+      make("div", { class: "body" }, card.crop, facts), card.more,
+      make("div", { class: "actions" }, ...actions));
+    card.root.classList.toggle("focused", id === this.focus);
+    return card;
+  }
+
+  #fill(card, data, head) {
+    if (card.root.dataset.state !== data.state) {
+      card.root.dataset.state = data.state;
+      sign(card.mark, data.state, getComputedStyle(card.state).color);
+    }
+    setText(card.state, data.state);
+    setText(card.reason, data.reason);
+    setText(card.window, `${data.filled}/${head.window_frames}`);
+    const graded = data.grade !== null;
+    card.root.classList.toggle("old", graded && !data.holds);
+    card.grid.hidden = card.words.hidden = !graded;
+    card.none.hidden = graded;
+    setText(card.none, graded ? "" : data.worth);
+    setText(card.worth, graded ? data.worth : "");
+    if (!graded) return;
+    card.bars.forEach((bar, k) => {
+      bar.fill.style.width = `${100 * data.grade[k]}%`;
+      setText(bar.share, percent(data.grade[k]));
+    });
+    card.grid.setAttribute("aria-label", GRADES.map((letter, k) => `grade ${letter} ${percent(data.grade[k])}`).join(", "));
+    setText(card.spread, `experts ${data.spread} ${data.spread_steps.toFixed(1)}`);
+    setText(card.heads, `${data.heads_word} ${data.heads_steps.toFixed(1)}`);
+    if (card.root.classList.contains("focused")) this.#fillMore(card, data);
+  }
+
+  #fillMore(card, data) {
+    if (!card.table) {
+      card.table = HEADS.map(() => GRADES.map(() => make("td")));
+      card.motility = make("p");
+      card.more.append(make("table", {},
+        make("tr", {}, make("th", {}, "head of the network"), ...GRADES.map((letter) => make("th", {}, letter))),
+        ...HEADS.map((name, row) => make("tr", {}, make("th", {}, name), ...card.table[row]))), card.motility);
+    }
+    data.heads.forEach((head, row) => head.forEach((share, k) => setText(card.table[row][k], percent(share))));
+    setText(card.motility, data.motility);
+  }
+
+  #tellSeen() {
+    const { top, bottom } = this.parent.getBoundingClientRect();
+    const seen = [];
+    for (const [id, card] of this.#cards) {
+      const box = card.root.getBoundingClientRect();
+      if (box.bottom > top && box.top < bottom && seen.length < MOST_CROPS) seen.push(id);
+    }
+    this.handlers.seen(seen.sort((a, b) => a - b));
+  }
+}
+
+function percent(share) {
+  return `${Math.round(100 * share)} %`;
+}
+
+function age(ms) {
+  return ms < 10000 ? `${(ms / 1000).toFixed(1)} s old` : `${Math.round(ms / 1000)} s old`;
+}
+
+// The very pixels that were cut, one by one; the style sheet enlarges them.
+function drawCrop(canvas, crop) {
+  if (canvas.width !== crop.size) canvas.width = canvas.height = crop.size;
+  const image = new ImageData(crop.size, crop.size);
+  const words = new Uint32Array(image.data.buffer);
+  for (let k = 0; k < words.length; k++) words[k] = 0xff000000 | (crop.pixels[k] * 0x010101);
+  canvas.getContext("2d").putImageData(image, 0, 0);
+}
+
+// A minute from left to right, A above and E below; the darker (in a light page) or lighter, the larger the share.
+function drawHistory(canvas, past, now) {
+  const width = Math.round(canvas.clientWidth * devicePixelRatio);
+  const height = Math.round(canvas.clientHeight * devicePixelRatio);
+  if (!width || !height) return;
+  canvas.width = width;
+  canvas.height = height;
+  const context = canvas.getContext("2d");
+  const style = getComputedStyle(canvas);
+  context.fillStyle = style.getPropertyValue("--bar-ground");
+  context.fillRect(0, 0, width, height);
+  context.fillStyle = style.getPropertyValue("--bar");
+  const place = (t) => width * (1 - (now - t) / HISTORY_MS);
+  past.forEach((entry, k) => {
+    const left = place(entry.t);
+    const next = k + 1 < past.length ? past[k + 1].t : entry.t + 300;
+    const right = place(Math.min(next, entry.t + 1000));
+    entry.grade.forEach((share, row) => {
+      context.globalAlpha = Math.min(1, share);
+      context.fillRect(left, (row * height) / 5, Math.max(1, right - left), height / 5);
+    });
+  });
+}

@@ -1,0 +1,68 @@
+"""The process of the live view: it listens to frames, tracks and grades and serves them to browsers.
+
+Like the recorder it only listens: everything it reads is newest-only, so that it cannot hold anybody up, and without it
+the run goes on. It imports no torch.
+"""
+
+import os
+import sys
+
+import cv2
+
+from station.errors import InputError
+from station.processes.process import ProcessContext
+from station.transport.buffers import Fifo
+from station.transport.counters import ViewCounters
+from station.transport.messages import CommandName, ProcessState, ProcessStatus
+from station.transport.receivers import ThreadedReceiver
+from station.view.pairing import FramesIn, TracksIn
+
+WAIT_S = 0.02
+MOST_GRADES = 256
+NICE = 5
+"""Tracker and network come first."""
+
+
+def run(context: ProcessContext) -> None:
+    """Serve the view until told to stop."""
+    try:
+        from station.view.hub import Hub
+        from station.view.server import ViewServer
+    except ImportError as error:
+        raise InputError(
+            f"--view: the package {error.name} is missing; install the live view's with: pip install '.[view]'"
+        ) from error
+
+    control, settings, endpoints = context.control, context.config.view, context.endpoints
+    if sys.platform != "win32":
+        os.nice(NICE)
+    cv2.setNumThreads(1)
+    counters = control.account.counters = ViewCounters()
+    hub = Hub(context.config, None)
+    with ViewServer(hub, settings.host, settings.port) as server:
+        control.account.notices = [server.address.announcement]
+        control.report(ProcessState.READY)
+        if context.wait_for(CommandName.START) is None:
+            return
+        with (
+            ThreadedReceiver(context.zmq, endpoints.tracks, TracksIn(hub.pairing)) as tracks,
+            ThreadedReceiver(context.zmq, endpoints.frames, FramesIn(hub.pairing)) as frames,
+            ThreadedReceiver(context.zmq, endpoints.grades, Fifo(MOST_GRADES)) as grades,
+        ):
+            control.report(ProcessState.RUNNING)
+            while context.carry_on():
+                while control.reports:
+                    word = control.reports.popleft()
+                    if isinstance(word, ProcessStatus):
+                        hub.take_in(word)
+                message = grades.receive(WAIT_S)
+                while message is not None:
+                    hub.take_in(message)
+                    message = grades.receive(0)
+                if grades.ended:
+                    context.nap(WAIT_S)
+                for link in (frames, tracks):
+                    link.receive(0)  # raises what ended its thread, if anything has
+                server.check()
+                counters.passed_over = hub.pairing.passed_over
+                counters.refused = server.guard.refused
