@@ -51,7 +51,7 @@ def test_the_live_view_shows_what_the_station_tracks(station: Station) -> None:
         for _ in range(150):
             head, _, crops = next_picture(page, 20.0)
             say(page, kind="shown", frame_seq=head["frame_seq"])
-            graded = next((card for card in head["cards"] if card["grade"]), None)
+            graded = next((card for card in head["cards"] if card["holds"]), None)
             if graded:
                 break
         assert graded is not None
