@@ -30,6 +30,8 @@ def version() -> str:
 
 def git_commit() -> str | None:
     """Return the commit that is checked out, with "+" where files differ from it; None outside of a checkout."""
+    if not (ROOT / ".git").exists():  # installed: a checkout further up is another program's
+        return None
     head = _git("rev-parse", "HEAD")
     if not head:
         return None
