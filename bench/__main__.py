@@ -3,8 +3,9 @@
 import argparse
 import importlib
 import sys
+from collections.abc import Sequence
 
-from station.errors import StationError
+from station.command_line import Parser, exit_code_of
 
 BENCHES = {
     "capture": "camera capture on an emulated camera: losses, jitter, faults",
@@ -17,30 +18,31 @@ BENCHES = {
 }
 
 
-def main(argv: list[str]) -> int:
+def main(argv: Sequence[str]) -> int:
     """Run the bench that is named first; return the exit code (2: a mistake in the arguments)."""
-    parser = argparse.ArgumentParser(
-        prog="python -m bench", description="Measures the program. The last line of output is one JSON document."
+    return exit_code_of(_run, argv, interrupted="interrupted")
+
+
+def _run(argv: Sequence[str]) -> int:
+    parser = Parser(
+        prog="python -m bench",
+        description="Measures the program. The last line of output is one JSON document.",
+        epilog="benches:\n" + "\n".join(f"  {name:10}{summary}" for name, summary in BENCHES.items()),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("name", choices=sorted(BENCHES), help="; ".join(f"{k}: {v}" for k, v in BENCHES.items()))
-    if not argv or argv[0] in ("-h", "--help") or argv[0] not in BENCHES:
-        parser.parse_args(argv[:1])
-        return 2
-    bench = importlib.import_module(f"bench.{argv[0]}")
-    own = argparse.ArgumentParser(
-        prog=f"python -m bench {argv[0]}",
+    parser.add_version()
+    parser.add_argument(
+        "name", metavar="NAME", choices=sorted(BENCHES), help="which bench; NAME --help lists its options"
+    )
+    named = parser.parse_args(argv[:1]).name
+    bench = importlib.import_module(f"bench.{named}")
+    own = Parser(
+        prog=f"python -m bench {named}",
         description=bench.__doc__,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     bench.add_arguments(own)
-    try:
-        return int(bench.run(own.parse_args(argv[1:])))
-    except StationError as error:
-        print(f"rostfine: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("rostfine: interrupted", file=sys.stderr)
-        return 130
+    return int(bench.run(own.parse_args(argv[1:])))
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ It only prints: building is in ``engine.tensorrt.compile``, comparing in ``engin
 ``engine.factory``. A recorded session is verified by ``run_station.py verify``, not here.
 """
 
-import argparse
 import sys
 import time
 from collections.abc import Sequence
@@ -21,15 +20,19 @@ from engine.onnx_runtime import PROVIDERS, available_providers, default_threads
 from engine.tensorrt.compile import build_plan
 from engine.tensorrt.plans import KINDS, Kind, list_plans
 from engine.verify import compare, precision_of
-from station.errors import StationError
+from station.command_line import Parser, as_invoked, exit_code_of
+from station.config import EngineSettings
 from station.notice import NOTICE
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; a user's mistake ends with one line on stderr and exit code 2."""
-    parser = argparse.ArgumentParser(
-        prog="python -m engine", description=f"Compiles, verifies and describes a model. {NOTICE}"
-    )
+    return exit_code_of(_run, sys.argv[1:] if argv is None else argv, interrupted="interrupted")
+
+
+def _run(argv: Sequence[str]) -> int:
+    parser = Parser(prog="python -m engine", description=f"Compiles, verifies and describes a model. {NOTICE}")
+    parser.add_version()
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in (
         ("compile", "build a TensorRT plan from a model, into the model's folder"),
@@ -37,8 +40,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         ("info", "print what a model is, which runtimes this machine has, and which one the station would use"),
     ):
         command = commands.add_parser(name, help=summary, description=f"{summary.capitalize()}.")
-        command.add_argument("model", type=Path, nargs="?", default=Path("models/demo"), metavar="DIR",
-                             help="folder of the model (default: %(default)s)")  # fmt: skip
+        command.add_argument("model", type=Path, nargs="?", default=Path(EngineSettings().model), metavar="DIR",
+                             help="folder of the model (default: models/demo)")  # fmt: skip
         if name == "compile":
             command.add_argument("--runtime", choices=KINDS, default=KINDS[0],
                                  help="tensorrt_rtx builds anywhere, for every RTX GPU; tensorrt needs the target GPU "
@@ -51,22 +54,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             command.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores but one)")
     args = parser.parse_args(argv)
     console = Console(highlight=False, soft_wrap=True)
-    try:
-        artifact = Artifact.open(args.model)
-        if args.command == "compile":
-            return compile_plan(console, artifact, args.runtime, args.precision)
-        if args.command == "verify":
-            return verify(console, artifact, args.runtime, args.threads)
-        return info(console, artifact)
-    except StationError as error:
-        print(f"rostfine: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        print(f"rostfine: {error.filename or 'a file'}: {error.strerror or error}; give another path", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("rostfine: interrupted", file=sys.stderr)
-        return 130
+    artifact = Artifact.open(args.model)
+    if args.command == "compile":
+        return compile_plan(console, artifact, args.runtime, args.precision)
+    if args.command == "verify":
+        return verify(console, artifact, args.runtime, args.threads)
+    return info(console, artifact)
 
 
 def compile_plan(console: Console, artifact: Artifact, kind: Kind, precision: Precision) -> int:
@@ -85,7 +78,7 @@ def compile_plan(console: Console, artifact: Artifact, kind: Kind, precision: Pr
     console.print(
         f"{plan.path}: {size_mb:.1f} MB in {plan.info.build_s:.1f} s, {kind} {plan.info.version}, {precision}"
     )
-    console.print(f"on a machine with a GPU: python -m engine verify {artifact.folder} --runtime {kind}")
+    console.print(as_invoked(f"on a machine with a GPU: python -m engine verify {artifact.folder} --runtime {kind}"))
     return 0
 
 
@@ -107,10 +100,8 @@ def verify(console: Console, artifact: Artifact, runtime: RuntimeName, threads: 
     if all(difference.passed for difference in differences):
         console.print(f"model {artifact.folder}: verified")
         return 0
-    console.print(
-        f"model {artifact.folder}: NOT verified; rebuild its plans with `python -m engine compile {artifact.folder}`, "
-        "or export it again with `python -m trainer export`"
-    )
+    cure = f"rebuild its plans with `python -m engine compile {artifact.folder}`, or export it again with "
+    console.print(as_invoked(f"model {artifact.folder}: NOT verified; {cure}`python -m trainer export`"))
     return 1
 
 

@@ -32,6 +32,14 @@ def invocation() -> str:
     return PROGRAM if Path(sys.argv[0]).stem == PROGRAM else "python run_station.py"
 
 
+def as_invoked(text: str) -> str:
+    """Return text with the commands in it as they are typed here: as in a clone, or as installed."""
+    if invocation() != PROGRAM:
+        return text
+    text = re.sub(r"python -m (engine|trainer|bench)\b", rf"{PROGRAM} \1", text)
+    return re.sub(r"(python )?run_station\.py", PROGRAM, text)
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """What can be asked for by the first word of the command line."""
@@ -92,13 +100,17 @@ class Parser(argparse.ArgumentParser):
         """Add ``--version``."""
         self.add_argument("--version", action=_PrintVersion, nargs=0, help="print the version and exit")
 
+    def format_help(self) -> str:
+        """Return the help with its commands as they are typed here."""
+        return as_invoked(super().format_help())
+
     def error(self, message: str) -> NoReturn:
         """Raise the complaint as an InputError."""
         choice = re.search(r"invalid choice: '?([^' ]+)", message)
         if choice:
             valid = [str(word) for action in self._actions for word in action.choices or ()]
             message += suggestion(choice.group(1), valid)
-        raise InputError(f"{message}; see {self.prog} --help")
+        raise InputError(f"{message}; `{self.prog} --help` lists the options")
 
     def parse_known_args(  # type: ignore[override]
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
@@ -122,20 +134,28 @@ def suggestion(word: str, valid: Iterable[str], spelled: Mapping[str, str] | Non
     return f", did you mean {(spelled or {}).get(near[0], near[0])}?" if near else ""
 
 
-def exit_code_of(main: Main, argv: Sequence[str]) -> int:
-    """Carry out a command line; print what went wrong in one line, and return the exit code."""
+def exit_code_of(main: Main, argv: Sequence[str], *, interrupted: str = "") -> int:
+    """Carry out a command line; print what went wrong in one line, and return the exit code.
+
+    ``interrupted`` is said after Ctrl-C, by programs that stop half-way through their work.
+    """
     make_output_forgiving()
     try:
         return main(argv)
     except StationError as error:
-        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        print(f"{PROGRAM}: {as_invoked(str(error))}", file=sys.stderr)
         return 2 if isinstance(error, InputError) else 1
     except KeyboardInterrupt:
+        if interrupted:
+            print(f"{PROGRAM}: {interrupted}", file=sys.stderr)
         return INTERRUPTED
     except OSError as error:
         if error.errno in (errno.EPIPE, errno.EIO):
             discard_output()  # the reader of our output, or the terminal, has gone
             return 0
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):  # often without the file's name
+            print(f"{PROGRAM}: {error.filename or 'writing'}: {error.strerror}; free some space", file=sys.stderr)
+            return 2
         if error.filename is None:
             raise
         print(f"{PROGRAM}: {error.filename}: {error.strerror}; give a path that can be used", file=sys.stderr)

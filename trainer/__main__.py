@@ -11,10 +11,10 @@ import importlib
 import sys
 from collections.abc import Sequence
 from functools import partial
-from typing import Final, NamedTuple, NoReturn, Protocol
+from typing import Final, NamedTuple, Protocol
 
-from station.build_info import program
-from station.errors import InputError, MissingExtraError, StationError
+from station.command_line import Parser, exit_code_of
+from station.errors import InputError, MissingExtraError
 from station.notice import NOTICE
 
 
@@ -75,37 +75,21 @@ from recorded video (tags.csv: video,id,x,y; votes.csv: id,A,B,C,D,E), in place 
 docs/training.md explains every step, docs/clip-format.md the files."""
 
 
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; `{self.prog} --help` lists the options")
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; a user's mistake ends with one line on stderr and exit code 2."""
-    try:
-        return _run(list(sys.argv[1:] if argv is None else argv))
-    except StationError as error:
-        print(f"rostfine: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:
-        reason = f"{error.filename or 'a file'}: {error.strerror or error}"
-        print(f"rostfine: {reason}; give another path", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("rostfine: interrupted", file=sys.stderr)
-        return 130
+    return exit_code_of(_run, sys.argv[1:] if argv is None else argv, interrupted="interrupted")
 
 
 def _run(arguments: Sequence[str]) -> int:
-    parser = _Parser(
+    parser = Parser(
         prog="python -m trainer",
         description=f"Makes the models that the station runs: data, training, evaluation, export.\n{NOTICE}",
         epilog=EPILOG,
         formatter_class=partial(argparse.RawDescriptionHelpFormatter, max_help_position=18, width=100),
     )
-    parser.add_argument("--version", action="version", version=program(), help="show name and version and exit")
+    parser.add_version()
     commands = parser.add_subparsers(
-        title="commands (python -m trainer COMMAND --help lists the options of one)",
+        title="commands (COMMAND --help lists the options of one)",
         dest="command",
         metavar="COMMAND [OPTIONS]",
         required=True,

@@ -9,7 +9,7 @@ import bench.__main__
 import run_station
 import trainer.__main__
 from station.build_info import version
-from station.command_line import Parser, exit_code_of, invocation
+from station.command_line import Parser, as_invoked, exit_code_of, invocation
 from station.errors import InputError, ProcessError
 from station.options import parse_options
 
@@ -65,10 +65,10 @@ def small_parser() -> Parser:
 @pytest.mark.parametrize(
     ("argv", "expected"),
     [
-        pytest.param(["trian"], "did you mean train?; see rostfine x --help", id="command"),
+        pytest.param(["trian"], "did you mean train?; `rostfine x --help` lists", id="command"),
         pytest.param(["train", "--epoch", "3"], "unknown option --epoch, did you mean --epochs?", id="option"),
         pytest.param(["train", "--epochs=3", "--epocs=4"], "--epocs, did you mean --epochs?", id="joined"),
-        pytest.param(["export", "--epochs", "3"], "unknown option --epochs; see rostfine x export", id="of another"),
+        pytest.param(["export", "--epochs", "3"], "unknown option --epochs; `rostfine x export", id="of another"),
         pytest.param(["export", "3"], "unexpected argument '3'", id="argument"),
         pytest.param(["train", "--epochs", "many"], "invalid int value: 'many'", id="value"),
     ],
@@ -104,12 +104,27 @@ def test_endings(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert bool(err) == bool(words)
 
 
+def test_a_full_disk_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    def main(_: Sequence[str]) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    assert exit_code_of(main, []) == 2
+    assert capsys.readouterr().err == "rostfine: writing: No space left on device; free some space\n"
+
+
 def test_a_defect_keeps_its_traceback() -> None:
     def main(_: Sequence[str]) -> int:
         raise OSError(errno.ENOMEM, "Cannot allocate memory")
 
     with pytest.raises(OSError, match="allocate"):
         exit_code_of(main, [])
+
+
+def test_advice_names_the_installed_command_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = "export it with `python -m trainer export`; `python run_station.py verify X`, `run_station.py doctor`"
+    assert as_invoked(text) == text
+    monkeypatch.setattr("sys.argv", ["/usr/bin/rostfine"])
+    assert as_invoked(text) == "export it with `rostfine trainer export`; `rostfine verify X`, `rostfine doctor`"
 
 
 @pytest.mark.parametrize(
