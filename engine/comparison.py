@@ -1,7 +1,9 @@
 """Recorded grades beside those of another model, window by window: a table (CSV, Parquet) and a summary (JSON).
 
-Both distributions, the distance between them, and whether the most likely grade is the same. It cannot say which model
-is closer to experts: nobody graded these sperm. It knows pairs of grades, not where they come from.
+Both distributions, the distance between them, and whether the most likely grade is the same. The table opens in pandas,
+R and Excel with no options and calls frame and sperm as the session's tables do; the research-use notice stands in the
+summary. It cannot say which model is closer to experts: nobody graded these sperm. It knows pairs of grades, not where
+they come from.
 """
 
 import csv
@@ -17,11 +19,10 @@ from station.notice import NOTICE
 from station.transport.messages import GRADES, GradeInfo, ModelInfo
 
 COLUMNS: Final = (
-    "sperm_id", "frame_seq", "validity",
-    *(f"recorded_{letter}" for letter in GRADES), *(f"new_{letter}" for letter in GRADES),
+    "frame", "sperm", "validity",
+    *(f"recorded_grade_{letter}" for letter in GRADES), *(f"new_grade_{letter}" for letter in GRADES),
     "emd", "js", "recorded_grade", "new_grade", "same_grade",
 )  # fmt: skip
-COMMENT: Final = "#"
 
 
 def most_likely(grade: Sequence[float]) -> str:
@@ -46,7 +47,6 @@ class Comparison:
             raise InputError(
                 f"comparison {path}: cannot be written ({error.strerror}); give a path in a folder that exists"
             ) from error
-        self._file.write(f"{COMMENT} {NOTICE}\n")
         self._rows = csv.writer(self._file, lineterminator="\n")
         self._rows.writerow(COLUMNS)
         self._head = {"notice": NOTICE, "session": session}
@@ -61,7 +61,7 @@ class Comparison:
         letters = most_likely(recorded.grade), most_likely(new.grade)
         same = letters[0] == letters[1]
         self._rows.writerow(
-            [new.sperm_id, new.frame_seq, new.validity.value]
+            [new.frame_seq, new.sperm_id, new.validity.value]
             + [repr(p) for p in (*recorded.grade, *new.grade)]
             + [f"{distance:.6g}", f"{divergence:.6g}", *letters, int(same)]
         )
@@ -94,7 +94,7 @@ def _write_parquet(path: Path) -> None:
     import pyarrow.csv  # loaded only when there is a table: a live engine does not need it
     import pyarrow.parquet
 
-    table = pyarrow.csv.read_csv(path, pyarrow.csv.ReadOptions(skip_rows=1))
+    table = pyarrow.csv.read_csv(path)
     pyarrow.parquet.write_table(table.replace_schema_metadata({"notice": NOTICE}), path.with_suffix(".parquet"))
 
 

@@ -1,7 +1,9 @@
 """The log of a session as tables that people open: Parquet and CSV, the same columns in both.
 
 Written along with the log, so that the end of a run does not wait for them; from the log afterwards where a session
-was cut off. Units stand in the column names. This module knows records; not who writes them.
+was cut off. The CSV files open in pandas, R and Excel with no options; where they come from, and the research-use
+notice, stand in ``about.json`` beside them (``station.session.table_columns``). This module knows records; not who
+writes them.
 """
 
 import contextlib
@@ -14,7 +16,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from station.clock import NS_PER_MS
+from station.clock import NS_PER_S, ms_between
 from station.errors import SessionError
 from station.files import sha256_of
 from station.notice import NOTICE
@@ -37,35 +39,11 @@ from station.session.records import (
     WindowsRecord,
 )
 from station.session.session_reader import Session
-from station.transport.messages import GRADES, ProcessState
+from station.session.table_columns import COLUMNS, Provenance
+from station.transport.messages import ProcessState
 
 FLUSH_ROWS: Final = 5000
 FLUSH_S: Final = 5.0
-HEADS: Final = ("global", "spatial", "temporal")
-INT, REAL, TEXT, TRUTH = pa.int64(), pa.float64(), pa.string(), pa.bool_()
-COLUMNS: Final[dict[str, list[tuple[str, pa.DataType]]]] = {
-    "frames": [
-        ("event", INT), ("frame", INT), ("t_source_ns", INT), ("t_exposure_ns", INT), ("t_sent_ns", INT),
-        ("lost_before", INT), ("exposure_id", INT), ("exposure_us", REAL), ("gain", REAL), ("file", TEXT),
-        ("index_in_file", INT), ("pts_ms", INT),
-    ],
-    "tracks": [
-        ("event", INT), ("frame", INT), ("t_exposure_ns", INT), ("sperm", INT), ("x_px", REAL), ("y_px", REAL),
-        ("state", TEXT), ("score", REAL), ("reason", TEXT), ("window_filled", INT), ("unbroken_since", INT),
-        ("disturbance", TEXT),
-    ],
-    "windows": [
-        ("event", INT), ("frame", INT), ("sperm", INT), ("x_px", REAL), ("y_px", REAL), ("first_frame", INT),
-        ("last_frame", INT), ("t_first_source_ns", INT), ("t_last_source_ns", INT), ("padded", TRUTH),
-    ],
-    "grades": [
-        ("event", INT), ("sperm", INT), ("frame", INT), ("x_px", REAL), ("y_px", REAL),
-        *((f"grade_{letter}", REAL) for letter in GRADES),
-        *((f"{head}_{letter}", REAL) for head in HEADS for letter in GRADES),
-        ("validity", TEXT), ("t_exposure_ns", INT), ("exposure_to_grade_ms", REAL),
-    ],
-    "events": [("event", INT), ("t_ns", INT), ("kind", TEXT), ("what", TEXT)],
-}  # fmt: skip
 Row = tuple[Any, ...]
 
 
@@ -77,12 +55,14 @@ class Tables:
         self._folder = folder
         (folder / TABLES).mkdir(exist_ok=True)
         self._tables = {name: _Table(folder / TABLES, name, ending) for name in COLUMNS}
+        self._provenance = Provenance(folder)
         self._states: dict[str, ProcessState] = {}
         self._notices: set[str] = set()
         self._flushed_s = 0.0
 
     def add(self, n: int, t_ns: int, record: Record) -> None:
         """Take one event in."""
+        self._provenance.add(t_ns, record)
         for name, row in self._rows(n, t_ns, record):
             self._tables[name].add(row)
 
@@ -95,7 +75,7 @@ class Tables:
 
     def close(self) -> list[FileRecord]:
         """Finish all tables; return what the log may say of them."""
-        return [record for table in self._tables.values() for record in table.close()]
+        return [*(record for table in self._tables.values() for record in table.close()), self._provenance.write()]
 
     def abandon(self) -> None:
         """Close what is still open, as it is; may be called more than once."""
@@ -106,41 +86,45 @@ class Tables:
         """Close everything and take the files away again, finished or not, as far as the disk lets it."""
         for table in self._tables.values():
             table.discard()
+        self._provenance.discard()
 
     def _rows(self, n: int, t_ns: int, record: Record) -> Iterator[tuple[str, Row]]:
+        about = self._provenance
         match record:
             case FrameRecord(header=h):
                 yield "frames", (
-                    n, h.seq, h.t_source_ns, h.t_exposure_ns, h.t_sent_ns, h.lost_before, h.exposure_id,
-                    h.exposure_us, h.gain, record.file, record.index, record.pts_ms,
+                    n, h.seq, *about.times(h.t_exposure_ns), h.t_source_ns / NS_PER_S,
+                    ms_between(h.t_exposure_ns, h.t_sent_ns), h.lost_before, h.exposure_id, h.exposure_us, h.gain,
+                    record.file, record.index, record.pts_ms,
                 )  # fmt: skip
             case TracksRecord(header=h):
                 for t in h.tracks:
                     yield "tracks", (
-                        n, h.frame_seq, h.trace.t_exposure_ns, t.sperm_id, t.x, t.y, t.state.value, t.score, t.reason,
-                        t.filled, t.unbroken_since, h.disturbance,
+                        n, h.frame_seq, *about.times(h.trace.t_exposure_ns), t.sperm_id, *about.position(t.x, t.y),
+                        t.state.value, t.score, t.reason, t.filled, t.unbroken_since, h.disturbance,
                     )  # fmt: skip
                 for done in h.applied_commands:
                     fields = done.model_dump(exclude_none=True, mode="json")
                     words = " ".join(f"{key} {value}" for key, value in fields.items() if key != "name")
-                    yield "events", (n, t_ns, "obeyed", f"before frame {h.frame_seq}: {done.name.value} {words}")
+                    what = f"before frame {h.frame_seq}: {done.name.value} {words}"
+                    yield "events", (n, *about.times(t_ns), "applied", what)
             case WindowsRecord(header=h):
                 for w in h.windows:
                     yield "windows", (
-                        n, h.frame_seq, w.sperm_id, w.x, w.y, w.frame_seqs[0], w.frame_seqs[-1], w.t_source_ns[0],
-                        w.t_source_ns[-1], w.padded,
+                        n, h.frame_seq, *about.times(h.trace.t_exposure_ns), w.sperm_id, *about.position(w.x, w.y),
+                        w.frame_seqs[0], w.frame_seqs[-1], w.t_source_ns[0] / NS_PER_S, w.t_source_ns[-1] / NS_PER_S,
+                        int(w.padded),
                     )  # fmt: skip
             case GradesRecord(header=h):
                 for g in h.grades:
                     heads = [value for head in g.heads for value in head]
-                    age_ms = (g.trace.t_grade_ns - g.trace.t_exposure_ns) / NS_PER_MS
                     yield "grades", (
-                        n, g.sperm_id, g.frame_seq, g.x, g.y, *g.grade, *heads, g.validity.value,
-                        g.trace.t_exposure_ns, age_ms,
+                        n, g.frame_seq, *about.times(g.trace.t_exposure_ns), g.sperm_id, *about.position(g.x, g.y),
+                        *g.grade, *heads, g.validity.value, ms_between(g.trace.t_exposure_ns, g.trace.t_grade_ns),
                     )  # fmt: skip
             case _:
                 for what in self._events(record):
-                    yield "events", (n, t_ns, type(record).__name__.removesuffix("Record").lower(), what)
+                    yield "events", (n, *about.times(t_ns), type(record).__name__.removesuffix("Record").lower(), what)
 
     def _events(self, record: Record) -> Iterator[str]:
         """Yield what the table of events says of a record: nothing of what only repeats."""
@@ -185,7 +169,6 @@ class _Table:
         self._parquet: Any = None
         self._csv = self._partial("csv").open("w", encoding="utf-8", newline="")
         self._parquet = pq.ParquetWriter(self._partial("parquet"), self._schema, compression="zstd")
-        self._csv.write(f"# {NOTICE}\n")
         self._lines = csv.writer(self._csv, lineterminator="\n")
         self._lines.writerow(self._schema.names)
 

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 
 import numpy as np
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
@@ -114,16 +115,16 @@ def test_the_table_and_its_summary(tmp_path: Path):
     comparison.add(grade(2, 31, [1, 0, 0, 0, 0]), grade(2, 31, [0, 0, 0, 1, 0]))
     comparison.close()
     comparison.close()
-    notice, *table = (tmp_path / "c.csv").read_text().splitlines()
-    assert notice == f"# {NOTICE}"
-    first, second = csv.DictReader(table)
-    assert (float(first["recorded_A"]), first["same_grade"], first["new_grade"]) == (third, "1", "B")
-    assert (second["sperm_id"], second["frame_seq"], second["emd"]) == ("2", "31", "3")
+    first, second = csv.DictReader((tmp_path / "c.csv").read_text().splitlines())
+    plain = pyarrow.csv.read_csv(tmp_path / "c.csv")  # with no options
+    assert plain.column_names == list(first)
+    assert (float(first["recorded_grade_A"]), first["same_grade"], first["new_grade"]) == (third, "1", "B")
+    assert (second["sperm"], second["frame"], second["emd"]) == ("2", "31", "3")
     assert (second["recorded_grade"], second["new_grade"], second["same_grade"]) == ("A", "D", "0")
     parquet = pq.read_table(tmp_path / "c.parquet")
     assert parquet.schema.metadata[b"notice"].decode() == NOTICE
     assert parquet.column_names == list(first)
-    assert parquet["recorded_A"].to_pylist() == [third, 1]
+    assert parquet["recorded_grade_A"].to_pylist() == [third, 1]
     summary = json.loads((tmp_path / "c.json").read_text())
     assert summary["notice"] == NOTICE
     assert (summary["windows"], summary["emd"]["mean"], summary["same_most_likely_grade"]) == (2, 1.5, 0.5)

@@ -12,9 +12,12 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
+import numpy as np
 import psutil
+import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
@@ -88,12 +91,15 @@ def test_offline_everything_is_in_the_record(station: Station) -> None:
 
 
 def check_tables(folder: Path, rows: dict[str, int]) -> None:
+    about = json.loads((folder / "about.json").read_text())
+    assert about["notice"] == NOTICE
+    assert about["um_per_px"] == 0.25
+    began = datetime.fromisoformat(about["started_utc"]).replace(tzinfo=None)
     for name, count in rows.items():
         table = pq.read_table(folder / f"{name}.parquet")
         assert table.num_rows == count
         assert table.schema.metadata[b"notice"].decode() == NOTICE
         with (folder / f"{name}.csv").open(newline="") as file:
-            assert NOTICE in file.readline()
             lines = list(csv.DictReader(file))
         assert len(lines) == count
         for column in table.column_names:
@@ -101,6 +107,12 @@ def check_tables(folder: Path, rows: dict[str, int]) -> None:
             kind = type(values[0])
             written = [kind(line[column]) if line[column] else None for line in lines]
             assert written == [None if value == "" else value for value in values]
+        plain = pyarrow.csv.read_csv(folder / f"{name}.csv")  # with no options
+        assert plain.column_names == table.column_names
+        for t_s, wall in zip(plain["t_s"].to_pylist(), plain["time_utc"].to_pylist(), strict=True):
+            assert abs((wall - began).total_seconds() - t_s) < 0.002
+        if "x_um" in plain.column_names:
+            np.testing.assert_allclose(plain["x_um"].to_numpy(), 0.25 * plain["x_px"].to_numpy(), atol=1e-4)
 
 
 def test_live_frames_are_all_recorded_and_what_is_missing_is_counted(station: Station) -> None:

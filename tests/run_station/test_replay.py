@@ -153,7 +153,7 @@ def test_another_model_side_by_side(live, station: Station, tmp_path: Path) -> N
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert f"compared in {table}" in " ".join(done.stdout.split()).replace("- ", "-")
-    rows = list(csv.DictReader(table.read_text().splitlines()[1:]))
+    rows = list(csv.DictReader(table.read_text().splitlines()))
     summary = json.loads(table.with_suffix(".json").read_text())
     assert len(rows) == summary["windows"] == recorded["grades"]
     assert summary["models"]["new"]["name"] == "other"
@@ -161,9 +161,9 @@ def test_another_model_side_by_side(live, station: Station, tmp_path: Path) -> N
     events = [e.record for e in Session(session).events() if isinstance(e.record, GradesRecord)]
     grades = {(g.sperm_id, g.frame_seq): g.grade for record in events for g in record.header.grades}
     for row in rows:
-        key = int(row["sperm_id"]), int(row["frame_seq"])
-        assert [float(row[f"recorded_{letter}"]) for letter in "ABCDE"] == grades[key]
-        assert sum(float(row[f"new_{letter}"]) for letter in "ABCDE") == pytest.approx(1, abs=1e-5)
+        key = int(row["sperm"]), int(row["frame"])
+        assert [float(row[f"recorded_grade_{letter}"]) for letter in "ABCDE"] == grades[key]
+        assert sum(float(row[f"new_grade_{letter}"]) for letter in "ABCDE") == pytest.approx(1, abs=1e-5)
 
 
 def run_and_kill(station: Station, parent: Path, after_s: float) -> Path:
