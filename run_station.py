@@ -64,7 +64,9 @@ def run(options: Options) -> int:
                 inner.enter_context(supervisor)
                 stop.listen()
                 keyboard = inner.enter_context(Keyboard())
-                show = HeadlessReport().show if options.headless else inner.enter_context(Screen()).show
+                screen = None if options.headless else inner.enter_context(Screen())
+                stop.lend([keyboard] if screen is None else [keyboard, screen])
+                show = HeadlessReport().show if screen is None else screen.show
                 try:
                     ended = monitor_run(config, supervisor, monitor, keyboard, show, stop)
                 except StationError as error:
@@ -75,7 +77,7 @@ def run(options: Options) -> int:
         finally:
             monitor.listen()
             summary = summarise(monitor.snapshot(supervisor), monitor.tracks, ended=ended)
-            if summary.frames.captured:
+            if summary.frames.captured or summary.recording is not None:
                 if file is not None:
                     file.write(summary)
                 print(closing_report(summary))
@@ -94,6 +96,7 @@ def monitor_run(
             if stop.made:  # what ends this process from outside often ends the others as well
                 break
             raise
+        stop.attend()
         monitor.listen()
         if time.monotonic() >= next_show:
             next_show = time.monotonic() + 1 / config.dashboard.hz

@@ -120,6 +120,7 @@ class Pacer:
         self._live = live
         self._interval_ns = interval_ns
         self._zero_ns: int | None = None
+        self._resumptions = 0
 
     def wait(self, frame: Frame, context: ProcessContext) -> int:
         """Wait until the frame is due; return its exposure time on the station clock, ns.
@@ -130,14 +131,19 @@ class Pacer:
             return frame.t_exposure_ns
         if not self._live:
             return now_ns()
-        if self._zero_ns is None:
-            self._zero_ns = now_ns() - frame.t_source_ns
-        due_ns = self._zero_ns + frame.t_source_ns
-        while (left_s := (due_ns - now_ns()) / NS_PER_S) > 0 and not context.control.stopped:
+        control, zero_ns = context.control, self._zero_ns
+        while True:
+            if zero_ns is None or control.resumptions != self._resumptions:
+                # At first, and after a suspension (Ctrl-Z, fg): the source goes on from here, with nothing to catch up.
+                zero_ns = self._zero_ns = now_ns() - frame.t_source_ns
+                self._resumptions = control.resumptions
+            due_ns = zero_ns + frame.t_source_ns
+            left_s = (due_ns - now_ns()) / NS_PER_S
+            if left_s <= 0 or control.stopped:
+                return due_ns
             if left_s > LONGEST_NAP_S:
                 context.carry_on()
             time.sleep(min(left_s, LONGEST_NAP_S))
-        return due_ns
 
     def is_late(self, header: FrameHeader) -> bool:
         """Return whether a live frame was sent more than a frame interval after its exposure."""

@@ -102,6 +102,11 @@ class Monitor:
             drops=losses(statuses),
             late_share=late_share(self._late, statuses),
             tracks_received_ns=self._tracks_received_ns,
+            notices=tuple(
+                f"{name.value} is suspended (by SIGSTOP or a debugger): it goes on when it is continued"
+                for name in ProcessName
+                if name in supervisor.suspended
+            ),
             keys=self._keys(),
         )
 
@@ -112,11 +117,11 @@ class Monitor:
             return False
         if capture.state is ProcessState.ENDED:  # the others may need longer: the recorder has a queue
             return False
+        running_s = time.monotonic() - supervisor.suspended_s
         if self._running_since is None and capture.state is ProcessState.RUNNING:
-            self._running_since = time.monotonic()
+            self._running_since = running_s
         return (
-            self._running_since is not None
-            and time.monotonic() - self._running_since > self._config.duration_s + OVERTIME_S
+            self._running_since is not None and running_s - self._running_since > self._config.duration_s + OVERTIME_S
         )
 
     def close(self) -> None:

@@ -70,6 +70,8 @@ class ProcessControl:
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, process: ProcessName) -> None:
         self.state = ProcessState.STARTING
         self.stopped = False
+        self.resumptions = 0
+        """How often this process has been continued after a suspension (SIGCONT: ``fg`` after Ctrl-Z)."""
         self.commands: deque[Command] = deque()
         self.reports: deque[ProcessStatus | ActionHeader] = deque(maxlen=KEEP_REPORTS)
         """To the recorder: what the other processes say and the operator does."""

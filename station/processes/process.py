@@ -93,7 +93,12 @@ def run_process(name: ProcessName, module: str, config: Config, endpoints: Endpo
         def on_sigterm(_signum: int, _frame: FrameType | None) -> None:
             control.stop()
 
+        def on_sigcont(_signum: int, _frame: FrameType | None) -> None:
+            control.resumptions += 1
+
         signal.signal(signal.SIGTERM, on_sigterm)
+        if hasattr(signal, "SIGCONT"):  # not on Windows
+            signal.signal(signal.SIGCONT, on_sigcont)
         try:
             control.report(ProcessState.STARTING)
             importlib.import_module(module).run(ProcessContext(config, endpoints, control, context))

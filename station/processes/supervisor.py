@@ -5,18 +5,20 @@ This module knows processes and heartbeats; what the processes do and what is sh
 """
 
 import multiprocessing
-import time
+import os
+import signal
 from collections.abc import Collection, Sequence
 from multiprocessing.process import BaseProcess
 from typing import Self
 
 import zmq
 
-from station.clock import NS_PER_S, now_ns
+from station.clock import NS_PER_S, AwakeClock, now_ns
 from station.config import Config
 from station.errors import InputError, ProcessError, StationError
 from station.processes.control import ControlCentre
 from station.processes.process import log_path, run_process
+from station.processes.suspension import is_suspended
 from station.stride import window_stride
 from station.transport.endpoints import Endpoints
 from station.transport.messages import (
@@ -31,8 +33,8 @@ from station.transport.messages import (
 
 UPSTREAM_OF = {ProcessName.ENGINE: ProcessName.TRACKER, ProcessName.TRACKER: ProcessName.CAPTURE}
 START_TIMEOUT_S = 60.0
-SLEPT_S = 1.0
-"""The supervisor polls many times a second; where it has not for so long, it was itself suspended."""
+SILENT_S = 0.3
+"""After so long without progress the system is asked whether the process is suspended."""
 GRACE_S = 1.2
 """Between asking the processes to stop and terminating them; with KILL_S within the 2 s that ending may take."""
 KILL_S = 0.4
@@ -64,6 +66,8 @@ class Supervisor:
         """When each process last made progress, station clock."""
         self.faults: dict[ProcessName, str] = {}
         """Why an optional process is no more, one line."""
+        self.suspended: set[ProcessName] = set()
+        """Processes that somebody has stopped (SIGSTOP, a debugger): they do not count as hanging."""
         self._optional = optional
         self._ran: set[ProcessName] = set()
         self._forwarded_ns: dict[tuple[ProcessName, ProcessName], int] = {}
@@ -72,7 +76,10 @@ class Supervisor:
         self._endpoints = endpoints
         self._centre = ControlCentre(context, endpoints.control)
         self._started: set[ProcessName] = set()
-        self._polled_ns = now_ns()
+        self._clock = AwakeClock()
+        self._suspended_s = 0.0
+        self._others_suspended_s = 0.0
+        self._polled_s = 0.0
         self._processes: dict[ProcessName, BaseProcess] = {
             name: spawn.Process(target=run_process, args=(name, module, config, endpoints), name=name.value)
             for name, module in modules.items()
@@ -83,20 +90,29 @@ class Supervisor:
         """True once the last process of the chain, and the recorder, have dealt with all that came and said so."""
         return self._ended(ProcessName.ENGINE) and (not self._listening or self._ended(ProcessName.RECORDER))
 
+    @property
+    def suspended_s(self) -> float:
+        """Seconds of this run in which this process or one of the others was suspended."""
+        return self._suspended_s + self._others_suspended_s
+
     def poll(self, timeout_s: float) -> None:
         """Take in heartbeats for at most ``timeout_s``, start processes that are due, and check on all of them.
 
         Raises InputError where a process found the user's input unusable, ProcessError where one died or hangs.
         """
-        slept = now_ns() - self._polled_ns > SLEPT_S * NS_PER_S
+        self._clock.seconds()
         for status in self._centre.poll(timeout_s):
             before = self.statuses.get(status.process)
             if before is None or status.progress > before.progress or status.state != before.state:
                 self.progressed_ns[status.process] = now_ns()
             self._take_in(status)
-        self._polled_ns = now_ns()
-        if slept:  # this process stood still itself (Ctrl-Z, a lid closed): nobody else's silence counts
-            self.progressed_ns = dict.fromkeys(self.progressed_ns, self._polled_ns)
+        before_s, self._polled_s = self._polled_s, self._clock.seconds()
+        if self._clock.suspended_s > self._suspended_s:
+            # Either between two calls or while waiting for heartbeats: nobody else's silence of that time counts.
+            self._suspended_s = self._clock.suspended_s
+            self.progressed_ns = dict.fromkeys(self.progressed_ns, now_ns())
+        elif self.suspended:
+            self._others_suspended_s += max(0.0, self._polled_s - before_s)
         for name in self._processes:
             self._check_or_give_up(name)
         self._start_due_processes()
@@ -122,12 +138,13 @@ class Supervisor:
         alive = [process for process in self._processes.values() if process.is_alive()]
         for name, process in self._processes.items():
             if process.is_alive():
+                self._resume(process)
                 self._centre.send(name, CommandName.STOP)
             status = self.statuses.get(name)
             if status is None or status.state is ProcessState.STARTING:
                 process.kill()  # it listens to nobody while it loads, and holds nothing yet
-        deadline = time.monotonic() + GRACE_S
-        while any(process.is_alive() for process in alive) and time.monotonic() < deadline:
+        deadline_s = self._clock.seconds() + GRACE_S
+        while any(process.is_alive() for process in alive) and self._clock.seconds() < deadline_s:
             for status in self._centre.poll(0.01):
                 self._take_in(status)
         self._let_recorder_finish()
@@ -146,7 +163,8 @@ class Supervisor:
         try:
             for name, process in self._processes.items():
                 process.start()
-                self.progressed_ns[name] = self._polled_ns = now_ns()
+                self.progressed_ns[name] = now_ns()
+            self._clock = AwakeClock()
         except BaseException:
             self.__exit__()
             raise
@@ -233,10 +251,31 @@ class Supervisor:
             exitcode = self._processes[name].exitcode
             raise ProcessError(f"the {name} process died ({_how(exitcode)}){self._log_tail(name)}")
         silent_s = (now_ns() - self.progressed_ns[name]) / NS_PER_S
+        if self._is_suspended(name, silent_s):
+            return
+        silent_s = (now_ns() - self.progressed_ns[name]) / NS_PER_S
         starting = status is None or status.state is ProcessState.STARTING
         limit_s = START_TIMEOUT_S if starting or status is None else status.patience_s
         if silent_s > limit_s:
             raise ProcessError(f"the {name} process hangs: no progress for {silent_s:.1f} s{self._log_tail(name)}")
+
+    def _is_suspended(self, name: ProcessName, silent_s: float) -> bool:
+        """Return whether a silent process is suspended; when it goes on again, its silence counts from then."""
+        process = self._processes[name]
+        if silent_s <= SILENT_S and name not in self.suspended:
+            return False
+        if process.pid is not None and is_suspended(process.pid):
+            self.suspended.add(name)
+        elif name in self.suspended:
+            self.suspended.discard(name)
+            self.progressed_ns[name] = now_ns()
+        return name in self.suspended
+
+    @staticmethod
+    def _resume(process: BaseProcess) -> None:
+        """Let a suspended process go on, so that it can end in good order."""
+        if process.pid is not None and is_suspended(process.pid):
+            os.kill(process.pid, signal.SIGCONT)
 
     @property
     def _listening(self) -> bool:
@@ -264,8 +303,8 @@ class Supervisor:
     def _let_recorder_finish(self) -> None:
         """Wait for a recorder that is still bringing things to the disk, as long as it gets on with it."""
         recorder = self._processes.get(ProcessName.RECORDER)
-        deadline = time.monotonic() + RECORDER_GRACE_S
-        while recorder is not None and self._listening and recorder.is_alive() and time.monotonic() < deadline:
+        deadline_s = self._clock.seconds() + RECORDER_GRACE_S
+        while recorder is not None and self._listening and recorder.is_alive() and self._clock.seconds() < deadline_s:
             for status in self._centre.poll(0.01):
                 self._take_in(status)
 

@@ -9,6 +9,7 @@ import zlib
 from collections import deque
 from typing import Final
 
+from station.clock import AwakeClock
 from station.errors import SessionError
 from station.processes.control import ProcessControl
 from station.processes.process import ProcessContext
@@ -109,6 +110,7 @@ class Recorder:
         self._reported_s = 0.0
         self._kept_notice = ""
         self._stepped_s = time.monotonic()
+        self._clock = AwakeClock()
         self._stop_s: float | None = None
         self._wary_until_s = 0.0
         self._is_pressing = self._came_forward = False
@@ -150,12 +152,13 @@ class Recorder:
             self.report()
         if idle and self._links.ended:
             return False
+        awake_s = self._clock.seconds()
         if not self._control.stopped:
             return True
         if self._stop_s is None:
-            self._stop_s = now_s
+            self._stop_s = awake_s
             self._hurry()
-        return now_s - self._stop_s <= (DRAIN_S if self._links.queue.bytes else ON_ITS_WAY_S)
+        return awake_s - self._stop_s <= (DRAIN_S if self._links.queue.bytes else ON_ITS_WAY_S)
 
     def _pressing(self) -> bool:
         """Look what has come, whatever the work is waiting for; return whether that may stand back no further."""

@@ -12,6 +12,7 @@ import numpy as np
 import zmq
 from numpy.typing import NDArray
 
+from station.clock import AwakeClock
 from station.transport.messages import Header
 from station.transport.wire import encode
 
@@ -54,11 +55,11 @@ class Publisher:
 
         Waits without end for the first alone: one of the others may have died since it was counted.
         """
-        here, deadline = 0, math.inf
-        while keep_waiting() and time.monotonic() < deadline:
+        clock, here, deadline_s = AwakeClock(), 0, math.inf
+        while keep_waiting() and clock.seconds() < deadline_s:
             if self._socket.poll(POLL_MS, zmq.POLLIN):
                 here += 1 if self._socket.recv().startswith(b"\x01") else -1
-                deadline = time.monotonic() + OTHERS_S if here else math.inf
+                deadline_s = clock.seconds() + OTHERS_S if here else math.inf
                 if here >= count:
                     return True
         return here > 0 and keep_waiting()

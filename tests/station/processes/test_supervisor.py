@@ -13,7 +13,6 @@ import pytest
 import zmq
 
 from station.build_info import ROOT
-from station.clock import NS_PER_S, now_ns
 from station.config import Config
 from station.errors import InputError, ProcessError
 from station.processes.supervisor import Supervisor
@@ -146,21 +145,6 @@ def test_a_recorder_that_cannot_use_what_the_user_gave_ends_the_start(context: C
         Supervisor(context, Config(), endpoints, modules, optional=[ProcessName.RECORDER]) as supervisor,
     ):
         monitor_run(supervisor, lambda: False)
-
-
-def test_silence_while_the_supervisor_itself_was_suspended_does_not_count(
-    context: Context, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Ctrl-Z and fg, or a closed lid: nobody made progress, and nobody is to blame."""
-    with private_endpoints() as endpoints, Supervisor(context, Config(), endpoints, PATIENT) as supervisor:
-        monitor_run(supervisor, lambda: len(supervisor.statuses) == 3)
-        supervisor.progressed_ns = dict.fromkeys(PIPELINE, now_ns() - 10 * NS_PER_S)
-        supervisor._polled_ns = now_ns() - 10 * NS_PER_S
-        monkeypatch.setattr(supervisor._centre, "poll", lambda _timeout_s: [])
-        supervisor.poll(0.0)
-        supervisor.progressed_ns = dict.fromkeys(PIPELINE, now_ns() - 10 * NS_PER_S)
-        with pytest.raises(ProcessError, match="hangs"):
-            supervisor.poll(0.0)
 
 
 def test_a_killed_supervisor_leaves_nothing_running(tmp_path: Path) -> None:
