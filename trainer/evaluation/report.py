@@ -251,7 +251,7 @@ def _ablation(changed: Scores, scores: Mapping[str, Scores]) -> AblationResult:
 
 def per_clip(scored: Scored) -> tuple[list[str], list[list[object]]]:
     """Return header and rows of ``predictions.csv``: each clip's prediction, votes and error."""
-    header = ["id", *(f"predicted_{g}" for g in GRADES), *(f"voted_{g}" for g in GRADES), "mse_x100", "js_x100"]
+    header = ["id", *(f"grade_{g}" for g in GRADES), *(f"votes_{g}" for g in GRADES), "mse_x100", "js_x100"]
     errors = 100 * mse(scored.predicted, scored.target), 100 * js(scored.predicted, scored.target)
     return header, [
         [name, *(f"{value:.6f}" for value in (*predicted, *voted, *both))]

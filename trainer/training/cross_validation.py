@@ -136,7 +136,7 @@ def _score_fold(out: Path, number: int, clips: Clips, fold: Sequence[int], fabri
         scores[name] = score(constant, held.distributions)
     if fabric.is_global_zero:
         rows = ([row.id, *grade.tolist()] for row, grade in zip(held.rows, predicted, strict=True))
-        write_atomically(out / PREDICTIONS, table(["id", *GRADES], rows))
+        write_atomically(out / PREDICTIONS, table(["id", *(f"grade_{grade}" for grade in GRADES)], rows))
         write_json(out / METRICS, RunSummary(number, len(fold), loaded.log[-1]["epoch"], scores).to_dict())
 
 

@@ -48,7 +48,7 @@ def read_predictions(folder: Path) -> tuple[np.ndarray, np.ndarray]:
     with (folder / "predictions.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     return tuple(np.array([[float(row[f"{what}_{g}"]) for g in "ABCDE"] for row in rows]) for what in
-                 ("predicted", "voted"))  # fmt: skip
+                 ("grade", "votes"))  # fmt: skip
 
 
 def test_metrics_are_those_of_the_predictions(scored: Path, held: Path) -> None:
