@@ -241,8 +241,9 @@ def require_used_settings(config: Config) -> None:
     """
     given = [key for key in ("fps", "um_per_px", "bits") if getattr(config.source, key) is not None]
     if given and config.source.kind == "simulated":
-        own = "; set [simulated] um_per_px and fps" if given != ["bits"] else ""
-        raise InputError(f"[source] {', '.join(given)}: not for the simulated microscope{own or '; leave it out'}")
+        own = ", ".join(key for key in given if key != "bits")
+        cure = f"set [simulated] {own}" if own else "leave it out"
+        raise InputError(f"[source] {', '.join(given)}: not for the simulated microscope; {cure}")
     if given and config.replay_of is not None:
         raise InputError(f"[source] {', '.join(given)}: a replay takes these from the recorded session; leave them out")
 

@@ -36,6 +36,20 @@ def test_signals_end_everything_in_two_seconds(station: Station, signum: int) ->
     assert json.loads(path.read_text())["frames"]["captured"] > 0, "what was known is in the summary"
 
 
+@pytest.mark.parametrize("delay_s", [0.05, 0.3, 0.6, 1.0])
+def test_ctrl_c_in_the_first_second_is_silent(station: Station, delay_s: float) -> None:
+    with subprocess.Popen(
+        station.command(*station.small, "--headless"), cwd=ROOT, env=station.environment,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True,
+    ) as process:  # fmt: skip
+        time.sleep(delay_s)
+        os.killpg(process.pid, signal.SIGINT)
+        _, errors = process.communicate(timeout=10.0)
+    assert errors == ""
+    assert process.returncode in (0, 130)
+    assert station.left() == []
+
+
 def test_q_ends_the_dashboard(station: Station) -> None:
     """On a real terminal: the screen comes up with its research-use line, a sperm is followed, q ends it."""
     command = station.command(*station.small, "--select", "auto:1")

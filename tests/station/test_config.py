@@ -116,7 +116,7 @@ def test_text_is_not_a_number(tmp_path: Path, line: str) -> None:
     ("source", "line", "expected"),
     [
         pytest.param("simulated", "um_per_px = 0.5", r"set \[simulated\] um_per_px", id="scale of the simulation"),
-        pytest.param("simulated", "fps = 30", r"set \[simulated\] um_per_px and fps", id="rate of the simulation"),
+        pytest.param("simulated", "fps = 30", r"set \[simulated\] fps", id="rate of the simulation"),
         pytest.param("simulated", "bits = 12", "leave it out", id="bits of the simulation"),
         pytest.param("replay:x", "um_per_px = 0.5", "takes these from the recorded session", id="scale of a session"),
     ],
