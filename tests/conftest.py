@@ -1,4 +1,4 @@
-"""Shared by all tests: nothing may be left behind, and where the real video lies."""
+"""Shared by all tests: the check that nothing is left behind, and the folder of real video."""
 
 import threading
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ def nothing_left_behind() -> Iterator[None]:
 
 @pytest.fixture
 def context() -> Iterator["zmq.Context[zmq.Socket[bytes]]"]:
-    """A ZeroMQ context whose end would hang if a socket were left open, so that it is destroyed and that fails."""
+    """A ZeroMQ context; a test that leaves a socket open fails, where ending the context would hang."""
     context = zmq.Context()
     yield context
     context.term()
@@ -50,5 +50,5 @@ def visem() -> Path:
 
 @pytest.fixture
 def station(tmp_path: Path) -> Station:
-    """The program, with a temporary folder of its own so that anything left behind is found."""
+    """The program with its own temporary folder, so that anything left behind is found."""
     return Station(tmp_path)

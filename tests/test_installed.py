@@ -54,7 +54,7 @@ class Environment:
         pip("--python", str(self.python), "install", "--ignore-installed", *to_install)
 
     def run(self, *words: str | Path) -> "subprocess.CompletedProcess[str]":
-        """Run in a folder of its own, without anything of ours in the environment's variables."""
+        """Run in an empty folder, with none of our paths in the environment variables."""
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
         environment |= {"XDG_DATA_HOME": str(self.folder / "data")}
         return subprocess.run(

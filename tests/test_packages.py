@@ -1,4 +1,4 @@
-"""The packages that are imported are this project's, not others of the same generic names."""
+"""The imported packages are this project's, not others with the same generic names."""
 
 import importlib
 import subprocess

@@ -1,4 +1,4 @@
-"""``python -m bench camera`` on the SDK's emulator, in a small way: the whole station, both faults."""
+"""``python -m bench camera`` on the SDK's emulator, at a small size: the whole station, both faults."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""``python -m bench capture`` on the SDK's emulator, in a small way."""
+"""``python -m bench capture`` on the SDK's emulator, at a small size."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""The bench's count of operations against the exported graph, and its ceiling against numpy."""
+"""The bench's operation count against the exported graph, and its ceiling against numpy."""
 
 import math
 from typing import Any

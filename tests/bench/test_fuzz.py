@@ -46,7 +46,7 @@ def test_damaged_files_do_no_harm(originals, tmp_path: Path, capfd):
     ],
 )
 def test_harm_is_seen_and_the_next_file_is_read(originals, monkeypatch, tmp_path: Path, code: str, ending: str):
-    """A TIFF stack whose opening does harm, in a reading process that is otherwise the real one."""
+    """A TIFF stack that does harm when opened, in an otherwise real reading process."""
     monkeypatch.setattr(fuzz, "LIMIT_S", 3.0)
     (tmp_path / "harm.py").write_text(
         f"import bench.support.fuzz_worker as w\nsound = w.open_source\n"

@@ -1,4 +1,4 @@
-"""``python -m bench tracking``: its files, its score beside the one definition, its refusals."""
+"""``python -m bench tracking``: its files, its score against the reference scorer, its refusals."""
 
 import importlib.util
 import json
@@ -52,7 +52,7 @@ def test_the_score_is_the_scorers(scorer: ModuleType, visem: Path, tmp_path: Pat
 
 
 def test_segments_of_one_pass_are_what_they_are_alone(visem: Path) -> None:
-    """Overlapping segments, even of the same sperm, do not see each other."""
+    """Overlapping segments, even of the same sperm, do not affect each other."""
     video = visem / "12" / "video.mp4"
     starts = [Start("a", 12, 281.0, 100.0), Start("b", 20, 281.0, 100.0), Start("c", 20, 147.0, 32.0)]
     settings = TrackerSettings(head_px=21.0)

@@ -1,4 +1,4 @@
-"""The capture process: it goes on beating while a source has nothing, and passes on how the source is doing."""
+"""The capture process: heartbeats continue while a source has no frame, and report the source's condition."""
 
 import threading
 import time
@@ -21,7 +21,7 @@ from station.transport.receivers import ThreadedReceiver
 
 
 class Halting:
-    """Three frames, each after a while of nothing; then a damaged end."""
+    """Three frames, each after a pause; then a damaged end."""
 
     info = SourceInfo(name="halting", width=6, height=4, fps=50.0)
 

@@ -1,4 +1,4 @@
-"""A tiny artifact with random weights, made once, and a copy of it to spoil."""
+"""A tiny artifact with random weights, made once, and a copy that a test may damage."""
 
 import shutil
 from pathlib import Path

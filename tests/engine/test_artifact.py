@@ -1,4 +1,4 @@
-"""Opening artifacts: whole ones, and every way of being broken, each with one clear line."""
+"""Opening artifacts: intact ones, and every way of being broken, each refused with one clear line."""
 
 import json
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def test_opens(artifact: Artifact) -> None:
 
 
 def sealed(folder: Path, **changes: Any) -> None:
-    """Change the manifest, with hashes that fit: the change itself must be noticed."""
+    """Change the manifest, with matching hashes: the change itself must be noticed."""
     text = (folder / "manifest.json").read_text()
     files = {name: sha256_of(folder / name) for name in FILES}
     manifest = Manifest.model_validate_json(text).model_copy(update={"files": files, **changes})

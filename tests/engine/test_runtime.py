@@ -96,7 +96,7 @@ def test_a_graph_that_the_runtime_refuses(artifact: Artifact) -> None:
 
 @dataclass
 class Liar:
-    """A runtime that is a little off."""
+    """A runtime whose grades are slightly off."""
 
     inner: OnnxSession
     grade: float = 0.0

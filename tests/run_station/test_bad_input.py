@@ -1,4 +1,4 @@
-"""What a user can get wrong: one clear line, exit code 2, no traceback, nothing left behind."""
+"""User mistakes: one clear line, exit code 2, no traceback, nothing left behind."""
 
 import shutil
 from collections.abc import Callable

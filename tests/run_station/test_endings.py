@@ -1,4 +1,4 @@
-"""All the ways in which a run ends: everything is gone in two seconds, and what went wrong is named."""
+"""Every way a run ends: all processes are gone within two seconds, and what went wrong is named."""
 
 import contextlib
 import json
@@ -51,7 +51,7 @@ def test_ctrl_c_in_the_first_second_is_silent(station: Station, delay_s: float) 
 
 
 def test_q_ends_the_dashboard(station: Station) -> None:
-    """On a real terminal: the screen comes up with its research-use line, a sperm is followed, q ends it."""
+    """On a real terminal: the screen appears with its research-use line, a sperm is tracked, q ends the run."""
     command = station.command(*station.small, "--select", "auto:1")
     environment = station.environment | {"COLUMNS": "120", "LINES": "40"}
     pid, terminal = pty.fork()  # unlike a bare openpty, the child's terminal also controls it, as a user's does

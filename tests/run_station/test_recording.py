@@ -1,4 +1,4 @@
-"""The program with its recorder: what is in a session, and that nothing that befalls the recorder ends a run."""
+"""The program with its recorder: what a session holds, and that no fault of the recorder ends a run."""
 
 import contextlib
 import csv
@@ -30,7 +30,7 @@ KILLS = int(os.environ.get("KILLS", "3"))
 
 
 def recorded(station: Station) -> Path:
-    """The only session that there is."""
+    """The only session in the folder."""
     (session,) = (station.folder / "data" / "rostfine-station" / "sessions").iterdir()
     return session
 
@@ -49,7 +49,7 @@ def settings(station: Station, text: str) -> tuple[str, str]:
 
 @contextlib.contextmanager
 def running(station: Station, *options: str) -> "Iterator[subprocess.Popen[str]]":
-    """The program without a terminal, from the moment at which frames flow; in a process group of its own."""
+    """The program without a terminal, once frames flow, in its own process group."""
     with subprocess.Popen(
         station.command(*options, "--headless"), cwd=ROOT, env=station.environment, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, text=True, start_new_session=True,
@@ -151,7 +151,7 @@ def test_a_recorder_that_dies_does_not_end_the_run(station: Station, what: str) 
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A disk of 12 MB, really."""
+    """A real disk of 12 MB."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(folder)]
@@ -187,7 +187,7 @@ def test_a_full_disk_stops_recording_and_nothing_else(station: Station, small_di
 
 
 def test_k_keeps_the_last_seconds_and_nothing_else(station: Station) -> None:
-    """On a real terminal; frames come with the key, numbers always."""
+    """On a real terminal; frames are recorded with the key, numbers always."""
     options = settings(station, "[record]\npre_trigger_s = 1.0\n")
     command = station.command(*options, "--select", "auto:1", "--record", "keep")
     pid, terminal = pty.fork()

@@ -30,7 +30,7 @@ FPS, SPERM, SECONDS = 5, 30, 8.0
 
 
 def take_terminal() -> None:
-    """Make standard input the terminal that controls this process, as a shell does: keys are read of no other."""
+    """Make standard input this process's controlling terminal, as a shell does: keys are read only from that."""
     fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
 
@@ -48,7 +48,7 @@ def replay(station: Station, session: Path, *options: str) -> dict[str, Any]:
 
 
 def assert_the_same(recorded: dict[str, Any], replayed: dict[str, Any], session: Path) -> None:
-    """Everything that was published then came out again, to the last bit, and nothing else."""
+    """Everything published then came out again, to the last bit, and nothing else."""
     found = replayed["replay"]
     events = [event.record for event in Session(session).events()]
     tracks = sum(isinstance(record, TracksRecord) for record in events)
@@ -167,7 +167,7 @@ def test_another_model_side_by_side(live, station: Station, tmp_path: Path) -> N
 
 
 def run_and_kill(station: Station, parent: Path, after_s: float) -> Path:
-    """Record on the simulated microscope, and kill the whole process group so long after the first frame."""
+    """Record the simulated microscope, and kill the whole process group some time after the first frame."""
     config = station.folder / "fast.toml"
     config.write_text(SMALL + "fps = 30\n")
     with subprocess.Popen(
@@ -204,7 +204,7 @@ def test_a_session_that_was_killed_replays_up_to_its_last_frame(station: Station
 
 @pytest.fixture
 def recorded(live, tmp_path: Path) -> Path:
-    """A copy of the session that may be spoilt."""
+    """A copy of the session that a test may damage."""
     return Path(shutil.copytree(live[1], tmp_path / "copy"))
 
 

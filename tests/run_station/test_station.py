@@ -1,4 +1,4 @@
-"""The whole station on what it is for: real processes, sockets and runtime, simulated microscope and real video."""
+"""The whole station in normal use: real processes, sockets and runtime, simulated microscope and real video."""
 
 import math
 from pathlib import Path
@@ -70,7 +70,7 @@ def test_real_video_offline_is_the_same_bit_for_bit(station: Station, visem: Pat
 def test_offline_grades_every_window_where_only_some_frames_enter_it(
     station: Station, phase: int, tmp_path: Path
 ) -> None:
-    """A camera three times as fast as the model: the windows' phase against the frame numbers must not matter."""
+    """A camera three times as fast as the model: the phase of windows against frame numbers must not matter."""
     (tmp_path / "fast.toml").write_text(f"{SMALL}fps = 45\nseed = {phase}\n[window]\nstride = 3\n")
     options = ("--config", str(tmp_path / "fast.toml"), "--speed", "max", "--duration", "3", "--select", "auto:2")
     summary = station.summary(*options)

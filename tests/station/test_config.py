@@ -1,4 +1,4 @@
-"""Configuration and command line: what is refused, and in which words."""
+"""Configuration and command line: what is refused, and with which message."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The doctor: each check on machines made up for it, the report, the exit code."""
+"""The doctor: each check on made-up machines, the report, the exit code."""
 
 import os
 from dataclasses import dataclass

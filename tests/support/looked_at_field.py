@@ -55,7 +55,7 @@ def with_code(pixels: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:
 
 @dataclass
 class Obedient:
-    """A command client that notes what it is asked."""
+    """A command client that records what it is asked."""
 
     asked: list[Asked] = field(default_factory=list)
 
@@ -127,7 +127,7 @@ class PlayedStation:
         self.played += 1
 
     def tracks(self, seq: int) -> list[TrackInfo]:
-        """The truth about a frame, as a tracker would say it."""
+        """The truth about a frame, as a tracker would report it."""
         width, height = self.settings.width, self.settings.height
         found = []
         for sperm in self.microscope.truth(seq).sperm:

@@ -20,7 +20,7 @@ def say(page: ClientConnection, **message: Any) -> None:
 
 
 def keep_saying(page: ClientConnection, texts: list[str]) -> None:
-    """Say all this, then listen until the other end has had enough."""
+    """Send all of this, then listen until the other end closes."""
     for text in texts:
         page.send(text)
     while True:

@@ -1,4 +1,4 @@
-"""A small session written with the format's own parts, for the tests of what reads it."""
+"""A small recorded session, written with the format's own parts, for the tests of its readers."""
 
 import zlib
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ def pictures(count: int, seed: int = 1) -> list[NDArray[np.uint8]]:
 
 
 def header(seq: int) -> FrameHeader:
-    """Times that no frame rate would give, so that only what was recorded can be right."""
+    """Times that no frame rate would give, so that only recorded times can match."""
     t_ns = seq * 20_000_000 + seq * seq * 1_111
     return FrameHeader(
         seq=seq, t_exposure_ns=10**9 + t_ns, t_source_ns=t_ns, t_sent_ns=10**9 + t_ns + 5, height=HEIGHT, width=WIDTH,

@@ -1,4 +1,4 @@
-"""The program as a user runs it, for the tests of the whole: its command line, its processes, what it leaves behind."""
+"""The program as a user runs it, for whole-program tests: command line, processes, what it leaves behind."""
 
 import contextlib
 import json
@@ -23,7 +23,7 @@ SMALL = "[simulated]\nwidth = 480\nheight = 360\nsperm = 8\ndebris = 20\n"
 
 @dataclass
 class Station:
-    """Runs the program with a temporary folder of its own, so that anything left behind is found."""
+    """Runs the program with its own temporary folder, so that anything left behind is found."""
 
     folder: Path
     temporary: Path = field(init=False)
@@ -58,7 +58,7 @@ class Station:
         return loaded
 
     def left(self) -> list[Path]:
-        """Files of this run, and processes of it wherever they hang in the process tree, one second after its end."""
+        """Files and processes of this run that are left one second after its end, anywhere in the process tree."""
         deadline = time.monotonic() + 1.0  # Python's own helper process notices with a delay that its parent is gone
         while (left := self._there()) and time.monotonic() < deadline:
             time.sleep(0.05)
@@ -93,6 +93,6 @@ def wait_for(condition: Callable[[], Any], timeout_s: float = 30.0) -> Any:
 
 
 def stage_processes(process: "subprocess.Popen[Any]") -> list[psutil.Process]:
-    """The processes; not the helper process that Python starts beside spawned ones."""
+    """The station's processes, without the helper process that Python starts beside spawned ones."""
     children = psutil.Process(process.pid).children(recursive=True)
     return [child for child in children if "spawn_main" in " ".join(child.cmdline())]

@@ -1,4 +1,4 @@
-"""A tiny network on tiny clips: what the tests of training share."""
+"""A tiny network on tiny clips, shared by the tests of training."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ SHAPE = (4, 20, 20)
 
 
 def make_clips(root: Path, count: int = 40) -> None:
-    """Make a folder of clips, four of a source, whose brightness tells their grade."""
+    """Make a folder of clips, four per source, whose brightness determines their grade."""
     (root / "clips").mkdir()
     rng = np.random.default_rng(0)
     rows, hashes = [], {}
@@ -36,12 +36,12 @@ def command(name: str, data: Path, out: Path, *options: str) -> list[str]:
 
 
 def resume(name: str, data: Path, out: Path) -> list[str]:
-    """Return the command line that goes on with it."""
+    """Return the command line that resumes it."""
     return [name, "--data", str(data), "--out", str(out), "--threads", "1", "--resume"]
 
 
 def checkpoint(path: Path) -> dict[str, Any]:
-    """Return what a checkpoint's file holds."""
+    """Return the contents of a checkpoint's file."""
     import torch
 
     content: dict[str, Any] = torch.load(path, weights_only=True)

@@ -1,4 +1,4 @@
-"""A small field with heads where the tests want them, and a tracker played through it."""
+"""A small field with heads at chosen places, and a tracker run over it."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""Kinematics beside analytic truth: a line, a circle, a sine along a line, at several rates, with frames dropped."""
+"""Kinematics against analytic truth: a line, a circle, a sine along a line, at several rates, with frames dropped."""
 
 import gzip
 import math
@@ -78,7 +78,7 @@ def test_sine_along_a_line(rate_hz: float, drop: float) -> None:
 
 
 def test_vcl_falls_with_the_frame_rate() -> None:
-    """The known dependence: fewer samples cut the corners of the head's swing, and nothing else of it changes."""
+    """The known dependence: fewer samples cut the corners of the head's swing, and nothing else changes."""
     values = [measured(times(r, 0.0), sine(times(r, 0.0), 10.0)).vcl_um_s for r in (200.0, 100.0, 50.0, 30.0, 15.0)]
     assert values == sorted(values, reverse=True)
     assert values[-1] < 0.65 * values[0]
@@ -153,7 +153,7 @@ def test_trajectory_keeps_its_seconds() -> None:
 
 @pytest.mark.parametrize("participant", ["14", "21", "24", "47"])
 def test_real_tracks_are_plausible(visem: Path, participant: str) -> None:
-    """No scale is given for these clips: 0.3 um/px makes the heads 3 um wide and long enough to be heads."""
+    """These clips state no scale: 0.3 um/px makes the heads 3 um wide and of plausible length."""
     with gzip.open(visem / "tracks_only" / f"{participant}.txt.gz", "rt") as file:
         rows = np.loadtxt(file, delimiter=",")
     tried = 0

@@ -1,4 +1,4 @@
-"""The tuned constants as a session keeps them, and what a replay says where they were others."""
+"""The tuned constants as a session stores them, and what a replay says if they were different."""
 
 import json
 
@@ -7,7 +7,7 @@ from tracker.replay import parameters_notice
 
 
 def read_back() -> dict[str, float | list[float]]:
-    """What the log of a session gives back."""
+    """The constants as read back from a session's log."""
     return json.loads(json.dumps(DEFAULT_PARAMS.flat()))
 
 

@@ -1,4 +1,4 @@
-"""Hard cases with known truth, each with the rate at which it has to be passed over a few seeds."""
+"""Hard cases with known truth, each with the pass rate required over a few seeds."""
 
 import pytest
 

@@ -146,7 +146,7 @@ def test_a_head_that_leaves_is_not_vouched_for() -> None:
 
 
 def test_a_head_that_comes_in_where_another_left_is_not_taken_for_it() -> None:
-    """Heads look alike: what enters may be anybody, and must not be graded under the number of the one that left."""
+    """Heads look alike: what enters may be any sperm, and must not be graded as the one that left."""
     tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
     out = [(250 + 3.0 * k, 120.0) for k in range(40)]
     back = [(330 - 3.0 * k, 130.0) for k in range(40)]
@@ -168,7 +168,7 @@ def test_kinematics_are_there_for_a_followed_head() -> None:
 
 @pytest.mark.slow
 def test_a_real_clip(visem: Path) -> None:
-    """Heads are found by themselves and followed, and most frames are locked."""
+    """Heads are selected automatically and tracked, and most frames are locked."""
     with VideoFile(visem / "12" / "video.mp4") as video:
         tracker = Tracker(TrackerSettings(), WindowShape(), 480, 640)
         tracker.select_auto(4)

@@ -1,4 +1,4 @@
-"""The tracker on what no microscope should send: an error that says so, or lost, never a crash or a false lock."""
+"""The tracker on input that no microscope should send: a clear error or a lost track, never a crash or a false lock."""
 
 import math
 
@@ -104,7 +104,7 @@ def test_windows_fill_again_at_another_frame_rate(times_ms: list[int]) -> None:
 
 
 def test_nobody_is_vouched_for_after_a_long_gap() -> None:
-    """Whoever is at the expected place ten seconds later may be anybody."""
+    """The head at the expected place ten seconds later may be any sperm."""
     tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
     tracker.select(60, 120)
     play(tracker, [picture(k, [(60 + 0.3 * k, 120)]) for k in range(30)])

@@ -1,4 +1,4 @@
-"""The rolling window: arithmetic by table, gaps, borders, and what it costs to hand it out."""
+"""The rolling window: arithmetic by table, gaps, borders, and the cost of handing it out."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The walks of docs/training.md with its commands, at the smallest size: what one command writes the next one takes."""
+"""The commands of docs/training.md in order, at the smallest size: each takes what the one before wrote."""
 
 import csv
 import json

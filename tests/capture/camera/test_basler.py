@@ -23,7 +23,7 @@ SMALL = CameraSettings(width=128, height=96, fps=100)
 
 
 class Handle:
-    """Keeps the SDK's camera object of the latest connection, to command the emulator's faults."""
+    """Keeps the SDK's camera object of the latest connection, to trigger the emulator's faults."""
 
     def __init__(self, then: Callable[[Any], None] = lambda _: None) -> None:
         self.camera: Any = None
@@ -219,7 +219,7 @@ def test_no_camera_at_all():
 
 
 def test_a_camera_that_another_program_has(emulator, monkeypatch):
-    """The emulator can be opened twice; a real camera then answers with this error."""
+    """The emulator can be opened twice; a real camera then fails with this error."""
     from pypylon import genicam, pylon
 
     def refuse(_self: Any) -> None:

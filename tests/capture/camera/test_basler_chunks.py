@@ -31,7 +31,7 @@ ABSENT = Node(readable=False, writable=False)
 
 
 class Camera:
-    """Node map of a camera whose chunks are chosen with a selector, which is there with the main switch on alone."""
+    """Node map of a camera whose chunk selector exists only while the main switch is on."""
 
     def __init__(self, words: tuple[str, ...], *, selector_always: bool = False, broken: str = "") -> None:
         self.mode = Node(False)

@@ -106,7 +106,7 @@ def test_with_a_latch_exposure_ends_are_exact():
 
 
 def test_a_latch_that_stops_working_gives_way_to_arrivals(monkeypatch):
-    """The camera's clock is an hour behind by the latch's word; the latch answers once, then arrivals tell the time."""
+    """By its latch the camera's clock is an hour behind; the latch answers once, then arrivals give the time."""
     monkeypatch.setattr("capture.camera.camera.LATCH_EVERY_S", 0.05)
     hour_ns = 3_600_000_000_000
     answers = iter([(now_ns() - hour_ns, now_ns() - 500 * MS)])
@@ -127,7 +127,7 @@ def test_without_a_clock_frames_are_stamped_on_arrival():
 
 
 def test_the_grabbing_thread_never_waits_for_a_reader():
-    """Of 30 frames nobody fetches, the newest 8 stay; the first of them says how many went, and all are counted."""
+    """Of 30 frames not fetched, the newest 8 stay; the first says how many were dropped, and all are counted."""
     device = FakeDevice([grab(k) for k in range(30)])
     with Camera(lambda: device, queue_frames=8) as camera:
         deadline = time.monotonic() + 5

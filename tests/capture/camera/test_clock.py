@@ -1,4 +1,4 @@
-"""The camera's clock on the station clock: known offset and drift must be found through one-sided delays."""
+"""The camera's clock mapped to the station clock: known offset and drift are found through one-sided delays."""
 
 import numpy as np
 import pytest
@@ -23,7 +23,7 @@ def run_clock(drift_ppm: float, seconds: float, delay_ms, fps: float = 60.0, sta
 @pytest.mark.parametrize("drift_ppm", [-80.0, 0.0, 35.0])
 @pytest.mark.parametrize("start_ns", [0, 2**62], ids=["from zero", "large counter"])
 def test_offset_and_drift_are_found_below_late_arrivals(drift_ppm, start_ns):
-    """Two thirds of the frames come up to 30 ms late; the soonest of each second tells the time."""
+    """Two thirds of the frames arrive up to 30 ms late; the earliest of each second gives the time."""
     clock, truth = run_clock(
         drift_ppm, 40, lambda rng: 0.05 * rng.random() + 30 * max(0, rng.random() - 0.33), start_ns=start_ns
     )
@@ -53,7 +53,7 @@ def test_the_error_shows_a_clock_that_jumps():
 
 
 def test_an_impossible_drift_is_not_carried_on():
-    """Ticks of 8 ns taken for 1 ns: the line would run away; the offset stays with the newest seconds' mean."""
+    """Ticks of 8 ns taken for 1 ns: the line would diverge, so the offset stays at the newest seconds' mean."""
     clock, truth = run_clock(500_000, 10, lambda _: 0)
     camera_ns = list(truth)[-1]
     assert clock.station_ns(camera_ns + 10**9) - clock.station_ns(camera_ns) == 10**9

@@ -1,4 +1,4 @@
-"""Folders of images: order, grey, times, and one clear line for what does not fit."""
+"""Folders of images: order, grey, times, and one clear line for what cannot be used."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""TIFF stacks: order, depth, times and scale as the file has them, and what is left of damaged ones."""
+"""TIFF stacks: order, depth, times and scale as the file states them, and what can be read of damaged ones."""
 
 import struct
 from pathlib import Path
@@ -145,7 +145,7 @@ def test_what_is_no_image_of_a_camera_is_refused(tmp_path: Path, data, message):
 
 @pytest.mark.parametrize("kind", WRITERS)
 def test_a_file_cut_short_gives_the_frames_before_the_cut_and_says_where_it_breaks(tmp_path: Path, kind):
-    """Uncompressed 10 frames of 2000 bytes; 62 % of the file hold six of them (five where headers come first)."""
+    """Ten uncompressed frames of 2000 bytes; 62 % of the file holds six of them (five where headers come first)."""
     path = tmp_path / "stack.tif"
     WRITERS[kind](path)
     path.write_bytes(path.read_bytes()[: round(path.stat().st_size * 0.62)])
@@ -190,7 +190,7 @@ def test_a_tiff_is_known_by_its_content(tmp_path: Path):
 
 
 def test_directories_that_lead_in_a_circle_are_not_followed_for_ever(tmp_path: Path):
-    """The second directory's link is bent back to the first; its image is of another size, so no uniform series."""
+    """The second directory points back to the first; its image has another size, so the series is not uniform."""
     path = tmp_path / "circle.tif"
     with tifffile.TiffWriter(path) as writer:
         for size in ((48, 64), (24, 32), (48, 64)):

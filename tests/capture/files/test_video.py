@@ -1,4 +1,4 @@
-"""Video files: frames, grey, times, and one clear line for what is no video."""
+"""Video files: frames, grey, times, and one clear line for a file that is not a video."""
 
 import struct
 import subprocess
@@ -185,7 +185,7 @@ def test_frames_that_the_decoder_made_up_are_left_out_and_said(tmp_path: Path, v
 
 
 def test_the_codecs_write_nothing_to_the_terminal(cut_video: Path):
-    """In a process of its own: the codecs set up their log once per process."""
+    """In a separate process: the codecs set up their log once per process."""
     (cut_video.parent / "noise.mp4").write_bytes(bytes(range(256)) * 80)
     program = (
         "import sys, pathlib\n"
@@ -217,7 +217,7 @@ def test_the_real_clip_is_read_whole_with_its_own_times(visem: Path):
 
 
 def test_a_frame_rate_that_cannot_be_is_not_believed(video: Path):
-    """Scale and rate stand 20 bytes behind the head of the AVI's stream header."""
+    """Scale and rate are 20 bytes after the start of the AVI's stream header."""
     data = bytearray(video.read_bytes())
     struct.pack_into("<II", data, data.index(b"strh") + 8 + 20, 1, 2_000_000_000)
     video.write_bytes(data)

@@ -42,7 +42,7 @@ def test_the_head_stays_at_the_centre():
 
 
 def test_clips_look_like_crops_of_the_microscope():
-    """Brightness, contrast and fine structure of both lie in one range, so that what is learnt on one holds on both."""
+    """Brightness, contrast and fine structure of both lie in one range, so a model trained on one works on both."""
     clips = np.array([make(seed)[0] for seed in range(40)], np.float64)
     microscope = SimulatedMicroscope(SimulatedSettings(seed=8))
     crops = []

@@ -55,7 +55,7 @@ def test_turning_by_a_right_angle_turns_the_image():
 
 @pytest.mark.parametrize("severity", [0.0, 0.5, 1.0])
 def test_a_crop_shows_what_the_whole_canvas_shows(severity):
-    """Nothing is culled that would have shown, whatever the tail does."""
+    """Nothing visible is culled, whatever the tail does."""
     rng = np.random.default_rng(12)
     for _ in range(40):
         sperm = sample_sperm(rng, severity)
@@ -78,7 +78,7 @@ def test_a_head_on_edge_is_narrower_and_brighter_than_one_seen_flat():
 
 @pytest.mark.parametrize("roll", [0.3, 1.0, 1.5])
 def test_mirrored_rolls_are_mirror_images(roll):
-    """Portraits paint a quarter of a turn and mirror the rest; that must be what painting it would give."""
+    """Portraits draw a quarter of a turn and mirror the rest; the result must equal drawing it all."""
     crooked = replace(
         SOUND,
         head_asymmetry=0.4,

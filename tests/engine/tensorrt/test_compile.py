@@ -57,7 +57,7 @@ def test_builds_the_presets(name: str, tmp_path_factory: pytest.TempPathFactory)
 
 
 def test_a_graph_without_compute_casts_is_refused(artifact: Artifact) -> None:
-    """Its plan would be called float16 and be float32."""
+    """Its plan would be labelled float16 but be float32."""
     artifact.model_path.write_bytes(artifact.model_path.read_bytes().replace(b"compute/", b"no_cast/"))
     with pytest.raises(ArtifactError, match="no compute casts"):
         build_plan(artifact, "tensorrt_rtx", "float16", lambda *_: None)

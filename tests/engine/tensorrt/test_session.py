@@ -24,7 +24,7 @@ from station.errors import ArtifactError, InputError, ProcessError, StationError
 
 @dataclass
 class Machine:
-    """What a session needs, and what the CPU says to the same clips."""
+    """What a session needs, and the CPU's grades of the same clips."""
 
     artifact: Artifact
     plan: Plan
@@ -188,7 +188,7 @@ BAD_PLANS = {
 
 
 def rewrite(plan: Plan, old: bytes, new: bytes, *, honest: bool) -> Plan:
-    """Change a plan's bytes; with ``honest`` its description tells of it."""
+    """Change a plan's bytes; with ``honest``, update its description to match."""
     content = plan.path.read_bytes().replace(old, new)
     plan.path.write_bytes(content)
     update = {"plan_sha256": hashlib.sha256(content).hexdigest()} if honest else {}
@@ -243,7 +243,7 @@ def test_a_refused_run_leaves_no_window_half_uploaded(artifact: Artifact, cpu: O
 
 @pytest.mark.parametrize(("count", "missing"), [(1, 0), (3, 0), (2, 1)], ids=["too few", "too many", "short"])
 def test_ids_that_do_not_fit_the_clips_are_refused(machine: Machine, count: int, missing: int) -> None:
-    """Without this a clip that no id names would get the grades of what lay there before."""
+    """Otherwise a clip that no id names would get the grades of the slot's earlier content."""
     frames = machine.artifact.manifest.network.frames - missing
     ids = [WindowId(sperm, tuple(range(frames))) for sperm in range(count)]
     with machine.session() as session, pytest.raises(ValueError, match="expected ids of 2 clips"):
@@ -259,7 +259,7 @@ def test_a_lost_gpu_is_told_once(artifact: Artifact, cpu: OnnxSession) -> None:
 
 
 class TestFakeCuda:
-    """It must catch what it is there to catch."""
+    """The fake must catch the errors it exists for."""
 
     @pytest.fixture
     def cuda(self) -> FakeCuda:

@@ -1,4 +1,4 @@
-"""What follows from a snapshot: process conditions, what a grade is worth, rates, text arithmetic."""
+"""What follows from a snapshot: conditions of the processes, validity of grades, rates, texts."""
 
 import pytest
 from rich.cells import cell_len

@@ -1,4 +1,4 @@
-"""Keys on a real pseudo-terminal, in a process that has it as its controlling terminal."""
+"""Keys on a real pseudo-terminal, in a process whose controlling terminal it is."""
 
 import io
 import os

@@ -1,4 +1,4 @@
-"""The stored screens in screens/*.txt, and what holds for every screen.
+"""The stored screens in screens/*.txt, and what must hold for every screen.
 
 After a wanted change of the dashboard, write them again with ``ROSTFINE_WRITE_SCREENS=1 pytest
 tests/station/dashboard/test_render.py``, and look at the difference before keeping it.

@@ -1,4 +1,4 @@
-"""The Screen on a real pseudo-terminal: it draws at the size of the moment and leaves the terminal as it was."""
+"""The screen on a real pseudo-terminal: it draws at the current size and leaves the terminal as it was."""
 
 import io
 import os

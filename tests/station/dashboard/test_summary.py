@@ -1,4 +1,4 @@
-"""The summary document and what is printed of it."""
+"""The summary document, and the closing report printed from it."""
 
 import dataclasses
 import json

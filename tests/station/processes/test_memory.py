@@ -1,4 +1,4 @@
-"""Memory that a frame has left is used by the next one."""
+"""Memory freed by one frame is reused by the next."""
 
 import platform
 import subprocess

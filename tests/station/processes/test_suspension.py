@@ -115,7 +115,7 @@ if __name__ == "__main__":
 
 @pytest.mark.parametrize("whole_group", [True, False], ids=["all of them", "the supervisor alone"])
 def test_silence_while_the_supervisor_itself_was_stopped_does_not_count(tmp_path: Path, whole_group: bool) -> None:
-    """Ctrl-Z and fg, a closed lid, a debugger: nobody made progress, or nobody listened, and nobody is to blame."""
+    """Ctrl-Z and fg, a closed lid, a debugger: no process made progress, or was heard, and none is at fault."""
     script = tmp_path / "station_under_test.py"
     script.write_text(PROGRAM)
     with subprocess.Popen(

@@ -96,7 +96,7 @@ def test_frames_that_the_tracker_had_dropped_are_known(tmp_path: Path):
 
 
 def test_where_the_record_lost_tracks_no_frame_is_left_out_and_that_is_counted(tmp_path: Path):
-    """Message 2 is missing: of frames 2 to 4, one was tracked, and nobody knows which."""
+    """Message 2 is missing: of frames 2 to 4 one was tracked, and it is unknown which."""
     folder = session(tmp_path, tracks(0, 0), tracks(1, 1), tracks(3, 5))
     frames = TrackedFrames(Playback(folder))
     assert all(frames.took(seq) for seq in range(6))
@@ -120,7 +120,7 @@ def test_what_was_done_before_a_missing_frame_is_done_before_the_next(tmp_path: 
 
 
 def test_a_pre_trigger_buffer_begins_with_selecting_what_was_followed(tmp_path: Path):
-    """Of frame 2, the first that was kept, nothing is recorded: the tracker had dropped it."""
+    """Frame 2, the first that was kept, has no tracks: the tracker had dropped it."""
     records = [tracks(n, k, [SELECT] * (k == 0)) for n, k in enumerate((0, 1, 3, 4))]
     folder = session(tmp_path, *records, mode="keep")
     playback = Playback(folder)
@@ -132,7 +132,7 @@ def test_a_pre_trigger_buffer_begins_with_selecting_what_was_followed(tmp_path: 
 
 
 def test_a_long_stretch_of_the_record_is_read_with_signs_of_life(tmp_path: Path):
-    """A buffer that was kept an hour after the start: the supervisor must not take the reading for hanging."""
+    """A buffer kept an hour after the start: the supervisor must not take the long read for a hang."""
     folder = session(tmp_path, *(tracks(k, k) for k in range(1200)), mode="keep")
     beats: list[int] = []
     playback = Playback(folder, lambda: beats.append(1))

@@ -173,7 +173,7 @@ def test_keep_waits_for_the_frames_from_before_the_key_press(
 
 
 def test_told_to_stop_it_writes_what_waits_uncompressed(stack: ExitStack, context: Context, tmp_path: Path) -> None:
-    """Nobody says that the links have ended: the senders may be gone."""
+    """No link says that it has ended: the senders may be gone."""
     with stack:
         desk = Desk(stack, context, tmp_path, RecordSettings(reserve_mb=0))
         desk.send(12)

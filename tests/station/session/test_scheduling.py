@@ -1,4 +1,4 @@
-"""Work is done in spare time, and in the caller's own where that is too little."""
+"""Work is done at idle priority, and by the caller where that is too slow."""
 
 import os
 import threading

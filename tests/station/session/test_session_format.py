@@ -1,4 +1,4 @@
-"""What is written can be read back to the last bit and the last nanosecond; what is torn or damaged is left out."""
+"""What is written reads back to the last bit and nanosecond; torn or damaged parts are left out."""
 
 import errno
 import hashlib
@@ -119,7 +119,7 @@ def test_a_torn_chunk_gives_its_whole_frames(tmp_path: Path, codec: str) -> None
 
 @pytest.mark.parametrize("share", np.linspace(0.05, 0.95, 10))
 def test_one_changed_byte_of_a_chunk_costs_at_most_two_frames(tmp_path: Path, share: float) -> None:
-    """Two, where it falls on a frame's time stamp and cannot be told from its neighbour's."""
+    """Two if it hits a frame's time stamp, which then equals its neighbour's."""
     folder = record(tmp_path)
     chunk = folder / chunk_name(1)
     flip(chunk, int(chunk.stat().st_size * share))
@@ -170,7 +170,7 @@ def test_a_folder_that_cannot_be_made_is_one_line(tmp_path: Path) -> None:
 
 
 class FullAfter(MemorySink):
-    """A disk with room for so many bytes."""
+    """A disk with room for a given number of bytes."""
 
     def __init__(self, room: int) -> None:
         super().__init__()
@@ -202,7 +202,7 @@ def test_a_full_disk_leaves_a_chunk_of_whole_frames(tmp_path: Path, codec: str) 
 
 
 def test_progress_never_runs_ahead_of_the_bytes(tmp_path: Path) -> None:
-    """What the writer says is out can be read from what is out, frame for frame, at every moment."""
+    """Frames that the writer reports as written can be read from the bytes written so far, at every moment."""
     sink = MemorySink()
     writer = ChunkWriter(sink, "ffv1", WIDTH, HEIGHT)
     shown = pictures(6)
@@ -252,7 +252,7 @@ def test_chunks_state_the_hash_of_their_file(tmp_path: Path) -> None:
 
 
 def test_the_program_in_the_document_reads_a_session(tmp_path: Path) -> None:
-    """With nothing of ours: what stands in docs/session-format.md is enough."""
+    """Without our code: docs/session-format.md is enough."""
     document = (ROOT / "docs" / "session-format.md").read_text()
     folder = record(tmp_path)
     program = document.split("```python\n")[1].split("```")[0].replace("20260131T141500Z-3f9c", folder.as_posix())

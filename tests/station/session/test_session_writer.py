@@ -1,4 +1,4 @@
-"""The parts of a recorder: pre-trigger buffer, queue, room on the disk, pseudonyms, tables made afterwards."""
+"""The parts of a recorder: pre-trigger buffer, queue, disk space, pseudonyms, tables made afterwards."""
 
 import errno
 import os
@@ -122,7 +122,7 @@ def test_chunks_are_rotated_by_time_and_size(tmp_path: Path) -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks the kernel which file a descriptor is")
 def test_what_is_stated_is_on_the_disk_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As a power cut asks for: the log before the manifest with its head, a chunk before the event of its hash."""
+    """Order that survives a power failure: log before manifest with its head, chunk before the event of its hash."""
     folder = new_session(tmp_path)
     synced: dict[str, int] = {}
     real_fsync, real_manifest, real_append = os.fsync, recording_module.write_manifest, EventLog.append
@@ -294,7 +294,7 @@ def test_the_queue_is_bounded_in_bytes_and_counts_what_goes() -> None:
 
 
 class Free:
-    """Stands for what ``shutil.disk_usage`` answers: a disk cannot be had in every size."""
+    """Stands for the result of ``shutil.disk_usage``: real disks do not come in every size."""
 
     def __init__(self, free: int) -> None:
         self.free = free

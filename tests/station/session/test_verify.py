@@ -63,7 +63,7 @@ def with_the_next_chunk_just_begun(folder: Path) -> None:
 
 
 def video_shorter_than_frames_named(folder: Path) -> None:
-    """As a power cut leaves it: the log was on the disk, the video behind the last chunk event was not."""
+    """As a power failure leaves it: the log was on the disk, the video after the last chunk event was not."""
     as_recording(folder)
     cut_log(folder, EVENTS - 4)
     chunk = folder / chunk_name(2)

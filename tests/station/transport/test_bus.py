@@ -1,4 +1,4 @@
-"""Links over real sockets: order, policy, what is counted, and that nobody waits who must not."""
+"""Links over real sockets: order, policy, counting of losses, and that live senders never wait."""
 
 import threading
 import time
@@ -72,7 +72,7 @@ def test_frames_arrive_whole_and_in_order(context: Context, tmp_path: Path, loss
 
 
 def test_live_sender_never_waits_and_every_loss_is_counted(context: Context, tmp_path: Path) -> None:
-    """A reader that stalls: far more than all queues hold is sent without waiting; the reader sees what is missing."""
+    """A reader stalls: far more than all queues hold is sent without waiting, and the reader sees what is missing."""
     endpoint = f"ipc://{tmp_path}/link"
     sent = 4000
     with Publisher(context, endpoint) as publisher:
@@ -93,7 +93,7 @@ def test_live_sender_never_waits_and_every_loss_is_counted(context: Context, tmp
 
 
 def test_lossless_waits_for_all_readers_and_goes_on_without_one_that_leaves(context: Context, tmp_path: Path) -> None:
-    """Two readers, one of them slow: both get everything. When one is gone, nobody waits for it."""
+    """Two readers, one of them slow: both get everything. When one is gone, the sender no longer waits for it."""
     endpoint, pixels = f"ipc://{tmp_path}/link", np.zeros((2, 3), np.uint8)
     slow = LosslessReceiver(context, endpoint, Fifo(None))
     with (
@@ -238,7 +238,7 @@ def test_long_temporary_paths_fall_back_to_tcp(
 
 
 def test_a_link_has_ended_only_once_everything_on_it_was_handed_out(context: Context, tmp_path: Path) -> None:
-    """A reader that finds nothing, and then the last message and the end come together."""
+    """A reader finds nothing, and then the last message and the end arrive together."""
     endpoint = f"ipc://{tmp_path}/link"
     with Publisher(context, endpoint) as publisher, ThreadedReceiver(context, endpoint, Fifo(None)) as receiver:
         assert publisher.wait_for_readers(1, forever)

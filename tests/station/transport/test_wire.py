@@ -1,4 +1,4 @@
-"""The wire format: golden bytes that other implementations can check against, and refusal of what is not valid."""
+"""The wire format: golden bytes that other implementations can check against, and refusal of invalid messages."""
 
 import json
 from pathlib import Path

@@ -27,7 +27,7 @@ def world() -> np.ndarray:
 
 
 def view(world: np.ndarray, x: float, y: float, number: int, *, head: tuple[float, float] | None = None) -> np.ndarray:
-    """The frame when the stage has moved the picture by (x, y), with noise and perhaps a bright head."""
+    """The frame when the stage has moved the image by (x, y), with noise and perhaps a bright head."""
     move = np.array([[1.0, 0.0, x - MARGIN], [0.0, 1.0, y - MARGIN]])
     frame = cv2.warpAffine(world, move, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR)
     if head is not None:
@@ -37,7 +37,7 @@ def view(world: np.ndarray, x: float, y: float, number: int, *, head: tuple[floa
 
 
 def run(frames: list[np.ndarray]) -> list[PreparedFrame]:
-    """The energy of each is made before the next frame comes, and kept."""
+    """The energy of each frame is computed before the next one comes, and kept."""
     field = Preprocessor(HEIGHT, WIDTH, OpenCvMatcher(), 21.0)
     results = []
     for k, frame in enumerate(frames):

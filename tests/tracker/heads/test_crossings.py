@@ -1,4 +1,4 @@
-"""Who is who after a crossing: identities, and what is known of them, go to the right head."""
+"""Identities after a crossing, and what is known of them, go to the right head."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ STEP_S = 0.02
 
 @pytest.mark.parametrize("exchanged", [False, True], ids=["kept", "exchanged"])
 def test_identities_after_a_crossing(exchanged: bool) -> None:
-    """Two heads run towards each other; where the tracks turn back they have changed heads."""
+    """Two heads swim towards each other; where the tracks turn back, they have swapped heads."""
     heads = [Head(k + 1, k + 1, 0.0, 0.0, LOOKS[k], 10.0) for k in range(2)]
     crossings = Crossings()
     flat = np.full((60, 60), 90, np.uint8)

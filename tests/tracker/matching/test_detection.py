@@ -1,4 +1,4 @@
-"""What may be a head."""
+"""Which peaks may be heads."""
 
 import cv2
 import numpy as np
@@ -12,7 +12,7 @@ from tracker.matching.detection import least_contrast, maxima
 @pytest.mark.parametrize("plateaus", [False, True])
 @pytest.mark.parametrize("many", [0, 3000])
 def test_maxima_of_a_disc(edge: int, plateaus: bool, many: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compared with looking at the disc round every pixel, plateaus and the image's edges included."""
+    """Compared with searching the disc around every pixel, including plateaus and the image's edges."""
     monkeypatch.setattr(tracker.matching.detection, "MANY", many)
     noise = np.random.default_rng(3).normal(0, 30, (90, 120)).astype(np.float32)
     image = np.maximum(cv2.GaussianBlur(noise, (0, 0), 2.0), 0)

@@ -1,4 +1,4 @@
-"""Squares round a place, and images made only where they are looked at."""
+"""Squares around a position, and images computed only where they are read."""
 
 import numpy as np
 import pytest

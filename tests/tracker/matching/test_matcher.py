@@ -1,4 +1,4 @@
-"""Score maps, peaks, and the two matchers' one behaviour."""
+"""Score maps, peaks, and that both matchers behave the same."""
 
 from pathlib import Path
 

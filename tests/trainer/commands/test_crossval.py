@@ -1,4 +1,4 @@
-"""Cross-validation: folds keep sources whole and grades even, every fold is scored unseen, a cut-off one goes on."""
+"""Cross-validation: folds keep sources whole and grades even, every fold is scored unseen, a cut-off one resumes."""
 
 import json
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def threads() -> Iterator[None]:
 
 
 def table_of(grades: list[int], sources: list[str]) -> Clips:
-    """Return a folder that is a table alone."""
+    """Return a folder that holds only a table."""
     rows = [
         ClipRow(f"c{index}", f"{index}.npz", source, 0.25, 15.0, tuple(20 if k == grade else 5 for k in range(5)))
         for index, (grade, source) in enumerate(zip(grades, sources, strict=True))

@@ -1,4 +1,4 @@
-"""Scoring: the files say what the measures say, a cross-validation is scored fold by fold, plots are reproducible."""
+"""Scoring: files agree with the measures, a cross-validation is scored fold by fold, plots are reproducible."""
 
 import csv
 import io

@@ -108,7 +108,7 @@ def simulated(count: int) -> Any:
 
 @torch.no_grad()
 def told_apart(network: Rostfine, clips: Any) -> Rostfine:
-    """Set the heads so that a grade is that of the nearest of five unlike clips: random heads call all clips alike."""
+    """Set the heads so that five different clips each get their own grade: random heads grade all clips alike."""
     outputs = [network(torch.from_numpy(part)) for part in np.array_split(clips, len(clips) // 4)]
     for name in network.config.features:
         features = torch.cat([getattr(output, f"v_{name}") for output in outputs])

@@ -1,4 +1,4 @@
-"""Bringing in weights that other programs wrote: four kinds of files, and every way of not fitting."""
+"""Importing weights that other programs wrote: four kinds of files, and every kind of mismatch."""
 
 import pickle
 from pathlib import Path
@@ -59,7 +59,7 @@ def test_rostfine_of_its_authors(tmp_path: Path) -> None:
 
 
 def test_their_parameter_names() -> None:
-    """The names of the authors' public code, so that a change of ours cannot go unnoticed."""
+    """The names in the authors' public code, so that a change in ours is noticed."""
     block = ["temporal_norm1", "temporal_attn.qkv", "temporal_attn.proj", "temporal_fc", "norm1", "attn.qkv"]
     block += ["attn.proj", "norm2", "mlp.fc1", "mlp.fc2"]
     both = [f"model.model.blocks.{n}.{layer}" for n in range(2) for layer in block]
@@ -108,7 +108,7 @@ def test_the_seed_decides_what_is_not_in_the_file(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 def test_hugging_face(tmp_path: Path) -> None:
-    """Their own model, with weights of its own, gives the global feature of ours."""
+    """Their model, with its own weights, gives our global feature."""
     transformers = pytest.importorskip("transformers", reason="compares with Hugging Face's own model")
     config = transformers.TimesformerConfig(
         image_size=24, patch_size=8, num_frames=4, hidden_size=32, num_hidden_layers=2, num_attention_heads=2,
@@ -182,7 +182,7 @@ def test_what_does_not_fit_is_named(tmp_path: Path, case: str) -> None:
 
 
 def test_a_tensor_under_two_names_is_refused(tmp_path: Path) -> None:
-    """One of the two would be dropped without a word."""
+    """One of the two would be dropped silently."""
     encoder = {f"model.{name}": value for name, value in lively().encoder.state_dict().items()}
     for other in ("cls_token", "module.model.cls_token"):
         torch.save({**encoder, other: torch.zeros(1, 1, 32)}, tmp_path / "w.pth")

@@ -44,7 +44,7 @@ def write_tags(path: Path, rows: list[str], header: str = "video,id,x,y") -> Pat
 
 @pytest.fixture(scope="module")
 def film(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, SimulatedMicroscope]:
-    """A folder with the video s1.mkv of the simulated microscope, which knows the truth."""
+    """A folder with the video s1.mkv of the simulated microscope, whose truth is known."""
     folder = tmp_path_factory.mktemp("film")
     microscope = SimulatedMicroscope(SETTINGS)
     write_video(folder / "s1.mkv", [microscope.read().pixels for _ in range(FRAMES)])
@@ -226,7 +226,7 @@ def test_pictures_and_stacks_are_cut_like_videos(film: tuple[Path, SimulatedMicr
 
 
 def empty_point(microscope: SimulatedMicroscope) -> tuple[float, float]:
-    """Return a point far from everything."""
+    """Return a point far from every head."""
     heads = np.array([(s.x, s.y) for s in microscope.truth(0).sperm])
     quiet = microscope.render(0).astype(int)
     best = max(

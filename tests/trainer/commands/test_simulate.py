@@ -1,4 +1,4 @@
-"""Simulated folders: valid, the same for a seed whatever the number of workers, spread as asked."""
+"""Simulated folders: valid, the same for a seed whatever the number of workers, grades spread as requested."""
 
 from pathlib import Path
 

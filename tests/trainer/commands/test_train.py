@@ -1,4 +1,4 @@
-"""Training: it learns, resumes bit for bit, stops at a loss that is no number, refuses what does not fit."""
+"""Training: it learns, resumes bit for bit, stops at a loss that is NaN, refuses what does not fit."""
 
 import json
 from pathlib import Path
@@ -47,7 +47,7 @@ def tiny_recipe(**changes: object) -> Recipe:
 
 
 class Silent:
-    """A report that nobody reads."""
+    """A report that is discarded."""
 
     def batch(self, *_: object) -> None: ...
 

@@ -18,7 +18,7 @@ def clip(seed: int) -> np.ndarray:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Clips as a laboratory may have them: one subfolder per video, no table, no manifest."""
+    """Clips as a lab may have them: one subfolder per video, no table, no manifest."""
     root = tmp_path / "clips"
     for k, name in enumerate(("v1/a.npz", "v1/b.mkv", "v2/c.npz")):
         (root / name).parent.mkdir(parents=True, exist_ok=True)

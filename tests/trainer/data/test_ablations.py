@@ -1,4 +1,4 @@
-"""What is taken out is gone, and nothing else is changed."""
+"""Ablations remove what they name, and nothing else changes."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ RADIUS = 6.0
 
 @pytest.fixture
 def clip() -> np.ndarray:
-    """Noise round 90 with a bright head in the middle and a bright dot far from it."""
+    """Noise around 90 with a bright head in the middle and a bright dot far from it."""
     frames = np.random.default_rng(0).normal(90, 3, (5, 41, 41))
     frames[:, 18:23, 17:24] = 250
     frames[:, 3:6, 3:6] = 250

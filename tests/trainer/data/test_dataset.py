@@ -1,4 +1,4 @@
-"""The clip format: what is written is read back, and whatever is wrong is found and named by its line."""
+"""The clip format: what is written reads back, and every fault is found and named by its line."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""The simulated raters: shares, agreement, and that they look at what they say they look at."""
+"""The simulated raters: shares, agreement, and that they judge what they claim to judge."""
 
 from dataclasses import replace
 
@@ -96,7 +96,7 @@ def test_optical_contrast_is_no_criterion() -> None:
 
 
 def test_of_the_tail_only_what_the_clip_shows_counts() -> None:
-    """A shorter tail whose tip is still out of view is no defect; a kink counts where it is in view."""
+    """A shorter tail whose tip is still out of view is no defect; a kink counts if it is in view."""
     tail = list(CRITERIA).index("tail")
 
     def defect(**changes: float) -> float:

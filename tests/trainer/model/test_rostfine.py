@@ -1,4 +1,4 @@
-"""RoSTFine against the equations, written out plainly in float64 numpy with no code in common."""
+"""RoSTFine against the equations, written out in float64 numpy with no shared code."""
 
 import dataclasses
 from typing import Any
@@ -60,7 +60,7 @@ def attention(x: Array, w: dict[str, Array], name: str, heads: int) -> tuple[Arr
 
 
 def bilinear(picture: Array, size: int) -> Array:
-    """Resize one picture, half-pixel centres."""
+    """Resize one image, half-pixel centres."""
     at = np.clip((np.arange(size) + 0.5) * len(picture) / size - 0.5, 0, len(picture) - 1)
     low = np.floor(at).astype(int)
     high = np.minimum(low + 1, len(picture) - 1)
@@ -126,7 +126,7 @@ def evaluate(clip: NDArray[np.uint8], w: dict[str, Array], c: NetworkConfig, *, 
 
 
 def branch(x: Array, side: str, w: dict[str, Array], c: NetworkConfig) -> Array:
-    """Return what becomes of the first token of a sequence (S, D) in branch "s" or "t"."""
+    """Return the first token of a sequence (S, D) after branch "s" or "t"."""
     if c.branch != "reference" and f"blocks_{side}.0.norm1.weight" not in w:
         return np.full(c.width, np.nan)  # the network has no such branch
     for index in range(c.branch_depth):
@@ -237,7 +237,7 @@ def test_probabilities() -> None:
 
 @pytest.mark.parametrize("name", ["paper", "reference", "prenorm"])
 def test_every_weight_learns(name: str) -> None:
-    """A weight without a gradient would be one that no token reaches; K covers all patches so that none is unlucky."""
+    """A weight without a gradient is one that no token reaches; K covers all patches so that none is left out."""
     network = lively(dataclasses.replace(CASES[name], selected=9))
     output = network(torch.from_numpy(clips_of(CASES[name])))
     torch.autograd.backward(output.heads.pow(2).sum())

@@ -1,4 +1,4 @@
-"""Two processes give what one gives."""
+"""Two processes give the same result as one."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""A run that is cut off goes on as if nothing had been: bit for bit, whatever it was doing, whenever it was cut off."""
+"""A run that is cut off resumes bit for bit, whatever it was doing and whenever it was cut off."""
 
 import json
 import os
@@ -95,7 +95,7 @@ def test_what_lags_behind_the_last_checkpoint_is_brought_up_to_it(tiny_clips: Pa
 
 
 class CutAtFile:
-    """Interrupts right before the n-th file takes its place."""
+    """Interrupts just before the n-th file is put in place."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
         original = Path.replace

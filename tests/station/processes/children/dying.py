@@ -1,4 +1,4 @@
-"""A process that is killed from outside, as by the system when memory runs out."""
+"""A process that is killed from outside, as the system does when memory runs out."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""A process that runs and then stops in mid-round, deaf to everything."""
+"""A process that runs and then hangs in mid-round, ignoring everything."""
 
 import signal
 import time

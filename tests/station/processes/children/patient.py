@@ -1,4 +1,4 @@
-"""A process that reports ready, runs when told, and ends when told."""
+"""A process that reports ready, runs on request, and ends on request."""
 
 from station.processes.process import ProcessContext
 from station.transport.messages import CommandName, ModelInfo, ProcessState, SourceInfo

@@ -1,4 +1,4 @@
-"""A process that cannot use what the user gave."""
+"""A process that refuses what the user gave."""
 
 from station.errors import InputError
 from station.processes.process import ProcessContext

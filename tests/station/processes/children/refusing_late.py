@@ -1,4 +1,4 @@
-"""A process that finds out late that it cannot use what the user gave: all others are ready by then."""
+"""A process that finds a user's mistake late, when all others are ready."""
 
 import time
 
