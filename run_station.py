@@ -3,6 +3,11 @@
 ``python run_station.py --help`` lists what it can do; ``docs/architecture.md`` says how the parts fit together.
 """
 
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # while the rest is imported, Ctrl-C ends it without a word
+
 import importlib
 import sys
 import time

@@ -3,6 +3,7 @@
 It uses the standard library alone, in words that Pythons older than the program's own still read.
 """
 
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,9 @@ def guarded_imports() -> "Iterator[None]":
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    finally:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as run_station.py sets it for the time of its imports
+            signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def _is_ours(module: str) -> bool:

@@ -3,6 +3,7 @@
 import os
 import signal
 from collections.abc import Sequence
+from multiprocessing import resource_tracker
 from types import FrameType
 from typing import Protocol
 
@@ -27,9 +28,9 @@ class Borrowed(Protocol):
 class StopRequest:
     """Turns Ctrl-C, SIGTERM and a closed terminal into a flag, so that the run always ends through the same door.
 
-    Make it before the processes are spawned: they inherit that Ctrl-C and a closed terminal are ignored. Those reach
-    every process of a terminal but are for the main one alone. Ctrl-Z stops the others at once; the main process gives
-    the terminal back first.
+    Make it before the processes are spawned, and before any thread is started: the processes inherit that Ctrl-C and a
+    closed terminal are ignored, which reach every process of a terminal but are for the main one alone. There they wait
+    until ``listen``. Ctrl-Z stops the others at once; the main process gives the terminal back first.
     """
 
     def __init__(self) -> None:
@@ -38,6 +39,9 @@ class StopRequest:
         self._suspend = False
         self._resumed = False
         signal.signal(signal.SIGTERM, self._on_signal)
+        resource_tracker.ensure_running()  # started later, it would let the signals through that are held back here
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_BLOCK, TERMINAL)
         for number in TERMINAL:
             signal.signal(number, signal.SIG_IGN)
 
@@ -45,6 +49,8 @@ class StopRequest:
         """Act on what the terminal says too, from now on."""
         for number in TERMINAL:
             signal.signal(number, self._on_signal)
+        if hasattr(signal, "pthread_sigmask"):
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, TERMINAL)
 
     def lend(self, borrowed: Sequence[Borrowed]) -> None:
         """Give these back to the terminal while the program is suspended; ``attend`` must then be called often."""
