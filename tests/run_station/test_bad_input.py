@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.station_program import ROOT, SMALL, Station, pictures
+from tests.support.station_program import ROOT, SMALL, Station, image_folder
 
 
 def bad_video(folder: Path) -> list[str]:
@@ -38,13 +38,13 @@ def session_into_a_file(folder: Path) -> list[str]:
 BAD_INPUT: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "missing file": (lambda _: ["--source", "none.mp4"], "none.mp4"),
     "no video": (bad_video, "poem.mp4"),
-    "empty folder": (lambda folder: ["--source", str(pictures(folder / "empty"))], "empty"),
-    "pictures of different sizes": (
-        lambda folder: ["--source", str(pictures(folder / "mixed", (64, 48), (64, 48), (64, 50)))],
+    "empty folder": (lambda folder: ["--source", str(image_folder(folder / "empty"))], "empty"),
+    "images of different sizes": (
+        lambda folder: ["--source", str(image_folder(folder / "mixed", (64, 48), (64, 48), (64, 50)))],
         "2.png",
     ),
     "point outside the frame": (
-        lambda folder: ["--source", str(pictures(folder / "p", (64, 48))), "--select", "64,10"],
+        lambda folder: ["--source", str(image_folder(folder / "p", (64, 48))), "--select", "64,10"],
         "outside the frame",
     ),
     "misspelt key": (config("[tracker]\nmacher = 'auto'\n"), "did you mean 'matcher'"),

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.station_program import ROOT, Station, pictures, stage_processes, wait_for
+from tests.support.station_program import ROOT, Station, image_folder, stage_processes, wait_for
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -155,7 +155,7 @@ def test_a_reader_of_the_output_that_leaves_ends_the_run_quietly(station: Statio
 
 
 def test_end_of_a_file_ends_the_run(station: Station, tmp_path: Path) -> None:
-    folder = pictures(tmp_path / "frames", *[(320, 240)] * 3)
+    folder = image_folder(tmp_path / "frames", *[(320, 240)] * 3)
     assert station.summary("--source", str(folder))["frames"]["captured"] == 3
 
 

@@ -24,7 +24,7 @@ import pytest
 from station.session.records import ActionRecord, FrameRecord, GradesRecord, KeepRecord, LossRecord, TracksRecord
 from station.session.session_reader import Session, SessionOutcome
 from station.session.verify import verify_session
-from tests.support.station_program import NOTICE, ROOT, SMALL, Station, pictures, stage_processes, wait_for
+from tests.support.station_program import NOTICE, ROOT, SMALL, Station, image_folder, stage_processes, wait_for
 
 KILLS = int(os.environ.get("KILLS", "3"))
 
@@ -253,7 +253,7 @@ def test_killed_at_a_random_moment_a_session_is_intact_to_its_last_second(statio
 
 
 def test_names_in_a_path_do_not_get_into_the_record(station: Station, tmp_path: Path) -> None:
-    folder = pictures(tmp_path / "Anna_Meier", *[(320, 240)] * 5)
+    folder = image_folder(tmp_path / "Anna_Meier", *[(320, 240)] * 5)
     (folder / "4.png").rename(folder / "Meier_Anna.png")
     (folder / "Meier_Anna.png").write_bytes(b"not a picture: its name comes up in a notice")
     summary = station.summary("--source", str(folder), "--session", str(tmp_path / "sessions"))

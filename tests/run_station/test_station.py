@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.support.station_program import SMALL, Station, pictures
+from tests.support.station_program import SMALL, Station, image_folder
 
 
 def check_grades(summary: dict[str, Any]) -> None:
@@ -81,7 +81,7 @@ def test_offline_grades_every_window_where_only_some_frames_enter_it(
 
 
 def test_selecting_by_point(station: Station, tmp_path: Path) -> None:
-    folder = pictures(tmp_path / "frames", *[(320, 240)] * 5)
+    folder = image_folder(tmp_path / "frames", *[(320, 240)] * 5)
     summary = station.summary("--source", str(folder), "--select", "100,50", "--select", "30,200")
     assert [sperm["id"] for sperm in summary["sperm"]] == [1, 2]
     assert summary["frames"]["captured"] == 5

@@ -24,7 +24,7 @@ NOTICE = "For research use only. Not for use in diagnostic procedures."
 WIDTH, HEIGHT = 96, 64
 
 
-def pictures(count: int, seed: int = 1) -> list[NDArray[np.uint8]]:
+def noise_images(count: int, seed: int = 1) -> list[NDArray[np.uint8]]:
     random = np.random.default_rng(seed)
     return [random.integers(0, 256, (HEIGHT, WIDTH), np.uint8) for _ in range(count)]
 
@@ -60,7 +60,7 @@ def write_chunk(
 def record(parent: Path, *, frames: int = 12, per_chunk: int = 5, codec: str = "ffv1") -> Path:
     """A complete session of noise; return its folder."""
     folder = new_session(parent)
-    shown = [(header(seq), pixels) for seq, pixels in enumerate(pictures(frames))]
+    shown = [(header(seq), pixels) for seq, pixels in enumerate(noise_images(frames))]
     manifest = Manifest(
         notice=NOTICE, session=folder.name, started_utc="2026-01-01T00:00:00Z", program="test",
         state=SessionState.COMPLETE,

@@ -77,7 +77,7 @@ class Station:
         return "--config", str(self.folder / "small.toml")
 
 
-def pictures(folder: Path, *sizes: tuple[int, int]) -> Path:
+def image_folder(folder: Path, *sizes: tuple[int, int]) -> Path:
     folder.mkdir()
     for number, (width, height) in enumerate(sizes):
         cv2.imwrite(str(folder / f"{number}.png"), np.full((height, width), 90, np.uint8))

@@ -13,7 +13,7 @@ HEIGHT, WIDTH = 240, 320
 SHAPE = WindowShape(frames=4, size=32, stride=1)
 
 
-def picture(number: int, heads: list[tuple[float, float]], contrast: float = 120.0) -> np.ndarray:
+def draw_frame(number: int, heads: list[tuple[float, float]], contrast: float = 120.0) -> np.ndarray:
     """Noise, a little debris, and heads of 10 x 6 px: bright, dark (negative contrast)."""
     rng = np.random.default_rng(5)
     frame = np.full((HEIGHT, WIDTH), 90, np.float32)

@@ -8,7 +8,7 @@ import pytest
 from capture.files.video import VideoFile
 from station.config import TrackerSettings
 from station.transport.messages import TrackState
-from tests.tracker.drawn_scene import HEIGHT, SHAPE, WIDTH, picture, play, swim
+from tests.tracker.drawn_scene import HEIGHT, SHAPE, WIDTH, draw_frame, play, swim
 from tracker.tracker import Tracker
 from tracker.window import WindowShape
 
@@ -16,10 +16,10 @@ from tracker.window import WindowShape
 @pytest.mark.parametrize("contrast", [120.0, -70.0], ids=["bright", "dark"])
 def test_a_head_is_followed_and_its_windows_handed_out(contrast: float) -> None:
     tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
-    play(tracker, [picture(k, [swim(k)], contrast) for k in range(15)])
+    play(tracker, [draw_frame(k, [swim(k)], contrast) for k in range(15)])
     x, y = swim(15)
     assert tracker.select(x + 5, y - 4) == 1
-    results = play(tracker, [picture(k, [swim(k)], contrast) for k in range(15, 75)], start=15)
+    results = play(tracker, [draw_frame(k, [swim(k)], contrast) for k in range(15, 75)], start=15)
     assert results[0].tracks[0].state is TrackState.ACQUIRING
     for k, result in enumerate(results[5:], 20):
         track = result.tracks[0]
@@ -32,7 +32,7 @@ def test_a_head_is_followed_and_its_windows_handed_out(contrast: float) -> None:
     assert window.pixels.shape == (4, 32, 32)
     x, y = results[-1].tracks[0].x, results[-1].tracks[0].y
     left, top = round(x) - 16, round(y) - 16
-    assert np.array_equal(window.pixels[-1], picture(74, [swim(74)], contrast)[top : top + 32, left : left + 32])
+    assert np.array_equal(window.pixels[-1], draw_frame(74, [swim(74)], contrast)[top : top + 32, left : left + 32])
 
 
 def test_the_same_frames_give_the_same_bits() -> None:
@@ -40,7 +40,7 @@ def test_the_same_frames_give_the_same_bits() -> None:
     for _ in range(2):
         tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
         tracker.select_auto(2)
-        results = play(tracker, [picture(k, [swim(k), (250 - k, 60)]) for k in range(50)])
+        results = play(tracker, [draw_frame(k, [swim(k), (250 - k, 60)]) for k in range(50)])
         runs.append([(t.x, t.y, t.score, t.state, t.filled) for r in results for t in r.tracks])
     assert len(runs[0]) > 50
     assert runs[0] == runs[1]
@@ -49,7 +49,7 @@ def test_the_same_frames_give_the_same_bits() -> None:
 def test_automatic_selection_takes_moving_heads_and_no_debris() -> None:
     tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
     tracker.select_auto(2)
-    results = play(tracker, [picture(k, [swim(k), (250 - k, 60)]) for k in range(40)])
+    results = play(tracker, [draw_frame(k, [swim(k), (250 - k, 60)]) for k in range(40)])
     assert results[10].tracks == (), "the field is watched first"
     places = sorted((t.x, t.y) for t in results[-1].tracks)
     assert len(places) == 2
@@ -59,7 +59,7 @@ def test_automatic_selection_takes_moving_heads_and_no_debris() -> None:
 
 def test_automatic_selection_leaves_out_what_is_followed() -> None:
     tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
-    frames = [picture(k, [swim(k), (250 - k, 60)]) for k in range(60)]
+    frames = [draw_frame(k, [swim(k), (250 - k, 60)]) for k in range(60)]
     tracker.select_auto(1)
     (first,) = play(tracker, frames[:30])[-1].tracks
     tracker.select_auto(1)
@@ -74,7 +74,7 @@ def test_automatic_selection_leaves_out_what_is_followed() -> None:
 def test_released_sperm_are_gone_and_numbers_are_not_used_twice() -> None:
     tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
     assert [tracker.select(60, 120), tracker.select(250, 60)] == [1, 2]
-    frames = [picture(k, [swim(k), (250 - k, 60)]) for k in range(12)]
+    frames = [draw_frame(k, [swim(k), (250 - k, 60)]) for k in range(12)]
     assert [t.sperm_id for t in play(tracker, frames[:4])[-1].tracks] == [1, 2]
     tracker.release(1)
     tracker.release(99)
@@ -87,7 +87,7 @@ def test_windows_that_are_spread_become_complete_in_different_frames() -> None:
     tracker = Tracker(TrackerSettings(), WindowShape(frames=3, size=32, stride=2, spread=True), HEIGHT, WIDTH)
     tracker.select(*swim(0))
     tracker.select(250, 60)
-    results = play(tracker, [picture(k, [swim(k), (250 - k, 60)]) for k in range(24)])
+    results = play(tracker, [draw_frame(k, [swim(k), (250 - k, 60)]) for k in range(24)])
     complete = {1: set[int](), 2: set[int]()}
     for number, result in enumerate(results):
         for window in result.windows:
@@ -106,7 +106,7 @@ def test_windows_that_are_spread_become_complete_in_different_frames() -> None:
 def test_windows_begin_again_after(event: dict[str, int]) -> None:
     tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
     tracker.select(*swim(0))
-    frames = [picture(k, [swim(k)]) for k in range(40)]
+    frames = [draw_frame(k, [swim(k)]) for k in range(40)]
     before = play(tracker, frames[:20])
     assert before[-1].tracks[0].filled == 4
     at = tracker.update(frames[20], frame_seq=20, t_source_ns=20 * 20_000_000, **event)
@@ -121,14 +121,14 @@ def test_windows_begin_again_after(event: dict[str, int]) -> None:
 def test_a_head_that_vanishes_is_lost_and_one_that_comes_back_is_found() -> None:
     tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
     tracker.select_auto(1)
-    play(tracker, [picture(k, [swim(k)]) for k in range(40)])
-    gone = play(tracker, [picture(k, []) for k in range(40, 80)], start=40)
+    play(tracker, [draw_frame(k, [swim(k)]) for k in range(40)])
+    gone = play(tracker, [draw_frame(k, []) for k in range(40, 80)], start=40)
     assert gone[-1].tracks[0].state is TrackState.LOST
     assert gone[-1].tracks[0].reason
     assert gone[-1].tracks[0].filled == 0
     assert not any(r.tracks[0].state is TrackState.LOCKED for r in gone[10:])
     x, y = swim(45)
-    back = play(tracker, [picture(k, [(x + 2 * (k - 80), y)]) for k in range(80, 110)], start=80)
+    back = play(tracker, [draw_frame(k, [(x + 2 * (k - 80), y)]) for k in range(80, 110)], start=80)
     assert back[-1].tracks[0].state is TrackState.LOCKED
     assert (back[-1].tracks[0].x, back[-1].tracks[0].y) == pytest.approx((x + 58, y), abs=3)
 
@@ -137,7 +137,7 @@ def test_a_head_that_leaves_is_not_vouched_for() -> None:
     tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
     path = [(250 + 3.0 * k, 120.0) for k in range(60)]
     tracker.select(*path[0])
-    results = play(tracker, [picture(k, [p]) for k, p in enumerate(path)])
+    results = play(tracker, [draw_frame(k, [p]) for k, p in enumerate(path)])
     assert results[10].tracks[0].state is TrackState.LOCKED
     assert results[22].tracks[0].reason == "near the border"
     assert results[-1].tracks[0].state is TrackState.LOST
@@ -151,7 +151,7 @@ def test_a_head_that_comes_in_where_another_left_is_not_taken_for_it() -> None:
     out = [(250 + 3.0 * k, 120.0) for k in range(40)]
     back = [(330 - 3.0 * k, 130.0) for k in range(40)]
     tracker.select(*out[0])
-    results = play(tracker, [picture(k, [p]) for k, p in enumerate(out + back)])
+    results = play(tracker, [draw_frame(k, [p]) for k, p in enumerate(out + back)])
     assert results[45].tracks[0].reason == "left the frame"
     assert {r.tracks[0].state for r in results[45:]} == {TrackState.LOST}
 
@@ -159,7 +159,7 @@ def test_a_head_that_comes_in_where_another_left_is_not_taken_for_it() -> None:
 def test_kinematics_are_there_for_a_followed_head() -> None:
     tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
     tracker.select(*swim(0))
-    play(tracker, [picture(k, [swim(k)]) for k in range(90)])
+    play(tracker, [draw_frame(k, [swim(k)]) for k in range(90)])
     found = tracker.kinematics(1, 0.5)
     assert getattr(found, "vsl_um_s", 0) == pytest.approx(2.5 * 50 * 0.5, rel=0.1)
     assert "um/px" in getattr(tracker.kinematics(1, None), "reason", "")

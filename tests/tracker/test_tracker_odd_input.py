@@ -8,7 +8,7 @@ import pytest
 from station.config import TrackerSettings, build_config
 from station.errors import InputError
 from station.transport.messages import TrackState
-from tests.tracker.drawn_scene import HEIGHT, SHAPE, WIDTH, picture, play, swim
+from tests.tracker.drawn_scene import HEIGHT, SHAPE, WIDTH, draw_frame, play, swim
 from tracker.tracker import Tracker
 
 
@@ -33,7 +33,7 @@ def test_frames_with_nothing_in_them(level: int) -> None:
 def test_a_followed_head_in_a_field_that_goes_white() -> None:
     tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
     tracker.select(*swim(0))
-    play(tracker, [picture(k, [swim(k)]) for k in range(30)])
+    play(tracker, [draw_frame(k, [swim(k)]) for k in range(30)])
     results = play(tracker, [np.full((HEIGHT, WIDTH), 255, np.uint8)] * 40, start=30)
     assert not any(t.state is TrackState.LOCKED for r in results for t in r.tracks)
     assert results[-1].tracks[0].state is TrackState.LOST
@@ -62,7 +62,7 @@ def test_tiny_frames(size: tuple[int, int], head_px: float | None) -> None:
 
 def test_frames_of_another_size_are_refused() -> None:
     tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
-    play(tracker, [picture(0, [])])
+    play(tracker, [draw_frame(0, [])])
     with pytest.raises(InputError, match="expected 320 x 240"):
         play(tracker, [np.zeros((HEIGHT, WIDTH + 1), np.uint8)], start=1)
 
@@ -80,7 +80,7 @@ def test_time_that_stands_still_or_runs_back_does_no_harm() -> None:
     tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
     tracker.select(*swim(0))
     for k, t_ns in enumerate((0, 0, 10, 5, 10**9, 10**9)):
-        result = tracker.update(picture(k, [swim(k)]), frame_seq=k, t_source_ns=t_ns)
+        result = tracker.update(draw_frame(k, [swim(k)]), frame_seq=k, t_source_ns=t_ns)
         assert math.isfinite(result.tracks[0].x)
 
 
@@ -98,7 +98,7 @@ def test_windows_fill_again_at_another_frame_rate(times_ms: list[int]) -> None:
     for k, t_ms in enumerate(times_ms):
         if k == 5:
             tracker.select(*swim(5))
-        result = tracker.update(picture(k, [swim(k)]), frame_seq=k, t_source_ns=t_ms * 1_000_000)
+        result = tracker.update(draw_frame(k, [swim(k)]), frame_seq=k, t_source_ns=t_ms * 1_000_000)
     assert result.tracks[0].filled == SHAPE.frames
     assert (result.tracks[0].x, result.tracks[0].y) == pytest.approx(swim(k), abs=3)
 
@@ -107,9 +107,9 @@ def test_nobody_is_vouched_for_after_a_long_gap() -> None:
     """The head at the expected place ten seconds later may be any sperm."""
     tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
     tracker.select(60, 120)
-    play(tracker, [picture(k, [(60 + 0.3 * k, 120)]) for k in range(30)])
+    play(tracker, [draw_frame(k, [(60 + 0.3 * k, 120)]) for k in range(30)])
     for k in range(30, 50):
-        result = tracker.update(picture(k, [(69, 120)]), frame_seq=k, t_source_ns=10**10 + k * 20_000_000)
+        result = tracker.update(draw_frame(k, [(69, 120)]), frame_seq=k, t_source_ns=10**10 + k * 20_000_000)
         assert result.tracks[0].state is TrackState.LOST
         assert result.tracks[0].reason == "frames missing"
 
@@ -118,9 +118,9 @@ def test_a_sperm_selected_twice_is_followed_once() -> None:
     tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
     tracker.select(*swim(0))
     pairs = [[swim(k), (swim(k)[0] + 2, swim(k)[1] + 24)] for k in range(50)]
-    play(tracker, [picture(k, p) for k, p in enumerate(pairs[:20])])
+    play(tracker, [draw_frame(k, p) for k, p in enumerate(pairs[:20])])
     tracker.select(*swim(20))
-    results = play(tracker, [picture(k, p) for k, p in enumerate(pairs[20:], 20)], start=20)
+    results = play(tracker, [draw_frame(k, p) for k, p in enumerate(pairs[20:], 20)], start=20)
     for result in results:
         one, again = result.tracks
         assert one.state is TrackState.LOCKED
@@ -136,7 +136,7 @@ def test_a_frame_with_nothing_in_it_tells_no_head_size(level: int) -> None:
         tracker.select(*swim(blank))
         play(tracker, [np.full((HEIGHT, WIDTH), level, np.uint8)] * blank, start=blank)
         tracker.select(*swim(3))
-        play(tracker, [picture(k, [swim(k)]) for k in range(3, 8)], start=3)
+        play(tracker, [draw_frame(k, [swim(k)]) for k in range(3, 8)], start=3)
         sizes.append(tracker._preprocessor.head_px)
     assert sizes[1] == pytest.approx(sizes[0], rel=0.25)
 
@@ -146,26 +146,26 @@ def test_a_field_where_nothing_moves_tells_the_head_size_once() -> None:
     still = [(80.0, 80.0), (200.0, 150.0), (250.0, 60.0)]
     tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
     tracker.select_auto(2)
-    assert len(play(tracker, [picture(k, still) for k in range(30)])[-1].tracks) == 2
+    assert len(play(tracker, [draw_frame(k, still) for k in range(30)])[-1].tracks) == 2
     tracker.select(*still[0])
-    play(tracker, [picture(k, [*still, swim(k)]) for k in range(30, 40)], start=30)
+    play(tracker, [draw_frame(k, [*still, swim(k)]) for k in range(30, 40)], start=30)
 
 
 def test_a_lost_sperm_is_reported_inside_the_frame() -> None:
     tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
     tracker.select(*swim(0))
-    play(tracker, [picture(k, [swim(k)]) for k in range(10)])
+    play(tracker, [draw_frame(k, [swim(k)]) for k in range(10)])
     tracker._head_tracker.selected()[0][1].carry((-1468.0, 3000.0))
-    track = play(tracker, [picture(10, [])], start=10)[0].tracks[0]
+    track = play(tracker, [draw_frame(10, [])], start=10)[0].tracks[0]
     assert (track.x, track.y) == (0.0, HEIGHT - 1.0)
 
 
 def test_a_window_does_not_mix_the_cells_of_a_swap() -> None:
     tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
     tracker.select(*swim(0))
-    play(tracker, [picture(k, [swim(k)]) for k in range(50)])
+    play(tracker, [draw_frame(k, [swim(k)]) for k in range(50)])
     ((_, head),) = tracker._head_tracker.selected()
-    frame = picture(50, [swim(50)])
+    frame = draw_frame(50, [swim(50)])
     prepared = tracker._preprocessor.prepare(frame, frame_seq=50, t_source_ns=50 * 20_000_000)
     tracker._head_tracker.update(prepared)
     head.displaced = True
@@ -175,4 +175,4 @@ def test_a_window_does_not_mix_the_cells_of_a_swap() -> None:
     assert not tracker._fill(window, head, TrackState.LOCKED, prepared)
     assert window.filled == 1
     assert len(tracker._trajectories[1].arrays()[0]) == 1
-    assert play(tracker, [picture(51, [swim(51)])], start=51)[0].tracks[0].filled == 2
+    assert play(tracker, [draw_frame(51, [swim(51)])], start=51)[0].tracks[0].filled == 2

@@ -144,7 +144,7 @@ ENGINE_SLOW = {"engine": Percentiles(count=5, p50=700.0, p95=900.0, p99=900.0, m
         ),
         pytest.param(ProcessName.TRACKER, view(ProcessName.TRACKER, 0.5), ProcessCondition.RUNNING, id="just in time"),
         pytest.param(
-            ProcessName.TRACKER, view(ProcessName.TRACKER, 0.51), ProcessCondition.NO_PROGRESS, id="stands still"
+            ProcessName.TRACKER, view(ProcessName.TRACKER, 0.51), ProcessCondition.NO_PROGRESS, id="makes no progress"
         ),
         pytest.param(
             ProcessName.ENGINE,

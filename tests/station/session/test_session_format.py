@@ -21,7 +21,7 @@ from station.session.layout import LOG, MANIFEST, SessionState, chunk_name, new_
 from station.session.records import ActionRecord, ChunkRecord, EndRecord, FrameRecord
 from station.session.session_reader import Session, SessionOutcome
 from station.transport.messages import ActionHeader
-from tests.support.recorded_session import HEIGHT, WIDTH, flip, header, pictures, record
+from tests.support.recorded_session import HEIGHT, WIDTH, flip, header, noise_images, record
 
 
 @pytest.mark.parametrize("codec", ["ffv1", "raw"])
@@ -29,7 +29,9 @@ def test_frames_come_back_with_their_headers_and_pixels(tmp_path: Path, codec: s
     session = Session(record(tmp_path, codec=codec))
     frames = list(session.frames())
     assert [frame.record.header for frame in frames] == [header(seq) for seq in range(12)]
-    assert all(np.array_equal(f.pixels, p) for f, p in zip(frames, pictures(12), strict=True) if f.pixels is not None)
+    assert all(
+        np.array_equal(f.pixels, p) for f, p in zip(frames, noise_images(12), strict=True) if f.pixels is not None
+    )
     assert all(frame.pixels is not None for frame in frames)
     assert [frame.record.file for frame in frames][4:6] == [chunk_name(0), chunk_name(1)]
     assert (session.damage, session.outcome()) == ([], SessionOutcome.COMPLETE)
@@ -127,7 +129,7 @@ def test_one_changed_byte_of_a_chunk_costs_at_most_two_frames(tmp_path: Path, sh
     damaged = [frame for frame in frames if frame.pixels is None]
     assert len(damaged) <= 2
     assert {frame.record.file for frame in damaged} <= {chunk_name(1)}
-    for frame, pixels in zip(frames, pictures(12), strict=True):
+    for frame, pixels in zip(frames, noise_images(12), strict=True):
         assert frame.pixels is None or np.array_equal(frame.pixels, pixels)
 
 
@@ -187,7 +189,7 @@ class FullAfter(MemorySink):
 def test_a_full_disk_leaves_a_chunk_of_whole_frames(tmp_path: Path, codec: str) -> None:
     sink = FullAfter(3 * WIDTH * HEIGHT)
     writer = ChunkWriter(sink, codec, WIDTH, HEIGHT)
-    shown = pictures(10)
+    shown = noise_images(10)
     with pytest.raises(OSError, match="No space"):  # noqa: PT012
         for number, pixels in enumerate(shown):
             writer.add(pixels, number * 20)
@@ -205,7 +207,7 @@ def test_progress_never_runs_ahead_of_the_bytes(tmp_path: Path) -> None:
     """Frames that the writer reports as written can be read from the bytes written so far, at every moment."""
     sink = MemorySink()
     writer = ChunkWriter(sink, "ffv1", WIDTH, HEIGHT)
-    shown = pictures(6)
+    shown = noise_images(6)
     for number, pixels in enumerate(shown):
         writer.add(pixels, number * 20)
         progress = writer.progress

@@ -29,7 +29,7 @@ from station.session.tables import Tables, write_tables
 from station.session.verify import verify_session
 from station.transport.buffers import ByteFifo, Received
 from station.transport.messages import EndHeader
-from tests.support.recorded_session import HEIGHT, NOTICE, WIDTH, header, pictures, record
+from tests.support.recorded_session import HEIGHT, NOTICE, WIDTH, header, noise_images, record
 
 FRAME_BYTES = WIDTH * HEIGHT
 
@@ -50,7 +50,7 @@ def seconds(span: float) -> int:
 
 def test_the_pre_trigger_buffer_holds_what_was_asked_for_and_little_more() -> None:
     pre_trigger = PreTrigger(1.0, 100_000_000, 1)
-    for seq, pixels in enumerate(pictures(seconds(4.0))):
+    for seq, pixels in enumerate(noise_images(seconds(4.0))):
         pre_trigger.add(header(seq), pixels, "raw")
     assert 1.0 <= pre_trigger.seconds <= 1.6
     segments = pre_trigger.take()
@@ -69,7 +69,7 @@ def test_the_pre_trigger_buffer_never_takes_more_memory_than_it_may() -> None:
     limit = 30 * FRAME_BYTES
     pre_trigger = PreTrigger(10.0, limit, 1)
     most = 0
-    for seq, pixels in enumerate(pictures(200)):
+    for seq, pixels in enumerate(noise_images(200)):
         pre_trigger.add(header(seq), pixels, "raw")
         most = max(most, pre_trigger.bytes)
     assert most <= 1.1 * limit
@@ -80,7 +80,7 @@ def test_the_pre_trigger_buffer_never_takes_more_memory_than_it_may() -> None:
 @pytest.mark.parametrize("mode", ["all", "keep"])
 def test_keep_saves_or_marks_the_last_seconds(tmp_path: Path, mode: str) -> None:
     folder = new_session(tmp_path)
-    shown = pictures(150)
+    shown = noise_images(150)
     with SessionWriter(folder, start(mode), RecordSettings(pre_trigger_s=1.0, reserve_mb=0)) as writer:
         writer.use(CodecChoice("ffv1", 1, ""))
         assert writer.keep(lambda: None) is None, "nothing there yet"
@@ -108,7 +108,7 @@ def test_chunks_are_rotated_by_time_and_size(tmp_path: Path) -> None:
     folder = new_session(tmp_path)
     with SessionWriter(folder, start(), RecordSettings(chunk_s=1.0, reserve_mb=0)) as writer:
         writer.use(CodecChoice("raw", 1, ""))
-        for seq, pixels in enumerate(pictures(130)):
+        for seq, pixels in enumerate(noise_images(130)):
             writer.frame(header(seq), pixels)
             writer.tick(seq * 0.02)
     sizes: dict[str, list[float]] = {}
@@ -153,7 +153,7 @@ def test_what_is_stated_is_on_the_disk_before(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(EventLog, "append", append)
     with SessionWriter(folder, start(), RecordSettings(reserve_mb=0)) as writer:
         writer.use(CodecChoice("raw", 1, ""))
-        for seq, pixels in enumerate(pictures(60)):
+        for seq, pixels in enumerate(noise_images(60)):
             writer.frame(header(seq), pixels)
             writer.tick(seq * 0.5)
             time.sleep(0.002)
@@ -165,10 +165,10 @@ def test_a_recording_that_stops_is_whole_up_to_there(tmp_path: Path) -> None:
     folder = new_session(tmp_path)
     writer = SessionWriter(folder, start(), RecordSettings(reserve_mb=0))
     writer.use(CodecChoice("ffv1", 1, ""))
-    for seq, pixels in enumerate(pictures(10)):
+    for seq, pixels in enumerate(noise_images(10)):
         writer.frame(header(seq), pixels)
     writer.stop("for a test")
-    writer.frame(header(11), pictures(1)[0])
+    writer.frame(header(11), noise_images(1)[0])
     writer.tick(1e9)
     writer.close()
     found = verify_session(folder)
@@ -180,7 +180,7 @@ def test_a_recorder_that_fails_does_not_leave_a_complete_session(tmp_path: Path)
     folder = new_session(tmp_path)
     writer = SessionWriter(folder, start(), RecordSettings(reserve_mb=0))
     writer.use(CodecChoice("ffv1", 1, ""))
-    for seq, pixels in enumerate(pictures(5)):
+    for seq, pixels in enumerate(noise_images(5)):
         writer.frame(header(seq), pixels)
     with pytest.raises(ZeroDivisionError), writer:
         raise ZeroDivisionError
@@ -198,7 +198,7 @@ def test_killed_while_it_keeps_a_session_is_intact(tmp_path: Path) -> None:
 
     with SessionWriter(folder, start("keep"), RecordSettings(pre_trigger_s=2.0, reserve_mb=0)) as writer:
         writer.use(CodecChoice("raw", 1, ""))
-        for seq, pixels in enumerate(pictures(seconds(3.0))):
+        for seq, pixels in enumerate(noise_images(seconds(3.0))):
             writer.frame(header(seq), pixels)
         writer.keep(beat)
     assert len(copies) > 3
@@ -226,7 +226,7 @@ def test_a_disk_that_fills_while_it_keeps_leaves_an_intact_session(
     monkeypatch.setattr(FileSink, "write", write)
     with SessionWriter(folder, start("keep"), RecordSettings(pre_trigger_s=2.0, reserve_mb=0)) as writer:
         writer.use(CodecChoice("raw", 1, ""))
-        for seq, pixels in enumerate(pictures(seconds(3.0))):
+        for seq, pixels in enumerate(noise_images(seconds(3.0))):
             writer.frame(header(seq), pixels)
         assert writer.keep(lambda: None) is None
     assert "No space left" in writer.stopped
@@ -252,7 +252,7 @@ def test_an_end_that_does_not_fit_on_the_disk_is_not_called_complete(
 
     with SessionWriter(folder, start(), RecordSettings(reserve_mb=0)) as writer:
         writer.use(CodecChoice("raw", 1, ""))
-        for seq, pixels in enumerate(pictures(5)):
+        for seq, pixels in enumerate(noise_images(5)):
             writer.frame(header(seq), pixels)
         monkeypatch.setattr(*(Tables, "close", full) if what == "tables" else (EventLog, "append", append))
     assert not writer.complete
@@ -374,7 +374,7 @@ def test_tables_of_a_session_that_is_being_recorded_do_it_no_harm(tmp_path: Path
     folder = new_session(tmp_path)
     with SessionWriter(folder, start(), RecordSettings(reserve_mb=0)) as writer:
         writer.use(CodecChoice("raw", 1, ""))
-        for seq, pixels in enumerate(pictures(20)):
+        for seq, pixels in enumerate(noise_images(20)):
             writer.frame(header(seq), pixels)
             if seq == 10:
                 writer.tick(0.0)

@@ -15,7 +15,7 @@ from tracker.tracker import Tracker, matcher_for
 from tracker.window import WindowShape
 
 
-def picture(seed: int, height: int = 160, width: int = 200) -> np.ndarray:
+def noise_image(seed: int, height: int = 160, width: int = 200) -> np.ndarray:
     rng = np.random.default_rng(seed)
     return np.clip(cv2.GaussianBlur(rng.normal(90, 60, (height, width)), (0, 0), 1.5) * 2 - 90, 0, 255).astype(np.uint8)
 
@@ -65,7 +65,7 @@ def test_energy_and_nearness_decide_between_equal_looks() -> None:
 
 def test_a_template_is_found_where_it_was_cut() -> None:
     matcher = OpenCvMatcher()
-    frame = prepared(matcher, picture(1))
+    frame = prepared(matcher, noise_image(1))
     points = np.array([[60.3, 70.6], [3.0, 4.0], [198.0, 157.0]])
     templates = matcher.crops(frame, points, 23)
     ncc, energy = matcher.maps(frame, np.rint(points).astype(np.int64), templates, 12)
@@ -90,7 +90,7 @@ def test_flat_pictures_correlate_with_nothing(level: int) -> None:
 def test_torch_finds_the_same_peaks() -> None:
     """Over 1,000 random patches, in the middle and over the edges."""
     torch_matcher = pytest.importorskip("tracker.matching.torch_matcher").TorchMatcher("cpu")
-    frames = [picture(seed) for seed in (1, 2, 3)]
+    frames = [noise_image(seed) for seed in (1, 2, 3)]
     ours, theirs = prepared(OpenCvMatcher(), *frames), prepared(torch_matcher, *frames)
     assert theirs.energy.whole() == pytest.approx(ours.energy.whole(), abs=1e-3)
     rng = np.random.default_rng(0)
