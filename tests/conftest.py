@@ -23,13 +23,21 @@ def nothing_left_behind() -> Iterator[None]:
     threads = set(threading.enumerate())
     yield
     left = [
-        process
-        for process in set(psutil.Process().children(recursive=True)) - children
-        if process.is_running() and "resource_tracker" not in " ".join(process.cmdline())
+        process for process in set(psutil.Process().children(recursive=True)) - children if _is_left(process, children)
     ]
     left_threads = [thread for thread in set(threading.enumerate()) - threads if not thread.daemon]
     assert not left, f"left running: {left}"
     assert not left_threads, f"left running: {left_threads}"
+
+
+def _is_left(process: psutil.Process, before: set[psutil.Process]) -> bool:
+    """Whether a process is one of the test's own; what a browser shared by several tests starts is the browser's."""
+    try:
+        if not process.is_running() or "resource_tracker" in " ".join(process.cmdline()):
+            return False
+        return not before & set(process.parents())
+    except psutil.NoSuchProcess:
+        return False
 
 
 @pytest.fixture

@@ -135,7 +135,7 @@ class PlayedStation:
             if number is None:
                 continue
             state, reason = self.states.get(number, (TrackState.LOCKED, ""))
-            if not sperm.visible:
+            if not sperm.visible and number not in self.states:
                 state, reason = TrackState.LOST, "left the frame"
             found.append(
                 TrackInfo(

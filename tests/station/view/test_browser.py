@@ -1,0 +1,197 @@
+"""The page in a real browser: that ring and cell agree, that a click selects the right sperm, keys, stale pictures."""
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from station.config import SimulatedSettings
+from station.transport.messages import TrackState
+from tests.support.browser import BrowserContext, Page, browser, page_at
+from tests.support.looked_at_field import CODE_BITS, CODE_PX, SETTINGS, Obedient, PlayedStation, looked_at
+
+SIZE = (SETTINGS.width, SETTINGS.height)
+LOCKED = (0x35, 0xE0, 0xB0)
+READ = """([bits, size, colour, [w, h]]) => {
+  // What is on the canvas now: the number in the picture, the overlay's number, the centres of the rings of one colour.
+  const canvas = document.querySelector('#picture');
+  const context = new OffscreenCanvas(canvas.width, canvas.height).getContext('2d', { willReadFrequently: true });
+  context.drawImage(canvas, 0, 0);
+  const zoom = Math.min(canvas.width / w, canvas.height / h);
+  const left = canvas.width / 2 - w / 2 * zoom, top = canvas.height / 2 - h / 2 * zoom;
+  const all = context.getImageData(0, 0, canvas.width, canvas.height).data;
+  const at = (x, y) => 4 * (Math.round(y * zoom + top) * canvas.width + Math.round(x * zoom + left));
+  let number = 0;
+  for (let bit = 0; bit < bits; bit++) if (all[at((bit + 0.5) * size, size / 2)] > 127) number |= 1 << bit;
+  const points = [];
+  for (let k = 0; k < all.length; k += 4)
+    if (all[k] === colour[0] && all[k + 1] === colour[1] && all[k + 2] === colour[2]) {
+      const pixel = k / 4;
+      points.push([(pixel % canvas.width - left) / zoom - 0.5, (Math.floor(pixel / canvas.width) - top) / zoom - 0.5]);
+    }
+  return { number, overlay: Number(canvas.dataset.frameSeq), points };
+}"""
+
+
+@pytest.fixture(scope="module")
+def context() -> Iterator[BrowserContext]:
+    with browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def commands() -> Obedient:
+    return Obedient()
+
+
+@pytest.fixture
+def played(commands: Obedient) -> Iterator[tuple[str, PlayedStation]]:
+    with looked_at(commands=commands) as (server, played):
+        played.coded = True
+        yield server.address.link, played
+        server.check()
+
+
+def on_screen(page: Page, x: float, y: float) -> tuple[float, float]:
+    """Where a position of the frame is on the page, at the zoom that shows the whole field."""
+    box = page.locator("#picture").bounding_box()
+    assert box is not None
+    zoom = min(box["width"] / SETTINGS.width, box["height"] / SETTINGS.height)
+    left = box["x"] + box["width"] / 2 - SETTINGS.width / 2 * zoom
+    top = box["y"] + box["height"] / 2 - SETTINGS.height / 2 * zoom
+    return left + (x + 0.5) * zoom, top + (y + 0.5) * zoom
+
+
+def asked(commands: Obedient, name: str) -> Any:
+    deadline = time.monotonic() + 10
+    while not (found := [ask for ask in commands.asked if ask.name == name]):
+        assert time.monotonic() < deadline, commands.asked
+        time.sleep(0.02)
+    return found[-1]
+
+
+def test_ring_and_cell_are_of_the_same_frame(context: BrowserContext, played: tuple[str, PlayedStation]) -> None:
+    link, station = played
+    moved = 0.0
+    with page_at(context, link) as page:
+        before: dict[int, tuple[float, float]] = {}
+        for _ in range(25):
+            seen = page.evaluate(READ, [CODE_BITS, CODE_PX, LOCKED, SIZE])
+            assert seen["number"] == seen["overlay"], "the overlay is of another frame than the picture"
+            for track in station.tracks(seen["overlay"]):
+                inside = 40 < track.x < SETTINGS.width - 40 and 60 < track.y < SETTINGS.height - 40
+                if track.state is not TrackState.LOCKED or not inside:
+                    continue
+                near = [(x, y) for x, y in seen["points"] if abs(x - track.x) < 40 and abs(y - track.y) < 40]
+                ring = [(x, y) for x, y in near if 20 < ((x - track.x) ** 2 + (y - track.y) ** 2) ** 0.5 < 32]
+                if len(ring) > 20:
+                    middle = (min(x for x, _ in ring) + max(x for x, _ in ring)) / 2
+                    assert middle == pytest.approx(track.x, abs=2.5)
+                old = before.get(track.sperm_id, (track.x, track.y))
+                moved = max(moved, abs(track.x - old[0]))
+                before[track.sperm_id] = (track.x, track.y)
+            time.sleep(0.06)
+    assert moved > 2, "nothing swam: the test would not have noticed a lag"
+
+
+def test_a_click_selects_the_place_in_the_frame_and_a_ring_is_focused_or_released(
+    context: BrowserContext, played: tuple[str, PlayedStation], commands: Obedient
+) -> None:
+    link, station = played
+    with page_at(context, link) as page:
+        x, y = 400.0, 60.0
+        rings = [(track.x, track.y) for track in station.tracks(station.played)]
+        while min(abs(x - a) + abs(y - b) for a, b in rings) < 120:
+            x = (x + 137.0) % 620 + 5
+        page.mouse.click(*on_screen(page, x, y))
+        select = asked(commands, "select")
+        assert (select.x, select.y) == pytest.approx((x, y), abs=1.0)
+        assert "select: done" in page.locator("#said").inner_text()
+
+        page.keyboard.press("0")
+        target = next(track for track in station.tracks(station.played) if track.state is TrackState.LOCKED)
+        page.mouse.click(*on_screen(page, target.x, target.y))
+        page.wait_for_selector(f".card.focused[data-sperm='{target.sperm_id}']")
+
+        target = next(track for track in station.tracks(station.played) if track.sperm_id == target.sperm_id)
+        page.mouse.click(*on_screen(page, target.x, target.y), button="right")
+        assert asked(commands, "release").sperm_id == target.sperm_id
+
+
+def test_a_click_is_right_at_any_zoom(
+    context: BrowserContext, played: tuple[str, PlayedStation], commands: Obedient
+) -> None:
+    link, station = played
+    with page_at(context, link) as page:
+        x, y = 60.0, 400.0
+        while min(abs(x - a.x) + abs(y - a.y) for a in station.tracks(station.played)) < 120:
+            x = (x + 137.0) % 620 + 5
+        place = on_screen(page, x, y)
+        page.mouse.move(*place)
+        for _ in range(3):
+            page.mouse.wheel(0, -200)  # the place under the pointer stays where it is
+        time.sleep(0.3)
+        page.keyboard.down("Shift")
+        page.mouse.click(*place)
+        page.keyboard.up("Shift")
+        select = asked(commands, "select")
+        assert (select.x, select.y) == pytest.approx((x, y), abs=1.0)
+
+
+def test_keys_are_shown_and_work(context: BrowserContext, played: tuple[str, PlayedStation]) -> None:
+    link, _ = played
+    with page_at(context, link) as page:
+        page.keyboard.press("?")
+        assert "whole field" in page.locator("#help").inner_text()
+        page.keyboard.press("?")
+        assert page.locator("#help[open]").count() == 0
+        page.keyboard.press("c")
+        page.wait_for_selector("#camera:not([hidden])")
+        page.locator("#camera", has_text="saturated").wait_for()
+        page.keyboard.press("d")
+        assert page.evaluate("document.documentElement.dataset.theme") == "light"
+
+
+def test_a_picture_that_stands_still_is_said_to_be_old(
+    context: BrowserContext, played: tuple[str, PlayedStation]
+) -> None:
+    link, station = played
+    with page_at(context, link) as page:
+        assert page.locator("#gone").is_hidden()
+        station.paused.set()
+        page.locator("#gone", has_text="s old").wait_for()
+        station.paused.clear()
+        page.wait_for_selector("#gone", state="hidden")
+
+
+def test_the_end_of_the_station_is_said(context: BrowserContext) -> None:
+    with looked_at() as (server, _):
+        page = context.new_page()
+        page.goto(server.address.link)
+        page.wait_for_selector("#picture[data-frame-seq]")
+    page.locator("#title", has_text="NOT CONNECTED").wait_for()
+    assert "Nothing here is live" in page.locator("#gone").inner_text()
+    page.close()
+
+
+@pytest.mark.parametrize("scheme", ["dark", "light"])
+@pytest.mark.parametrize("size", ["small", "large"])
+def test_everything_that_must_be_seen_is_on_the_page(context: BrowserContext, size: str, scheme: str) -> None:
+    settings = SimulatedSettings(sperm=12, debris=20, fps=15)
+    with looked_at(settings) as (server, station):
+        station.states = {2: (TrackState.UNCERTAIN, "crossing"), 3: (TrackState.LOST, "not found again")}
+        station.disturbance = "stage moving"
+        with page_at(context, server.address.link, size, scheme) as page:
+            page.wait_for_selector(".card .share:visible")
+            text = page.locator("body").inner_text()
+            assert "For research use only. Not for use in diagnostic procedures." in text
+            assert "DEMONSTRATION" in text
+            assert "stage moving" in text
+            for word in ("locked", "uncertain", "crossing", "lost", "16/16", "s old"):
+                assert word in text, text
+            for selector in ("#notice", "#demonstration", "#title", "#field-caution"):
+                box = page.locator(selector).bounding_box()
+                assert box is not None
+                assert box["y"] + box["height"] <= page.viewport_size["height"]  # type: ignore[index]
+            assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
