@@ -183,7 +183,7 @@ def test_everything_that_must_be_seen_is_on_the_page(context: BrowserContext, si
         station.states = {2: (TrackState.UNCERTAIN, "crossing"), 3: (TrackState.LOST, "not found again")}
         station.disturbance = "stage moving"
         with page_at(context, server.address.link, size, scheme) as page:
-            page.wait_for_selector(".card .share:visible")
+            page.locator(".age", has_text="s old").first.wait_for()
             text = page.locator("body").inner_text()
             assert "For research use only. Not for use in diagnostic procedures." in text
             assert "DEMONSTRATION" in text
