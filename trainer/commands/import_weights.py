@@ -4,6 +4,7 @@ Files are read without running any code of theirs (``weights_only``).
 """
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 from rich.console import Console
@@ -19,41 +20,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "file", type=Path, metavar="FILE", help="state dict or checkpoint (.pt, .pth, .pyth, .safetensors)"
     )
     parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="weights to write (.safetensors)")
-    parser.add_argument("--frames", type=int, help="frames of a clip (default: the file's; encoders alone: 16)")
-    parser.add_argument("--image-px", type=int, help="edge clips are resized to (default: the file's)")
     parser.add_argument(
-        "--clip-px", type=int, default=150, help="edge of the clips that come in (default: %(default)s)"
+        "--key", metavar="NAME", help="which network, where the file holds several, such as model_ema or teacher"
     )
-    parser.add_argument("--heads", type=int, help="attention heads of the encoder (default: width / 64)")
-    parser.add_argument("--selected", type=int, default=3, help="K, patches selected a frame (default: %(default)s)")
-    parser.add_argument("--branch-heads", type=int, default=8, help="H, heads of the branches (default: %(default)s)")
-    parser.add_argument("--branch", choices=("paper", "reference", "prenorm"), default="prenorm",
-                        help="branches to add, untrained, to a lone encoder (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--seed", type=int, default=0, help="of untrained weights (default: %(default)s)")
+    shape = parser.add_argument_group("network", "What the file does not hold; values that are assumed are printed.")
+    shape.add_argument("--selected", type=int, metavar="K", help="patches selected a frame (default: 3)")
+    shape.add_argument("--branch-heads", type=int, metavar="H", help="attention heads of the branches (default: 8)")
+    shape.add_argument("--score-blocks", type=int, metavar="N", help="last blocks that give the selection scores: the "
+                       "authors' --top_attn (default: 1 in the authors' network, else 2)")  # fmt: skip
+    shape.add_argument("--heads", type=int, help="attention heads of the encoder (default: width / 64)")
+    shape.add_argument("--clip-px", type=int, help="edge of the clips that come in (default: 150)")
+    shape.add_argument("--image-px", type=int, help="edge they are resized to (default: the file's)")
+    shape.add_argument("--frames", type=int, help="frames of a clip (default: the file's; encoders alone: 16)")
+    alone = parser.add_argument_group("files with an encoder alone", "Branches and grade heads are added, untrained.")
+    alone.add_argument(
+        "--branch", choices=("paper", "reference", "prenorm"), help="kind of branches (default: prenorm)"
+    )
+    alone.add_argument("--branch-depth", type=int, metavar="L", help="blocks of a branch (default: 6; of reference: 2)")
+    alone.add_argument("--seed", type=int, default=0, help="of untrained weights (default: %(default)s)")
 
 
 def run(args: argparse.Namespace) -> int:
     """Import."""
     if args.out.suffix != ".safetensors":
         raise InputError(f"--out {args.out}: expected a name that ends in .safetensors")
-    changes = {
-        "frames": args.frames,
-        "image_px": args.image_px,
-        "clip_px": args.clip_px,
-        "heads": args.heads,
-        "selected": args.selected,
-        "branch_heads": args.branch_heads,
-    }
-    given = {name: value for name, value in changes.items() if value is not None}
-    imported = import_weights(args.file, branch=args.branch, seed=args.seed, **given)
+    fields = ("frames", "image_px", "clip_px", "heads", "selected", "branch_heads", "branch_depth", "score_blocks")
+    given = {name: getattr(args, name) for name in fields if getattr(args, name) is not None}
+    imported = import_weights(args.file, key=args.key, branch=args.branch, seed=args.seed, **given)
     origin = f"{imported.kind}, imported from {args.file.name}"
-    if imported.untrained:  # the model card of an export repeats it
+    if imported.assumed:  # the model card of an export repeats it
+        origin += f"; assumed: {', '.join(imported.assumed)}"
+    if imported.untrained:
         origin += f"; {imported.untrained}"
     save_weights(imported.network, args.out, origin=origin)
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(highlight=False, soft_wrap=True, markup=False)
     count = sum(parameter.numel() for parameter in imported.network.parameters())
     console.print(f"{args.file}: {imported.kind}")
     for note in imported.notes:
         console.print(f"note: {note}")
-    console.print(f"{args.out}: {count / 1e6:.1f} million weights, {imported.network.config}")
+    if imported.assumed:
+        console.print(f"assumed, as the file does not say: {'; '.join(imported.assumed)}")
+    config = imported.network.config
+    shape = ", ".join(f"{name} {value}" for name, value in dataclasses.asdict(config).items())
+    console.print(f"network: {shape}")
+    console.print(f"{args.out}: {count / 1e6:.1f} million weights, takes {config.frames} frames of {config.clip_px} px")
     return 0

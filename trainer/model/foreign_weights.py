@@ -9,21 +9,33 @@ import math
 import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
 
 from engine.artifact import NetworkConfig
 from station.errors import InputError
 from trainer.model.rostfine import ENCODER, Rostfine, preset
-from trainer.model.weight_files import read_safetensors, read_torch_file
+from trainer.model.state_dicts import MARK, Tensors, read_state_dict
 from trainer.model.weights import TIME_EMBED, with_frames
 
-Tensors = dict[str, Tensor]
+Branch = Literal["paper", "reference", "prenorm"]
 HEAD_WIDTH: Final = 64
 """Width of one attention head in every published TimeSformer; a state dict does not say it."""
+NOT_IN_A_STATE_DICT: Final = {
+    "heads": ("{} attention heads of the encoder", "--heads"),
+    "selected": ("K = {} patches selected a frame", "--selected"),
+    "branch_heads": ("H = {} attention heads of the branches", "--branch-heads"),
+    "score_blocks": ("selection scores of {} last block(s), the authors' --top_attn", "--score-blocks"),
+    "clip_px": ("clips of {} px", "--clip-px"),
+}
+NOT_IN_AN_ENCODER: Final = {
+    "branch": ("branches of the kind {}", "--branch"),
+    "branch_depth": ("L = {} blocks a branch", "--branch-depth"),
+    "frames": ("{} frames a clip", "--frames"),
+}
+"""Fields of the network by name: in words, and the option that sets it."""
 
 HUGGING_FACE: Final = (
     ("embeddings.cls_token", "cls_token"),
@@ -66,16 +78,21 @@ class Imported:
     network: Rostfine
     kind: str
     notes: tuple[str, ...]
+    assumed: tuple[str, ...]
+    """What a state dict can't hold and nobody gave: "K = 3 (--selected)", ..."""
     untrained: str = ""
     """What was not in the file and has drawn weights, in words; empty where all was."""
 
 
-def import_weights(path: Path, *, branch: str = "prenorm", seed: int = 0, **changes: Any) -> Imported:
+def import_weights(
+    path: Path, *, key: str | None = None, branch: Branch | None = None, seed: int = 0, **changes: Any
+) -> Imported:
     """Read a file of any of the four kinds into a network.
 
     Args:
         path: The file.
-        branch: Which branches to add where the file holds an encoder alone.
+        key: Which network to take where the file holds several; None: see ``trainer.model.state_dicts``.
+        branch: Which branches to add where the file holds an encoder alone; None: ``prenorm``.
         seed: Of the weights that the file does not hold.
         changes: Fields of ``NetworkConfig`` that do not follow from the weights, or that are to differ (``frames``,
             ``image_px``: the embeddings are resized by nearest neighbour).
@@ -83,11 +100,12 @@ def import_weights(path: Path, *, branch: str = "prenorm", seed: int = 0, **chan
     Raises:
         InputError: The file is none of these, or tensors are unknown, missing or misshapen: all are named.
     """
-    found = read_tensors(path)
-    source = recognise(found, path)
-    if len(source.tensors) + len(source.dropped) != len(found):
-        raise InputError(f"{path}: {source.kind}, but some tensors are there under two names; take the file again")
-    config = _config(source, branch, changes, path)
+    found = read_state_dict(path, key)
+    source = recognise(found.tensors, path)
+    if source.complete and branch not in (None, "reference"):
+        raise InputError(f"{path}: {source.kind}: its branches are of the kind reference; leave out --branch {branch}")
+    given = changes if branch is None else {**changes, "branch": branch}
+    config = _config(source, branch or "prenorm", changes, path)
     tensors, notes = _resized(source.tensors, config)
     torch.manual_seed(seed)
     network = Rostfine(config)
@@ -95,52 +113,57 @@ def import_weights(path: Path, *, branch: str = "prenorm", seed: int = 0, **chan
     if not source.complete:
         expected = {name: shape for name, shape in expected.items() if name.startswith(ENCODER)}
     _require_fit({name: tuple(value.shape) for name, value in tensors.items()}, expected, path, source.kind)
+    _require_finite(tensors, path)
     network.load_state_dict({name: value.float() for name, value in tensors.items()}, strict=False)
-    if source.dropped:
-        notes.append(f"dropped, the network has no such part: {', '.join(source.dropped)}")
+    notes = [*found.notes, *notes]
+    if source.dropped or found.left_out:
+        notes.append(f"dropped, the network has no such part: {', '.join((*source.dropped, *found.left_out))}")
     untrained = ""
     if not source.complete:
         untrained = f"branches ({config.branch}) and heads are not in the file: they are untrained, seed {seed}"
         notes.append(untrained)
-    return Imported(network.eval(), source.kind, tuple(notes), untrained)
-
-
-def read_tensors(path: Path) -> Tensors:
-    """Return a file's tensors, unwrapped from ``model_state`` or ``state_dict`` and without a ``module.`` prefix."""
-    state = read_safetensors(path).tensors if path.suffix == ".safetensors" else read_torch_file(path)
-    for wrapper in ("model_state", "state_dict"):
-        if isinstance(state, dict) and isinstance(state.get(wrapper), dict):
-            state = state[wrapper]
-    if not isinstance(state, dict) or not state or not all(isinstance(value, Tensor) for value in state.values()):
-        raise InputError(f"{path}: expected a state dict of tensors, or one under model_state, found something else")
-    tensors = {str(name).removeprefix("module."): value for name, value in state.items()}
-    if len(tensors) != len(state):
-        raise InputError(f"{path}: some tensors are there with and without the prefix module.; take the file again")
-    return tensors
+    return Imported(network.eval(), source.kind, tuple(notes), _assumed(source, config, given), untrained)
 
 
 def recognise(tensors: Tensors, path: Path) -> Source:
     """Tell which of the four kinds the names belong to. Raises InputError where it is none."""
-    if "model.model.cls_token" in tensors:
-        unused = tuple(name for name in tensors if name.startswith("model.model.head."))
-        kept = {name: value for name, value in tensors.items() if name not in unused}
-        if "head_g.weight" in kept:
-            return Source("RoSTFine of its authors", kept, unused, complete=True)
+    (mark,) = (name for name in tensors if name.rpartition(".")[2] == MARK)
+    root = mark.removesuffix(MARK)  # of the encoder's names
+    outer = root.removesuffix(ENCODER)  # of RoSTFine's, where it is one
+    if root.endswith("embeddings."):
+        return _hugging_face(tensors, root.removesuffix("embeddings."))
+    if root.endswith(ENCODER):
+        if any(f"{outer}head_{name}.weight" in tensors for name in ("g", "s", "t")):
+            return _authors(tensors, outer, "RoSTFine of its authors", ("g", "s", "t"))
+        if f"{outer}head.weight" in tensors:
+            return _authors(tensors, outer, "TimeSformer baseline of RoSTFine's authors", ("g",))
+    elif root in ("", "model.") and "head_g.weight" in tensors:
+        raise InputError(
+            f"{path}: expected the encoder of RoSTFine under {ENCODER}, found it under {root or 'no name'}"
+        )
+    ours = {name: name.removeprefix(root) for name in tensors if name.startswith(root)}
+    kept = {ENCODER + inner: tensors[name] for name, inner in ours.items() if not inner.startswith("head.")}
+    dropped = [name for name in tensors if name not in ours or ours[name].startswith("head.")]
+    return Source("TimeSformer of Facebook", kept, tuple(dropped), complete=False)
+
+
+def _authors(tensors: Tensors, outer: str, kind: str, features: tuple[str, ...]) -> Source:
+    """Return the authors' network, whose names begin with ``outer``; what lies beside it is dropped."""
+    inner = {name: name.removeprefix(outer) for name in tensors if name.startswith(outer)}
+    unused = {name for name, ours in inner.items() if ours.startswith(f"{ENCODER}head.")}
+    kept = {ours: tensors[name] for name, ours in inner.items() if name not in unused}
+    if features == ("g",):
         kept = {re.sub(r"^head\.", "head_g.", name): value for name, value in kept.items()}
-        return Source("TimeSformer baseline of RoSTFine's authors", kept, unused, complete=True, features=("g",))
-    for prefix in ("model.", ""):
-        if f"{prefix}cls_token" in tensors:
-            unused = tuple(name for name in tensors if name.startswith(f"{prefix}head."))
-            kept = {ENCODER + name.removeprefix(prefix): tensors[name] for name in tensors if name not in unused}
-            return Source("TimeSformer of Facebook", kept, unused, complete=False)
-    for prefix in ("timesformer.", ""):
-        if f"{prefix}embeddings.cls_token" in tensors:
-            unused = tuple(name for name in tensors if name.startswith("classifier."))
-            kept = {_from_hugging_face(name, prefix): tensors[name] for name in tensors if name not in unused}
-            return Source("TimesformerModel of Hugging Face", kept, unused, complete=False)
-    raise InputError(
-        f"{path}: expected weights of RoSTFine or TimeSformer, found names such as {', '.join(sorted(tensors)[:3])}"
-    )
+    dropped = tuple(name for name in tensors if name not in inner or name in unused)
+    return Source(kind, kept, dropped, complete=True, features=features)
+
+
+def _hugging_face(tensors: Tensors, prefix: str) -> Source:
+    """Return Hugging Face's encoder, whose names begin with ``prefix``; what lies beside it is dropped."""
+    inner = [name for name in tensors if name.startswith(prefix) and not name.startswith("classifier.")]
+    kept = {_from_hugging_face(name, prefix): tensors[name] for name in inner}
+    dropped = tuple(name for name in tensors if name not in inner)
+    return Source("TimesformerModel of Hugging Face", kept, dropped, complete=False)
 
 
 def _from_hugging_face(name: str, prefix: str) -> str:
@@ -153,7 +176,7 @@ def _from_hugging_face(name: str, prefix: str) -> str:
     return name
 
 
-def _config(source: Source, branch: str, changes: dict[str, Any], path: Path) -> NetworkConfig:
+def _config(source: Source, branch: Branch, changes: dict[str, Any], path: Path) -> NetworkConfig:
     """Return the network's shape as it follows from the tensors, with ``changes``."""
     encoder = {name.removeprefix(ENCODER): value for name, value in source.tensors.items()}
     try:
@@ -172,11 +195,34 @@ def _config(source: Source, branch: str, changes: dict[str, Any], path: Path) ->
         if source.complete:
             branch = "reference"
             told["branch_depth"] = max(1, _blocks(source.tensors, "mhsa_s"))
+            hidden = source.tensors.get("mlp_s.fc1.weight")
+            told["branch_mlp_ratio"] = 1 if hidden is None else max(1, hidden.shape[0] // width)
+            if changes.get("branch_depth", told["branch_depth"]) != told["branch_depth"]:
+                raise InputError(f"{path}: its branches have {told['branch_depth']} blocks; leave out --branch-depth")
         return replace(preset("base", branch=branch), **(told | changes))
     except KeyError as error:
         raise InputError(f"{path}: {source.kind}, but {error.args[0]} is missing; take the file again") from error
     except (ValueError, IndexError, ZeroDivisionError) as error:
         raise InputError(f"{path}: {source.kind}, but no network has this shape ({error})") from error
+
+
+def _assumed(source: Source, config: NetworkConfig, given: dict[str, Any]) -> tuple[str, ...]:
+    """Return what of the network neither the file says nor anybody gave."""
+    fields = NOT_IN_A_STATE_DICT if source.complete else NOT_IN_A_STATE_DICT | NOT_IN_AN_ENCODER
+    if source.features == ("g",):  # nothing is selected, and there are no branches
+        fields = {name: fields[name] for name in ("heads", "clip_px")}
+    return tuple(
+        f"{words.format(getattr(config, name))} ({option})"
+        for name, (words, option) in fields.items()
+        if name not in given
+    )
+
+
+def _require_finite(tensors: Tensors, path: Path) -> None:
+    """Raise InputError where weights are no numbers: the grades would be none either."""
+    bad = [name for name, value in tensors.items() if not bool(torch.isfinite(value.float()).all())]
+    if bad:
+        raise InputError(f"{path}: weights that are not finite numbers in {', '.join(bad)}; take an earlier checkpoint")
 
 
 def _blocks(tensors: Tensors, name: str) -> int:

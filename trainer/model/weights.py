@@ -19,7 +19,7 @@ from engine.artifact import NetworkConfig
 from station.errors import InputError
 from trainer.model.checkpoint import Checkpoint, read_checkpoint
 from trainer.model.rostfine import ENCODER, Rostfine
-from trainer.model.weight_files import first_line, read_safetensors
+from trainer.model.weight_files import first_line, is_safetensors, read_safetensors
 
 FORMAT: Final = "rostfine-weights/1"
 TIME_EMBED: Final = ENCODER + "time_embed"
@@ -51,7 +51,7 @@ def save_weights(network: Rostfine, path: Path, origin: str = "") -> None:
 
 def load_weights(path: Path) -> Loaded:
     """Read a file of ``save_weights`` or a checkpoint of a training run. Raises InputError for anything else."""
-    if path.suffix == ".safetensors":
+    if is_weights_file(path):
         shape, tensors, origin = _read_safetensors(path)
         saved = Checkpoint(shape, tensors)
     else:
@@ -62,6 +62,11 @@ def load_weights(path: Path) -> Loaded:
     except (ValidationError, RuntimeError) as error:
         raise InputError(f"{path}: its weights do not fit its network ({first_line(error)}); make it again") from error
     return Loaded(network.eval(), origin, saved.recipe, tuple(saved.log))
+
+
+def is_weights_file(path: Path) -> bool:
+    """Return whether a file is one of ``save_weights``, by name or content, and not a checkpoint."""
+    return path.suffix == ".safetensors" or is_safetensors(path)
 
 
 def with_frames(weights: dict[str, Tensor], frames: int) -> dict[str, Tensor]:

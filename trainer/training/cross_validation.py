@@ -145,6 +145,7 @@ def _check_recipe(recipe: Recipe, init: Path | None, clips: Clips) -> None:
     import torch
 
     from trainer.model.checkpoint import read_checkpoint
+    from trainer.model.weights import is_weights_file
     from trainer.training.state import Training
 
     if recipe.patience and not recipe.holdout:
@@ -154,7 +155,7 @@ def _check_recipe(recipe: Recipe, init: Path | None, clips: Clips) -> None:
     training = Training(recipe, torch.device("cpu"))
     check_shape(training, clips)
     if init:
-        known = "" if init.suffix == ".safetensors" else read_checkpoint(init).recipe.get("data")
+        known = "" if is_weights_file(init) else read_checkpoint(init).recipe.get("data")
         if known == recipe.data:
             raise InputError(
                 f"--init {init}: was trained on these very clips, so no fold would be scored unseen; begin from "

@@ -19,7 +19,7 @@ from trainer.data.raters import CRITERIA
 from trainer.model.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from trainer.model.losses import features_of
 from trainer.model.rostfine import ENCODER, Rostfine, RostfineOutput, preset
-from trainer.model.weights import load_weights, with_frames
+from trainer.model.weights import is_weights_file, load_weights, with_frames
 from trainer.training.epoch_log import EpochEntry, best_of, entry_from
 from trainer.training.optimizer import make_optimizer
 from trainer.training.recipe import Recipe, build_recipe
@@ -121,7 +121,7 @@ class Training:
         Raises:
             InputError: The weights do not fit.
         """
-        if path.suffix == ".safetensors":
+        if is_weights_file(path):
             weights = dict(load_weights(path).network.state_dict())
         else:
             weights = read_checkpoint(path, self.device).model
