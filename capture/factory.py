@@ -5,7 +5,6 @@ from pathlib import Path
 
 from capture.camera.basler import open_basler
 from capture.camera.basler_discovery import PREFIX as BASLER
-from capture.files.image_folder import ImageFolder
 from capture.simulator.microscope import SimulatedMicroscope
 from capture.source import Source
 from station.config import REPLAY, Config
@@ -13,7 +12,6 @@ from station.errors import InputError
 from station.session.layout import LOG
 
 SIMULATED = "simulated"
-TIFF_ENDINGS = (".tif", ".tiff")
 
 
 def open_source(config: Config, keep_going: Callable[[], object] = lambda: None) -> Source:
@@ -44,16 +42,10 @@ def open_source(config: Config, keep_going: Callable[[], object] = lambda: None)
         raise InputError(
             f"source {settings.kind}: is a recorded session; to replay it give --source {REPLAY}{settings.kind}"
         )
-    if path.is_dir():
-        return ImageFolder(path, fps=settings.fps, um_per_px=settings.um_per_px, bits=settings.bits)
-    # Their libraries (FFmpeg, tifffile) are loaded only where a file is read: a microscope starts without them.
-    from capture.files.tiff import TiffStack, is_tiff
-    from capture.files.video import VideoFile
-
-    if is_tiff(path) or (path.is_file() and path.suffix.lower() in TIFF_ENDINGS):
-        return TiffStack(path, fps=settings.fps, um_per_px=settings.um_per_px, bits=settings.bits)
     if path.exists():
-        return VideoFile(path, fps=settings.fps, um_per_px=settings.um_per_px)
+        from capture.files.file_source import open_file
+
+        return open_file(path, fps=settings.fps, um_per_px=settings.um_per_px, bits=settings.bits)
     raise InputError(
         f"source {settings.kind!r}: no such file or folder; "
         f"give {SIMULATED!r}, 'basler', 'replay:SESSION', or the path of a video file, a TIFF stack or a folder"

@@ -41,7 +41,8 @@ class RecordedSession:
     @property
     def condition(self) -> Condition:
         """Where the record ends early, and why its replay is not exact."""
-        return Condition(tuple(self._notices()))
+        notices = tuple(self._notices())
+        return Condition(notices, damage=notices)
 
     def read(self) -> Frame | None:
         """Return the next frame, or None at the end."""

@@ -69,6 +69,8 @@ class Condition:
     """What people should know: "a.avi ends early after frame 231", "camera lost; looking for it"."""
     faults: CameraFaults | None = None
     """What a camera has done wrong since the start; None for any other source."""
+    damage: tuple[str, ...] = ()
+    """Those of the notices that tell of frames that are missing or cannot be read; the others are cautions."""
     clock_error_ms: float | None = None
     """How well the camera's clock is known on the station clock; None without such a clock, or not yet."""
 

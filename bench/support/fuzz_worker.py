@@ -32,6 +32,7 @@ class Answer:
     crcs: list[int] = field(default_factory=list)
     """CRC-32 of each frame's pixels."""
     said: str = ""
+    """What was said about missing or unreadable frames, or why the file was refused."""
     refused: bool = False
     defect: str = ""
     """A traceback, or what is wrong with the frames."""
@@ -52,7 +53,9 @@ def read(path: Path) -> Answer:
                     answer.defect = f"a frame of {frame.pixels.shape}"
                 answer.crcs.append(zlib.crc32(frame.pixels.tobytes()))
                 times.append(frame.t_source_ns)
-            answer.said = " | ".join(source.condition.notices)
+            answer.said = " | ".join(source.condition.damage)
+            if any("\n" in notice for notice in source.condition.notices):
+                answer.defect = f"more than one line: {source.condition.notices}"
     except InputError as error:
         answer.said, answer.refused = str(error), True
     except Exception:

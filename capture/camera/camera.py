@@ -54,7 +54,7 @@ class Camera:
     def condition(self) -> Condition:
         """Counts of incomplete buffers, frames not fetched in time, and reconnects; what is wrong now."""
         notices = (*self._notices, self._gone) if self._gone else self._notices
-        return Condition(notices, self._faults, self._timeline.clock.error_ms)
+        return Condition(notices, self._faults, clock_error_ms=self._timeline.clock.error_ms)
 
     def read(self) -> Frame | Literal[Pending.NOTHING_YET]:
         """Return the next frame, or NOTHING_YET after 50 ms. Raises what ended the grabbing thread."""

@@ -1,6 +1,8 @@
 """A folder of images as a source: one frame each, in natural order of their names (2 before 10).
 
-Depth and colour by ``capture.files.grayscale``; more than 8 bits count as 16 unless the bits really used are given.
+Depth and colour by ``capture.files.grayscale``; more than 8 bits count as 16 unless the bits really used are given or
+stated. Images are turned and coloured as viewers show them. A folder knows no time: the frame rate is given, or assumed
+and said.
 """
 
 import re
@@ -12,15 +14,19 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from capture.files.codecs import IMAGE_ENDINGS, shown_name, silence
 from capture.files.damage import Damage
+from capture.files.first_frames import FirstFrames
 from capture.files.grayscale import luma, upper_8
+from capture.files.names import DEFAULT_FPS, IMAGE_ENDINGS, TIFF_ENDINGS, assumed_rate, shown_name, silence
+from capture.files.tiff_image import TiffImage, read_tiff_image
+from capture.files.tiff_metadata import Metadata
 from capture.source import Condition, Frame
 from station.clock import NS_PER_S
 from station.errors import InputError
 from station.transport.messages import SourceInfo
 
-DEFAULT_FPS: Final = 15.0
+AS_SHOWN: Final = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
+"""Full depth, turned as EXIF says, without transparency."""
 
 
 class ImageFolder:
@@ -37,25 +43,42 @@ class ImageFolder:
         if not self._paths:
             endings = ", ".join(ending[1:] for ending in IMAGE_ENDINGS)
             raise InputError(f"source {folder}: expected images ({endings}), found none; give a folder that has some")
-        self._fps = DEFAULT_FPS if fps is None else fps
-        self._bits = bits
-        self._damage = Damage(shown_name(folder))
+        name = shown_name(folder)
+        self._metadata = _metadata_of(self._paths[0])
+        known = fps or self._metadata.fps
+        self._fps = known or DEFAULT_FPS
+        self._bits = bits or self._metadata.bits
+        self._damage = Damage(name)
+        self._first = FirstFrames(name)
+        self._stacks: list[str] = []
+        self._others = 0
+        self._notices = () if known else (assumed_rate(name, self._fps),)
         self._frames = self._decode()
         self._ahead = next(self._frames, None)
         if self._ahead is None:
             raise InputError(
                 f"source {folder}: none of its {len(self._paths)} images can be decoded, the first is "
-                f"{self._paths[0].name}; mend or remove them"
+                f"{self._paths[0].name}; fix or remove them"
             )
         height, width = self._ahead.pixels.shape
-        self.info: Final = SourceInfo(
-            name=shown_name(folder), height=height, width=width, fps=self._fps, um_per_px=um_per_px
-        )
+        scale = um_per_px or self._metadata.um_per_px
+        self.info: Final = SourceInfo(name=name, height=height, width=width, fps=self._fps, um_per_px=scale)
 
     @property
     def condition(self) -> Condition:
-        """What could not be read so far."""
-        return Condition(self._damage.notices)
+        """How the folder is read, what is left out, and what could not be read so far."""
+        damage, notices = self._damage.notices, list(self._notices)
+        if self._stacks:
+            notices.append(
+                f"{self._damage.name}: {len(self._stacks)} of its files hold more than one image, of which only the "
+                f"first is used; give such a file itself as the source: {self._stacks[0]}"
+            )
+        if self._others:
+            notices.append(
+                f"{self._damage.name}: only the first channel and focal plane is used; {self._others} images of others "
+                "are left out"
+            )
+        return Condition((*notices, *self._first.cautions, *damage), damage=damage)
 
     def read(self) -> Frame | None:
         """Return the next image, or None after the last. Raises InputError where it is of another size."""
@@ -64,21 +87,38 @@ class ImageFolder:
 
     def _decode(self) -> Iterator[Frame]:
         """Yield the images that can be decoded; note the others."""
-        first: tuple[Path, tuple[int, ...]] | None = None
-        for number, path in enumerate(self._paths):
-            pixels = _load(path, self._bits)
-            if pixels is None:
+        first: tuple[Path, tuple[int, ...], TiffImage] | None = None
+        number = 0
+        for path in self._paths:
+            image = _load(path, self._bits)
+            if image is None:
                 self._damage.unreadable(path.name)
+                number += 1
                 continue
-            first = first or (path, pixels.shape)
-            if pixels.shape != first[1]:
+            first = first or (path, image.values.shape, image)
+            if image.series != first[2].series:
+                self._others += 1
+                continue
+            if image.values.shape != first[1]:
+                height, width = image.values.shape
                 raise InputError(
                     f"images of different sizes: {first[0].name} is {first[1][1]} x {first[1][0]} px, "
-                    f"{path.name} is {pixels.shape[1]} x {pixels.shape[0]}; keep images of one size in {path.parent}"
+                    f"{path.name} is {width} x {height} px; keep images of one size in {path.parent}"
                 )
+            if image.is_stack:
+                self._stacks.append(path.name)
             t_ns = round(number * NS_PER_S / self._fps)
-            yield Frame(pixels, t_ns, lost_before=self._damage.readable(t_ns))
+            number += 1
+            yield Frame(self._grey(image), t_ns, lost_before=self._damage.readable(t_ns))
         self._damage.finish()
+
+    def _grey(self, image: TiffImage) -> NDArray[np.uint8]:
+        """Return (H, W) uint8, read-only."""
+        bits = self._bits or image.bits
+        pixels = upper_8(image.values, bits)
+        self._first.look(image.values, pixels, image.bits, bits)
+        pixels.flags.writeable = False
+        return pixels
 
     def close(self) -> None:
         """Do nothing: no file stays open."""
@@ -107,16 +147,22 @@ def _natural(path: Path) -> list[tuple[int, str]]:
     return [(int(part), "") if part.isdecimal() else (-1, part) for part in parts] + [(-2, path.name)]
 
 
-def _load(path: Path, bits: int | None) -> NDArray[np.uint8] | None:
-    """Return one image, (H, W) uint8, read-only; None where it cannot be decoded."""
+def _metadata_of(path: Path) -> Metadata:
+    """Return what the first image says about all."""
+    image = read_tiff_image(path) if path.suffix.lower() in TIFF_ENDINGS else None
+    return (image.metadata if image is not None else None) or Metadata()
+
+
+def _load(path: Path, bits: int | None) -> TiffImage | None:
+    """Return one image; None where it cannot be decoded."""
+    if path.suffix.lower() in TIFF_ENDINGS and (image := read_tiff_image(path, bits)) is not None:
+        return image
     try:
         data = np.frombuffer(path.read_bytes(), np.uint8)
-        image = cv2.imdecode(data, cv2.IMREAD_UNCHANGED) if data.size else None
+        decoded = cv2.imdecode(data, AS_SHOWN) if data.size else None
     except (OSError, cv2.error):
         return None
-    if image is None or image.dtype not in (np.uint8, np.uint16):
+    if decoded is None or decoded.dtype not in (np.uint8, np.uint16):
         return None
-    values: NDArray[Any] = np.asarray(image)
-    pixels = upper_8(luma(values, bgr=True), bits or values.dtype.itemsize * 8)
-    pixels.flags.writeable = False
-    return pixels
+    pixels: NDArray[Any] = np.asarray(decoded)
+    return TiffImage(luma(pixels, bgr=True), pixels.dtype.itemsize * 8)

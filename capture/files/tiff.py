@@ -1,26 +1,26 @@
 """A TIFF or OME-TIFF stack as a source: one frame per page, read with tifffile.
 
-Times are the file's own where it has them for each frame (OME DeltaT), else its frame interval, else the rate that is
-given, else 15/s. Depth and colour by ``capture.files.grayscale``; the bits really used are those that are given, else
-those that the file states, else all. Which pages are frames says ``capture.files.tiff_layout``. It knows files and
-their times; not the pace.
+Times are the file's own where it has them for each frame, else its frame rate, else the rate that is given, else 15/s,
+which is said. Depth and colour by ``capture.files.grayscale``; the bits really used are those that are given, else
+those that the file states, else all. Which pages are frames is in ``capture.files.tiff_layout``, what the file says
+about them in ``capture.files.tiff_metadata``, how a page becomes grey in ``capture.files.tiff_pixels``. It knows files
+and their times, not the pace.
 """
 
+import dataclasses
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
-import cv2
-import numpy as np
 import tifffile
-from numpy.typing import NDArray
 
-from capture.files.codecs import shown_name, silence
 from capture.files.damage import Damage
-from capture.files.grayscale import luma, upper_8
-from capture.files.image_folder import DEFAULT_FPS
-from capture.files.tiff_layout import complaints, find_frames, salvage_frames
-from capture.files.tiff_metadata import Metadata, read_metadata
+from capture.files.first_frames import FirstFrames
+from capture.files.grayscale import upper_8
+from capture.files.names import DEFAULT_FPS, assumed_rate, shown_name, silence
+from capture.files.tiff_layout import complaints, find_layout
+from capture.files.tiff_metadata import read_metadata
+from capture.files.tiff_pixels import read_at, read_page
 from capture.source import Condition, Frame
 from station.clock import NS_PER_S
 from station.errors import InputError
@@ -28,8 +28,6 @@ from station.transport.messages import SourceInfo
 
 MAGICS: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """Classic and Big TIFF, little and big endian."""
-MOST_PIECES: Final = 2**16
-"""Strips or tiles of one image; there are seldom more than rows."""
 
 
 def is_tiff(path: Path) -> bool:
@@ -38,6 +36,15 @@ def is_tiff(path: Path) -> bool:
         with path.open("rb") as file:
             return file.read(4) in MAGICS
     except OSError:
+        return False
+
+
+def is_stack(path: Path) -> bool:
+    """Return whether a TIFF file holds more than one page."""
+    try:
+        with complaints(), tifffile.TiffFile(path) as file:
+            return len(file.pages) > 1
+    except Exception:  # what tifffile throws at damaged files is of any kind
         return False
 
 
@@ -50,37 +57,37 @@ class TiffStack:
         silence()
         self._path = path
         self._damage = Damage(shown_name(path))
+        self._first = FirstFrames(shown_name(path))
         if not is_tiff(path):
             raise InputError(f"source {path}: expected TIFF, the file does not begin as one; give a TIFF or video file")
         try:
-            with complaints() as heard:
+            with complaints():
                 self._file = tifffile.TiffFile(path)
-                try:
-                    self._metadata = read_metadata(self._file)
-                    self._layout = find_frames(self._file)
-                except InputError:
-                    raise
-                except Exception:  # what tifffile throws at damaged files is of any kind
-                    heard.append("no directory")
-                if heard:
-                    self._metadata = Metadata()
-                    self._layout = salvage_frames(self._file)
+            layout = find_layout(self._file)
+            self._metadata = read_metadata(self._file, layout)
         except InputError:
             self.close()
             raise
         except Exception as error:
             self.close()
             raise _damaged(path, error) from error
-        self._bits = bits or self._metadata.bits or self._layout.dtype.itemsize * 8
+        self._bits = bits or self._metadata.bits or layout.form.grey_bits
+        self._form = dataclasses.replace(layout.form, used_bits=self._bits)
+        self._layout = layout
         self._rate_given = fps is not None
-        self._fps = fps or self._metadata.fps or DEFAULT_FPS
+        known = fps or self._metadata.fps
+        self._fps = known or DEFAULT_FPS
+        self._notices = tuple(f"{self._damage.name}: {notice}" for notice in layout.notices)
+        if known is None:
+            self._notices = (*self._notices, assumed_rate(self._damage.name, self._fps))
         self._frames = self._decode()
         self._ahead = next(self._frames, None)
         if self._ahead is None:
             self.close()
-            count = self._layout.announced
-            raise InputError(f"source {path}: none of its {count} images can be read; take the file from where it came")
-        height, width = self._layout.shape[:2]
+            raise InputError(
+                f"source {path}: none of its {layout.announced} images can be read; copy the file again from its origin"
+            )
+        height, width = self._ahead.pixels.shape
         self.info: Final = SourceInfo(
             name=shown_name(path),
             height=height,
@@ -91,8 +98,9 @@ class TiffStack:
 
     @property
     def condition(self) -> Condition:
-        """What is left out, and what could not be read so far."""
-        return Condition((*self._layout.notices, *self._damage.notices))
+        """How the file is read, what is left out, and what could not be read so far."""
+        damage = self._damage.notices
+        return Condition((*self._notices, *self._first.cautions, *damage), damage=damage)
 
     def read(self) -> Frame | None:
         """Return the next frame that can be read, or None at the end."""
@@ -114,14 +122,21 @@ class TiffStack:
 
     def _decode(self) -> Generator[Frame, None, None]:
         """Yield the frames that can be read; note the others."""
-        last_ns = -1
+        last_ns, form = -1, self._form
         for number, place in enumerate(self._layout.places):
+            if place is None:
+                self._damage.missing()
+                continue
             try:
                 with complaints():
-                    pixels = self._grey(place)
+                    is_offset = isinstance(place, int)
+                    values = read_at(self._file, place, form) if is_offset else read_page(place, form, self._path)
             except Exception:  # each decoder has its own kinds
                 self._damage.unreadable()
                 continue
+            pixels = upper_8(values, self._bits)
+            stored = (2**self._bits - 1) - values if form.inverted else values
+            self._first.look(stored, pixels, form.grey_bits, self._bits)
             pixels.flags.writeable = False
             last_ns = max(self._time_ns(number), last_ns + 1)
             yield Frame(pixels, last_ns, lost_before=self._damage.readable(last_ns))
@@ -130,47 +145,15 @@ class TiffStack:
         else:
             self._damage.finish(self._layout.announced)
 
-    def _grey(self, place: Any) -> NDArray[np.uint8]:
-        """Return (H, W) uint8 of one frame. Raises anything where it is damaged."""
-        layout = self._layout
-        if isinstance(place, int):
-            size = int(np.prod(layout.shape)) * layout.dtype.itemsize
-            self._file.filehandle.seek(place)
-            data = self._file.filehandle.read(size)
-            if len(data) != size:
-                raise ValueError("cut short")
-            stored = layout.dtype.newbyteorder(self._file.byteorder)
-            return upper_8(luma(np.frombuffer(data, stored).reshape(layout.shape).astype(layout.dtype)), self._bits)
-        if np.prod(place.shape) != np.prod(layout.shape) or len(place.dataoffsets) > MOST_PIECES:
-            raise ValueError("of another size")  # a damaged entry can announce images that take minutes
-        try:
-            image, bgr = np.asarray(place.asarray()), False
-        except ValueError as error:
-            if "imagecodecs" not in str(error):
-                raise
-            image, bgr = self._by_opencv(place.index), True
-        if image.dtype == np.dtype(bool):
-            image = image.astype(np.uint8) * np.uint8(255)
-        if image.ndim == 3 and image.shape[1:] == layout.shape[:2]:
-            image = np.ascontiguousarray(np.moveaxis(image, 0, 2))  # one plane per colour
-        if image.shape[:2] != layout.shape[:2] or image.dtype.itemsize != layout.dtype.itemsize:
-            raise ValueError("of another size or type")
-        return upper_8(luma(image, bgr=bgr), self._bits)
-
-    def _by_opencv(self, index: int) -> NDArray[Any]:
-        """Return a page whose compression tifffile leaves to another package (LZW, JPEG). Raises ValueError."""
-        read, images = cv2.imreadmulti(str(self._path), index, 1, flags=cv2.IMREAD_UNCHANGED)
-        if not read or not images:
-            raise ValueError("cannot be decoded")
-        return np.asarray(images[0])
-
     def _time_ns(self, number: int) -> int:
         times = self._metadata.times_s
-        if not self._rate_given and len(times) == self._layout.announced:
-            return round((times[number] - times[0]) * NS_PER_S)
-        return round(number * NS_PER_S / self._fps)
+        if self._rate_given or not times:
+            return round(number * NS_PER_S / self._fps)
+        if number < len(times):
+            return round(times[number] * NS_PER_S)
+        return round((times[-1] + (number - len(times) + 1) / self._fps) * NS_PER_S)
 
 
 def _damaged(path: Path, error: Exception) -> InputError:
     what = (str(error).splitlines() or [type(error).__name__])[0]
-    return InputError(f"source {path}: the TIFF file is damaged ({what}); take it again from where it came")
+    return InputError(f"source {path}: the TIFF file is damaged ({what}); copy it again from its origin")

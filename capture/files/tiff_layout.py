@@ -1,36 +1,39 @@
 """Where in a TIFF file the frames are: by the file's own account, and from what is left where that is damaged.
 
 Frames follow the time axis; a stack without one counts its pages, whatever they are called (slices saved as a film are
-common). Of several channels or focal planes beside time, the first is taken. This module reads directories, no pixels.
+common). Of several channels or focal planes beside time, the first is taken. Several series of equal images in one file
+are one film, in their order (a writer that was called once a frame); of others, that with most frames is the film.
+Whatever is left out is said. This module reads directories, no pixels.
 """
 
+import contextlib
+import dataclasses
 import logging
 import struct
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 import numpy as np
 import tifffile
 
+from capture.files.tiff_micromanager import first_channel
+from capture.files.tiff_ome import stage_positions
+from capture.files.tiff_pixels import PixelFormat, pixel_format
 from station.errors import InputError
 
 IN_FRAME: Final = "YXS"
 TIME_AXES: Final = "TIQZ"
 """The first of these that has a length is time (tifffile calls axes without a meaning I or Q)."""
+AXIS_NAMES: Final = {"C": "channels", "Z": "focal planes", "R": "positions", "P": "positions", "S": "samples"}
 MOST_PX: Final = 2**26
 MOST_PAGES: Final = 2**20
 
 
-@dataclass(frozen=True, slots=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class Layout:
     """Where the frames are."""
 
-    shape: tuple[int, ...]
-    """(H, W) or (H, W, channels) of each."""
-    dtype: "np.dtype[Any]"
-    """uint8, uint16 or bool, in the machine's byte order."""
+    form: PixelFormat
     places: tuple[Any, ...]
     """Of each frame: the byte at which it begins, uncompressed; or the page object; or None where it is missing."""
     announced: int
@@ -38,9 +41,10 @@ class Layout:
     damaged: bool = False
     """The directory is damaged: there may have been more."""
     notices: tuple[str, ...] = ()
+    """What is left out, or how the frames were put together."""
 
 
-@contextmanager
+@contextlib.contextmanager
 def complaints() -> Iterator[list[str]]:
     """Collect what tifffile would write to its log: it goes on with what it could read and only complains there."""
     collected: list[str] = []
@@ -60,6 +64,28 @@ def complaints() -> Iterator[list[str]]:
         logger.propagate = before
 
 
+def find_layout(file: tifffile.TiffFile) -> Layout:
+    """Return the layout of a file, damaged or not. Raises InputError, and anything where nothing is left.
+
+    A set of files of which some are missing, or an acquisition that ended early, is no damage: the directory is whole
+    and merely shorter than the file's description says.
+    """
+    layout: Layout | None = None
+    with complaints(), contextlib.suppress(Exception):
+        _ = file.micromanager_metadata  # kept by tifffile: complaints about it are not of the directory
+    with complaints() as heard:
+        try:
+            layout = find_frames(file)
+        except InputError:
+            raise
+        except Exception:  # what tifffile throws at damaged files is of any kind
+            heard.append("no directory")
+    with complaints():
+        if layout is not None and (not heard or (None in layout.places and _is_whole(file))):
+            return layout
+        return salvage_frames(file)
+
+
 def find_frames(file: tifffile.TiffFile) -> Layout:
     """Return the layout by the file's own account.
 
@@ -67,10 +93,29 @@ def find_frames(file: tifffile.TiffFile) -> Layout:
     """
     if _circular(file):
         raise ValueError("the directories lead back to an earlier one")  # tifffile would follow them for ever
-    series: Any = file.series[0]
+    groups: dict[object, list[Layout]] = {}
+    every = list(file.series)
+    positions = stage_positions(file) if len(every) > 1 else []
+    refused: InputError | None = None
+    for number, series in enumerate(every):
+        try:
+            layout = _of_series(file, series)
+        except InputError as error:
+            refused = refused or error
+            continue
+        position = positions[number] if len(positions) == len(every) and len(layout.places) > 1 else ""
+        groups.setdefault((layout.form.shape, layout.form.dtype.str, layout.form.bits, position), []).append(layout)
+    if not groups:
+        raise refused or ValueError("no image")
+    film = max(groups.values(), key=_frame_count)  # the first of equals
+    return _joined(film, [group for group in groups.values() if group is not film])
+
+
+def _of_series(file: tifffile.TiffFile, series: Any) -> Layout:
+    """Return the layout of one of a file's series of equal images."""
     sizes = dict(zip(series.axes, series.shape, strict=True))
     samples = (sizes["S"],) if "S" in sizes else ()
-    shape, dtype = _image(file, (sizes.get("Y", 0), sizes.get("X", 0), *samples), series.dtype)
+    form = _form(file, series.keyframe, (sizes.get("Y", 0), sizes.get("X", 0), *samples), series.dtype)
     outer = [(axis, n) for axis, n in zip(series.axes, series.shape, strict=True) if axis not in IN_FRAME]
     lengths = dict(outer)
     time = next((axis for axis in TIME_AXES if lengths.get(axis, 1) > 1), None)
@@ -79,16 +124,40 @@ def find_frames(file: tifffile.TiffFile) -> Layout:
         raise ValueError(f"{count} pages announced")
     index = tuple(slice(None) if axis == time else 0 for axis, _ in outer)
     numbers = [int(n) for n in np.atleast_1d(np.arange(count).reshape([n for _, n in outer])[index])]
-    left_out = [f"the first of {n} along {axis}" for axis, n in outer if axis != time and n > 1]
+    left_out = [
+        f"the first of {n} {AXIS_NAMES.get(axis, f'along {axis}')}" for axis, n in outer if axis != time and n > 1
+    ]
     notices = (f"of this stack only {' and '.join(left_out)} is used",) if left_out else ()
-    if series.dataoffset is not None and dtype != np.dtype(bool) and "SY" not in series.axes:
+    if series.dataoffset is not None and form.dtype != np.dtype(bool) and "SY" not in series.axes:
         # All images lie one behind the other; the directory may list but the first of them.
-        size = int(np.prod(shape)) * dtype.itemsize
-        places: tuple[Any, ...] = tuple(series.dataoffset + n * size for n in numbers)
-    else:
-        pages = series.pages
-        places = tuple(pages[n] if n < len(pages) else None for n in numbers)
-    return Layout(shape, dtype, places, len(places), notices=notices)
+        places: tuple[Any, ...] = tuple(series.dataoffset + n * form.size_bytes for n in numbers)
+        return Layout(form, places, len(places), notices=notices)
+    pages = series.pages
+    places = tuple(pages[n] if n < len(pages) else None for n in numbers)
+    if not left_out and (chosen := first_channel(places)) is not None:
+        return Layout(form, chosen.places, len(chosen.places), notices=chosen.notices)
+    return Layout(form, places, len(places), notices=notices)
+
+
+def _joined(film: Sequence[Layout], others: Sequence[Sequence[Layout]]) -> Layout:
+    """Return the parts of a film as one, with notices of what was joined and left out."""
+    notices = [notice for part in film[:1] for notice in part.notices]
+    count = _frame_count(film)
+    if len(film) > 1 and count > len(film):
+        notices.append(f"its {len(film)} series of equal images are read as one film of {count} frames")
+    if others:
+        left_out = " and ".join(
+            f"{_frame_count(group)} image{'s' * (_frame_count(group) > 1)} of "
+            f"{group[0].form.shape[1]} x {group[0].form.shape[0]} px"
+            for group in others
+        )
+        notices.append(f"only its film of {count} frame{'s' * (count > 1)} is used; left out: {left_out}")
+    places = tuple(place for part in film for place in part.places)
+    return Layout(film[0].form, places, len(places), notices=tuple(notices))
+
+
+def _frame_count(parts: Sequence[Layout]) -> int:
+    return sum(len(part.places) for part in parts)
 
 
 def salvage_frames(file: tifffile.TiffFile) -> Layout:
@@ -111,21 +180,25 @@ def salvage_frames(file: tifffile.TiffFile) -> Layout:
     if not pages:
         raise ValueError("no page is left")
     first = pages[0].keyframe
-    shape, dtype = _image(file, first.shape if first.planarconfig == 1 else first.shape[1:], first.dtype)
-    size = int(np.prod(shape)) * dtype.itemsize
-    if len(pages) == 1 and first.is_contiguous and first.planarconfig == 1 and dtype != np.dtype(bool):
-        start = int(first.dataoffsets[0])
+    form = _form(file, first, first.shape if first.planarconfig == 1 else first.shape[1:], first.dtype)
+    if len(pages) == 1 and first.is_contiguous and first.planarconfig == 1 and form.dtype != np.dtype(bool):
+        start, size = int(first.dataoffsets[0]), form.size_bytes
         behind = (_next_directory(file, first.offset) - start) // size
         present = min((file.filehandle.size - start) // size, MOST_PAGES)
         if behind > 1:
-            return Layout(
-                shape, dtype, tuple(start + n * size for n in range(max(1, min(behind, present)))), behind, True
-            )
-    return Layout(shape, dtype, tuple(pages), len(pages), True)
+            places = tuple(start + n * size for n in range(max(1, min(behind, present))))
+            return Layout(form, places, behind, damaged=True)
+    return Layout(form, tuple(pages), len(pages), damaged=True)
 
 
-def _image(file: tifffile.TiffFile, shape: Any, stored: Any) -> "tuple[tuple[int, ...], np.dtype[Any]]":
-    """Return shape and type of the images. Raises InputError for what no camera makes."""
+def first_page(file: tifffile.TiffFile) -> PixelFormat:
+    """Return the pixel format of a file's first page. Raises InputError for what no camera makes."""
+    first: Any = file.pages.first
+    return _form(file, first, first.shape if first.planarconfig == 1 else first.shape[1:], first.dtype)
+
+
+def _form(file: tifffile.TiffFile, page: Any, shape: Any, stored: Any) -> PixelFormat:
+    """Return the pixel format. Raises InputError for what no camera makes."""
     origin = f"source {file.filehandle.path}"
     dtype = np.dtype(stored).newbyteorder("=")
     if dtype not in (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(bool)):
@@ -135,7 +208,25 @@ def _image(file: tifffile.TiffFile, shape: Any, stored: Any) -> "tuple[tuple[int
         raise InputError(f"{origin}: expected a stack of images, got arrays of {shape}; save it as one")
     if len(shape) == 3 and shape[2] > 4:
         raise InputError(f"{origin}: expected grey or RGB images, got {shape[2]} channels in one; save one channel")
-    return shape, dtype
+    form = pixel_format(page, shape, dtype)
+    if not 1 <= form.bits <= 16:
+        raise InputError(f"{origin}: expected images of 8 or 16 bits, got {form.bits}; save them as one of these")
+    if form.bits not in (1, 8, 16) and page.compression != 1:
+        raise InputError(
+            f"{origin}: its {form.bits} bits are packed and compressed, which cannot be read; save it with 8 or 16 bits"
+        )
+    return form
+
+
+def _is_whole(file: tifffile.TiffFile) -> bool:
+    """Return whether the chain of directories ends as it should, and each of its pages is there."""
+    try:
+        offset, count = int(file.pages.first.offset), 0
+        while offset and count < MOST_PAGES:
+            offset, count = _next_directory(file, offset), count + 1
+    except (struct.error, ValueError, OSError):
+        return False
+    return count == len(file.pages)
 
 
 def _circular(file: tifffile.TiffFile) -> bool:

@@ -1,20 +1,33 @@
-"""What TIFF files say about their frames besides pixels: OME-XML and ImageJ's notes, in one form.
+"""What a TIFF file says about its frames besides pixels: rate, scale, bits, times, in one form whoever wrote it.
 
-Everything is optional, and nonsense counts as not said. It knows no pixels.
+Writers: OME-XML, Micro-Manager's and MetaMorph's notes, ImageJ, and the tags of TIFF itself, in this order. Each value
+is taken from the first that has it: one broken or missing piece costs no other. Nonsense counts as not said. It knows
+no pixels.
 """
 
 import itertools
 import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
-from xml.etree import ElementTree
+from typing import Any, Final, TypeVar
 
+import numpy as np
 import tifffile
 
-SECONDS: Final = {"s": 1.0, "ms": 1e-3, "µs": 1e-6, "μs": 1e-6, "ns": 1e-9, "min": 60.0}
-MICROMETRES: Final = {"µm": 1.0, "μm": 1.0, "um": 1.0, "micron": 1.0, "nm": 1e-3, "mm": 1e3, "cm": 1e4, "m": 1e6}
+from capture.files import tiff_metamorph as metamorph
+from capture.files.tiff_layout import Layout, complaints
+from capture.files.tiff_micromanager import page_notes
+from capture.files.tiff_ome import Pixels, ome_text, read_images
+from capture.files.units import MICROMETRES, SECONDS, quantity
+
 MAX_SAMPLE_VALUE: Final = 281
-MOST_XML: Final = 2**24
+FPS_LIMITS: Final = (1e-3, 1e5)
+UM_PER_PX_LIMITS: Final = (1e-3, 1e3)
+LONGEST_S: Final = 1e7
+MOST_PAGES: Final = 2**16
+"""Pages whose own notes are read; of more, the first ones tell the rate."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,84 +39,151 @@ class Metadata:
     bits: int | None = None
     """Bits really used."""
     times_s: tuple[float, ...] = ()
-    """Of each frame, rising strictly."""
+    """Of the first frames, or all, rising strictly, from 0."""
 
 
-def read_metadata(file: tifffile.TiffFile) -> Metadata:
+def read_metadata(file: tifffile.TiffFile, layout: Layout) -> Metadata:
     """Return what an open file says about itself."""
-    bits = _bits_of_tag(file)
-    if file.is_ome and file.ome_metadata and len(file.ome_metadata) < MOST_XML:
-        return _ome(file.ome_metadata, bits)
-    if file.is_imagej and file.imagej_metadata:
-        return _imagej(file, file.imagej_metadata, bits)
-    return Metadata(bits=bits)
+    with complaints():  # what is broken in the notes is not said: it counts as not there
+        return _Reader(file, layout).read()
 
 
-def _ome(text: str, bits: int | None) -> Metadata:
-    if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        return Metadata(bits=bits)  # OME-XML has neither; entities can be made to fill the memory
-    try:
-        root = ElementTree.fromstring(text)
-    except ElementTree.ParseError:
-        return Metadata(bits=bits)
-    pixels = root.find(".//{*}Pixels")
-    if pixels is None:
-        return Metadata(bits=bits)
-    interval_s = _quantity(pixels.get("TimeIncrement"), pixels.get("TimeIncrementUnit", "s"), SECONDS)
-    significant = pixels.get("SignificantBits", "")
-    return Metadata(
-        fps=1 / interval_s if interval_s else None,
-        um_per_px=_quantity(pixels.get("PhysicalSizeX"), pixels.get("PhysicalSizeXUnit", "µm"), MICROMETRES),
-        bits=int(significant) if significant.isdecimal() and 8 <= int(significant) <= 16 else bits,
-        times_s=_times(pixels),
-    )
+class _Reader:
+    """Asks each kind of notes for each value."""
 
+    def __init__(self, file: tifffile.TiffFile, layout: Layout) -> None:
+        self._file = file
+        pages = [place for place in layout.places[:MOST_PAGES] if place is not None and not isinstance(place, int)]
+        self._first = pages[0] if pages else file.pages.first
+        self._ome = _try(lambda: _described(read_images(ome_text(file)), layout.announced))
+        self._imagej: Mapping[str, Any] = _try(lambda: file.imagej_metadata or {}) or {}
+        self._page_notes: Sequence[Mapping[str, Any] | None] = ()
+        if _try(lambda: page_notes(self._first)) is not None:
+            places = [place if not isinstance(place, int) else None for place in layout.places[:MOST_PAGES]]
+            self._page_notes = [None if place is None else page_notes(place) for place in places]
+            if not any(self._page_notes):
+                self._page_notes = [page_notes(self._first)]
+        self._properties: Sequence[dict[str, str]] = ()
+        if _try(lambda: metamorph.page_properties(self._first)):
+            self._properties = [metamorph.page_properties(page) for page in pages]
 
-def _times(pixels: ElementTree.Element) -> tuple[float, ...]:
-    """Return the times of the planes of the first channel and focal plane, in order; empty unless all are there."""
-    times: dict[int, float] = {}
-    for plane in pixels.findall("{*}Plane"):
-        if plane.get("TheC", "0") != "0" or plane.get("TheZ", "0") != "0":
-            continue
-        number, delta = plane.get("TheT", ""), plane.get("DeltaT")
-        scale = SECONDS.get(plane.get("DeltaTUnit", "s"))
-        try:
-            value = float(delta) * scale if delta is not None and scale is not None else math.nan
-        except ValueError:
-            return ()
-        if not number.isdecimal() or not math.isfinite(value):
-            return ()
-        times[int(number)] = value
-    ordered = tuple(times[n] for n in sorted(times))
-    complete = sorted(times) == list(range(len(times)))
-    rising = all(b > a for a, b in itertools.pairwise(ordered))
-    return ordered if complete and rising else ()
-
-
-def _imagej(file: tifffile.TiffFile, notes: dict[str, Any], bits: int | None) -> Metadata:
-    interval_s = _quantity(notes.get("finterval"), str(notes.get("tunit", "s") or "s").replace("sec", "s"), SECONDS)
-    fps = _quantity(notes.get("fps"), "1/s", {"1/s": 1.0})
-    per_unit = file.pages.first.tags.get("XResolution")
-    size = None
-    if per_unit is not None and isinstance(per_unit.value, tuple) and per_unit.value[0]:
-        size = _quantity(
-            per_unit.value[1] / per_unit.value[0], str(notes.get("unit", "")).replace("\\u00B5", "µ"), MICROMETRES
+    def read(self) -> Metadata:
+        """Return the first answer to each question."""
+        times = self._times()
+        fps = _first(
+            FPS_LIMITS,
+            lambda: _per_second(self._ome.interval_s if self._ome else None),
+            lambda: _rate_of(times),
+            lambda: _per_second(quantity(self._imagej.get("finterval"), self._time_unit(), SECONDS)),
+            lambda: quantity(self._imagej.get("fps"), "1/s", {"1/s": 1.0}),
         )
-    return Metadata(fps=fps or (1 / interval_s if interval_s else None), um_per_px=size, bits=bits)
+        um_per_px = _first(
+            UM_PER_PX_LIMITS,
+            lambda: self._ome.um_per_px if self._ome else None,
+            lambda: quantity(self._note("PixelSizeUm", "PixelSize_um"), "um", MICROMETRES),
+            lambda: metamorph.stk_um_per_px(self._file) if self._file.is_stk else None,
+            lambda: metamorph.property_um_per_px(self._properties[0]) if self._properties else None,
+            self._imagej_um_per_px,
+        )
+        bits = _first(
+            (8, 16),
+            lambda: self._ome.bits if self._ome else None,
+            lambda: _whole(self._note("BitDepth")),
+            lambda: metamorph.property_bits(self._properties[0]) if self._properties else None,
+            lambda: _bits_of_tag(self._first),
+        )
+        return Metadata(fps, um_per_px, bits, _consecutive(times))
+
+    def _times(self) -> dict[int, float]:
+        """Return the time of each frame whose time is said, s."""
+        sources: tuple[Callable[[], dict[int, float]], ...] = (
+            lambda: self._ome.times_s if self._ome else {},
+            lambda: _numbered(
+                quantity(notes.get("ElapsedTime-ms"), "ms", SECONDS) if notes and notes.get("ElapsedTime-ms") else
+                (0.0 if notes and notes.get("ElapsedTime-ms") == 0 else None)
+                for notes in self._page_notes
+            ),
+            lambda: _numbered(metamorph.stk_times_s(self._file) if self._file.is_stk else ()),
+            lambda: _numbered(map(metamorph.property_time_s, self._properties)),
+        )  # fmt: skip
+        for source in sources:
+            times = _try(source) or {}
+            if len(times) > 1 and _rising(times):
+                start = times[min(times)]
+                return {number: t_s - start for number, t_s in times.items()}
+        return {}
+
+    def _note(self, *names: str) -> Any:
+        notes = next((notes for notes in self._page_notes if notes), {})
+        return next((notes[name] for name in names if name in notes), None)
+
+    def _time_unit(self) -> str:
+        return str(self._imagej.get("tunit") or "s").strip().lower()
+
+    def _imagej_um_per_px(self) -> float | None:
+        per_unit = self._file.pages.first.tags.get("XResolution")
+        if not self._imagej or per_unit is None or not isinstance(per_unit.value, tuple) or not per_unit.value[0]:
+            return None
+        unit = str(self._imagej.get("unit", "")).replace("\\u00B5", "µ").strip()
+        return quantity(per_unit.value[1] / per_unit.value[0], unit, MICROMETRES)
 
 
-def _bits_of_tag(file: tifffile.TiffFile) -> int | None:
-    """Return the bits that hold the largest value of the first page, where it says that."""
-    tag = file.pages.first.tags.get(MAX_SAMPLE_VALUE)
+def _described(images: Sequence[Pixels], announced: int) -> Pixels | None:
+    """Return the image that describes the film: the one with as many frames, else the first."""
+    return next((image for image in images if image.frames == announced), images[0] if images else None)
+
+
+def _first(limits: tuple[float, float], *sources: Callable[[], T | None]) -> T | None:
+    """Return the first answer within the limits."""
+    for source in sources:
+        value: Any = _try(source)
+        if value is not None and limits[0] <= value <= limits[1]:
+            found: T = value
+            return found
+    return None
+
+
+def _try(source: Callable[[], T]) -> T | None:
+    """Return an answer; None where the notes are so broken that asking fails."""
+    try:
+        return source()
+    except Exception:  # what damaged notes lead to in tifffile and here is of any kind
+        return None
+
+
+def _per_second(interval_s: float | None) -> float | None:
+    return 1 / interval_s if interval_s else None
+
+
+def _numbered(times: Iterable[float | None]) -> dict[int, float]:
+    return {number: t_s for number, t_s in enumerate(times) if t_s is not None}
+
+
+def _rising(times: Mapping[int, float]) -> bool:
+    ordered = [times[number] for number in sorted(times)]
+    rises = all(b > a for a, b in itertools.pairwise(ordered))
+    return rises and all(map(math.isfinite, ordered)) and ordered[-1] - ordered[0] < LONGEST_S
+
+
+def _rate_of(times: Mapping[int, float]) -> float | None:
+    """Return frames a second by the times: the middle interval, so that gaps do not count."""
+    numbers = sorted(times)
+    intervals = [(times[b] - times[a]) / (b - a) for a, b in itertools.pairwise(numbers)]
+    return float(1 / np.median(intervals)) if intervals else None
+
+
+def _consecutive(times: Mapping[int, float]) -> tuple[float, ...]:
+    """Return the times from frame 0 up to the first frame that has none."""
+    return tuple(times[number] for number in itertools.takewhile(lambda n: n in times, itertools.count()))
+
+
+def _whole(value: Any) -> int | None:
+    return int(value) if isinstance(value, int) or (isinstance(value, str) and value.isdecimal()) else None
+
+
+def _bits_of_tag(page: Any) -> int | None:
+    """Return the bits that hold the largest value of a page, where it says that."""
+    tag = page.aspage().tags.get(MAX_SAMPLE_VALUE)
     value = tag.value if tag is not None else None
     value = max(value) if isinstance(value, tuple) and value else value
     return max(8, value.bit_length()) if isinstance(value, int) and 0 < value < 2**16 else None
-
-
-def _quantity(value: Any, unit: str, units: dict[str, float]) -> float | None:
-    """Return a positive number in the base unit; None for anything else."""
-    try:
-        number = float(value) * units[unit]
-    except (TypeError, ValueError, KeyError):
-        return None
-    return number if math.isfinite(number) and number > 0 else None

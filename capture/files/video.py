@@ -1,13 +1,12 @@
 """A video file as a source, read with FFmpeg through PyAV.
 
-Grey is the video's own luma, of limited range expanded to 0..255; what is stored as RGB becomes luma by
-``capture.files.grayscale``. Times are the container's own, frame by frame, so a variable frame rate is respected.
-Frames that cannot be decoded, or that the decoder had to make up in part, are left out and counted: a made-up image
-must not be graded. It knows files and their times; not the pace.
+Grey is the video's own luma, of limited range expanded to 0..255; what is stored as RGB or with a palette becomes luma
+by ``capture.files.grayscale``. Times are the container's own, frame by frame, so a variable frame rate is respected.
+Frames are turned as the file says they are to be shown. Frames that cannot be decoded, or that the decoder had to make
+up in part, are left out and counted: a made-up frame must not be graded. It knows files and their times, not the pace.
 """
 
 import contextlib
-import math
 from collections.abc import Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -16,71 +15,86 @@ from typing import Any, Final, Self
 import av
 import numpy as np
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
-from capture.files.codecs import IMAGE_ENDINGS, shown_name
 from capture.files.damage import Damage
+from capture.files.first_frames import FirstFrames
+from capture.files.foreign import refuse_foreign, unreadable
 from capture.files.grayscale import expand_limited, luma, upper_8
+from capture.files.names import assumed_rate, shown_name
+from capture.files.orientation import UPRIGHT, Orientation, of_display_matrix
+from capture.files.video_rate import VideoRate, frame_rate
 from capture.source import Condition, Frame
 from station.clock import NS_PER_S
 from station.errors import InputError
 from station.transport.messages import SourceInfo
 
-SNIFFED_BYTES = 4096
 MOST_PX: Final = 2**26
 """A damaged header that announces more is refused before memory is taken for it."""
-MOST_FPS: Final = 100_000
-"""A damaged header that states more is not believed: frame times could not be told apart."""
 DECODER_OPTIONS: Final = {"err_detect": "crccheck", "max_pixels": str(MOST_PX)}
 FULL_RANGE: Final = 2
 """FFmpeg's AVCOL_RANGE_JPEG."""
-MISSING_SHARE: Final = 0.6
-"""Of a frame interval: a file whose frames end so much before its stated duration has lost its end."""
+MISSING_SHARE: Final = 0.9
+"""Of a frame interval: a file whose frames end so much before its stated duration has lost its end. Less is rounding,
+or an edit list that cuts within a frame."""
 READ_LIMIT_S: Final = 20.0
 """No single read of a file may take longer."""
+LUMA_PLANES: Final = ("yuv", "gray", "nv", "p01", "p21", "p41")
+"""How FFmpeg's names of pixel formats begin that have their luma in the first plane."""
+STILL: Final = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 
 
 class VideoFile:
     """A Source (see ``capture.source``).
 
-    Times are those of the container, counted from the first frame; where they fail to rise, and where a frame rate
-    is given by hand, the frame rate tells the time. Raises InputError where the file is no video.
+    Times are those of the container, counted from the first frame; where they fail to rise, and where a frame rate is
+    given by hand, the frame rate tells the time. ``bits``: those really used, of frames of more than 8. Raises
+    InputError where the file is no video.
     """
 
-    def __init__(self, path: Path, *, fps: float | None = None, um_per_px: float | None = None) -> None:
+    def __init__(
+        self, path: Path, *, fps: float | None = None, um_per_px: float | None = None, bits: int | None = None
+    ) -> None:
         self._path = path
-        _refuse_other_kinds(path)
-        self._damage = Damage(shown_name(path))
+        refuse_foreign(path)
+        name = shown_name(path)
+        self._damage = Damage(name)
+        self._first = FirstFrames(name)
+        with contextlib.closing(_open(path)[0]) as probed:
+            rate = frame_rate(probed, _streams(probed)[0])
         self._container, self._stream = _open(path)
         self._frames = self._decode()
         try:
-            stated = self._stream.average_rate or self._stream.guessed_rate
             self._by_container = fps is None
-            if fps is None:
-                if not stated or not math.isfinite(stated) or not 0 < stated <= MOST_FPS:
-                    what = f"a frame rate of {float(stated):g}/s" if stated else "no frame rate"
-                    raise InputError(f"source {path}: the video states {what}; set [source] fps")
-                fps = float(stated)
-            self._fps = fps
+            self._fps = fps or _required(path, rate)
+            self._notices = _notices(name, self._container, rate if fps is None else VideoRate(fps))
+            self._interval_ns = max(1, round(NS_PER_S / self._fps))
+            self._frame_ns = round(NS_PER_S / rate.fps) if rate.fps else self._interval_ns
+            self._bits = bits
+            self._tilted = False
             self._first_pts: int | None = None
-            self._interval_ns = max(1, round(NS_PER_S / fps))
             self._last_ns = -1
-            self._last_end_ns = 0
+            self._stamp_ns = -1
+            self._end_ns = 0
             self._ahead = next(self._frames, None)
             if self._ahead is None:
-                raise _no_video(path)
+                raise unreadable(path)
         except BaseException:
             self.close()
             raise
         height, width = self._ahead.pixels.shape
-        self.info: Final = SourceInfo(name=shown_name(path), height=height, width=width, fps=fps, um_per_px=um_per_px)
+        self.info: Final = SourceInfo(name=name, height=height, width=width, fps=self._fps, um_per_px=um_per_px)
 
     @property
     def condition(self) -> Condition:
-        """What could not be read so far."""
-        return Condition(self._damage.notices)
+        """How the file is read, and what could not be read so far."""
+        damage = self._damage.notices
+        tilted = (f"{self._damage.name}: asks for a turn that is no multiple of 90 degrees; it is not turned",)
+        notices = (*self._notices, *(tilted if self._tilted else ()), *self._first.cautions, *damage)
+        return Condition(notices, damage=damage)
 
     def read(self) -> Frame | None:
         """Return the next frame that can be read, or None at the end."""
@@ -103,19 +117,32 @@ class VideoFile:
     def _decode(self) -> Generator[Frame, None, None]:
         """Yield the frames that can be read; note the others."""
         size: tuple[int, int] | None = None
-        for image in self._images():
-            size = size or (image.height, image.width)
-            if image.is_corrupt or (image.height, image.width) != size:
+        for decoded in self._decoded():
+            size = size or (decoded.height, decoded.width)
+            if decoded.is_corrupt or (decoded.height, decoded.width) != size:
                 self._damage.unreadable()
                 continue
-            pixels = grey_of(image)
+            pixels = self._grey(decoded)
             pixels.flags.writeable = False
-            self._last_ns = self._time_ns(image)
-            self._last_end_ns = self._last_ns + _duration_ns(image, self._interval_ns)
+            self._last_ns = self._time_ns(decoded)
             yield Frame(pixels, self._last_ns, lost_before=self._damage.readable(self._last_ns))
 
-    def _images(self) -> Iterator[VideoFrame]:
-        """Yield what the decoder gives; go on behind packets that it refuses, as far as the container can be read."""
+    def _grey(self, decoded: VideoFrame) -> NDArray[np.uint8]:
+        """Return (H, W) uint8 as shown, in memory of its own."""
+        values, stored_bits = luma_of(decoded)
+        bits = min(self._bits or stored_bits, stored_bits)
+        pixels = upper_8(values, bits)
+        if not _is_full_range(decoded):
+            pixels = expand_limited(pixels)
+        if decoded.interlaced_frame:
+            self._first.flag_interlaced()
+        self._first.look(values, pixels, stored_bits, bits)
+        orientation = _orientation(decoded)
+        self._tilted |= orientation is None
+        return (orientation or UPRIGHT).apply(pixels)
+
+    def _decoded(self) -> Iterator[VideoFrame]:
+        """Yield what the decoder gives; go on after packets that it refuses, as far as the container can be read."""
         packets = self._container.demux(self._stream)
         while True:
             try:
@@ -131,96 +158,150 @@ class VideoFile:
             try:
                 yield from packet.decode()
             except (av.FFmpegError, ValueError, MemoryError):
-                self._damage.unreadable()
+                if not packet.is_discard:
+                    self._damage.unreadable()
 
     def _announced(self) -> int | None:
-        """Return how many frames the file says to have, by its count or else its duration; None where it does not."""
-        if self._stream.frames:
-            return self._stream.frames
-        container = self._container
-        if container.duration is None or "matroska" not in container.format.name or not self._by_container:
-            return None  # other containers without a count state no duration either: FFmpeg tells it from what is left
+        """Return how many frames the file says to have, if more than were seen; None if it does not say.
+
+        A count of frames alone proves nothing: it may be of fields, or of frames that an edit list leaves out. So the
+        stated duration must have a gap at its end as well.
+        """
+        count, seen = self._stream.frames, self._damage.seen
+        stated_ns = self._stated_ns()
+        if stated_ns is None:
+            return count or None
+        missing = (stated_ns - self._end_ns) / self._frame_ns
+        if missing < MISSING_SHARE:
+            return None
+        by_duration = seen + max(1, round(missing))
+        return min(count, by_duration) if count else by_duration
+
+    def _stated_ns(self) -> int | None:
+        """Return the duration that the file's header states, ns; None where FFmpeg tells it from what is left."""
+        stream, container = self._stream, self._container
+        if "avi" in container.format.name and stream.frames and stream.time_base is not None:
+            # AVI counts in ticks of its time base, for H.264 two a frame; its duration FFmpeg tells from what is left.
+            return round(Fraction(stream.frames) * stream.time_base * NS_PER_S)
+        if stream.frames and stream.duration and stream.time_base is not None:
+            return round(Fraction(stream.duration) * stream.time_base * NS_PER_S)
+        if container.duration is None or "matroska" not in container.format.name:
+            return None
         if len(container.streams) > 1:
             return None  # the longest stream counts, and that may be the sound
-        end_ns = (container.duration - (container.start_time or 0)) * NS_PER_S // av.time_base
-        missing = (end_ns - self._last_end_ns) * self._fps / NS_PER_S
-        return self._damage.seen + max(1, round(missing)) if missing > MISSING_SHARE else None
+        return (container.duration - (container.start_time or 0)) * NS_PER_S // av.time_base
 
-    def _time_ns(self, image: VideoFrame) -> int:
-        """Return the source time of a frame."""
-        if not self._by_container:
-            return round(self._damage.good * NS_PER_S / self._fps)
-        if image.pts is None or image.time_base is None:
-            return self._last_ns + self._interval_ns if self._last_ns >= 0 else 0
-        if self._first_pts is None:
-            self._first_pts = image.pts
-        t_ns = round(Fraction(image.pts - self._first_pts) * image.time_base * NS_PER_S)
-        return t_ns if t_ns > self._last_ns else self._last_ns + self._interval_ns
+    def _time_ns(self, decoded: VideoFrame) -> int:
+        """Return the source time of a frame, and keep where the frame ends by the container's time."""
+        before_ns = self._stamp_ns
+        if decoded.pts is None or decoded.time_base is None:
+            self._stamp_ns = before_ns + self._frame_ns if before_ns >= 0 else 0
+        else:
+            self._first_pts = decoded.pts if self._first_pts is None else self._first_pts
+            t_ns = round(Fraction(decoded.pts - self._first_pts) * decoded.time_base * NS_PER_S)
+            self._stamp_ns = t_ns if t_ns > before_ns else before_ns + self._frame_ns
+        self._end_ns = self._stamp_ns + max(self._frame_ns, _duration_ns(decoded))
+        if self._by_container:
+            return self._stamp_ns
+        return round(self._damage.good * NS_PER_S / self._fps)
 
 
-def grey_of(image: VideoFrame) -> NDArray[np.uint8]:
-    """Return (H, W) uint8 in memory of its own."""
-    name = image.format.name
-    if not name.startswith(("yuv", "gray", "nv12", "nv21")) or name in ("yuyv422", "yuvy422"):
-        return upper_8(luma(np.asarray(image.to_ndarray(format="rgb24"), np.uint8)), 8)
-    bits = image.format.components[0].bits
+def luma_of(decoded: VideoFrame) -> tuple[NDArray[Any], int]:
+    """Return (H, W) uint8 or uint16 grey as stored, valid while ``decoded`` is, and the bits of each value."""
+    name, bits = decoded.format.name, decoded.format.components[0].bits
+    if not _has_luma_plane(name):
+        if bits <= 8:
+            return luma(np.asarray(decoded.to_ndarray(format="rgb24"), np.uint8)), 8
+        bits = min(bits, 16)
+        rgb: NDArray[Any] = np.asarray(decoded.to_ndarray(format="rgb48le"), np.uint16)
+        grey: NDArray[Any] = luma(rgb)
+        return grey >> (16 - bits), bits  # FFmpeg has widened them to 16
     dtype = np.dtype(np.uint8) if bits <= 8 else np.dtype(">u2" if name.endswith("be") else "<u2")
-    plane: Any = image.planes[0]  # a buffer, though its stubs do not say so
+    plane: Any = decoded.planes[0]  # a buffer, though its stubs do not say so
     rows: NDArray[Any] = np.frombuffer(plane, dtype).reshape(-1, plane.line_size // dtype.itemsize)
-    values = upper_8(rows[: image.height, : image.width].astype(dtype.newbyteorder("="), copy=False), bits)
-    full = name.startswith(("yuvj", "gray")) or image.color_range == FULL_RANGE
-    return values if full else expand_limited(values)
+    values: NDArray[Any] = rows[: decoded.height, : decoded.width].astype(dtype.newbyteorder("="), copy=False)
+    if name.startswith(("p010", "p012", "p210", "p212", "p410", "p412")):
+        values = values >> (16 - bits)  # these carry their bits at the upper end
+    return values, bits
 
 
-def _duration_ns(image: VideoFrame, interval_ns: int) -> int:
-    """Return how long a frame is shown: as the container says, else one interval."""
-    if image.duration and image.time_base is not None:
-        return round(Fraction(image.duration) * image.time_base * NS_PER_S)
-    return interval_ns
+def _has_luma_plane(name: str) -> bool:
+    """Return whether a pixel format has its luma apart from the rest, as whole numbers."""
+    return name.startswith(LUMA_PLANES) and not name.startswith("grayf")
+
+
+def _is_full_range(decoded: VideoFrame) -> bool:
+    name = decoded.format.name
+    return not _has_luma_plane(name) or name.startswith(("yuvj", "gray")) or decoded.color_range == FULL_RANGE
+
+
+def _orientation(decoded: VideoFrame) -> Orientation | None:
+    """Return how a frame is to be turned; None for a turn that is no multiple of 90 degrees."""
+    matrix: Any = decoded.side_data.get("DISPLAYMATRIX")
+    return UPRIGHT if matrix is None else of_display_matrix(bytes(matrix))
+
+
+def _duration_ns(decoded: VideoFrame) -> int:
+    """Return how long the container says that a frame is shown; 0 where it does not."""
+    if decoded.duration and decoded.time_base is not None:
+        return round(Fraction(decoded.duration) * decoded.time_base * NS_PER_S)
+    return 0
+
+
+def _required(path: Path, rate: VideoRate) -> float:
+    if rate.fps is None:
+        what = "no frame rate" if rate.stated is None else f"a frame rate of {rate.stated:g}/s"
+        raise InputError(f"source {path}: the video states {what}; set [source] fps")
+    return rate.fps
+
+
+def _notices(name: str, container: InputContainer, rate: VideoRate) -> tuple[str, ...]:
+    """Return what people should know about how a file is read."""
+    lines = []
+    if rate.assumed and rate.fps is not None:
+        lines.append(assumed_rate(name, rate.fps))
+    if rate.header_fps is not None:
+        lines.append(
+            f"{name}: its time stamps give {rate.fps:g} frames/s and are used, its stream states "
+            f"{rate.header_fps:g}; if that is right, set [source] fps"
+        )
+    if (count := len(_streams(container))) > 1:
+        lines.append(f"{name}: of its {count} videos only the first is used")
+    aspect = _streams(container)[0].sample_aspect_ratio
+    if aspect and aspect != 1:
+        lines.append(
+            f"{name}: its pixels are not square ({aspect}); positions count stored pixels, shapes are distorted"
+        )
+    return tuple(lines)
+
+
+def _streams(container: InputContainer) -> list[VideoStream]:
+    """Return the films of a container: no cover images, and none without a decoder (a damaged header)."""
+    films = [stream for stream in container.streams.video if stream.codec_context is not None]
+    return [stream for stream in films if not stream.disposition & STILL] or films
 
 
 def _open(path: Path) -> tuple[InputContainer, VideoStream]:
-    """Return the container and its first video stream. Raises InputError."""
+    """Return the container and its first film. Raises InputError."""
     av.logging.set_level(None)  # what is wrong with a file is said once, by a notice or an InputError
     try:
-        container = av.open(str(path), timeout=READ_LIMIT_S, options={"protocol_whitelist": "file"})
+        # "file:" because a name such as 2024-05-01T10:30:00.mp4 would be taken for a protocol.
+        container = av.open(f"file:{path}", timeout=READ_LIMIT_S, options={"protocol_whitelist": "file"})
     except (av.FFmpegError, ValueError, OSError, MemoryError) as error:
-        raise _no_video(path) from error
+        raise unreadable(path) from error
     try:
-        # A damaged header can name a codec that there is not: then the stream has no decoder.
-        streams = [stream for stream in container.streams.video if stream.codec_context is not None]
+        streams = _streams(container)
         if container.format.name.endswith("_pipe") or not streams:
-            raise _no_video(path)
+            raise unreadable(path)
         stream = streams[0]
         stream.codec_context.thread_count = 1
         stream.codec_context.options = DECODER_OPTIONS
     except BaseException as error:
         container.close()
         if isinstance(error, (av.FFmpegError, ValueError)):
-            raise _no_video(path) from error
+            raise unreadable(path) from error
         raise
     return container, stream
-
-
-def _no_video(path: Path) -> InputError:
-    return InputError(
-        f"source {path}: expected a video, but it cannot be read as one (cut short, damaged or something else); give a "
-        "video file that FFmpeg can read"
-    )
-
-
-def _refuse_other_kinds(path: Path) -> None:
-    """Raise InputError for files that FFmpeg would show as a "video": an image, or text as drawn characters."""
-    if path.suffix.lower() in IMAGE_ENDINGS:
-        raise InputError(f"source {path}: expected a video, got an image; to read images give their folder")
-    try:
-        with path.open("rb") as file:
-            head = file.read(SNIFFED_BYTES)
-    except OSError as error:
-        raise InputError(f"source {path}: cannot be read ({error.strerror}); give a readable video file") from error
-    if b"\0" not in head:
-        what = "text or something else" if head else "an empty file"
-        raise InputError(f"source {path}: expected a video, got {what}; give a video file that FFmpeg can read")
 
 
 def _short(error: Exception) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from capture.files.first_frames import is_dark
 from station.transport.messages import GRADES
 from trainer.data.dataset import Clips, find_problems, open_clips
 
@@ -58,6 +59,12 @@ def _notes(clips: Clips, labelled: int) -> Iterator[str]:
         yield (
             f"not ready for training: {len(clips) - labelled} of {len(clips)} clips have no votes yet; "
             f"add them with python -m trainer votes {clips.root} --votes FILE"
+        )
+    dark = [row.id for index, row in enumerate(clips.rows) if is_dark(clips.pixels(index))]
+    if dark:
+        yield (
+            f"note: {len(dark)} of {len(clips)} clips are dark, such as {dark[0]}: they use less than an eighth of the "
+            "grey levels; if their video has more than 8 bits, cut it again with --bits (12 for 12 bits in 16)"
         )
     scales = [row.um_per_px for row in clips.rows]
     if max(scales) > 1.05 * min(scales):

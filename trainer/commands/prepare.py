@@ -96,7 +96,7 @@ def run(args: argparse.Namespace) -> int:
                 found_problems += folder.add(name, videos[name], found)
             except InputError as error:
                 # The source's message names the station's configuration key; here it is an option.
-                why = str(error).replace("set [source] fps", "give --fps")
+                why = str(error).replace("set [source] fps", "give --fps").replace("set [source] bits", "give --bits")
                 found_problems = [f"{name}: {why}; none of its {len(of_video)} sperm are cut"]
                 folder.add_outcomes(name, [TagOutcome(tag, reason="the video cannot be used") for tag in of_video])
             problems += found_problems

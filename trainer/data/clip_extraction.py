@@ -234,6 +234,7 @@ class _Run:
             outcomes=tuple(sorted([*self._outcomes.values(), *self._refused], key=lambda outcome: outcome.tag.line)),
             problems=tuple(self._problems),
             notices=self._source.condition.notices,
+            damage=self._source.condition.damage,
         )
 
 

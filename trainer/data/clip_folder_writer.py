@@ -12,8 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from capture.factory import TIFF_ENDINGS
-from capture.files.image_folder import DEFAULT_FPS, list_images
+from capture.files.image_folder import list_images
 from station.build_info import git_commit
 from station.clock import NS_PER_S
 from station.errors import InputError
@@ -80,9 +79,10 @@ class ClipFolderWriter:
             "clips": len(found.cuts),
             "notices": list(found.notices),
         }
-        if path.suffix.lower() in TIFF_ENDINGS and self._settings.fps is None and found.info.fps == DEFAULT_FPS:
-            self.remarks.append(f"{name}: taken as {DEFAULT_FPS:g} frames a second; give --fps if it is another rate")
-        return list(found.notices)  # each begins with the video's name
+        # Each begins with the video's name. They name the station's configuration keys; here these are options.
+        cautions = [notice for notice in found.notices if notice not in found.damage]
+        self.remarks += [re.sub(r"set \[source\] (\w+)(?: = (\w+))?", _as_option, caution) for caution in cautions]
+        return list(found.damage)
 
     def add_outcomes(self, name: str, outcomes: Iterable[TagOutcome], um_per_px: float | None = None) -> None:
         """Note what became of a video's tags; ``um_per_px`` is the video's own scale, where it states one."""
@@ -138,6 +138,10 @@ def _position(x_px: float, y_px: float, um_per_px: float | None) -> tuple[str, .
     """Return the cells of ``POSITION``; those in um are empty where the scale is not known."""
     micrometres = (f"{x_px * um_per_px:.3f}", f"{y_px * um_per_px:.3f}") if um_per_px else ("", "")
     return (f"{x_px:.2f}", f"{y_px:.2f}", *micrometres)
+
+
+def _as_option(key: re.Match[str]) -> str:
+    return f"give --{key[1]}" + (f" {key[2]}" if key[2] else "")
 
 
 def clip_id(video: str, tag: str, number: int | None = None) -> str:

@@ -75,7 +75,9 @@ class VideoCuts:
     problems: tuple[str, ...]
     """Tags that cannot be used."""
     notices: tuple[str, ...]
-    """Parts of the file that could not be read."""
+    """What people should know about the file: how it was read, and what could not be."""
+    damage: tuple[str, ...] = ()
+    """Those of the notices that tell of frames that are missing or could not be read."""
 
     @property
     def fps(self) -> float:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from capture.files.codecs import IMAGE_ENDINGS
 from capture.files.image_folder import list_images
+from capture.files.names import IMAGE_ENDINGS
 from station.errors import InputError
 from trainer.data.clip_ids import match_ids
 

@@ -90,7 +90,7 @@ def test_a_broken_image_is_left_out_and_named_and_its_place_in_time_stays_empty(
     assert [f.t_source_ns for f in frames] == [0, 200_000_000, 300_000_000]
     assert [f.lost_before for f in frames] == [0, 1, 0]
     assert source.read() is None
-    (notice,) = source.condition.notices
+    (notice,) = source.condition.damage
     assert notice.endswith("is damaged: unreadable frames left out: 1, the first b.png")
     assert capfd.readouterr() == ("", "")
 

@@ -90,9 +90,12 @@ def test_colour(tmp_path: Path, planar):
     assert np.all(frames[2].pixels == 60)  # 0.299 * 200
 
 
-def test_black_and_white(tmp_path: Path):
-    tifffile.imwrite(tmp_path / "a.tif", np.eye(16, dtype=bool))
-    assert np.array_equal(stack(tmp_path / "a.tif")[1][0].pixels, np.eye(16) * 255)
+@pytest.mark.parametrize(
+    ("photometric", "seen"), [("minisblack", 255 * np.eye(16)), ("miniswhite", 255 - 255 * np.eye(16))]
+)
+def test_black_and_white(tmp_path: Path, photometric, seen):
+    tifffile.imwrite(tmp_path / "a.tif", np.eye(16, dtype=bool), photometric=photometric)
+    assert np.array_equal(stack(tmp_path / "a.tif")[1][0].pixels, seen)
 
 
 def test_times_and_scale_of_ome(tmp_path: Path):
@@ -126,7 +129,7 @@ def test_of_several_channels_the_first_is_used_and_that_is_said(tmp_path: Path):
     tifffile.imwrite(tmp_path / "a.tif", data, ome=True, metadata={"axes": "TCYX"})
     source, frames = stack(tmp_path / "a.tif")
     np.testing.assert_array_equal(np.stack([f.pixels for f in frames]), FRAMES)
-    assert source.condition.notices == ("of this stack only the first of 2 along C is used",)
+    assert f"{tmp_path.name}/a.tif: of this stack only the first of 2 channels is used" in source.condition.notices
 
 
 @pytest.mark.parametrize(
@@ -153,8 +156,9 @@ def test_a_file_cut_short_gives_the_frames_before_the_cut_and_says_where_it_brea
     assert 4 <= len(frames) <= 6
     np.testing.assert_array_equal(np.stack([f.pixels for f in frames]), FRAMES[: len(frames)])
     assert [f.t_source_ns for f in frames] == [round(k * 1e9 / 15) for k in range(len(frames))]
-    (notice,) = source.condition.notices
+    (notice,) = source.condition.damage
     assert f"stack.tif breaks off after frame {len(frames)}" in notice
+    assert source.condition.notices[-1] == notice
 
 
 def test_a_page_that_cannot_be_read_is_left_out_and_its_place_in_time_stays_empty(tmp_path: Path):
