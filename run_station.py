@@ -10,8 +10,7 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
 
 import importlib
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 
 from station.startup import guarded_imports
@@ -21,11 +20,11 @@ with guarded_imports():
 
     from station.command_line import Command, Main, exit_code_of, find_command
     from station.config import Config
-    from station.dashboard.headless import HeadlessReport, closing_report
-    from station.dashboard.keyboard import Keyboard
+    from station.dashboard.display import Display
+    from station.dashboard.headless import closing_report
     from station.dashboard.monitor import Monitor
-    from station.dashboard.screen import Screen
-    from station.dashboard.snapshot import Snapshot
+    from station.dashboard.operator import Operator
+    from station.dashboard.run_controls import RunControls
     from station.dashboard.summary import SummaryFile, summarise
     from station.errors import ProcessError, StationError
     from station.options import Options, parse_comparison, parse_options
@@ -43,7 +42,6 @@ PROCESSES = {
 OPTIONAL = {ProcessName.RECORDER: "station.session.recorder", ProcessName.VIEW: "station.view.process"}
 """What each process runs: ``run(context)`` of a module. A run goes on without the optional ones."""
 POLL_S = 0.02
-Show = Callable[[Snapshot], None]
 
 
 def main(argv: Sequence[str]) -> int:
@@ -68,12 +66,10 @@ def run(options: Options) -> int:
             with ExitStack() as inner:
                 inner.enter_context(supervisor)
                 stop.listen()
-                keyboard = inner.enter_context(Keyboard())
-                screen = None if options.headless else inner.enter_context(Screen())
-                stop.lend([keyboard] if screen is None else [keyboard, screen])
-                show = HeadlessReport().show if screen is None else screen.show
+                display = inner.enter_context(Display(headless=options.headless, hz=config.dashboard.hz))
+                stop.lend(display.borrowed)
                 try:
-                    ended = monitor_run(config, supervisor, monitor, keyboard, show, stop)
+                    ended = monitor_run(config, supervisor, monitor, display, stop)
                 except StationError as error:
                     ended = f"by an error: {str(error).splitlines()[0]}"
                     raise
@@ -89,11 +85,9 @@ def run(options: Options) -> int:
     return 0
 
 
-def monitor_run(
-    config: Config, supervisor: Supervisor, monitor: Monitor, keyboard: Keyboard, show: Show, stop: StopRequest
-) -> str:
+def monitor_run(config: Config, supervisor: Supervisor, monitor: Monitor, display: Display, stop: StopRequest) -> str:
     """Show what the processes find and do what the keys ask, until something ends the run; return what did."""
-    next_show = 0.0
+    operator = Operator(RunControls(config, supervisor, monitor), asks=not display.headless)
     while not stop.made:
         try:
             supervisor.poll(POLL_S)
@@ -103,16 +97,11 @@ def monitor_run(
             raise
         stop.attend()
         monitor.listen()
-        if time.monotonic() >= next_show:
-            next_show = time.monotonic() + 1 / config.dashboard.hz
-            show(monitor.snapshot(supervisor))
-        keys = {key.lower() for key in keyboard.poll()}
-        for key in sorted(keys & {"a", "k", "q"}):
-            supervisor.note_action(f"key {key}")
-        if "a" in keys and config.replay_of is None:  # a replay follows the sperm that were selected in the recording
-            supervisor.replace_lost(monitor.current, len(config.select) or config.select_auto)
-        if "q" in keys:
+        if operator.press(display.keys()):
+            supervisor.note_action("key q")
             return "by key q"
+        if display.due:
+            display.show(monitor.snapshot(supervisor, operator.screen))
         if supervisor.finished:
             return "at the end of the source" + ("" if config.duration_s is None else ", or after the duration given")
         if monitor.overtime(supervisor):

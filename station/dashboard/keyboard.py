@@ -14,6 +14,22 @@ from typing import Self
 ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|O[0-~]|[^\[O])")
 """What arrow and function keys, Alt and pasting send (ECMA-48): their letters must not act as keys of their own."""
 PARTIAL_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*|O)?$")
+TOKEN = re.compile(rf"{ESCAPE_SEQUENCE.pattern}|.", re.DOTALL)
+UP, DOWN, PAGE_UP, PAGE_DOWN, ESCAPE, ENTER, BACKSPACE = (
+    "up",
+    "down",
+    "page up",
+    "page down",
+    "esc",
+    "enter",
+    "backspace",
+)
+NAMES = {
+    "\x1b[A": UP, "\x1bOA": UP, "\x1b[B": DOWN, "\x1bOB": DOWN, "\x1b[5~": PAGE_UP, "\x1b[6~": PAGE_DOWN,
+    "\r": ENTER, "\n": ENTER, "\x7f": BACKSPACE, "\b": BACKSPACE,
+}  # fmt: skip
+"""Keys that are called by name; all others that send a sequence are left out."""
+WINDOWS_NAMES = {"H": UP, "P": DOWN, "I": PAGE_UP, "Q": PAGE_DOWN}
 
 if sys.platform == "win32":
     import msvcrt
@@ -30,9 +46,9 @@ if sys.platform == "win32":
             while self._open and msvcrt.kbhit():
                 key = msvcrt.getwch()
                 if key in "\x00\xe0":  # an arrow or function key: its second half follows
-                    msvcrt.getwch()
+                    keys += [WINDOWS_NAMES[half]] if (half := msvcrt.getwch()) in WINDOWS_NAMES else []
                 else:
-                    keys.append(key)
+                    keys.append(ESCAPE if key == "\x1b" else NAMES.get(key, key))
             return keys
 
         def close(self) -> None:
@@ -60,16 +76,17 @@ else:
             self._partial = ""
 
         def poll(self) -> list[str]:
-            """Return the keys pressed since the last call, oldest first; arrow and function keys are left out."""
+            """Return the keys pressed since the last call, oldest first: characters, and names of keys."""
             text = self._read()
             waited, self._partial = self._partial, ""
-            if waited and not text:
-                return []  # nothing followed: the Escape key alone, or a sequence that broke off
-            text = ESCAPE_SEQUENCE.sub("", waited + text)
+            if waited and not text:  # nothing followed: the Escape key alone, or a sequence that broke off
+                return [ESCAPE] if waited == "\x1b" else []
+            text = waited + text
             partial = PARTIAL_SEQUENCE.search(text)
             if partial:  # the rest of a sequence may come with the next call
                 self._partial, text = partial.group(), text[: partial.start()]
-            return list(text)
+            keys = [NAMES.get(token, token) for token in TOKEN.findall(text)]
+            return [key for key in keys if not key.startswith("\x1b")]
 
         def close(self) -> None:
             """Put the terminal's mode back; may be called more than once."""

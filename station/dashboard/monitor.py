@@ -11,7 +11,8 @@ import zmq
 
 from station.clock import now_ns
 from station.config import Config
-from station.dashboard.snapshot import LateMeter, ProcessView, RateMeter, Snapshot
+from station.dashboard.history import GradeHistory
+from station.dashboard.snapshot import LateMeter, ProcessView, RateMeter, ScreenState, Snapshot
 from station.processes.supervisor import Supervisor
 from station.stride import window_stride
 from station.transport.buffers import Fifo
@@ -33,6 +34,7 @@ OVERTIME_S = 1.0
 """How much longer than the duration given a live source may take before the wall clock ends the run."""
 KEEP_MESSAGES = 1000
 """How many messages are kept between two rounds of the main loop; older ones are of no use to a person."""
+UNTOUCHED = ScreenState()
 Statuses = Mapping[ProcessName, ProcessStatus]
 """The latest word of each process."""
 
@@ -52,6 +54,7 @@ class Monitor:
         self._tracks_received_ns: int | None = None
         self._newest_tracks: dict[int, TrackInfo] = {}
         self._grades: dict[int, GradeInfo] = {}
+        self._history = GradeHistory()
 
     @property
     def tracks(self) -> list[TrackInfo]:
@@ -77,9 +80,10 @@ class Monitor:
         while message := self._grades_link.receive(0):
             if isinstance(message.header, GradesHeader):
                 self._grades.update({grade.sperm_id: grade for grade in message.header.grades})
+                self._history.add(message.header.grades)
 
-    def snapshot(self, supervisor: Supervisor) -> Snapshot:
-        """Return what the screen should show now."""
+    def snapshot(self, supervisor: Supervisor, screen: ScreenState = UNTOUCHED) -> Snapshot:
+        """Return what the screen should show now; ``screen``: what the operator wants to see."""
         statuses = supervisor.statuses
         return Snapshot(
             now_ns=now_ns(),
@@ -108,6 +112,8 @@ class Monitor:
                 if name in supervisor.suspended
             ),
             keys=self._keys(),
+            screen=screen,
+            history=self._history.of(screen.focus, now_ns()),
         )
 
     def overtime(self, supervisor: Supervisor) -> bool:
@@ -142,7 +148,7 @@ class Monitor:
     def _keys(self) -> tuple[str, ...]:
         replace = [] if self._config.replay_of is not None else ["a replace lost"]
         keep = [f"k keep {self._config.record.pre_trigger_s:g} s"] if self._recorded else []
-        return ("q quit", *replace, *keep)
+        return ("q quit", "? all keys", *replace, *keep)
 
 
 def losses(statuses: Statuses) -> dict[str, int]:

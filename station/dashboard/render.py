@@ -6,11 +6,13 @@ terminal, no clock and no process; ``station.dashboard.screen`` draws it, ``stat
 
 from dataclasses import dataclass
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.segment import Segment
 from rich.text import Text
 
 from station.dashboard.assessment import alarms, cautions, condition, disturbance, overall, state_counts
+from station.dashboard.focus_panel import PANEL_ROWS, focus_lines
 from station.dashboard.header import (
     DEMONSTRATION,
     drop_lines,
@@ -22,6 +24,7 @@ from station.dashboard.header import (
     title_line,
     view_lines,
 )
+from station.dashboard.help_page import help_lines
 from station.dashboard.snapshot import Snapshot
 from station.dashboard.sperm_table import sperm_lines
 from station.dashboard.text import ASCII, UTF8, Glyphs, fit, wrap
@@ -31,6 +34,8 @@ from station.transport.messages import PIPELINE
 MIN_WIDTH, MIN_HEIGHT = 80, 20
 """Below this no grades are drawn: a truncated distribution could be taken for a whole one."""
 ROOMY_HEIGHT = 30
+MIN_TABLE_ROWS = 4
+"""Of the table beside the details of the focused sperm: heading, that sperm, and what is not shown."""
 MESSAGE_ROWS = 4
 """Kept free below the table for messages where there is room."""
 
@@ -85,10 +90,17 @@ def _full(snapshot: Snapshot, width: int, height: int, glyphs: Glyphs) -> list[T
     ]
     footer = _footer(snapshot, width, glyphs)
     rows = height - len(top) - len(footer)
-    table = sperm_lines(snapshot, width, rows - len(messages), rows - MESSAGE_ROWS, glyphs)
-    spare = rows - len(table) - len(messages)
+    if snapshot.screen.help:
+        wrong = _listed(alarms(snapshot), "bold red", 3 if roomy else 2, width, glyphs)
+        keys = help_lines(width, rows - len(wrong), glyphs)
+        return top + keys + _empty(rows - len(keys) - len(wrong)) + wrong + footer
+    least = MIN_TABLE_ROWS + len(messages)
+    detail = focus_lines(snapshot, width, glyphs) if snapshot.screen.focus and rows - PANEL_ROWS >= least else []
+    table_rows = rows - len(detail)
+    table = sperm_lines(snapshot, width, table_rows - len(messages), table_rows - MESSAGE_ROWS, glyphs)
+    spare = table_rows - len(table) - len(messages)
     apart = min(spare, 1)
-    return top + table + _empty(apart) + messages + _empty(spare - apart) + footer
+    return top + table + detail + _empty(apart) + messages + _empty(spare - apart) + footer
 
 
 def _small(snapshot: Snapshot, width: int, height: int, glyphs: Glyphs) -> list[Text]:
@@ -114,11 +126,14 @@ def _demonstration(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]
 
 
 def _footer(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:
-    keys = _keys(snapshot, glyphs)
-    gap = width - len(NOTICE) - len(keys)
-    if gap >= 2:
-        return [Text.assemble((NOTICE, "bold"), " " * gap, keys)]
-    return [Text(fit(keys, width, glyphs)), Text(NOTICE, "bold")]
+    """Return the keys, or in their place a question or the answer to the last key; and the research-use line."""
+    keys, asked = _keys(snapshot, glyphs), glyphs.clean(snapshot.screen.question or snapshot.screen.message)
+    words, style = (asked, "bold reverse" if snapshot.screen.question else "bold") if asked else (keys, "")
+    if width - len(NOTICE) - len(keys) >= 2:
+        gap = width - len(NOTICE) - cell_len(words)
+        if gap >= 2:
+            return [Text.assemble((NOTICE, "bold"), " " * gap, (words, style))]
+    return [Text(fit(words, width, glyphs), style), Text(NOTICE, "bold")]
 
 
 def _keys(snapshot: Snapshot, glyphs: Glyphs) -> str:

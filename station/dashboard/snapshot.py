@@ -43,6 +43,20 @@ class ProcessView:
 
 
 @dataclass(frozen=True, slots=True)
+class ScreenState:
+    """What the operator has done to the screen itself."""
+
+    focus: int | None = None
+    """The sperm that is shown in detail."""
+    help: bool = False
+    """All keys are listed."""
+    question: str = ""
+    """Waits for a key."""
+    message: str = ""
+    """The answer to the last key."""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """All that the screen shows at a moment."""
 
@@ -70,7 +84,10 @@ class Snapshot:
     notices: tuple[str, ...] = ()
     """The station's own; those of the processes are in their reports."""
     keys: tuple[str, ...] = ("q quit",)
-    """What the keyboard does."""
+    """What the keyboard does, as the footer has room for it."""
+    screen: ScreenState = ScreenState()
+    history: tuple[GradeInfo, ...] = ()
+    """The grades of the focused sperm over the last minute, oldest first."""
 
     def process(self, name: ProcessName) -> ProcessView:
         """Return what is known of a process, an empty view where nothing is."""

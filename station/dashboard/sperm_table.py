@@ -43,17 +43,25 @@ def sperm_lines(snapshot: Snapshot, width: int, rows: int, calm_rows: int, glyph
     spaced = len(views) * (height + 1) < min(rows, calm_rows)
     # All sperm fit under the heading, or one line is reserved to say which do not.
     shown = len(views) if 1 + len(views) * height <= rows else max(0, (rows - 2) // height)
+    first = _first_row([view.track.sperm_id for view in views], snapshot.screen.focus, shown)
     lines = [_heading(width, glyphs)]
     current = positions_current(snapshot)
-    for view in views[:shown]:
+    for view in views[first : first + shown]:
         lines += _row(snapshot, view, current, width, glyphs)
         lines += [Text()] if spaced else []
-    hidden = views[shown:]
+    hidden = views[:first] + views[first + shown :]
     if hidden:
         ids = ", ".join(str(view.track.sperm_id) for view in hidden)
-        words = f"  {glyphs.alarm} {len(hidden)} more tracked, no room to show: sperm {ids}"
+        words = f"  {glyphs.alarm} {len(hidden)} more tracked, n and p scroll: sperm {ids}"
         lines.append(Text(fit(words, width, glyphs), "bold"))
     return lines[-rows:] if rows > 0 else []
+
+
+def _first_row(ids: list[int], focus: int | None, shown: int) -> int:
+    """Return the index of the first sperm to show, so that the focused one is in the middle where it can be."""
+    if focus not in ids:
+        return 0
+    return max(0, min(len(ids) - shown, ids.index(focus) - shown // 2))
 
 
 def _heading(width: int, glyphs: Glyphs) -> Text:
@@ -103,8 +111,9 @@ def _facts(snapshot: Snapshot, view: SpermView, current: bool, glyphs: Glyphs) -
     where = f"{track.x:.0f}, {track.y:.0f}"
     numbers = f"{where:{POSITION}}{track.score:<{SCORE}.2f}{f'{track.filled}/{window_frames}':{WINDOW}}"
     known = current and track.state is not TrackState.LOST
+    focused = track.sperm_id == snapshot.screen.focus
     return Text.assemble(
-        (f"{track.sperm_id:>{ID - 1}} ", "bold"),
+        (f"{glyphs.focus if focused else ' '}{track.sperm_id:>{ID - 2}} ", "bold reverse" if focused else "bold"),
         (fit(state, STATE - 1, glyphs) + " ", style),
         (fit(numbers, POSITION + SCORE + WINDOW, glyphs), "" if known else "dim"),
     )

@@ -3,7 +3,7 @@
 It counts terminal cells, not characters, and knows nothing of what the text says.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from rich.cells import cell_len, chop_cells, set_cell_size
@@ -25,6 +25,7 @@ class Glyphs:
     idle: str
     ended: str
     alarm: str
+    focus: str
     bar: str
     """A full cell of a bar."""
     bar_parts: str
@@ -33,6 +34,10 @@ class Glyphs:
     """A full cell of the bar of a grade that no longer holds."""
     bar_rest: str
     ellipsis: str
+    levels: str
+    """Heights of a sparkline, lowest first."""
+    gap: str
+    """In a sparkline: nothing was measured there."""
     ascii_only: bool = False
 
     def clean(self, text: str) -> str:
@@ -51,11 +56,14 @@ UTF8 = Glyphs(
     idle="○",
     ended="■",
     alarm="!",
+    focus=">",
     bar="█",
     bar_parts="▏▎▍▌▋▊▉",
     bar_old="▒",
     bar_rest="·",
     ellipsis="…",
+    levels="▁▂▃▄▅▆▇█",
+    gap=" ",
 )
 ASCII = Glyphs(
     locked="*",
@@ -67,11 +75,14 @@ ASCII = Glyphs(
     idle="o",
     ended="=",
     alarm="!",
+    focus=">",
     bar="#",
     bar_parts="",
     bar_old="-",
     bar_rest=".",
     ellipsis="...",
+    levels="0123456789",
+    gap=".",
     ascii_only=True,
 )
 
@@ -136,6 +147,14 @@ def bar(share: float, width: int, glyphs: Glyphs, *, old: bool = False) -> str:
     full, rest = divmod(round(share * width * steps), steps)
     drawn = (glyphs.bar_old if old else glyphs.bar) * full + (parts[rest - 1] if rest else "")
     return drawn + glyphs.bar_rest * (width - len(drawn))
+
+
+def sparkline(shares: Sequence[float | None], glyphs: Glyphs) -> str:
+    """Return one cell for each share of 1; a gap where there is none."""
+    top = len(glyphs.levels) - 1
+    return "".join(
+        glyphs.gap if share is None else glyphs.levels[min(top, max(0, int(share * (top + 1))))] for share in shares
+    )
 
 
 def percent(share: float) -> str:

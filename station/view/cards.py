@@ -5,9 +5,9 @@ from collections import deque
 from station.clock import NS_PER_MS, NS_PER_S
 from station.dashboard.assessment import GradeValidity, SpermView, no_grade, sperm_views, why_unknown, worth
 from station.dashboard.snapshot import Snapshot
+from station.dashboard.spread import heads_apart, heads_in_words, spread, spread_in_words
 from station.transport.messages import GradeInfo
 from station.view.page_messages import Card, PastGrade
-from station.view.spread import heads_apart, heads_in_words, spread, spread_in_words
 
 HISTORY_S = 60.0
 MOST_PAST = 4096

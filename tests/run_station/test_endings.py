@@ -73,6 +73,8 @@ def test_q_ends_the_dashboard(station: Station) -> None:
     os.set_blocking(terminal, False)
     wait_for(lambda: b"For research use only" in read())
     wait_for(lambda: b"locked" in read())
+    os.write(terminal, b"q")
+    wait_for(lambda: b"Quit and end the recording?" in read())
     start = time.monotonic()
     os.write(terminal, b"q")
     _, status = wait_for(exit_status, 5.0)

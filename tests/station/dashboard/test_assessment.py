@@ -20,7 +20,7 @@ from station.dashboard.assessment import (
     why_unknown,
 )
 from station.dashboard.snapshot import LateMeter, ProcessView, RateMeter, Snapshot
-from station.dashboard.text import ASCII, UTF8, bar, duration, fit, percent, shorten, wrap
+from station.dashboard.text import ASCII, UTF8, bar, duration, fit, percent, shorten, sparkline, wrap
 from station.transport.messages import (
     PIPELINE,
     GradeInfo,
@@ -343,6 +343,11 @@ def test_bars(share: float, utf8: str, ascii_: str, old: str) -> None:
     assert bar(share, 4, UTF8) == utf8
     assert bar(share, 4, ASCII) == ascii_
     assert bar(share, 4, UTF8, old=True) == old
+
+
+def test_sparklines_have_gaps_where_nothing_was_measured() -> None:
+    assert sparkline([0.0, 0.124, 0.126, 0.5, 0.999, 1.0, None], UTF8) == "▁▁▂▅██ "
+    assert sparkline([0.0, 0.5, 1.0, None], ASCII) == "059."
 
 
 @pytest.mark.parametrize(

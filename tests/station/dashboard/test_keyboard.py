@@ -109,11 +109,10 @@ def test_terminal_is_restored_after_an_error(terminal: Terminal) -> None:
 @pytest.mark.parametrize(
     "sequence",
     [
-        pytest.param((b"\x1b[A",), id="arrow"),
+        pytest.param((b"\x1b[C",), id="arrow to the right"),
         pytest.param((b"\x1b[15~",), id="function key"),
         pytest.param((b"\x1bOq",), id="keypad 1 as a sequence that ends in q"),
         pytest.param((b"\x1bq",), id="alt and q"),
-        pytest.param((b"\x1b",), id="escape alone"),
         pytest.param(("é".encode()[:1],), id="half a character"),
     ],
 )
@@ -126,11 +125,26 @@ def test_sequences_are_not_taken_for_keys(terminal: Terminal, sequence: tuple[by
     assert terminal.child.wait(10) == 0
 
 
+@pytest.mark.parametrize(
+    ("sequence", "name"),
+    [
+        (b"\x1b[A", "up"), (b"\x1bOB", "down"), (b"\x1b[5~", "page up"), (b"\x1b[6~", "page down"),
+        (b"\x1b", "esc"), (b"\r", "enter"), (b"\x7f", "backspace"),
+    ],
+)  # fmt: skip
+def test_some_keys_have_names(terminal: Terminal, sequence: bytes, name: str) -> None:
+    terminal.press(sequence)
+    assert terminal.line() == f"['{name}']"
+    terminal.press(b"q")
+    assert terminal.child.wait(10) == 0
+
+
 def test_sequence_split_between_two_polls(monkeypatch: pytest.MonkeyPatch) -> None:
     keyboard = Keyboard()
-    arriving = iter(["a\x1b", "[", "Aq", "\x1bO", "qz"])
+    arriving = iter(["a\x1b", "[", "Aq", "\x1bO", "qz", "\x1b", "", "\x1b[5", ""])
     monkeypatch.setattr(keyboard, "_read", lambda: next(arriving, ""))
-    assert [keyboard.poll() for _ in range(6)] == [["a"], [], ["q"], [], ["z"], []]
+    expected = [["a"], [], ["up", "q"], [], ["z"], [], ["esc"], [], [], []]
+    assert [keyboard.poll() for _ in range(10)] == expected
 
 
 def test_no_terminal_no_keys(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,8 +14,9 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from station.clock import NS_PER_MS, NS_PER_S
+from station.dashboard.operator import QUESTION
 from station.dashboard.render import render
-from station.dashboard.snapshot import ProcessView, Snapshot
+from station.dashboard.snapshot import ProcessView, ScreenState, Snapshot
 from station.transport.messages import (
     PIPELINE,
     GradeInfo,
@@ -130,13 +131,31 @@ RECORDING = RecordingInfo(
 
 def recorded(ago_s: float = 0.04, **changes: object) -> Snapshot:
     recorder = view(ProcessName.RECORDER, ago_s=ago_s, recording=RECORDING.model_copy(update=changes))
-    keys = ("q quit", "a replace lost", "k keep 30 s")
+    keys = ("q quit", "? all keys", "a replace lost", "k keep 30 s")
     return dataclasses.replace(RUNNING, processes=RUNNING.processes | {ProcessName.RECORDER: recorder}, keys=keys)
 
 
 REAL_MODEL = MODEL.model_copy(update={"name": "semen-base", "demonstration": False})
 REAL = dataclasses.replace(
     RUNNING, processes=RUNNING.processes | {ProcessName.ENGINE: view(ProcessName.ENGINE, model=REAL_MODEL)}
+)
+
+
+def past(sperm_id: int) -> tuple[GradeInfo, ...]:
+    """Grades of a minute: from sure of A to sure of E, with a gap of 10 s in the middle."""
+    found = []
+    for age_ms in range(59_000, 0, -200):
+        share = age_ms / 60_000
+        if not 25_000 < age_ms < 35_000:
+            found.append(grade(sperm_id, 0.8 * share, 0.1, 0.1, 0.0, 0.8 * (1 - share), age_ms=age_ms))
+    return tuple(found)
+
+
+MANY = dataclasses.replace(
+    RUNNING,
+    tracks=tracks(*(track(number, filled=16 if number % 3 else 4) for number in range(1, 13))),
+    grades={number: grade(number, 0.1, 0.2, 0.4, 0.2, 0.1) for number in range(1, 13, 2)},
+    keys=("q quit", "p pause", "+ select one more", "- release the last one"),
 )
 CASES = {
     "starting": Snapshot(
@@ -185,12 +204,12 @@ CASES = {
         tracks=tracks(track(1), track(2), age_ms=1300),
         grades={1: grade(1, 0.37, 0.31, 0.22, 0.07, 0.03, age_ms=1400)},
     ),
-    "many": dataclasses.replace(
-        RUNNING,
-        tracks=tracks(*(track(number, filled=16 if number % 3 else 4) for number in range(1, 13))),
-        grades={number: grade(number, 0.1, 0.2, 0.4, 0.2, 0.1) for number in range(1, 13, 2)},
-        keys=("q quit", "p pause", "+ select one more", "- release the last one"),
-    ),
+    "many": MANY,
+    "many_scrolled": dataclasses.replace(MANY, screen=ScreenState(focus=9), history=past(9)),
+    "focused": dataclasses.replace(recorded(), screen=ScreenState(focus=3), history=past(3)),
+    "focused_no_grade": dataclasses.replace(recorded(), screen=ScreenState(focus=2, message="Keeping the last 30 s.")),
+    "keys": dataclasses.replace(recorded(), screen=ScreenState(help=True)),
+    "asked": dataclasses.replace(recorded(), screen=ScreenState(question=QUESTION)),
     "not_available": dataclasses.replace(
         RUNNING,
         processes={
@@ -281,7 +300,7 @@ def test_every_screen_with_room_says_what_it_is_for_and_how_to_leave(case: str) 
     for width, height in ((30, 8), (60, 15), (80, 20), (80, 23), *SIZES):
         words = " ".join(drawn(CASES[case], width, height).split())
         assert RESEARCH in words
-        assert "q quit" in words
+        assert ("q quit" in words) == (not (CASES[case].screen.question or CASES[case].screen.message) or width < 80)
 
 
 def test_grades_of_a_demonstration_model_are_never_called_valid() -> None:
@@ -304,6 +323,21 @@ def test_a_grade_that_no_longer_holds_is_dim_and_has_another_bar() -> None:
 def test_order_is_by_id_whatever_the_grades() -> None:
     rows = [line for line in drawn(RUNNING, 200, 60).split("\n") if "/16" in line]
     assert [int(row.split()[0]) for row in rows] == [1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("focus", [1, 6, 12])
+@pytest.mark.parametrize(("width", "height"), SIZES)
+def test_the_focused_sperm_is_always_on_the_screen(width: int, height: int, focus: int) -> None:
+    found = drawn(dataclasses.replace(MANY, screen=ScreenState(focus=focus)), width, height)
+    (row,) = (line for line in found.split("\n") if line.startswith(">"))
+    assert int(row[1:4]) == focus
+    assert f"Sperm {focus}: RoSTFine grades of the last minute" in found
+
+
+def test_alarms_stay_on_the_screen_while_the_keys_are_listed() -> None:
+    failed = dataclasses.replace(CASES["process_failed"], screen=ScreenState(help=True))
+    for width, height in SIZES:
+        assert "engine FAILED" in drawn(failed, width, height)
 
 
 def test_text_from_outside_cannot_break_the_screen() -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from station.view.spread import heads_apart, heads_in_words, spread, spread_in_words
+from station.dashboard.spread import heads_apart, heads_in_words, spread, spread_in_words
 
 
 @pytest.mark.parametrize(

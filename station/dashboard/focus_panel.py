@@ -1,0 +1,51 @@
+"""The focused sperm in detail: its grade shares over the last minute, and what they say about the experts.
+
+One line per grade, so that nothing is summed up into one number. It draws; what is current or stale is said in the row
+of the sperm above.
+"""
+
+from rich.text import Text
+
+from station.clock import NS_PER_MS, NS_PER_S
+from station.dashboard.history import HISTORY_S
+from station.dashboard.snapshot import Snapshot
+from station.dashboard.spread import heads_apart, heads_in_words, spread, spread_in_words
+from station.dashboard.text import Glyphs, duration, fit, percent, sparkline
+from station.transport.messages import GRADES, GradeInfo
+
+PANEL_ROWS = 7
+LEAD = 10
+"""Cells before a sparkline: the grade and its newest share."""
+
+
+def focus_lines(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:
+    """Return the panel of the focused sperm: ``PANEL_ROWS`` lines."""
+    newest = snapshot.history[-1] if snapshot.history else None
+    title = f"Sperm {snapshot.screen.focus}: RoSTFine grades of the last minute, from 60 s ago to now"
+    lines = [Text(fit(title, width, glyphs), "bold underline")]
+    room = width - LEAD
+    for number, letter in enumerate(GRADES):
+        lead = f"  {letter} {percent(newest.grade[number]) if newest else ' N/A'}  "
+        lines.append(Text(fit(lead + _spark(snapshot, number, room, glyphs), width, glyphs)))
+    return [*lines, Text(fit(f"  {_opinion(snapshot, newest)}", width, glyphs))]
+
+
+def _spark(snapshot: Snapshot, number: int, width: int, glyphs: Glyphs) -> str:
+    """Return one grade's share over the last minute: the mean of what falls into each cell, a gap where none does."""
+    cells: list[list[float]] = [[] for _ in range(width)]
+    for grade in snapshot.history:
+        ago_s = (snapshot.now_ns - grade.trace.t_exposure_ns) / NS_PER_S
+        cell = int((1 - ago_s / HISTORY_S) * width)
+        if 0 <= cell <= width:
+            cells[min(cell, width - 1)].append(grade.grade[number])
+    return sparkline([sum(cell) / len(cell) if cell else None for cell in cells], glyphs)
+
+
+def _opinion(snapshot: Snapshot, newest: GradeInfo | None) -> str:
+    """Return how far the expected experts, and the network's three heads, are apart in the newest grade."""
+    if newest is None:
+        return "No grade in the last minute."
+    age = duration(max(0.0, (snapshot.now_ns - newest.trace.t_exposure_ns) / NS_PER_MS))
+    steps, apart = spread(newest.grade), heads_apart(newest.heads)
+    experts = f"experts {spread_in_words(steps)} (standard deviation {steps:.1f} grades)"
+    return f"newest, {age} ago: {experts}, {heads_in_words(apart)} ({apart:.1f} grades apart)"
