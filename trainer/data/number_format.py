@@ -4,6 +4,7 @@ Which it is follows from the cells themselves, taken together: 161,2 has a decim
 such cell 1,234 is told as well. Where 1,234 could be both, it is refused, not guessed. This module knows no columns.
 """
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -52,45 +53,43 @@ class NumberFormat:
         return int(value)
 
 
-def find_number_format(columns: Mapping[str, Cells], separator: str) -> NumberFormat:
+def find_number_format(columns: Mapping[str, Cells], separator: str, largest: Mapping[str, float]) -> NumberFormat:
     """Return how numbers are written in these columns.
 
     Args:
         columns: The cells of each column that holds numbers; cells that hold none are passed over.
         separator: What stands between the table's columns.
+        largest: Of some columns, the largest number that there can be: 161,200 is no 161200 px.
 
     Raises:
         InputError: With the line of the first number that could be read in two ways.
     """
     proofs: dict[str, tuple[int, str]] = {}
     ambiguous: list[tuple[str, int, str, str]] = []
-    with_bare_numbers: set[str] = set()
     for name, cells in columns.items():
         for line, text in cells:
             match = _match(text)
-            if match is None:
+            if match is None or not match["tail"]:
                 continue
+            mark = match["tail"][0]
             decimal = _decimal_of(match)
+            if not decimal and float(_plain(text).replace(mark, "")) > largest.get(name, math.inf):
+                decimal = mark
             if decimal:
                 proofs.setdefault(decimal, (line, text))
-            elif match["tail"]:
-                ambiguous.append((name, line, text, match["tail"][0]))
             else:
-                with_bare_numbers.add(name)
+                ambiguous.append((name, line, text, mark))
     if len(proofs) > 1:
         (line, point), (other, comma) = proofs["."], proofs[","]
         raise InputError(f"{point} (line {line}) has a decimal point, {comma} (line {other}) a decimal comma; {_CURE}")
-    decimal = next(iter(proofs), "")
-    for name, line, text, mark in [] if decimal else ambiguous:
-        # Excel puts ";" between columns where the comma is decimal. And a column of decimals has the mark in every
-        # cell: among bare numbers it rather separates thousands.
-        comma_unlikely = mark == "," and (separator == "," or name in with_bare_numbers)
-        point_unlikely = mark == "." and separator == ";" and name in with_bare_numbers
-        if comma_unlikely or point_unlikely or mark != ambiguous[0][3]:
+    decimal = next(iter(proofs), ".")
+    for name, line, text, mark in [] if proofs else ambiguous:
+        # Else a point is decimal, but for positions 1.234 px is as odd as 1234 px is likely, and where ";" is between
+        # the columns the comma mostly is decimal.
+        if mark == "," or separator == ";" or name in largest:
             raise InputError(
                 f"line {line}: {name} {text!r} may be {text.replace(mark, '.')} or {text.replace(mark, '')}; {_CURE}"
             )
-    decimal = decimal or (ambiguous[0][3] if ambiguous else ".")
     thousands = "," if decimal == "." else "."
     grouped = any(
         _GROUPED.fullmatch(text) or (_match(text) and thousands in text)

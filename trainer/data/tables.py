@@ -13,6 +13,7 @@ import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from station.errors import InputError
@@ -54,10 +55,12 @@ class Table:
     encoding: str
     header_line: int
 
-    def number_format(self, columns: Iterable[str]) -> NumberFormat:
-        """Return how numbers are written in these columns. Raises InputError where that cannot be told."""
+    def number_format(
+        self, columns: Iterable[str], largest: Mapping[str, float] = MappingProxyType({})
+    ) -> NumberFormat:
+        """Return how numbers are written in these columns, see ``find_number_format``. Raises InputError."""
         cells = {name: [(row.line, row.cells[name]) for row in self.rows] for name in columns if name in self.columns}
-        return find_number_format(cells, self.separator)
+        return find_number_format(cells, self.separator, largest)
 
     def reading(self, numbers: NumberFormat | None = None) -> str:
         """Return in words how the table was read, "" where it is a plain one (UTF-8, commas, decimal points)."""
@@ -126,7 +129,7 @@ def _split(text: str, separator: str, first_line: int) -> Iterator[tuple[int, li
     line = first_line
     try:
         for row in reader:
-            cells = [cell.replace("\ufeff", "").strip() for cell in row]
+            cells = [re.sub(r"[\r\n]+", " ", cell.replace("\ufeff", "").strip()) for cell in row]
             if any(cells):
                 yield line, cells
             line = reader.line_num + first_line
@@ -190,17 +193,31 @@ def _arrange(lines: Sequence[tuple[int, list[str]]], separator: str, encoding: s
         if name and name in names[:place]:
             raise InputError(f"line {header_line}: column {name!r} stands twice; rename or remove one")
     used = [place for place, name in enumerate(names) if name or (place == 0 and any(cells[0] for _, cells in body))]
-    pointed = any(re.fullmatch(r"-?\d+\.\d+", cell) for _, cells in body for cell in cells)
+    if separator == ",":
+        _refuse_split_numbers(lines, len(names))
     rows, bad_rows = [], {}
     for line, cells in body:
-        over = cells[len(names) :]
-        # With commas between columns 161,2 falls in two, and in a row that ends in empty cells nothing would stand out.
-        split_numbers = separator == "," and len(over) > len(heading) - len(names) and not pointed
-        if any(over) or split_numbers:
-            bad_rows[line] = f"expected {len(names)} values, got {len(cells)}: {separator.join(cells)}" + (
-                "; numbers with decimal commas need ';' between columns" if separator == "," else ""
-            )
+        if any(cells[len(names) :]):
+            bad_rows[line] = f"expected {len(names)} values, got {len(cells)}: {separator.join(cells)}"
             continue
         cells += [""] * (len(names) - len(cells))  # Excel leaves out empty cells at the ends of rows
         rows.append(TableRow(line, {names[place]: cells[place] for place in used}))
     return Table(tuple(names[place] for place in used), tuple(rows), bad_rows, separator, encoding, header_line)
+
+
+def _refuse_split_numbers(lines: Sequence[tuple[int, list[str]]], columns: int) -> None:
+    """Raise InputError where decimal commas may have split numbers: then no row of the table can be trusted.
+
+    Too many values in a row show it, unless the row ends in empty cells: those separators are harmless only where all
+    rows have as many, and numbers have decimal points.
+    """
+    (_, heading), *body = lines
+    pointed = any(re.fullmatch(r"[+-]?\d+\.\d+", cell) for _, cells in body for cell in cells)
+    lengths = {len(cells) for _, cells in body}
+    for line, cells in body:
+        harmless = len(cells) <= len(heading) or (pointed and len(lengths) == 1)
+        if any(cells[columns:]) or not harmless:
+            raise InputError(
+                f"line {line}: expected {columns} values, got {len(cells)}: {','.join(cells)}; numbers with decimal "
+                "commas need ';' between columns, and text with commas needs quotes"
+            )

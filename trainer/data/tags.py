@@ -6,6 +6,7 @@ video.
 
 import dataclasses
 import math
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,8 @@ from trainer.data.video_names import resolve
 NEEDED: Final = ("video", "id", "x", "y")
 OPTIONAL: Final = ("um_per_px", "frame", "source")
 NUMBERS: Final = ("x", "y", "um_per_px", "frame", "slice")
+LARGEST_PX: Final = 65535
+"""No picture is wider or higher."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +75,7 @@ def read_tags(path: Path, videos: Mapping[str, Path] | None = None) -> Tags:
         from_imagej = is_results(found)
         if not from_imagej:
             _require_columns(found)
-        numbers = found.number_format(NUMBERS)
+        numbers = found.number_format(NUMBERS, {"x": LARGEST_PX, "y": LARGEST_PX})
         if from_imagej:
             found = as_tags(found, numbers, tuple(videos or ()))
     except InputError as error:
@@ -135,7 +138,10 @@ def _parse(line: int, row: Mapping[str, str], numbers: NumberFormat) -> tuple[Ta
         return None, f"x and y must be finite and frame at least 0; are {row['x']}, {row['y']}, {frame}"
     if scale is not None and not 0 < scale < math.inf:
         return None, f"um_per_px must be above 0, is {row['um_per_px']}"
-    return Tag(line, row["video"], row["id"], x, y, scale, frame, row.get("source") or row["video"]), ""
+    source = row.get("source") or row["video"]
+    if re.fullmatch(r"\d+[.,]\d+", source):
+        return None, f"source {source!r} is a number: commas within numbers may have shifted the columns; quote them"
+    return Tag(line, row["video"], row["id"], x, y, scale, frame, source), ""
 
 
 def assign(tags: Iterable[Tag], videos: Mapping[str, Path]) -> tuple[dict[str, list[Tag]], list[str]]:
