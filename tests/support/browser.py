@@ -51,6 +51,7 @@ def page_at(context: BrowserContext, link: str, size: str = "small", scheme: str
     page.set_viewport_size({"width": SIZES[size][0], "height": SIZES[size][1]})
     page.goto(link)
     page.wait_for_selector("#picture[data-frame-seq]")
+    page.locator("#source", has_text="microscope").wait_for()
     try:
         yield page
         assert said == [], said

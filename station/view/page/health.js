@@ -16,7 +16,7 @@ export function showOverview(overview) {
   setText(recording, overview.recording);
   recording.classList.toggle("unwell", !overview.recording_well);
   const demonstration = byId("demonstration");
-  demonstration.hidden = !overview.demonstration;
+  demonstration.hidden = !overview.demonstration;  // its place is kept until the model is known: nothing moves later
   setText(demonstration, overview.demonstration);
   setText(byId("notice"), overview.notice);
   setText(byId("model"), `model ${overview.model}`);
