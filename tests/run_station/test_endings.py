@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.station_program import ROOT, Station, image_folder, stage_processes, wait_for
+from tests.support.station_program import ROOT, Station, image_folder, station_processes, wait_for
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -25,13 +25,13 @@ def test_signals_end_everything_in_two_seconds(station: Station, signum: int) ->
         while not process.stdout.readline().startswith("model"):
             pass
         time.sleep(1.0)
-        stages = wait_for(lambda: stage_processes(process))
-        assert len(stages) == 4
+        processes = wait_for(lambda: station_processes(process))
+        assert len(processes) == 4
         start = time.monotonic()
         os.killpg(process.pid, signum)  # as a terminal does: to the whole group
         assert process.wait(5.0) == 0
         assert time.monotonic() - start < 2.0
-    assert not any(stage.is_running() for stage in stages)
+    assert not any(child.is_running() for child in processes)
     assert station.left() == []
     assert json.loads(path.read_text())["frames"]["captured"] > 0, "what was known is in the summary"
 
@@ -112,14 +112,14 @@ def test_a_stage_that_is_killed_is_named(station: Station) -> None:
         assert process.stderr is not None
         while not process.stdout.readline().startswith("model"):
             pass
-        stages = wait_for(lambda: stage_processes(process))
+        processes = wait_for(lambda: station_processes(process))
         time.sleep(1.0)  # frames flow by then
-        engine = sorted(stages, key=lambda stage: stage.pid)[2]  # in the order of their start
+        engine = sorted(processes, key=lambda child: child.pid)[2]  # in the order of their start
         engine.kill()
         _, errors = process.communicate(timeout=10.0)
     assert process.returncode == 1
     assert "the engine process died (signal 9)" in errors
-    assert not any(stage.is_running() for stage in stages)
+    assert not any(child.is_running() for child in processes)
     assert station.left() == []
     assert path.exists(), "what was known is in the summary"
 
@@ -132,10 +132,10 @@ def test_a_stage_that_is_told_to_end_by_others_is_named(station: Station) -> Non
         assert process.stdout is not None
         while not process.stdout.readline().startswith("model"):
             pass
-        stages = sorted(
-            wait_for(lambda: stage_processes(process)), key=lambda stage: stage.pid
+        processes = sorted(
+            wait_for(lambda: station_processes(process)), key=lambda child: child.pid
         )  # in the order of their start
-        stages[1].terminate()
+        processes[1].terminate()
         _, errors = process.communicate(timeout=10.0)
     assert (process.returncode, "the tracker process died" in errors) == (1, True)
     assert station.left() == []

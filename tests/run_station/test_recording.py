@@ -24,7 +24,7 @@ import pytest
 from station.session.records import ActionRecord, FrameRecord, GradesRecord, KeepRecord, LossRecord, TracksRecord
 from station.session.session_reader import Session, SessionOutcome
 from station.session.verify import verify_session
-from tests.support.station_program import NOTICE, ROOT, SMALL, Station, image_folder, stage_processes, wait_for
+from tests.support.station_program import NOTICE, ROOT, SMALL, Station, image_folder, station_processes, wait_for
 
 KILLS = int(os.environ.get("KILLS", "3"))
 
@@ -61,7 +61,7 @@ def running(station: Station, *options: str) -> "Iterator[subprocess.Popen[str]]
 
 
 def recorder_of(process: "subprocess.Popen[str]") -> psutil.Process:
-    return sorted(stage_processes(process), key=lambda stage: stage.pid)[3]  # in the order of their start
+    return sorted(station_processes(process), key=lambda child: child.pid)[3]  # in the order of their start
 
 
 def test_offline_everything_is_in_the_record(station: Station) -> None:

@@ -12,7 +12,7 @@ import psutil
 
 from station.build_info import ROOT
 from tests.support.page_client import next_picture, open_page, say
-from tests.support.station_program import Station, stage_processes
+from tests.support.station_program import Station, station_processes
 
 
 @contextmanager
@@ -38,7 +38,7 @@ def running(station: Station, *options: str) -> Iterator[tuple["subprocess.Popen
 
 def view_process(process: "subprocess.Popen[str]", link: str) -> psutil.Process:
     port = int(link.split(":")[2].split("/")[0])
-    for child in stage_processes(process):
+    for child in station_processes(process):
         if any(connection.laddr.port == port for connection in child.net_connections("tcp")):
             return child
     raise AssertionError("nobody listens at the link")

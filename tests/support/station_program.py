@@ -92,7 +92,7 @@ def wait_for(condition: Callable[[], Any], timeout_s: float = 30.0) -> Any:
     return result
 
 
-def stage_processes(process: "subprocess.Popen[Any]") -> list[psutil.Process]:
+def station_processes(process: "subprocess.Popen[Any]") -> list[psutil.Process]:
     """The station's processes, without the helper process that Python starts beside spawned ones."""
     children = psutil.Process(process.pid).children(recursive=True)
     return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
