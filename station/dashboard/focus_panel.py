@@ -8,18 +8,40 @@ from rich.text import Text
 
 from station.clock import NS_PER_MS, NS_PER_S
 from station.dashboard.history import HISTORY_S
+from station.dashboard.picture import picture_lines
 from station.dashboard.snapshot import Snapshot
 from station.dashboard.spread import heads_apart, heads_in_words, spread, spread_in_words
 from station.dashboard.text import Glyphs, duration, fit, percent, sparkline
 from station.transport.messages import GRADES, GradeInfo
 
 PANEL_ROWS = 7
+MOST_ROWS = 25
+PICTURE_WIDTH = 100
+"""From this width on the sperm itself is shown."""
+GAP = 2
 LEAD = 10
 """Cells before a sparkline: the grade and its newest share."""
 
 
-def focus_lines(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:
-    """Return the panel of the focused sperm: ``PANEL_ROWS`` lines."""
+def panel_rows(snapshot: Snapshot, width: int, room: int) -> int:
+    """Return how many lines the panel takes of those that there are: more where there is a picture; 0: no room."""
+    if snapshot.screen.focus is None or room < PANEL_ROWS:
+        return 0
+    return min(room, MOST_ROWS) if snapshot.crop is not None and width >= PICTURE_WIDTH else PANEL_ROWS
+
+
+def focus_lines(snapshot: Snapshot, width: int, rows: int, glyphs: Glyphs, *, colour: bool) -> list[Text]:
+    """Return the panel of the focused sperm in ``rows`` lines: its picture to the left, where there is room for one."""
+    if snapshot.crop is None or width < PICTURE_WIDTH:
+        return _facts(snapshot, width, glyphs)
+    picture = picture_lines(snapshot.crop, rows, glyphs, colour=colour)
+    cells = 2 * rows + GAP
+    facts = _facts(snapshot, width - cells, glyphs)
+    facts += [Text(" " * (width - cells))] * (rows - len(facts))
+    return [Text.assemble(line, " " * GAP, fact) for line, fact in zip(picture, facts, strict=True)]
+
+
+def _facts(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:
     newest = snapshot.history[-1] if snapshot.history else None
     title = f"Sperm {snapshot.screen.focus}: RoSTFine grades of the last minute, from 60 s ago to now"
     lines = [Text(fit(title, width, glyphs), "bold underline")]
@@ -47,5 +69,5 @@ def _opinion(snapshot: Snapshot, newest: GradeInfo | None) -> str:
         return "No grade in the last minute."
     age = duration(max(0.0, (snapshot.now_ns - newest.trace.t_exposure_ns) / NS_PER_MS))
     steps, apart = spread(newest.grade), heads_apart(newest.heads)
-    experts = f"experts {spread_in_words(steps)} (standard deviation {steps:.1f} grades)"
-    return f"newest, {age} ago: {experts}, {heads_in_words(apart)} ({apart:.1f} grades apart)"
+    experts = f"experts {spread_in_words(steps)} (SD {steps:.1f} grades)"
+    return f"newest, {age} ago: {experts}, {heads_in_words(apart)} ({apart:.1f} apart)"

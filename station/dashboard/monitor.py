@@ -12,6 +12,7 @@ import zmq
 from station.clock import now_ns
 from station.config import Config
 from station.dashboard.history import GradeHistory
+from station.dashboard.live_crop import LiveCrop
 from station.dashboard.snapshot import LateMeter, ProcessView, RateMeter, ScreenState, Snapshot
 from station.processes.supervisor import Supervisor
 from station.stride import window_stride
@@ -55,6 +56,7 @@ class Monitor:
         self._newest_tracks: dict[int, TrackInfo] = {}
         self._grades: dict[int, GradeInfo] = {}
         self._history = GradeHistory()
+        self._crop = LiveCrop(context, endpoints.frames, config.window.size)
 
     @property
     def tracks(self) -> list[TrackInfo]:
@@ -85,6 +87,10 @@ class Monitor:
     def snapshot(self, supervisor: Supervisor, screen: ScreenState = UNTOUCHED) -> Snapshot:
         """Return what the screen should show now; ``screen``: what the operator wants to see."""
         statuses = supervisor.statuses
+        capture = statuses.get(ProcessName.CAPTURE)
+        looked_at = (
+            None if self._config.lossless else screen.focus
+        )  # where senders wait, one more reader would slow them
         return Snapshot(
             now_ns=now_ns(),
             elapsed_s=self.elapsed_s,
@@ -114,6 +120,7 @@ class Monitor:
             keys=self._keys(),
             screen=screen,
             history=self._history.of(screen.focus, now_ns()),
+            crop=self._crop.look(self._tracks, looked_at, capture.source if capture else None),
         )
 
     def overtime(self, supervisor: Supervisor) -> bool:
@@ -131,7 +138,8 @@ class Monitor:
         )
 
     def close(self) -> None:
-        """Close both links; may be called more than once."""
+        """Close the links; may be called more than once."""
+        self._crop.close()
         self._tracks_link.close()
         self._grades_link.close()
 

@@ -12,7 +12,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 from station.dashboard.assessment import alarms, cautions, condition, disturbance, overall, state_counts
-from station.dashboard.focus_panel import PANEL_ROWS, focus_lines
+from station.dashboard.focus_panel import PANEL_ROWS, focus_lines, panel_rows
 from station.dashboard.header import (
     DEMONSTRATION,
     drop_lines,
@@ -26,7 +26,7 @@ from station.dashboard.header import (
 )
 from station.dashboard.help_page import help_lines
 from station.dashboard.snapshot import Snapshot
-from station.dashboard.sperm_table import sperm_lines
+from station.dashboard.sperm_table import rows_wanted, sperm_lines
 from station.dashboard.text import ASCII, UTF8, Glyphs, fit, wrap
 from station.notice import NOTICE
 from station.transport.messages import PIPELINE
@@ -50,8 +50,11 @@ class Page:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         glyphs = ASCII if options.ascii_only else UTF8
-        draw = _full if self.width >= MIN_WIDTH and self.height >= MIN_HEIGHT else _small
-        lines = draw(self.snapshot, self.width, self.height, glyphs)[: self.height]
+        colour = console.color_system is not None and not console.no_color
+        if self.width >= MIN_WIDTH and self.height >= MIN_HEIGHT:
+            lines = _full(self.snapshot, self.width, self.height, glyphs, colour=colour)[: self.height]
+        else:
+            lines = _small(self.snapshot, self.width, self.height, glyphs)[: self.height]
         lines += _empty(self.height - len(lines))
         for number, line in enumerate(lines):
             line.truncate(self.width, overflow="crop", pad=True)
@@ -66,7 +69,7 @@ def render(snapshot: Snapshot, width: int, height: int) -> Page:
     return Page(snapshot, max(1, width), max(1, height))
 
 
-def _full(snapshot: Snapshot, width: int, height: int, glyphs: Glyphs) -> list[Text]:
+def _full(snapshot: Snapshot, width: int, height: int, glyphs: Glyphs, *, colour: bool) -> list[Text]:
     top = [
         title_line(snapshot, width),
         source_line(snapshot, width, glyphs),
@@ -94,8 +97,11 @@ def _full(snapshot: Snapshot, width: int, height: int, glyphs: Glyphs) -> list[T
         wrong = _listed(alarms(snapshot), "bold red", 3 if roomy else 2, width, glyphs)
         keys = help_lines(width, rows - len(wrong), glyphs)
         return top + keys + _empty(rows - len(keys) - len(wrong)) + wrong + footer
-    least = MIN_TABLE_ROWS + len(messages)
-    detail = focus_lines(snapshot, width, glyphs) if snapshot.screen.focus and rows - PANEL_ROWS >= least else []
+    free = rows - max(len(messages), MESSAGE_ROWS if roomy else 0)
+    taken = panel_rows(
+        snapshot, width, free - min(rows_wanted(snapshot, width), max(MIN_TABLE_ROWS, free - PANEL_ROWS))
+    )
+    detail = focus_lines(snapshot, width, taken, glyphs, colour=colour) if taken else []
     table_rows = rows - len(detail)
     table = sperm_lines(snapshot, width, table_rows - len(messages), table_rows - MESSAGE_ROWS, glyphs)
     spare = table_rows - len(table) - len(messages)

@@ -10,6 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+import numpy as np
+from numpy.typing import NDArray
+
 from station.clock import NS_PER_S
 from station.transport.messages import (
     GradeInfo,
@@ -88,6 +91,8 @@ class Snapshot:
     screen: ScreenState = ScreenState()
     history: tuple[GradeInfo, ...] = ()
     """The grades of the focused sperm over the last minute, oldest first."""
+    crop: NDArray[np.uint8] | None = None
+    """The focused sperm in the newest tracked frame (S, S), as the network gets it; None where there is none."""
 
     def process(self, name: ProcessName) -> ProcessView:
         """Return what is known of a process, an empty view where nothing is."""

@@ -29,6 +29,11 @@ GAP = 1
 STATE_STYLE = {TrackState.LOCKED: "green", TrackState.UNCERTAIN: "magenta", TrackState.LOST: "bold red"}
 
 
+def rows_wanted(snapshot: Snapshot, width: int) -> int:
+    """Return how many lines the table needs to show every sperm."""
+    return 1 + len(sperm_views(snapshot)) * (1 if width >= WIDE else 2)
+
+
 def sperm_lines(snapshot: Snapshot, width: int, rows: int, calm_rows: int, glyphs: Glyphs) -> list[Text]:
     """Return the table in at most ``rows`` lines; where it does not fit, the last line says what is not shown.
 

@@ -9,7 +9,9 @@ import io
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numpy.typing import NDArray
 from rich.cells import cell_len
 from rich.console import Console
 
@@ -151,6 +153,15 @@ def past(sperm_id: int) -> tuple[GradeInfo, ...]:
     return tuple(found)
 
 
+def spot() -> NDArray[np.uint8]:
+    """A bright head with a tail to the right, on grey."""
+    y, x = np.mgrid[-75:75, -75:75]
+    picture = np.full((150, 150), 90.0)
+    picture[(np.abs(y - 6 * np.sin(x / 9)) < 3) & (x > 0)] = 60
+    picture[(x / 14) ** 2 + (y / 9) ** 2 < 1] = 200
+    return picture.astype(np.uint8)
+
+
 MANY = dataclasses.replace(
     RUNNING,
     tracks=tracks(*(track(number, filled=16 if number % 3 else 4) for number in range(1, 13))),
@@ -207,6 +218,7 @@ CASES = {
     "many": MANY,
     "many_scrolled": dataclasses.replace(MANY, screen=ScreenState(focus=9), history=past(9)),
     "focused": dataclasses.replace(recorded(), screen=ScreenState(focus=3), history=past(3)),
+    "focused_picture": dataclasses.replace(recorded(), screen=ScreenState(focus=3), history=past(3), crop=spot()),
     "focused_no_grade": dataclasses.replace(recorded(), screen=ScreenState(focus=2, message="Keeping the last 30 s.")),
     "keys": dataclasses.replace(recorded(), screen=ScreenState(help=True)),
     "asked": dataclasses.replace(recorded(), screen=ScreenState(question=QUESTION)),
