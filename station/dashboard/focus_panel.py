@@ -7,6 +7,7 @@ of the sperm above.
 from rich.text import Text
 
 from station.clock import NS_PER_MS, NS_PER_S
+from station.dashboard.assessment import positions_current
 from station.dashboard.history import HISTORY_S
 from station.dashboard.picture import picture_lines
 from station.dashboard.snapshot import Snapshot
@@ -27,15 +28,19 @@ def panel_rows(snapshot: Snapshot, width: int, room: int) -> int:
     """Return how many lines the panel takes of those that there are: more where there is a picture; 0: no room."""
     if snapshot.screen.focus is None or room < PANEL_ROWS:
         return 0
-    return min(room, MOST_ROWS) if snapshot.crop is not None and width >= PICTURE_WIDTH else PANEL_ROWS
+    return min(room, MOST_ROWS) if snapshot.has_crops and width >= PICTURE_WIDTH else PANEL_ROWS
 
 
 def focus_lines(snapshot: Snapshot, width: int, rows: int, glyphs: Glyphs, *, colour: bool) -> list[Text]:
     """Return the panel of the focused sperm in ``rows`` lines: its picture to the left, where there is room for one."""
-    if snapshot.crop is None or width < PICTURE_WIDTH:
+    if not snapshot.has_crops or width < PICTURE_WIDTH:
         return _facts(snapshot, width, glyphs)
-    picture = picture_lines(snapshot.crop, rows, glyphs, colour=colour)
     cells = 2 * rows + GAP
+    if snapshot.crop is not None and positions_current(snapshot):
+        picture = picture_lines(snapshot.crop, rows, glyphs, colour=colour)
+    else:  # an old picture could be taken for the present one
+        words = [Text(fit("  no picture now", 2 * rows, glyphs), "dim")]
+        picture = [*words, *(Text(" " * 2 * rows) for _ in range(rows - 1))]
     facts = _facts(snapshot, width - cells, glyphs)
     facts += [Text(" " * (width - cells))] * (rows - len(facts))
     return [Text.assemble(line, " " * GAP, fact) for line, fact in zip(picture, facts, strict=True)]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from station.crop import crop_into
 from station.transport.buffers import Fifo, Received
-from station.transport.messages import FrameHeader, SourceInfo, TracksHeader
+from station.transport.messages import FrameHeader, SourceInfo, TracksHeader, TrackState
 from station.transport.receivers import ThreadedReceiver
 
 MOST_MB_S = 60.0
@@ -32,14 +32,12 @@ class LiveCrop:
         self._link: ThreadedReceiver[Received] | None = None
         self._frames: OrderedDict[int, NDArray[np.uint8]] = OrderedDict()
 
-    def look(
-        self, tracks: TracksHeader | None, sperm_id: int | None, source: SourceInfo | None
-    ) -> NDArray[np.uint8] | None:
-        """Return the crop (size, size) of a sperm in its newest tracked frame; None where there is none.
+    def look(self, tracks: TracksHeader | None, sperm_id: int | None) -> NDArray[np.uint8] | None:
+        """Return the crop (size, size) of a sperm in the newest tracked frame; None where it is not, or is lost.
 
         ``sperm_id`` None: nobody looks, the link is closed.
         """
-        if sperm_id is None or source is None or not affordable(source):
+        if sperm_id is None:
             self.close()
             return None
         if self._link is None:
@@ -51,7 +49,7 @@ class LiveCrop:
             self._frames.popitem(last=False)
         frame = self._frames.get(tracks.frame_seq) if tracks else None
         found = next((track for track in tracks.tracks if track.sperm_id == sperm_id), None) if tracks else None
-        if frame is None or found is None:
+        if frame is None or found is None or found.state is TrackState.LOST:
             return None
         crop = np.empty((self._size_px, self._size_px), np.uint8)
         crop_into(crop, frame, found.x, found.y)

@@ -12,7 +12,7 @@ import zmq
 from station.clock import now_ns
 from station.config import Config
 from station.dashboard.history import GradeHistory
-from station.dashboard.live_crop import LiveCrop
+from station.dashboard.live_crop import LiveCrop, affordable
 from station.dashboard.snapshot import LateMeter, ProcessView, RateMeter, ScreenState, Snapshot
 from station.processes.supervisor import Supervisor
 from station.stride import window_stride
@@ -88,9 +88,9 @@ class Monitor:
         """Return what the screen should show now; ``screen``: what the operator wants to see."""
         statuses = supervisor.statuses
         capture = statuses.get(ProcessName.CAPTURE)
-        looked_at = (
-            None if self._config.lossless else screen.focus
-        )  # where senders wait, one more reader would slow them
+        source = capture.source if capture else None
+        # Where senders wait for their readers, one more reader would slow them.
+        has_crops = not self._config.lossless and source is not None and affordable(source)
         return Snapshot(
             now_ns=now_ns(),
             elapsed_s=self.elapsed_s,
@@ -120,7 +120,8 @@ class Monitor:
             keys=self._keys(),
             screen=screen,
             history=self._history.of(screen.focus, now_ns()),
-            crop=self._crop.look(self._tracks, looked_at, capture.source if capture else None),
+            crop=self._crop.look(self._tracks, screen.focus if has_crops else None),
+            has_crops=has_crops,
         )
 
     def overtime(self, supervisor: Supervisor) -> bool:

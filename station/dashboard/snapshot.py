@@ -93,6 +93,8 @@ class Snapshot:
     """The grades of the focused sperm over the last minute, oldest first."""
     crop: NDArray[np.uint8] | None = None
     """The focused sperm in the newest tracked frame (S, S), as the network gets it; None where there is none."""
+    has_crops: bool = False
+    """Such pictures can be had in this run."""
 
     def process(self, name: ProcessName) -> ProcessView:
         """Return what is known of a process, an empty view where nothing is."""

@@ -74,7 +74,8 @@ def _heading(width: int, glyphs: Glyphs) -> Text:
     grades = ""
     if width >= WIDE:
         cell = _cell_width(width, FACTS + AGE + WORTH)
-        grades = "".join(f"{f'RoSTFine grade {grade}':{cell}}" for grade in GRADES)
+        word = "RoSTFine grade" if cell > len("RoSTFine grade A") else "grade"
+        grades = "".join(f"{f'{word} {grade}':{cell}}" for grade in GRADES)
     title = f"{facts}{grades}{'age':>{AGE - 2}}  {'grade is':{WORTH}}"
     return Text(fit(title, width, glyphs), "bold underline")
 

@@ -218,7 +218,9 @@ CASES = {
     "many": MANY,
     "many_scrolled": dataclasses.replace(MANY, screen=ScreenState(focus=9), history=past(9)),
     "focused": dataclasses.replace(recorded(), screen=ScreenState(focus=3), history=past(3)),
-    "focused_picture": dataclasses.replace(recorded(), screen=ScreenState(focus=3), history=past(3), crop=spot()),
+    "focused_picture": dataclasses.replace(
+        recorded(), screen=ScreenState(focus=3), history=past(3), crop=spot(), has_crops=True
+    ),
     "focused_no_grade": dataclasses.replace(recorded(), screen=ScreenState(focus=2, message="Keeping the last 30 s.")),
     "keys": dataclasses.replace(recorded(), screen=ScreenState(help=True)),
     "asked": dataclasses.replace(recorded(), screen=ScreenState(question=QUESTION)),
@@ -344,6 +346,18 @@ def test_the_focused_sperm_is_always_on_the_screen(width: int, height: int, focu
     (row,) = (line for line in found.split("\n") if line.startswith(">"))
     assert int(row[1:4]) == focus
     assert f"Sperm {focus}: RoSTFine grades of the last minute" in found
+
+
+def test_an_old_picture_is_not_shown() -> None:
+    current = CASES["focused_picture"]
+    hanging = {ProcessName.TRACKER: view(ProcessName.TRACKER, ago_s=2.0)}
+    for found in (
+        dataclasses.replace(current, crop=None),
+        dataclasses.replace(current, processes=current.processes | hanging),
+    ):
+        assert "no picture now" in drawn(found, 120, 40)
+        assert "@@@" not in drawn(found, 120, 40)
+    assert "@@@" in drawn(current, 200, 60)
 
 
 def test_alarms_stay_on_the_screen_while_the_keys_are_listed() -> None:
