@@ -20,7 +20,7 @@ from station.config import TrackerSettings
 from station.errors import InputError
 from trainer.data.clip_extraction import cut_video
 from trainer.data.clip_files import ENDINGS, NPZ
-from trainer.data.clip_folder_writer import ClipFolderWriter
+from trainer.data.clip_folder_writer import ClipFolderWriter, as_options
 from trainer.data.cuts import CutSettings, TagOutcome
 from trainer.data.tags import assign, read_tags
 from trainer.data.video_names import find_videos
@@ -48,24 +48,34 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tags", type=Path, required=True, metavar="FILE",
         help="CSV: video,id,x,y (px, one point on each head) and, where wanted, um_per_px, frame (in which it was "
-        "tagged, from 0; default: 0) and source (the donor; default: the video)",
+        "tagged, from 0; default: 0) and source (the donor; default: the video); or the results of ImageJ's point tool",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, metavar="DATA", help="folder to make; must not exist")
-    parser.add_argument("--um-per-px", type=float, help="scale, where neither tags nor video say it")
-    parser.add_argument("--fps", type=float, help="frame rate of the videos, where they say none or a wrong one")
-    parser.add_argument("--bits", type=int, help="bits that pictures of more than 8 bits really use")
+    parser.add_argument("--um-per-px", type=float, metavar="UM", help="scale, where neither tags nor video say it")
+    parser.add_argument(
+        "--fps", type=float, metavar="FPS", help="frame rate of the videos, where they say none or a wrong one"
+    )
+    parser.add_argument(
+        "--bits", type=int, metavar="N", help="bits of the camera, where a file stores them in 16 (12 bits in 16: 12)"
+    )
     parser.add_argument(
         "--stride", default="auto", metavar="N",
         help="take every N-th frame; 'auto': so that clips come nearest to --rate; 'uniform': so that 16 frames "
         "spread over the whole video (default: %(default)s)",
     )  # fmt: skip
     parser.add_argument(
-        "--rate", type=float, default=15.0, help="frames a second of the clips, for --stride auto (default: 15)"
+        "--rate",
+        type=float,
+        metavar="FPS",
+        default=15.0,
+        help="frames a second of the clips, for --stride auto (default: 15)",
     )
     parser.add_argument("--windows", type=int, default=1, metavar="N",
                         help="at most N clips of a sperm, one after the other (default: %(default)s)")  # fmt: skip
     parser.add_argument("--whole", action="store_true", help="leave out clips that reach over the frame's edge")
-    parser.add_argument("--head-px", type=float, help="edge of the box round a head in px (default: measured)")
+    parser.add_argument(
+        "--head-px", type=float, metavar="PX", help="edge of the box round a head in px (default: measured)"
+    )
     parser.add_argument(
         "--format", choices=[ending[1:] for ending in ENDINGS], default=NPZ[1:],
         help="npz, or lossless video: half the size, slower to train from (default: %(default)s)",
@@ -95,8 +105,7 @@ def run(args: argparse.Namespace) -> int:
                 found_problems = [f"{args.tags}, {problem}" for problem in found.problems]
                 found_problems += folder.add(name, videos[name], found)
             except InputError as error:
-                # The source's message names the station's configuration key; here it is an option.
-                why = str(error).replace("set [source] fps", "give --fps").replace("set [source] bits", "give --bits")
+                why = as_options(str(error))
                 found_problems = [f"{name}: {why}; none of its {len(of_video)} sperm are cut"]
                 folder.add_outcomes(name, [TagOutcome(tag, reason="the video cannot be used") for tag in of_video])
             problems += found_problems

@@ -79,9 +79,8 @@ class ClipFolderWriter:
             "clips": len(found.cuts),
             "notices": list(found.notices),
         }
-        # Each begins with the video's name. They name the station's configuration keys; here these are options.
-        cautions = [notice for notice in found.notices if notice not in found.damage]
-        self.remarks += [re.sub(r"set \[source\] (\w+)(?: = (\w+))?", _as_option, caution) for caution in cautions]
+        # Each begins with the video's name.
+        self.remarks += [as_options(notice) for notice in found.notices if notice not in found.damage]
         return list(found.damage)
 
     def add_outcomes(self, name: str, outcomes: Iterable[TagOutcome], um_per_px: float | None = None) -> None:
@@ -140,8 +139,13 @@ def _position(x_px: float, y_px: float, um_per_px: float | None) -> tuple[str, .
     return (f"{x_px:.2f}", f"{y_px:.2f}", *micrometres)
 
 
-def _as_option(key: re.Match[str]) -> str:
-    return f"give --{key[1]}" + (f" {key[2]}" if key[2] else "")
+def as_options(message: str) -> str:
+    """Return a source's message with options of ``prepare`` in place of the station's configuration keys."""
+
+    def option(key: re.Match[str]) -> str:
+        return f"give --{key[1].replace('_', '-')}" + (f" {key[2]}" if key[2] else "")
+
+    return re.sub(r"set \[source\] (\w+)(?: = (\w+))?", option, message)
 
 
 def clip_id(video: str, tag: str, number: int | None = None) -> str:

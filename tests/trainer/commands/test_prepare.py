@@ -225,6 +225,53 @@ def test_pictures_and_stacks_are_cut_like_videos(film: tuple[Path, SimulatedMicr
         np.testing.assert_array_equal(np.stack(of[name]), np.stack(of["film"]))
 
 
+def test_twelve_bits_in_sixteen_are_said_to_be_dark_and_cut_right_with_bits(
+    film: tuple[Path, SimulatedMicroscope], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    microscope = film[1]
+    frames = np.stack([microscope.render(k) for k in range(30)])
+    stack = tmp_path / "s1.tif"
+    tifffile.imwrite(stack, frames.astype(np.uint16) << 4)  # 12 bits
+    rows = [row.replace("s1.mkv", "s1.tif") for row in tags_of(microscope)]
+    common = ["prepare", str(stack), "--tags", str(write_tags(tmp_path / "tags.csv", rows)), "--um-per-px", "0.25"]
+    main([*common, "--fps", "15", "--bits", "12", "--out", str(tmp_path / "right")])
+    assert " dark" not in capsys.readouterr().out
+    right = open_clips(tmp_path / "right", unlabelled=True)
+    assert 60 < right.pixels(0).mean() < 100
+    main(["check", str(tmp_path / "right")])
+    assert " dark" not in capsys.readouterr().out
+
+    main([*common, "--out", str(tmp_path / "dark")])
+    said = capsys.readouterr().out
+    assert "s1.tif is dark" in said
+    assert "give --bits 12" in said
+    assert "s1.tif: its frame rate is not known, 15/s is assumed; give --fps" in said
+    main(["check", str(tmp_path / "dark")])
+    assert "clips are dark" in capsys.readouterr().out
+
+
+def test_results_of_imagej_for_a_video_with_a_scale_are_refused(
+    film: tuple[Path, SimulatedMicroscope], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    microscope = film[1]
+    frames = np.stack([microscope.render(k) for k in range(30)])
+    points = [row.split(",")[2:] for row in tags_of(microscope)]
+    table = tmp_path / "Results.csv"
+    table.write_text(" ,X,Y\n" + "".join(f"{k},{x},{y}\n" for k, (x, y) in enumerate(points, start=1)))
+    plain, scaled = tmp_path / "plain.tif", tmp_path / "scaled.tif"
+    tifffile.imwrite(plain, frames)
+    tifffile.imwrite(
+        scaled, frames, imagej=True, resolution=(4, 4), metadata={"unit": "um", "fps": 15.0, "axes": "TYX"}
+    )
+    common = ["--tags", str(table), "--um-per-px", "0.25", "--fps", "15"]
+    main(["prepare", str(plain), *common, "--out", str(tmp_path / "data")])
+    assert "read as ImageJ's results" in capsys.readouterr().out
+    assert len(open_clips(tmp_path / "data", unlabelled=True)) >= 3
+    assert main(["prepare", str(scaled), *common, "--out", str(tmp_path / "none")]) == 2
+    assert "line 2: '1': ImageJ gives X and Y of a video with a scale (0.25 um/px) in um" in capsys.readouterr().out
+    assert not (tmp_path / "none").exists()
+
+
 def empty_point(microscope: SimulatedMicroscope) -> tuple[float, float]:
     """Return a point far from every head."""
     heads = np.array([(s.x, s.y) for s in microscope.truth(0).sperm])
