@@ -16,7 +16,7 @@ from station.dashboard.text import Glyphs, duration, fit, percent, sparkline
 from station.transport.messages import GRADES, GradeInfo
 
 PANEL_ROWS = 7
-MOST_ROWS = 25
+MOST_ROWS = 20
 PICTURE_WIDTH = 100
 """From this width on the sperm itself is shown."""
 GAP = 2

@@ -11,14 +11,15 @@ from station.dashboard.text import ASCII, UTF8
 
 def shades(line: Text) -> list[tuple[int, int]]:
     """Upper and lower grey of each cell."""
-    found = []
+    found: list[tuple[int, int]] = []
     for span in line.spans:
         style = span.style
         assert not isinstance(style, str)
         for colour in (style.color, style.bgcolor):
             assert isinstance(colour, Color)
             assert colour.triplet is not None
-        found.append((style.color.triplet.red, style.bgcolor.triplet.red))  # type: ignore[union-attr]
+        pair = (style.color.triplet.red, style.bgcolor.triplet.red)  # type: ignore[union-attr]
+        found += [pair] * (span.end - span.start)
     return found
 
 
