@@ -22,8 +22,8 @@ with guarded_imports():
     from station.config import Config
     from station.dashboard.display import Display
     from station.dashboard.headless import closing_report
+    from station.dashboard.key_handler import KeyHandler
     from station.dashboard.monitor import Monitor
-    from station.dashboard.operator import Operator
     from station.dashboard.run_controls import RunControls
     from station.dashboard.summary import SummaryFile, summarise
     from station.errors import ProcessError, StationError
@@ -87,7 +87,7 @@ def run(options: Options) -> int:
 
 def monitor_run(config: Config, supervisor: Supervisor, monitor: Monitor, display: Display, stop: StopRequest) -> str:
     """Show what the processes find and do what the keys ask, until something ends the run; return what did."""
-    operator = Operator(RunControls(config, supervisor, monitor), asks=not display.headless)
+    keys = KeyHandler(RunControls(config, supervisor, monitor), asks=not display.headless)
     while not stop.made:
         try:
             supervisor.poll(POLL_S)
@@ -97,11 +97,11 @@ def monitor_run(config: Config, supervisor: Supervisor, monitor: Monitor, displa
             raise
         stop.attend()
         monitor.listen()
-        if operator.press(display.keys()):
+        if keys.press(display.keys()):
             supervisor.note_action("key q")
             return "by key q"
         if display.due:
-            display.show(monitor.snapshot(supervisor, operator.screen))
+            display.show(monitor.snapshot(supervisor, keys.screen))
         if supervisor.finished:
             return "at the end of the source" + ("" if config.duration_s is None else ", or after the duration given")
         if monitor.overtime(supervisor):

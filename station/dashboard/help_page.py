@@ -2,7 +2,7 @@
 
 from rich.text import Text
 
-from station.dashboard.operator import KEYS
+from station.dashboard.key_handler import KEYS
 from station.dashboard.text import Glyphs, fit
 
 SHOWN = 13

@@ -6,6 +6,7 @@ It knows no keys and no screen.
 from collections.abc import Sequence
 
 from station.config import Config
+from station.dashboard.key_handler import Answer
 from station.dashboard.monitor import Monitor
 from station.processes.supervisor import Supervisor
 from station.transport.messages import ProcessName, TrackState
@@ -32,26 +33,29 @@ class RunControls:
         """True while something is being recorded."""
         return not self._why_not_recording()
 
-    def replace_lost(self) -> str:
-        """Release lost sperm and select others; return what was done or why not."""
+    def replace_lost(self, answer: Answer) -> None:
+        """Release lost sperm and select others."""
         if self._config.replay_of is not None:
-            return "This is a replay: it follows the sperm that were selected in the recording."
+            answer("This is a replay: it follows the sperm that were selected in the recording.")
+            return
         self._supervisor.note_action("key a")
         tracks, wanted = self._monitor.current, len(self._config.select) or self._config.select_auto
         lost = sum(track.state is TrackState.LOST for track in tracks)
         more = max(0, wanted - (len(tracks) - lost))
         if not lost and not more:
-            return f"No sperm is lost: {len(tracks)} of {wanted} are tracked."
+            answer(f"No sperm is lost: {len(tracks)} of {wanted} are tracked.")
+            return
         self._supervisor.replace_lost(tracks, wanted)
-        return f"{lost} lost sperm released, selecting {more} more."
+        answer(f"{lost} lost sperm released, selecting {more} more.")
 
-    def keep(self) -> str:
-        """Keep the last seconds; return what was done or why not."""
+    def keep(self, answer: Answer) -> None:
+        """Keep the last seconds in the recording."""
         why_not = self._why_not_recording()
         if why_not:
-            return f"Nothing to keep: {why_not}."
+            answer(f"Nothing to keep: {why_not}.")
+            return
         self._supervisor.note_action(KEEP)
-        return f"Keeping the last {self._config.record.pre_trigger_s:g} s."
+        answer(f"Keeping the last {self._config.record.pre_trigger_s:g} s.")
 
     def _why_not_recording(self) -> str:
         if self._config.record.mode == "off":

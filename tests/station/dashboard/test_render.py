@@ -16,7 +16,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from station.clock import NS_PER_MS, NS_PER_S
-from station.dashboard.operator import QUESTION
+from station.dashboard.key_handler import QUESTION
 from station.dashboard.render import render
 from station.dashboard.snapshot import ProcessView, ScreenState, Snapshot
 from station.transport.messages import (

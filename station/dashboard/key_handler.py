@@ -23,6 +23,10 @@ PAGE = 5
 QUESTION = "Recording is on. Quit and end the recording?  q yes   any other key no"
 
 
+Answer = Callable[[str], None]
+"""Is told, now or a moment later, what was done or why not, in one sentence."""
+
+
 class Run(Protocol):
     """What the operator can do to a run."""
 
@@ -36,12 +40,12 @@ class Run(Protocol):
         """True while something is being recorded."""
         ...
 
-    def replace_lost(self) -> str:
-        """Release lost sperm and select others; return what was done or why not."""
+    def replace_lost(self, answer: Answer) -> None:
+        """Release lost sperm and select others."""
         ...
 
-    def keep(self) -> str:
-        """Keep the last seconds; return what was done or why not."""
+    def keep(self, answer: Answer) -> None:
+        """Keep the last seconds in the recording."""
         ...
 
 
@@ -67,7 +71,7 @@ KEYS = (
 STEPS = {"n": 1, DOWN: 1, "p": -1, UP: -1, PAGE_DOWN: PAGE, PAGE_UP: -PAGE}
 
 
-class Operator:
+class KeyHandler:
     """Takes keys, acts, and remembers what the screen should show of it."""
 
     def __init__(self, run: Run, clock_s: Callable[[], float] = time.monotonic, *, asks: bool = True) -> None:
@@ -120,9 +124,9 @@ class Operator:
         elif key == ESCAPE:
             self._focus, self._help = (self._focus if self._help else None), False
         elif key == "a":
-            self._say(self._run.replace_lost())
+            self._run.replace_lost(self._say)
         elif key == "k":
-            self._say(self._run.keep())
+            self._run.keep(self._say)
         return False
 
     def _quit(self, now_s: float) -> bool:
