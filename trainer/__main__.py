@@ -100,7 +100,7 @@ def _run(arguments: Sequence[str]) -> int:
         raise InputError(f"no command {named!r}; {_suggestion(named)}")
     modules: dict[str, Command] = {}
     for name, entry in COMMANDS.items():
-        described = f"{entry.summary[0].upper()}{entry.summary[1:]}. {NOTICE}"
+        described = f"{entry.summary[0].upper()}{entry.summary[1:]}.\n{NOTICE}"
         sub = commands.add_parser(name, help=entry.summary, description=described)
         if name == named:
             modules[name] = _load(name)

@@ -117,7 +117,7 @@ class ClipFolderWriter:
                 ("video", "tag", "frame", *POSITION, "clips", "locked_frames", "last_locked_frame", "reason"),
                 self._tracked,
             ),
-            CUTS: table(("id", "video", "tag", "frame", "t_s", *POSITION, "padded"), self._cuts),
+            CUTS: table(("id", "video", "tag", "frame", "t_source_s", *POSITION, "padded"), self._cuts),
         }
         for file, content in tables.items():
             write_atomically(self._root / file, content)

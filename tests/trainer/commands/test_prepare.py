@@ -87,7 +87,7 @@ def test_clips_are_cut_at_the_true_heads(film: tuple[Path, SimulatedMicroscope],
             assert np.hypot(x - truth.x, y - truth.y) < 8  # a head is 17 px long
             assert float(cut["x_um"]) == pytest.approx(0.25 * x, abs=2e-3)
             assert float(cut["y_um"]) == pytest.approx(0.25 * y, abs=2e-3)
-            assert float(cut["t_s"]) == pytest.approx(number / FPS, abs=1e-3)
+            assert float(cut["t_source_s"]) == pytest.approx(number / FPS, abs=1e-3)
             expected = np.empty((150, 150), np.uint8)
             crop_into(expected, microscope.render(number), x, y)
             np.testing.assert_array_equal(clips.pixels(index)[k], expected)
@@ -128,7 +128,7 @@ def test_its_tables_open_with_no_options(film: tuple[Path, SimulatedMicroscope],
             "id": "string",
             "tag": "int64",
             "frame": "int64",
-            "t_s": "double",
+            "t_source_s": "double",
             "x_px": "double",
             "y_um": "double",
         },
