@@ -1,17 +1,18 @@
 """All keys, as ``?`` shows them."""
 
+from collections.abc import Sequence
+
 from rich.text import Text
 
-from station.dashboard.key_handler import KEYS
 from station.dashboard.text import Glyphs, fit
 
-SHOWN = 13
+SHOWN = 10
 
 
-def help_lines(width: int, rows: int, glyphs: Glyphs) -> list[Text]:
-    """Return the keys in at most ``rows`` lines: in two columns where one would not do."""
+def help_lines(keys: Sequence[tuple[str, str]], width: int, rows: int, glyphs: Glyphs) -> list[Text]:
+    """Return the keys, each with what it does, in at most ``rows`` lines: in two columns where one would not do."""
     lines = [Text(fit("Keys", width, glyphs), "bold underline")]
-    entries = [f"  {key.shown:{SHOWN}} {key.does}" for key in KEYS]
+    entries = [f"  {shown:{SHOWN}} {does}" for shown, does in keys]
     if len(entries) <= rows - 1:
         return lines + [Text(fit(entry, width, glyphs)) for entry in entries]
     half = -(-len(entries) // 2)

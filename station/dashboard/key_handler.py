@@ -1,15 +1,15 @@
-"""What the operator's keys do: to the screen (focus, help, questions) and to the run (keep, replace, quit).
+"""What the operator's keys do: to the screen (focus, help, questions) and to the run (select, mark, keep, quit).
 
-One table names every key (``KEYS``); the help and the footer are made from it. It knows no terminal: keys come in as
+One table names every key (``KEYS``); the list that ``?`` shows is made from it. It knows no terminal: keys come in as
 ``station.dashboard.keyboard`` names them, and what is to be drawn goes out as a :class:`ScreenState`.
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from station.dashboard.keyboard import DOWN, ESCAPE, PAGE_DOWN, PAGE_UP, UP
+from station.dashboard.keyboard import BACKSPACE, DOWN, ENTER, ESCAPE, PAGE_DOWN, PAGE_UP, UP
 from station.dashboard.snapshot import ScreenState
 
 DIGITS_S = 1.0
@@ -20,15 +20,15 @@ ASK_S = 10.0
 """How long a question waits; no answer is no."""
 PAGE = 5
 """Rows that one page moves the focus."""
+MOST_TEXT, SHOWN_TEXT = 500, 40
 QUESTION = "Recording is on. Quit and end the recording?  q yes   any other key no"
-
-
+ENTRY = "Note, Enter saves it, Esc drops it: "
 Answer = Callable[[str], None]
 """Is told, now or a moment later, what was done or why not, in one sentence."""
 
 
 class Run(Protocol):
-    """What the operator can do to a run."""
+    """What the operator can ask of a run."""
 
     @property
     def sperm_ids(self) -> Sequence[int]:
@@ -40,34 +40,46 @@ class Run(Protocol):
         """True while something is being recorded."""
         ...
 
-    def replace_lost(self, answer: Answer) -> None:
-        """Release lost sperm and select others."""
+    @property
+    def offers(self) -> Collection[str]:
+        """What can be asked for in this run, by the names in ``KEYS``."""
         ...
 
-    def keep(self, answer: Answer) -> None:
-        """Keep the last seconds in the recording."""
+    def ask(self, name: str, answer: Answer, *, sperm_id: int | None = None, text: str = "") -> None:
+        """Ask for something that the run offers; ``answer`` is called once."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key, as people read it."""
+    """One key, as people read it, and what of the run it asks for."""
 
     shown: str
     does: str
+    asks: str = ""
+    focused: bool = False
+    """It is about the focused sperm."""
+    written: bool = False
+    """It takes a line of text."""
 
 
 KEYS = (
-    Key("q", "quit; asks first while a recording is on"),
+    Key("q", "quit; asks if recording"),
     Key("?", "show or hide these keys"),
-    Key("1 2 3 ...", "focus the sperm with that number"),
-    Key("n p, arrows", "focus the next, the previous sperm; scrolls"),
-    Key("PgUp PgDn", "the same in steps of five"),
-    Key("Esc", "focus none; close this list"),
-    Key("a", "release lost sperm and select others automatically"),
-    Key("k", "keep the last seconds in the recording"),
+    Key("1 2 3 ...", "focus that sperm"),
+    Key("n p arrows", "focus next, previous"),
+    Key("PgUp PgDn", "five further"),
+    Key("Esc", "focus none"),
+    Key("s", "select the next best", "select_next"),
+    Key("u", "undo the last selection", "select_previous"),
+    Key("r", "release the focused sperm", "release", focused=True),
+    Key("m", "mark it as chosen", "mark", focused=True),
+    Key("t", "write a note", "note", written=True),
+    Key("a", "replace lost sperm", "replace_lost"),
+    Key("k", "keep the last seconds", "keep"),
     Key("Ctrl-C", "quit at once"),
 )
+ASKING = {key.shown: key for key in KEYS if key.asks}
 STEPS = {"n": 1, DOWN: 1, "p": -1, UP: -1, PAGE_DOWN: PAGE, PAGE_UP: -PAGE}
 
 
@@ -82,6 +94,7 @@ class KeyHandler:
         self._focus: int | None = None
         self._help = False
         self._asked_s: float | None = None
+        self._entry: str | None = None
         self._digits = ""
         self._digit_s = 0.0
         self._message = ""
@@ -97,22 +110,28 @@ class KeyHandler:
         now_s = self._clock_s()
         if self._focus not in self._run.sperm_ids:
             self._focus = None  # released, or replaced
+        question = QUESTION if self._asking(now_s) else ""
+        if self._entry is not None:
+            question = f"{ENTRY}{self._entry[-SHOWN_TEXT:]}_"
+        listed = [key for key in KEYS if not key.asks or key.asks in self._run.offers]
         return ScreenState(
             focus=self._focus,
-            help=self._help,
-            question=QUESTION if self._asking(now_s) else "",
+            keys=tuple((key.shown, key.does) for key in listed) if self._help else (),
+            question=question,
             message=self._message if now_s - self._message_s < MESSAGE_S else "",
         )
 
     def _press(self, key: str) -> bool:
         now_s = self._clock_s()
-        if self._asking(now_s):
-            self._asked_s = None
-            if key.lower() == "q":
-                return True
-            self._say("The run goes on.")
+        if self._entry is not None:
+            self._write(key)
             return False
         key = key.lower()
+        if self._asking(now_s):
+            self._asked_s = None
+            if key != "q":
+                self._say("The run goes on.")
+            return key == "q"
         if key.isdigit():
             self._focus_number(key, now_s)
         elif key in STEPS:
@@ -123,10 +142,8 @@ class KeyHandler:
             self._help = not self._help
         elif key == ESCAPE:
             self._focus, self._help = (self._focus if self._help else None), False
-        elif key == "a":
-            self._run.replace_lost(self._say)
-        elif key == "k":
-            self._run.keep(self._say)
+        elif key in ASKING:
+            self._ask(ASKING[key])
         return False
 
     def _quit(self, now_s: float) -> bool:
@@ -137,6 +154,30 @@ class KeyHandler:
 
     def _asking(self, now_s: float) -> bool:
         return self._asked_s is not None and now_s - self._asked_s < ASK_S
+
+    def _ask(self, key: Key) -> None:
+        if key.asks not in self._run.offers:
+            self._say(f"Not in this run: {key.does}.")
+        elif key.focused and self.screen.focus is None:
+            self._say("Focus a sperm first: its number, or n.")
+        elif key.written and self._asks:
+            self._entry = ""
+        elif not key.written:
+            self._run.ask(key.asks, self._say, sperm_id=self._focus if key.focused else None)
+
+    def _write(self, key: str) -> None:
+        """Take a key into the line of text that is being written."""
+        text = self._entry or ""
+        if key == ENTER:
+            self._entry = None
+            if text.strip():
+                self._run.ask("note", self._say, text=text.strip())
+        elif key == ESCAPE:
+            self._entry = None
+        elif key == BACKSPACE:
+            self._entry = text[:-1]
+        elif len(key) == 1 and key.isprintable() and len(text) < MOST_TEXT:
+            self._entry = text + key
 
     def _focus_number(self, digit: str, now_s: float) -> None:
         ids = [str(sperm_id) for sperm_id in self._run.sperm_ids]

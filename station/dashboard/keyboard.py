@@ -5,6 +5,7 @@ program runs in the background, there are no keys and nothing is touched. It doe
 stays a signal.
 """
 
+import codecs
 import contextlib
 import os
 import re
@@ -74,6 +75,7 @@ else:
             self._fd: int | None = None
             self._saved: list[int | list[bytes | int]] = []
             self._partial = ""
+            self._decoder = codecs.getincrementaldecoder("utf-8")("ignore")
 
         def poll(self) -> list[str]:
             """Return the keys pressed since the last call, oldest first: characters, and names of keys."""
@@ -120,7 +122,7 @@ else:
                     self.close()
                     break
                 data += chunk
-            return data.decode(errors="ignore")
+            return self._decoder.decode(data)  # the rest of a character may come with the next call
 
     def _terminal() -> int | None:
         """Return the descriptor of standard input where it is a terminal that is ours to change."""

@@ -93,9 +93,9 @@ def _full(snapshot: Snapshot, width: int, height: int, glyphs: Glyphs, *, colour
     ]
     footer = _footer(snapshot, width, glyphs)
     rows = height - len(top) - len(footer)
-    if snapshot.screen.help:
+    if snapshot.screen.keys:
         wrong = _listed(alarms(snapshot), "bold red", 3 if roomy else 2, width, glyphs)
-        keys = help_lines(width, rows - len(wrong), glyphs)
+        keys = help_lines(snapshot.screen.keys, width, rows - len(wrong), glyphs)
         return top + keys + _empty(rows - len(keys) - len(wrong)) + wrong + footer
     free = rows - max(len(messages), MESSAGE_ROWS if roomy else 0)
     taken = panel_rows(

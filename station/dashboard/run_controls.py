@@ -3,7 +3,7 @@
 It knows no keys and no screen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from station.config import Config
 from station.dashboard.key_handler import Answer
@@ -33,29 +33,34 @@ class RunControls:
         """True while something is being recorded."""
         return not self._why_not_recording()
 
-    def replace_lost(self, answer: Answer) -> None:
-        """Release lost sperm and select others."""
-        if self._config.replay_of is not None:
-            answer("This is a replay: it follows the sperm that were selected in the recording.")
-            return
+    @property
+    def offers(self) -> Collection[str]:
+        """What can be asked for in this run."""
+        return {"keep"} if self._config.replay_of is not None else {"keep", "replace_lost"}
+
+    def ask(self, name: str, answer: Answer, *, sperm_id: int | None = None, text: str = "") -> None:  # noqa: ARG002
+        """Ask for something that the run offers."""
+        if name == "keep":
+            answer(self._keep())
+        if name == "replace_lost":
+            answer(self._replace_lost())
+
+    def _replace_lost(self) -> str:
         self._supervisor.note_action("key a")
         tracks, wanted = self._monitor.current, len(self._config.select) or self._config.select_auto
         lost = sum(track.state is TrackState.LOST for track in tracks)
         more = max(0, wanted - (len(tracks) - lost))
         if not lost and not more:
-            answer(f"No sperm is lost: {len(tracks)} of {wanted} are tracked.")
-            return
+            return f"No sperm is lost: {len(tracks)} of {wanted} are tracked."
         self._supervisor.replace_lost(tracks, wanted)
-        answer(f"{lost} lost sperm released, selecting {more} more.")
+        return f"{lost} lost sperm released, selecting {more} more."
 
-    def keep(self, answer: Answer) -> None:
-        """Keep the last seconds in the recording."""
+    def _keep(self) -> str:
         why_not = self._why_not_recording()
         if why_not:
-            answer(f"Nothing to keep: {why_not}.")
-            return
+            return f"Nothing to keep: {why_not}."
         self._supervisor.note_action(KEEP)
-        answer(f"Keeping the last {self._config.record.pre_trigger_s:g} s.")
+        return f"Keeping the last {self._config.record.pre_trigger_s:g} s."
 
     def _why_not_recording(self) -> str:
         if self._config.record.mode == "off":

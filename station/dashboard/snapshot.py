@@ -51,8 +51,8 @@ class ScreenState:
 
     focus: int | None = None
     """The sperm that is shown in detail."""
-    help: bool = False
-    """All keys are listed."""
+    keys: tuple[tuple[str, str], ...] = ()
+    """All keys with what they do, while they are listed."""
     question: str = ""
     """Waits for a key."""
     message: str = ""

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from station.dashboard.key_handler import ASK_S, KEYS, MESSAGE_S, QUESTION, Answer, KeyHandler
+from station.dashboard.key_handler import ASK_S, ENTRY, KEYS, MESSAGE_S, MOST_TEXT, QUESTION, Answer, KeyHandler
 
 
 @dataclass
@@ -13,15 +13,12 @@ class Run:
 
     sperm_ids: list[int] = field(default_factory=lambda: [1, 2, 3, 12])
     recording: bool = True
-    asked: list[str] = field(default_factory=list)
+    offers: set[str] = field(default_factory=lambda: {key.asks for key in KEYS if key.asks})
+    asked: list[tuple[str, int | None, str]] = field(default_factory=list)
 
-    def replace_lost(self, answer: Answer) -> None:
-        self.asked.append("replace")
-        answer("2 lost sperm released.")
-
-    def keep(self, answer: Answer) -> None:
-        self.asked.append("keep")
-        answer("Keeping the last 30 s.")
+    def ask(self, name: str, answer: Answer, *, sperm_id: int | None = None, text: str = "") -> None:
+        self.asked.append((name, sperm_id, text))
+        answer(f"{name} is done.")
 
 
 class Clock:
@@ -117,26 +114,70 @@ def test_q_ends_at_once_where_nothing_is_recorded_or_nobody_can_be_asked(run: Ru
     assert KeyHandler(run).press(["Q"])
 
 
-def test_keep_and_replace_are_answered_for_a_while(handler: KeyHandler, run: Run, clock: Clock) -> None:
-    handler.press(["k"])
-    assert handler.screen.message == "Keeping the last 30 s."
-    handler.press(["A"])
-    assert handler.screen.message == "2 lost sperm released."
-    assert run.asked == ["keep", "replace"]
+@pytest.mark.parametrize(
+    ("key", "expected"),
+    [
+        ("k", ("keep", None, "")),
+        ("A", ("replace_lost", None, "")),
+        ("s", ("select_next", None, "")),
+        ("u", ("select_previous", None, "")),
+        ("r", ("release", 3, "")),
+        ("m", ("mark", 3, "")),
+    ],
+)
+def test_keys_ask_the_run_and_show_its_answer_for_a_while(
+    handler: KeyHandler, run: Run, clock: Clock, key: str, expected: tuple[str, int | None, str]
+) -> None:
+    handler.press(["3", key])
+    assert run.asked == [expected]
+    assert handler.screen.message == f"{expected[0]} is done."
     clock.now_s += MESSAGE_S
     assert handler.screen.message == ""
 
 
+@pytest.mark.parametrize("key", ["r", "m"])
+def test_what_is_about_one_sperm_needs_a_focus(handler: KeyHandler, run: Run, key: str) -> None:
+    handler.press([key])
+    assert (run.asked, handler.screen.message) == ([], "Focus a sperm first: its number, or n.")
+
+
+def test_what_a_run_does_not_offer_is_answered_and_not_listed(handler: KeyHandler, run: Run) -> None:
+    run.offers = {"keep"}
+    handler.press(["s", "?"])
+    assert handler.screen.message == "Not in this run: select the next best."
+    assert run.asked == []
+    assert [shown for shown, _ in handler.screen.keys if len(shown) == 1] == ["q", "?", "k"]
+
+
+def test_a_note_is_written_and_sent(handler: KeyHandler, run: Run) -> None:
+    handler.press(["t", *"Sperm 2q", "backspace", "?", " ", "é"])
+    assert handler.screen.question == f"{ENTRY}Sperm 2? é_"
+    assert run.asked == []
+    assert not handler.press(["enter"])
+    assert run.asked == [("note", None, "Sperm 2? é")]
+    assert handler.screen.question == ""
+
+
+def test_a_note_is_dropped_or_empty(handler: KeyHandler, run: Run) -> None:
+    handler.press(["t", *"x", "esc", "t", " ", "enter", "t", "up", "page down", "esc"])
+    assert (run.asked, handler.screen.question) == ([], "")
+
+
+def test_a_note_has_a_longest_length(handler: KeyHandler, run: Run) -> None:
+    handler.press(["t", *"x" * 600, "enter"])
+    assert len(run.asked[0][2]) == MOST_TEXT
+
+
 def test_help_opens_and_closes(handler: KeyHandler) -> None:
     handler.press(["2", "?"])
-    assert handler.screen.help
+    assert len(handler.screen.keys) == len(KEYS)
     handler.press(["esc"])
-    assert (handler.screen.help, handler.screen.focus) == (False, 2)
+    assert (handler.screen.keys, handler.screen.focus) == ((), 2)
     handler.press(["?", "?"])
-    assert not handler.screen.help
+    assert handler.screen.keys == ()
 
 
 def test_every_key_is_listed_once() -> None:
     shown = [key.shown for key in KEYS]
     assert len(set(shown)) == len(shown)
-    assert all(len(key.does) <= 60 for key in KEYS)
+    assert all(len(key.does) <= 27 and len(key.shown) <= 10 for key in KEYS), "two columns of 40"

@@ -125,6 +125,13 @@ def test_sequences_are_not_taken_for_keys(terminal: Terminal, sequence: tuple[by
     assert terminal.child.wait(10) == 0
 
 
+def test_a_character_in_two_parts(terminal: Terminal) -> None:
+    terminal.press("é".encode()[:1], "é".encode()[1:])
+    assert terminal.line() == "['é']"
+    terminal.press(b"q")
+    assert terminal.child.wait(10) == 0
+
+
 @pytest.mark.parametrize(
     ("sequence", "name"),
     [

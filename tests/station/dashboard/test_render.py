@@ -16,7 +16,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from station.clock import NS_PER_MS, NS_PER_S
-from station.dashboard.key_handler import QUESTION
+from station.dashboard.key_handler import KEYS, QUESTION
 from station.dashboard.render import render
 from station.dashboard.snapshot import ProcessView, ScreenState, Snapshot
 from station.transport.messages import (
@@ -40,6 +40,7 @@ SCREENS = Path(__file__).parent / "screens"
 WRITE = os.environ.get("ROSTFINE_WRITE_SCREENS") == "1"
 SIZES = ((80, 24), (120, 40), (200, 60))
 NOW_NS = 1_000 * NS_PER_S
+ALL_KEYS = tuple((key.shown, key.does) for key in KEYS)
 RESEARCH = "For research use only. Not for use in diagnostic procedures."
 
 SOURCE = SourceInfo(name="simulated microscope", height=976, width=1392, fps=15.0, um_per_px=0.25)
@@ -222,7 +223,7 @@ CASES = {
         recorded(), screen=ScreenState(focus=3), history=past(3), crop=spot(), has_crops=True
     ),
     "focused_no_grade": dataclasses.replace(recorded(), screen=ScreenState(focus=2, message="Keeping the last 30 s.")),
-    "keys": dataclasses.replace(recorded(), screen=ScreenState(help=True)),
+    "keys": dataclasses.replace(recorded(), screen=ScreenState(keys=ALL_KEYS)),
     "asked": dataclasses.replace(recorded(), screen=ScreenState(question=QUESTION)),
     "not_available": dataclasses.replace(
         RUNNING,
@@ -361,7 +362,7 @@ def test_an_old_picture_is_not_shown() -> None:
 
 
 def test_alarms_stay_on_the_screen_while_the_keys_are_listed() -> None:
-    failed = dataclasses.replace(CASES["process_failed"], screen=ScreenState(help=True))
+    failed = dataclasses.replace(CASES["process_failed"], screen=ScreenState(keys=ALL_KEYS))
     for width, height in SIZES:
         assert "engine FAILED" in drawn(failed, width, height)
 
