@@ -19,6 +19,10 @@ with guarded_imports():
     import zmq
 
     from station.command_line import Command, Main, exit_code_of, find_command
+    from station.commands import shell
+    from station.commands.operator import Operator
+    from station.commands.registry import registered_if_possible
+    from station.commands.server import CommandServer
     from station.config import Config
     from station.dashboard.display import Display
     from station.dashboard.headless import closing_report
@@ -62,6 +66,9 @@ def run(options: Options) -> int:
         monitor = outer.enter_context(Monitor(context, config, endpoints))
         modules = PROCESSES | {name: OPTIONAL[name] for name in OPTIONAL if name.value in config.extras}
         supervisor = Supervisor(context, config, endpoints, modules, optional=OPTIONAL)
+        operator = Operator(config, supervisor, monitor)
+        registration = outer.enter_context(registered_if_possible(endpoints, options.name))
+        server = outer.enter_context(CommandServer(context, endpoints, operator, registration))
         try:
             with ExitStack() as inner:
                 inner.enter_context(supervisor)
@@ -69,7 +76,7 @@ def run(options: Options) -> int:
                 display = inner.enter_context(Display(headless=options.headless, hz=config.dashboard.hz))
                 stop.lend(display.borrowed)
                 try:
-                    ended = monitor_run(config, supervisor, monitor, display, stop)
+                    ended = monitor_run(config, supervisor, monitor, server, display, stop)
                 except StationError as error:
                     ended = f"by an error: {str(error).splitlines()[0]}"
                     raise
@@ -85,8 +92,10 @@ def run(options: Options) -> int:
     return 0
 
 
-def monitor_run(config: Config, supervisor: Supervisor, monitor: Monitor, display: Display, stop: StopRequest) -> str:
-    """Show what the processes find and do what the keys ask, until something ends the run; return what did."""
+def monitor_run(
+    config: Config, supervisor: Supervisor, monitor: Monitor, server: CommandServer, display: Display, stop: StopRequest
+) -> str:
+    """Show what the processes find and do what keys and requests ask, until something ends the run; return what did."""
     keys = KeyHandler(RunControls(config, supervisor, monitor), asks=not display.headless)
     while not stop.made:
         try:
@@ -98,10 +107,15 @@ def monitor_run(config: Config, supervisor: Supervisor, monitor: Monitor, displa
         stop.attend()
         monitor.listen()
         if keys.press(display.keys()):
-            supervisor.note_action("key q")
+            supervisor.note_action("key q", asked_by="screen")
             return "by key q"
+        server.poll()
+        if server.operator.ended:
+            return server.operator.ended
         if display.due:
-            display.show(monitor.snapshot(supervisor, keys.screen))
+            snapshot = monitor.snapshot(supervisor, keys.screen)
+            display.show(snapshot)
+            server.note(snapshot)
         if supervisor.finished:
             return "at the end of the source" + ("" if config.duration_s is None else ", or after the duration given")
         if monitor.overtime(supervisor):
@@ -136,6 +150,7 @@ COMMANDS = {
     "verify": Command(session.verify, "SESSION", "check that a recorded session is unchanged"),
     "tables": Command(session.tables, "SESSION", "write the tables of a session that was cut off"),
     "compare": Command(lambda argv: run(parse_comparison(argv)), "SESSION --model DIR", "grade it with another model"),
+    **shell.COMMANDS,
     "train": Command(_program("trainer", "train"), "--data DIR --out RUN", "train a network (trainer train)"),
     "trainer": Command(_program("trainer"), "COMMAND", "make a model", TRAINER),
     "engine": Command(_program("engine"), "COMMAND", "look after a model", "info verify compile"),

@@ -56,6 +56,8 @@ class Options:
     config: Config
     headless: bool
     summary: Path | None
+    name: str | None
+    """By which other programs find this run; None: the program chooses."""
 
 
 def parse_options(argv: Sequence[str], commands: Mapping[str, Command] | None = None) -> Options:
@@ -92,7 +94,7 @@ def parse_options(argv: Sequence[str], commands: Mapping[str, Command] | None = 
         config = _replayed(config, arguments)
     elif arguments.comparison is not None:
         raise InputError("--comparison compares a replay with its recording; give --source replay:SESSION")
-    return Options(config, arguments.headless, arguments.summary)
+    return Options(config, arguments.headless, arguments.summary, arguments.name)
 
 
 def _replayed(config: Config, arguments: argparse.Namespace) -> Config:
@@ -215,4 +217,5 @@ def _parser(commands: Mapping[str, Command]) -> Parser:
     add("--view", action="store_true", help="live view in a browser on this machine; the link is shown at the start")
     add("--headless", action="store_true", help="no dashboard, only a few lines on standard output")
     add("--summary", type=Path, metavar="FILE", help="at the end, write a summary of the run to FILE (JSON)")
+    add("--name", metavar="NAME", help="by which commands find this run (default: station)")
     return parser

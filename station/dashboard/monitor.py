@@ -4,6 +4,7 @@ It only listens: tracker and engine publish whether or not anybody reads, and no
 """
 
 import time
+from collections import deque
 from collections.abc import Mapping
 from typing import Self
 
@@ -21,6 +22,7 @@ from station.transport.counters import CaptureCounters, EngineCounters, TrackerC
 from station.transport.endpoints import Endpoints
 from station.transport.messages import (
     PIPELINE,
+    AppliedCommand,
     GradeInfo,
     GradesHeader,
     ProcessName,
@@ -54,6 +56,8 @@ class Monitor:
         self._tracks: TracksHeader | None = None
         self._tracks_received_ns: int | None = None
         self._newest_tracks: dict[int, TrackInfo] = {}
+        self.applied: deque[AppliedCommand] = deque(maxlen=KEEP_MESSAGES)
+        """What the tracker has been asked and has done, in order; the reader takes it out."""
         self._grades: dict[int, GradeInfo] = {}
         self._history = GradeHistory()
         self._crop = LiveCrop(context, endpoints.frames, config.window.size)
@@ -69,6 +73,11 @@ class Monitor:
         return self._tracks.tracks if self._tracks else []
 
     @property
+    def has_tracks(self) -> bool:
+        """True once the tracker has dealt with a frame."""
+        return self._tracks is not None
+
+    @property
     def elapsed_s(self) -> float:
         """Seconds since monitoring began."""
         return time.monotonic() - self._start
@@ -78,6 +87,7 @@ class Monitor:
         while message := self._tracks_link.receive(0):
             if isinstance(message.header, TracksHeader):
                 self._tracks, self._tracks_received_ns = message.header, now_ns()
+                self.applied.extend(message.header.applied_commands)
                 self._newest_tracks.update({track.sperm_id: track for track in message.header.tracks})
         while message := self._grades_link.receive(0):
             if isinstance(message.header, GradesHeader):

@@ -46,7 +46,7 @@ class RunControls:
             answer(self._replace_lost())
 
     def _replace_lost(self) -> str:
-        self._supervisor.note_action("key a")
+        self._supervisor.note_action("key a", asked_by="screen")
         tracks, wanted = self._monitor.current, len(self._config.select) or self._config.select_auto
         lost = sum(track.state is TrackState.LOST for track in tracks)
         more = max(0, wanted - (len(tracks) - lost))
@@ -59,7 +59,7 @@ class RunControls:
         why_not = self._why_not_recording()
         if why_not:
             return f"Nothing to keep: {why_not}."
-        self._supervisor.note_action(KEEP)
+        self._supervisor.note_action(KEEP, asked_by="screen")
         return f"Keeping the last {self._config.record.pre_trigger_s:g} s."
 
     def _why_not_recording(self) -> str:

@@ -9,7 +9,7 @@ import os
 import signal
 from collections.abc import Collection, Sequence
 from multiprocessing.process import BaseProcess
-from typing import Self
+from typing import Any, Self
 
 import zmq
 
@@ -126,10 +126,14 @@ class Supervisor:
             count = wanted - (len(tracks) - len(lost))
             self._centre.send(ProcessName.TRACKER, CommandName.SELECT_AUTO, count=count)
 
-    def note_action(self, name: str, details: str = "") -> None:
-        """Let the recorder know what the operator did, or what ends the run."""
+    def command(self, process: ProcessName, name: CommandName, **fields: Any) -> None:
+        """Send one command to a process."""
+        self._centre.send(process, name, **fields)
+
+    def note_action(self, name: str, details: str = "", asked_by: str = "") -> None:
+        """Let the recorder know what the operator did and how it was asked for, or what ends the run."""
         if self._listening:
-            action = ActionHeader(seq=self._actions, t_ns=now_ns(), name=name, details=details)
+            action = ActionHeader(seq=self._actions, t_ns=now_ns(), name=name, details=details, asked_by=asked_by)
             self._actions += 1
             self._centre.tell(ProcessName.RECORDER, action)
 

@@ -59,7 +59,8 @@ UNMOVED_S, WARY_S = 1.0, 30.0
 """Nor are they after the first time without a step, for the second: then there is next to no spare time."""
 BEHIND: Final = 0.5
 """Share of the queue from which on FFV1 counts as too slow."""
-KEEP: Final = "key k"
+KEEP: Final = ("key k", "keep")
+"""Actions that ask for the pre-trigger buffer: the key, and the request."""
 
 
 def run(context: ProcessContext) -> None:
@@ -256,7 +257,7 @@ class Recorder:
                 continue
             details = self._pseudonym.clean(header.details)
             self._writer.event(ActionRecord(action=header.model_copy(update={"details": details})))
-            if header.name == KEEP:
+            if header.name in KEEP:
                 self._asked_ns.append(header.t_ns)
         return busy
 

@@ -345,7 +345,7 @@ Parameters = dict[str, float | list[float]]
 """Tuned constants by "group.name"."""
 
 
-def _is_empty(value: Parameters) -> bool:
+def _is_empty(value: Parameters | str) -> bool:
     return not value
 
 
@@ -422,6 +422,8 @@ class ActionHeader(Header):
 
     t_ns: TimeNs
     name: str
-    """"key k", "key a", "key q", "end"."""
+    """"key k", "key a", "key q", "end"; or a request's name (``station.commands.requests``)."""
     details: str = ""
     """What it led to, in a few words."""
+    asked_by: str = Field(default="", exclude_if=_is_empty)
+    """"screen", "socket", "shell", "view". Left out of the message where empty: nobody asked, as for the end."""

@@ -31,6 +31,7 @@ class Station:
     def __post_init__(self) -> None:
         self.temporary = self.folder / "t"
         self.temporary.mkdir()
+        (self.folder / "runtime").mkdir(mode=0o700)
         (self.folder / "small.toml").write_text(SMALL)
 
     def command(self, *options: str) -> list[str]:
@@ -38,7 +39,10 @@ class Station:
 
     @property
     def environment(self) -> dict[str, str]:
-        data = {"XDG_DATA_HOME": str(self.folder / "data")}  # no recording of a test among the user's own
+        data = {
+            "XDG_DATA_HOME": str(self.folder / "data"),  # no recording of a test among the user's own
+            "XDG_RUNTIME_DIR": str(self.folder / "runtime"),  # nor a running station
+        }
         return os.environ | {"TMPDIR": str(self.temporary), "TERM": "xterm-256color"} | data
 
     def run(self, *options: str, timeout_s: float = 100.0) -> "subprocess.CompletedProcess[str]":

@@ -100,6 +100,10 @@ MESSAGES: dict[str, tuple[Header, list[list[int]] | None]] = {
     ),
     "command": (Command(seq=0, name=CommandName.SELECT, x=320.0, y=240.0), None),
     "action": (ActionHeader(seq=2, t_ns=3000, name="key k"), None),
+    "action_asked": (
+        ActionHeader(seq=3, t_ns=4000, name="mark", details="sperm 3 marked as chosen", asked_by="shell"),
+        None,
+    ),
 }
 
 

@@ -1,0 +1,271 @@
+"""Carries out what is asked of a running station, and finds out what came of it.
+
+Nothing here waits: a request is passed on, and answered once tracker or recorder has confirmed it, or after
+``PATIENCE_S`` with what is known by then. It knows requests and the run; it knows no sockets.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from station.commands.requests import (
+    KeepRequest,
+    MarkRequest,
+    NoteRequest,
+    Outcome,
+    QuitRequest,
+    ReleaseRequest,
+    ReplaceLostRequest,
+    Reply,
+    Request,
+    SelectNextRequest,
+    SelectPreviousRequest,
+    SelectRequest,
+    StatusRequest,
+)
+from station.commands.station_status import station_status
+from station.config import Config
+from station.dashboard.monitor import Monitor
+from station.dashboard.snapshot import ScreenState
+from station.processes.supervisor import Supervisor
+from station.transport.messages import CommandName, ProcessName, ProcessState, RecordingInfo, TrackInfo, TrackState
+
+PATIENCE_S: Final = 0.8
+"""The answer leaves after so long at the latest: an asker is answered within a second."""
+MOST_OPEN: Final = 8
+"""Requests that may wait for their outcome at once."""
+SAME_PLACE_PX: Final = 3.0
+Answer = Callable[[Reply], None]
+
+
+class _Finding(Protocol):
+    """Looks whether the outcome of a request is known."""
+
+    def __call__(self, *, late: bool) -> Reply | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    request: Request
+    answer: Answer
+    look: _Finding
+    until_s: float
+
+
+class Operator:
+    """The one place that acts on requests, whoever they come from."""
+
+    def __init__(self, config: Config, supervisor: Supervisor, monitor: Monitor) -> None:
+        self._config = config
+        self._supervisor = supervisor
+        self._monitor = monitor
+        self._open: list[_Open] = []
+        self.screen = ScreenState()
+        """What the operator looks at; a status must not change it."""
+        self.marked: set[int] = set()
+        """Sperm that were marked as chosen."""
+        self.ended = ""
+        """What ends the run, once somebody asked for its end."""
+
+    def carry_out(self, request: Request, answer: Answer) -> None:
+        """Act on a request; ``answer`` is called once, now or in a later ``poll``."""
+        handler = _HANDLERS[type(request)]
+        refusal = self._refusal(request)
+        outcome = _refused(request, refusal) if refusal else handler(self, request)
+        if isinstance(outcome, Reply):
+            self._close(request, answer, outcome)
+        else:
+            self._open.append(_Open(request, answer, outcome, time.monotonic() + PATIENCE_S))
+
+    def poll(self) -> None:
+        """Answer what has become known."""
+        now_s = time.monotonic()
+        for one in list(self._open):
+            reply = one.look(late=now_s >= one.until_s)
+            if reply is not None:
+                self._open.remove(one)
+                self._close(one.request, one.answer, reply)
+        self._monitor.applied.clear()
+
+    def _close(self, request: Request, answer: Answer, reply: Reply) -> None:
+        logged = not isinstance(request, StatusRequest | KeepRequest)  # to keep, the recorder must be told beforehand
+        if logged and reply.outcome in (Outcome.DONE, Outcome.UNCONFIRMED):
+            self._supervisor.note_action(request.name, reply.text, request.asked_by)
+        answer(reply)
+
+    def _refusal(self, request: Request) -> str:
+        """Return why a request cannot be carried out now, whatever its values; empty where it can."""
+        if len(self._open) >= MOST_OPEN:
+            return f"{MOST_OPEN} requests are being carried out already; wait for their answers"
+        if isinstance(request, _SELECTIONS):
+            if self._config.replay_of is not None:
+                return "a replay follows the sperm that were selected in the recording"
+            tracker = self._supervisor.statuses.get(ProcessName.TRACKER)
+            if tracker is None or tracker.state is not ProcessState.RUNNING or not self._monitor.has_tracks:
+                return "the tracker is not running"
+        if isinstance(request, MarkRequest | NoteRequest | KeepRequest):
+            recording = self._recording
+            if recording is None:
+                return "this run is not recorded"
+            if recording.stopped:
+                return f"recording has stopped: {recording.stopped}"
+        return ""
+
+    @property
+    def _recording(self) -> RecordingInfo | None:
+        """The recording that goes on, or has stopped by itself; None where there is none, or its process is gone."""
+        status = self._supervisor.statuses.get(ProcessName.RECORDER)
+        gone = status is None or ProcessName.RECORDER in self._supervisor.faults
+        return None if gone or status is None else status.recording
+
+    def _status(self, request: StatusRequest) -> Reply:
+        status = station_status(self._monitor.snapshot(self._supervisor, self.screen), self.marked)
+        return Reply(id=request.id, name=request.name, outcome=Outcome.DONE, text=status.state, status=status)
+
+    def _select(self, request: SelectRequest) -> Reply | _Finding:
+        capture = self._supervisor.statuses.get(ProcessName.CAPTURE)
+        if capture is None or capture.source is None:
+            return _refused(request, "the source is not open yet")
+        width, height = capture.source.width, capture.source.height
+        if not (0 <= request.x <= width - 1 and 0 <= request.y <= height - 1):
+            return _refused(request, f"({request.x:g}, {request.y:g}) lies outside the frame of {width} x {height} px")
+        self._supervisor.command(ProcessName.TRACKER, CommandName.SELECT, x=request.x, y=request.y)
+        given: list[int] = []
+
+        def look(*, late: bool) -> Reply | None:
+            for applied in self._monitor.applied:
+                same = applied.name is CommandName.SELECT and (applied.x, applied.y) == (request.x, request.y)
+                if same and applied.sperm_id is not None and not given:
+                    given.append(applied.sperm_id)
+            track = self._track(given[0]) if given else None
+            if track is not None:
+                return self._selected(request, track)
+            if late:
+                return _unconfirmed(request, "passed on to the tracker, which has not confirmed the selection yet")
+            return None
+
+        return look
+
+    def _selected(self, request: SelectRequest, track: TrackInfo) -> Reply:
+        for other in self._monitor.current:
+            apart_px = math.hypot(other.x - track.x, other.y - track.y)
+            if other.sperm_id < track.sperm_id and other.state is not TrackState.LOST and apart_px < SAME_PLACE_PX:
+                self._supervisor.command(ProcessName.TRACKER, CommandName.RELEASE, sperm_id=track.sperm_id)
+                return _refused(request, f"the nearest head is tracked already: it is sperm {other.sperm_id}")
+        return _done(
+            request,
+            f"sperm {track.sperm_id} selected at {track.x:.0f}, {track.y:.0f}, the head nearest to {request.x:g}, "
+            f"{request.y:g}",
+            track.sperm_id,
+        )
+
+    def _select_next(self, request: SelectNextRequest) -> _Finding:
+        newest = max((track.sperm_id for track in self._monitor.tracks), default=-1)
+        self._supervisor.command(ProcessName.TRACKER, CommandName.SELECT_AUTO, count=1)
+
+        def look(*, late: bool) -> Reply | None:
+            for track in self._monitor.current:
+                if track.sperm_id > newest:
+                    text = f"sperm {track.sperm_id} selected at {track.x:.0f}, {track.y:.0f}, the best candidate left"
+                    return _done(request, text, track.sperm_id)
+            return _unconfirmed(request, "the tracker has found no further candidate so far") if late else None
+
+        return look
+
+    def _select_previous(self, request: SelectPreviousRequest) -> Reply | _Finding:
+        newest = max((track.sperm_id for track in self._monitor.current), default=None)
+        if newest is None:
+            return _refused(request, "no sperm is tracked")
+        return self._released(request, newest)
+
+    def _release(self, request: ReleaseRequest) -> Reply | _Finding:
+        if self._track(request.sperm_id) is None:
+            return _refused(request, f"sperm {request.sperm_id} is not tracked; {self._tracked()}")
+        return self._released(request, request.sperm_id)
+
+    def _released(self, request: Request, sperm_id: int) -> _Finding:
+        self._supervisor.command(ProcessName.TRACKER, CommandName.RELEASE, sperm_id=sperm_id)
+
+        def look(*, late: bool) -> Reply | None:
+            for applied in self._monitor.applied:
+                if applied.name is CommandName.RELEASE and applied.sperm_id == sperm_id:
+                    return _done(request, f"sperm {sperm_id} released", sperm_id)
+            if late:
+                return _unconfirmed(request, "passed on to the tracker, which has not confirmed the release yet")
+            return None
+
+        return look
+
+    def _replace_lost(self, request: ReplaceLostRequest) -> Reply:
+        self._supervisor.replace_lost(self._monitor.current, len(self._config.select) or self._config.select_auto)
+        return _done(request, "lost sperm released, others are selected by the automatic rule")
+
+    def _mark(self, request: MarkRequest) -> Reply:
+        if request.sperm_id not in {track.sperm_id for track in self._monitor.tracks}:
+            return _refused(request, f"there is no sperm {request.sperm_id}; {self._tracked()}")
+        self.marked.add(request.sperm_id)
+        text = f"sperm {request.sperm_id} marked as chosen"
+        return _done(request, f"{text}: {request.note}" if request.note else text, request.sperm_id)
+
+    def _note(self, request: NoteRequest) -> Reply:
+        return _done(request, request.text)
+
+    def _keep(self, request: KeepRequest) -> Reply | _Finding:
+        before = self._recording
+        self._supervisor.note_action(request.name, asked_by=request.asked_by)
+
+        def look(*, late: bool) -> Reply | None:
+            recording = self._recording
+            if recording is not None and before is not None and recording.kept > before.kept:
+                status = self._supervisor.statuses[ProcessName.RECORDER]
+                kept = next((notice for notice in status.notices if notice.startswith("kept ")), "kept")
+                return _done(request, kept)
+            if late:
+                return _unconfirmed(request, "passed on to the recorder, which has not confirmed yet that it keeps it")
+            return None
+
+        return look
+
+    def _quit(self, request: QuitRequest) -> Reply:
+        self.ended = f"by request ({request.asked_by})"
+        return _done(request, "the run is ending")
+
+    def _track(self, sperm_id: int) -> TrackInfo | None:
+        return next((track for track in self._monitor.current if track.sperm_id == sperm_id), None)
+
+    def _tracked(self) -> str:
+        ids = ", ".join(str(track.sperm_id) for track in self._monitor.current)
+        return f"tracked are {ids}" if ids else "none is tracked"
+
+
+_SELECTIONS = (SelectRequest, SelectNextRequest, SelectPreviousRequest, ReleaseRequest, ReplaceLostRequest)
+_HANDLERS: Final[dict[type[Request], Callable[..., Reply | _Finding]]] = {
+    StatusRequest: Operator._status,
+    SelectRequest: Operator._select,
+    SelectNextRequest: Operator._select_next,
+    SelectPreviousRequest: Operator._select_previous,
+    ReleaseRequest: Operator._release,
+    ReplaceLostRequest: Operator._replace_lost,
+    MarkRequest: Operator._mark,
+    NoteRequest: Operator._note,
+    KeepRequest: Operator._keep,
+    QuitRequest: Operator._quit,
+}
+
+
+def _done(request: Request, text: str, sperm_id: int | None = None) -> Reply:
+    return _reply(request, Outcome.DONE, text, sperm_id)
+
+
+def _refused(request: Request, text: str) -> Reply:
+    return _reply(request, Outcome.REFUSED, text)
+
+
+def _unconfirmed(request: Request, text: str) -> Reply:
+    return _reply(request, Outcome.UNCONFIRMED, text)
+
+
+def _reply(request: Request, outcome: Outcome, text: str, sperm_id: int | None = None) -> Reply:
+    return Reply(id=request.id, name=request.name, outcome=outcome, text=text, sperm_id=sperm_id)

@@ -1,0 +1,223 @@
+"""Where running stations are found: one file for each, in a folder that the user alone can read.
+
+The file holds the addresses of the links, the key of the command socket, and what the run works with, so that a script
+or another program needs no guessing. A file whose run is gone is removed by whoever looks next. This module knows
+files; what the addresses are good for is in ``docs/wire.md``.
+"""
+
+import contextlib
+import os
+import re
+import stat
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from station.build_info import version
+from station.errors import InputError, StationError
+from station.transport.endpoints import Endpoints
+
+NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,39}$"
+DEFAULT_NAME: Final = "station"
+MOST_STATIONS: Final = 99
+MAX_FILE_BYTES: Final = 1 << 16
+SUFFIX: Final = ".json"
+
+
+class RunningStation(BaseModel):
+    """One running station, as its file says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    format: Literal[1] = 1
+    name: Annotated[str, Field(pattern=NAME_PATTERN)]
+    pid: Annotated[int, Field(ge=1)]
+    """Of its main process."""
+    started_utc: str
+    program: str
+    frames: str
+    """Address of the link, as those below."""
+    windows: str
+    tracks: str
+    grades: str
+    commands: str
+    key: str
+    """Every request must carry it."""
+    folder: str
+    """Of the run's sockets; gone when the run is."""
+    source: str | None = None
+    """None, as what follows, until it is open."""
+    fps: float | None = None
+    um_per_px: float | None = None
+    model: str | None = None
+    model_sha256: str | None = None
+    session: str | None = None
+    """Folder of the recorded session; None where nothing is recorded."""
+
+
+def runtime_folder() -> Path:
+    """Return the folder with the files of running stations, made if need be. Raises StationError where it is unsafe."""
+    if sys.platform == "win32":
+        folder = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local") / "rostfine-station" / "run"
+    elif (given := os.environ.get("XDG_RUNTIME_DIR")) and Path(given).is_dir():
+        folder = Path(given) / "rostfine"
+    else:
+        folder = Path(tempfile.gettempdir()) / f"rostfine-run-{os.getuid()}"
+    try:
+        folder.mkdir(mode=0o700, parents=sys.platform == "win32", exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise StationError(f"folder {folder}: cannot be created ({error.strerror}); set XDG_RUNTIME_DIR") from error
+    if sys.platform != "win32" and (
+        not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or stat.S_IMODE(found.st_mode) & 0o077
+    ):
+        raise StationError(f"folder {folder}: is not this user's alone; remove it, or set XDG_RUNTIME_DIR")
+    return folder
+
+
+class Registration:
+    """The file of this run, from its start to its end. Raises OSError where it cannot be written."""
+
+    def __init__(self, path: Path, entry: RunningStation) -> None:
+        self._path = path
+        self.entry = entry
+        self._write()
+
+    def update(self, entry: RunningStation) -> None:
+        """Write what has become known since; does nothing where that is nothing."""
+        if entry != self.entry:
+            self.entry = entry
+            with contextlib.suppress(OSError):  # the addresses are there already
+                self._write()
+
+    def _write(self) -> None:
+        partial = self._path.with_suffix(".partial")
+        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(self.entry.model_dump_json(indent=2).encode() + b"\n")
+        partial.replace(self._path)
+
+
+@contextmanager
+def registered(endpoints: Endpoints, name: str | None = None) -> Iterator[Registration]:
+    """Write the file of a run; it is gone when the block is left.
+
+    Args:
+        endpoints: Of the run.
+        name: To be known by; None: "station", or "station-2" where that runs already.
+
+    Raises InputError where a station of that name runs already, StationError where no file can be written.
+    """
+    if name is not None and not re.fullmatch(NAME_PATTERN, name):
+        raise InputError(f"--name {name}: expected up to 40 small letters, digits, - and _, such as left-microscope")
+    folder = runtime_folder()
+    running_stations()  # removes the files of those that are gone
+    names = [name] if name is not None else [DEFAULT_NAME, *(f"{DEFAULT_NAME}-{n}" for n in range(2, MOST_STATIONS))]
+    for candidate in names:
+        path = folder / f"{candidate}{SUFFIX}"
+        try:
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+        except FileExistsError:
+            continue
+        except OSError as error:
+            raise StationError(f"{path}: cannot be written ({error.strerror}); set XDG_RUNTIME_DIR") from error
+        entry = RunningStation(
+            name=candidate,
+            pid=os.getpid(),
+            started_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+            program=f"rostfine-station {version()}",
+            frames=endpoints.frames,
+            windows=endpoints.windows,
+            tracks=endpoints.tracks,
+            grades=endpoints.grades,
+            commands=endpoints.commands,
+            key=endpoints.key,
+            folder=str(endpoints.folder),
+        )
+        try:
+            yield Registration(path, entry)
+        finally:
+            path.unlink(missing_ok=True)
+            path.with_suffix(".partial").unlink(missing_ok=True)
+        return
+    raise InputError(f"a station named {name or DEFAULT_NAME} is running already; give another name with --name")
+
+
+@contextmanager
+def registered_if_possible(endpoints: Endpoints, name: str | None = None) -> Iterator[Registration | None]:
+    """Do as ``registered``; where no file can be written, say so: the run goes on, and no command finds it.
+
+    Raises InputError where a station of that name runs already.
+    """
+    with ExitStack() as stack:
+        try:
+            registration: Registration | None = stack.enter_context(registered(endpoints, name))
+        except InputError:
+            raise
+        except StationError as error:
+            print(f"rostfine: {error}; until then no command finds this run", file=sys.stderr)
+            registration = None
+        yield registration
+
+
+def running_stations() -> list[RunningStation]:
+    """Return the stations of this user that run now, by name; removes the files of those that do not."""
+    found: list[RunningStation] = []
+    for path in runtime_folder().glob(f"*{SUFFIX}"):
+        try:
+            with path.open("rb") as file:
+                entry = RunningStation.model_validate_json(file.read(MAX_FILE_BYTES))
+        except ValidationError:
+            if _older_than_a_minute(path):  # else it is being written at this moment
+                path.unlink(missing_ok=True)
+            continue
+        except OSError:
+            continue
+        if _runs(entry):
+            found.append(entry)
+        else:
+            path.unlink(missing_ok=True)
+    return sorted(found, key=lambda entry: entry.name)
+
+
+def find_station(name: str | None) -> RunningStation:
+    """Return the station of that name; None: the only one there is. Raises InputError."""
+    running = running_stations()
+    names = ", ".join(entry.name for entry in running)
+    if not running:
+        raise InputError("no station is running; start one first")
+    if name is None:
+        if len(running) > 1:
+            raise InputError(f"several stations are running: {names}; say which with --station NAME")
+        return running[0]
+    for entry in running:
+        if entry.name == name:
+            return entry
+    raise InputError(f"no station named {name} is running; running: {names}")
+
+
+def _runs(entry: RunningStation) -> bool:
+    """Return whether the process of a file is there, and its sockets: a number alone may be another program's now."""
+    if not Path(entry.folder).is_dir():
+        return False
+    if sys.platform == "win32":
+        return True
+    try:
+        os.kill(entry.pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's process has taken the number
+        return False
+    return True
+
+
+def _older_than_a_minute(path: Path) -> bool:
+    with contextlib.suppress(OSError):
+        return datetime.now(UTC).timestamp() - path.stat().st_mtime > 60
+    return False

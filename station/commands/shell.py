@@ -1,0 +1,184 @@
+"""The commands that ask a running station from a shell: for a foot pedal, a stage controller, another program.
+
+Exit code 0: done; 1: refused, or not confirmed in time; 2: what was given cannot be used, or no station is running.
+It words requests and replies; ``station.commands.client`` carries them.
+"""
+
+import argparse
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Final
+
+import zmq
+
+from station.command_line import Command, Parser, invocation
+from station.commands.client import CommandClient
+from station.commands.registry import find_station
+from station.commands.requests import (
+    MAX_TEXT,
+    KeepRequest,
+    MarkRequest,
+    NoteRequest,
+    QuitRequest,
+    ReleaseRequest,
+    ReplaceLostRequest,
+    Reply,
+    Request,
+    SelectNextRequest,
+    SelectPreviousRequest,
+    SelectRequest,
+    StationStatus,
+    StatusRequest,
+)
+from station.errors import InputError, StationError
+from station.notice import NOTICE
+from station.transport.messages import GRADES
+
+ASKER: Final = "shell"
+Make = Callable[[argparse.Namespace, str], Request]
+"""Returns the request of a command line, with the run's key."""
+POINT: Final = re.compile(r"^\s*(-?\d+(?:\.\d+)?)\s*,\s*(-?\d+(?:\.\d+)?)\s*$")
+
+
+def _select(given: argparse.Namespace, key: str) -> Request:
+    if given.which == "next":
+        return SelectNextRequest(key=key, asked_by=ASKER)
+    if given.which == "previous":
+        return SelectPreviousRequest(key=key, asked_by=ASKER)
+    point = POINT.match(given.which)
+    if point is None:
+        raise InputError(f"select {given.which}: expected a point X,Y in px such as 512,340, or next, or previous")
+    return SelectRequest(key=key, asked_by=ASKER, x=float(point[1]), y=float(point[2]))
+
+
+def _release(given: argparse.Namespace, key: str) -> Request:
+    return ReleaseRequest(key=key, asked_by=ASKER, sperm_id=_number(given.sperm))
+
+
+def _mark(given: argparse.Namespace, key: str) -> Request:
+    return MarkRequest(key=key, asked_by=ASKER, sperm_id=_number(given.sperm), note=_text(given.note))
+
+
+def _note(given: argparse.Namespace, key: str) -> Request:
+    return NoteRequest(key=key, asked_by=ASKER, text=_text(" ".join(given.text)))
+
+
+def _keep(_given: argparse.Namespace, key: str) -> Request:
+    return KeepRequest(key=key, asked_by=ASKER)
+
+
+def _replace(_given: argparse.Namespace, key: str) -> Request:
+    return ReplaceLostRequest(key=key, asked_by=ASKER)
+
+
+def _quit(_given: argparse.Namespace, key: str) -> Request:
+    return QuitRequest(key=key, asked_by=ASKER)
+
+
+def _status(_given: argparse.Namespace, key: str) -> Request:
+    return StatusRequest(key=key, asked_by=ASKER)
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdecimal() and len(text) < 10):
+        raise InputError(f"sperm {text}: expected its number, as on screen")
+    return int(text)
+
+
+def _text(text: str) -> str:
+    if len(text) > MAX_TEXT:
+        raise InputError(f"a text of {len(text)} characters: at most {MAX_TEXT} are kept")
+    return text
+
+
+def _run(name: str, argv: Sequence[str]) -> int:
+    """Ask, print the answer, and return the exit code. Raises StationError where the answer is no."""
+    command = _COMMANDS[name]
+    summary, make = command.summary, command.make
+    parser = Parser(prog=f"{invocation()} {name}", description=f"{summary[0].upper()}{summary[1:]}. {NOTICE}")
+    for argument in command.arguments:
+        parser.add_argument(*argument.words, **argument.options)
+    parser.add_argument("--station", metavar="NAME", help="which one, where several run (default: the only one)")
+    given = parser.parse_args(argv)
+    make(given, "")  # what was typed is checked before anybody is asked
+    station = find_station(given.station)
+    with zmq.Context() as context, CommandClient(context, station.commands) as client:
+        reply = client.ask(make(given, station.key))
+    if not reply.done:
+        raise StationError(f"{name}: {reply.outcome.value}: {reply.text}")
+    print(_shown(reply, as_json=getattr(given, "json", False)))
+    return 0
+
+
+def _shown(reply: Reply, *, as_json: bool) -> str:
+    if reply.status is None:
+        return reply.text
+    return reply.status.model_dump_json(indent=2) if as_json else status_text(reply.status)
+
+
+def status_text(status: StationStatus) -> str:
+    """Return the status in lines for people."""
+    scale = "scale not known" if status.um_per_px is None else f"{status.um_per_px:.3g} um/px"
+    source = f"{status.source}, {status.fps:g} frames/s, {scale}" if status.source and status.fps else "not open yet"
+    lines = [
+        f"state   {status.state}, {status.elapsed_s:.0f} s",
+        f"source  {source}",
+        f"model   {status.model or 'not loaded yet'}{', DEMONSTRATION' if status.demonstration else ''}",
+        f"record  {status.session or 'none'}",
+    ]
+    for sperm in status.sperm:
+        state = f"{sperm.state.value}{f' ({sperm.reason})' if sperm.reason else ''}"
+        marked = ", marked" if sperm.marked else ""
+        lines.append(f"sperm {sperm.sperm_id:>2}  {state} at {sperm.x:.0f}, {sperm.y:.0f}{marked}")
+        if sperm.grade is not None and sperm.grade_age_ms is not None:
+            shares = " ".join(f"{letter} {100 * p:.0f} %" for letter, p in zip(GRADES, sperm.grade, strict=True))
+            age = f"{sperm.grade_age_ms / 1000:.1f} s old"
+            lines.append(f"          RoSTFine grade {shares}; {sperm.grade_worth}, {age}")
+    lines += [f"! {line}" for line in (*status.alarms, *status.cautions)]
+    return "\n".join([*lines, status.notice])
+
+
+@dataclass(frozen=True, slots=True)
+class _Argument:
+    """As argparse takes it."""
+
+    words: tuple[str, ...]
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _ShellCommand:
+    """One command: what it asks, what it does in words, its arguments."""
+
+    make: Make
+    summary: str
+    usage: str = ""
+    arguments: tuple[_Argument, ...] = ()
+
+
+_SPERM = _Argument(("sperm",), {"metavar": "N", "help": "number of the sperm, as on screen"})
+_POINT = _Argument(("which",), {"metavar": "X,Y|next|previous", "help": "point in px of the frame, x right, y down"})
+_REMARK = _Argument(("--note",), {"metavar": "TEXT", "default": "", "help": "a remark to go with it"})
+_TEXT = _Argument(("text",), {"metavar": "TEXT", "nargs": "+", "help": "the remark"})
+_JSON = _Argument(("--json",), {"action": "store_true", "help": "print everything as one JSON document"})
+_COMMANDS: Final = {
+    "status": _ShellCommand(_status, "show how a running station is", "[--json]", (_JSON,)),
+    "select": _ShellCommand(
+        _select,
+        "track the sperm nearest to a point, or the next best candidate; or take the newest selection back",
+        "X,Y|next|previous",
+        (_POINT,),
+    ),
+    "release": _ShellCommand(_release, "stop tracking a sperm", "N", (_SPERM,)),
+    "replace-lost": _ShellCommand(_replace, "release lost sperm and select others"),
+    "mark": _ShellCommand(_mark, "mark a sperm as chosen, in the record", "N [--note TEXT]", (_SPERM, _REMARK)),
+    "note": _ShellCommand(_note, "write a remark into the record", "TEXT", (_TEXT,)),
+    "keep": _ShellCommand(_keep, "keep the last seconds of video"),
+    "quit": _ShellCommand(_quit, "end a running station"),
+}
+COMMANDS: Final = {
+    name: Command(partial(_run, name), command.usage, command.summary) for name, command in _COMMANDS.items()
+}
+"""For the program's table of commands."""

@@ -1,0 +1,108 @@
+"""The files of running stations: private, told apart by name, and gone when their run is."""
+
+import json
+import os
+import stat
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from station.commands.registry import find_station, registered, registered_if_possible, running_stations, runtime_folder
+from station.errors import InputError, StationError
+from station.transport.endpoints import Endpoints, private_endpoints
+
+
+@pytest.fixture(autouse=True)
+def runtime(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "runtime"
+    folder.mkdir(mode=0o700)
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(folder))
+    return folder
+
+
+@pytest.fixture
+def endpoints() -> Iterator[Endpoints]:
+    with private_endpoints() as made:
+        yield made
+
+
+def test_a_run_is_found_by_its_file_which_the_user_alone_can_read(endpoints: Endpoints, runtime: Path) -> None:
+    with registered(endpoints) as registration:
+        path = runtime / "rostfine" / "station.json"
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+        assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
+        found = find_station(None)
+        assert found == registration.entry
+        assert (found.key, found.commands, found.pid) == (endpoints.key, endpoints.commands, os.getpid())
+        registration.update(found.model_copy(update={"fps": 15.0, "model": "demo"}))
+        assert json.loads(path.read_text())["fps"] == 15.0
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list((runtime / "rostfine").iterdir()) == []
+    with pytest.raises(InputError, match="no station is running"):
+        find_station(None)
+
+
+def test_several_are_told_apart_by_name(endpoints: Endpoints) -> None:
+    with registered(endpoints), registered(endpoints, "left"), registered(endpoints):
+        assert [station.name for station in running_stations()] == ["left", "station", "station-2"]
+        assert find_station("left").name == "left"
+        with pytest.raises(InputError, match="several stations are running: left, station, station-2"):
+            find_station(None)
+        with pytest.raises(InputError, match="no station named right is running"):
+            find_station("right")
+        with pytest.raises(InputError, match="named left is running already"), registered(endpoints, "left"):
+            pass
+
+
+def test_no_name_leads_out_of_the_folder(endpoints: Endpoints, runtime: Path) -> None:
+    for name in ("../x", "a/b", "", "A", "x" * 50):
+        with pytest.raises(InputError, match="--name"), registered(endpoints, name):
+            pass
+    assert list(runtime.rglob("*.json")) == []
+
+
+def test_a_run_goes_on_where_no_file_can_be_written(
+    endpoints: Endpoints, runtime: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (runtime / "rostfine").mkdir(mode=0o755)
+    with registered_if_possible(endpoints) as registration:
+        assert registration is None
+    error = capsys.readouterr().err
+    assert "is not this user's alone; remove it, or set XDG_RUNTIME_DIR; until then no command finds this run" in error
+
+
+def test_files_of_runs_that_are_gone_are_removed(endpoints: Endpoints, runtime: Path) -> None:
+    with registered(endpoints) as registration:
+        entry = registration.entry
+        folder = runtime / "rostfine"
+        with subprocess.Popen([sys.executable, "-c", ""]) as process:
+            pass
+        dead = {"name": "dead", "pid": process.pid}
+        (folder / "dead.json").write_text(entry.model_copy(update=dead).model_dump_json())
+        gone = {"name": "gone", "folder": str(runtime / "nowhere")}  # its number is another process's by now
+        (folder / "gone.json").write_text(entry.model_copy(update=gone).model_dump_json())
+        (folder / "broken.json").write_text("{")
+        os.utime(folder / "broken.json", (0, 0))
+        (folder / "begun.json").write_text("")
+        assert [station.name for station in running_stations()] == ["station"]
+        assert sorted(path.name for path in folder.iterdir()) == ["begun.json", "station.json"]
+
+
+def test_without_a_runtime_folder_of_the_system_a_private_one_is_made(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "not there"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    folder = runtime_folder()
+    assert folder.parent == tmp_path
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+    folder.chmod(0o755)
+    with pytest.raises(StationError, match="is not this user's alone"):
+        runtime_folder()
+    folder.rmdir()
+    folder.symlink_to(tmp_path)
+    with pytest.raises(StationError, match="is not this user's alone"):
+        runtime_folder()

@@ -1,0 +1,204 @@
+"""The command socket over real sockets, before a real supervisor: keys, nonsense, floods, askers that do not read."""
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import msgpack
+import pytest
+import zmq
+
+from station.commands.client import CommandClient
+from station.commands.operator import PATIENCE_S, Operator
+from station.commands.requests import (
+    MAX_REQUEST_BYTES,
+    REQUEST,
+    KeepRequest,
+    MarkRequest,
+    NoteRequest,
+    Outcome,
+    QuitRequest,
+    ReleaseRequest,
+    Reply,
+    SelectRequest,
+    StatusRequest,
+    decode_reply,
+    encode_request,
+)
+from station.commands.server import MOST_PER_ROUND, MOST_PER_S, CommandServer
+from station.config import Config
+from station.dashboard.monitor import Monitor
+from station.processes.supervisor import Supervisor
+from station.transport.endpoints import Endpoints, private_endpoints
+from station.transport.messages import PIPELINE
+
+Context = zmq.Context[zmq.Socket[bytes]]
+PATIENT = dict.fromkeys(PIPELINE, "tests.station.processes.children.patient")
+
+
+@dataclass
+class Desk:
+    """The main process's part in a run, and a raw socket to it."""
+
+    endpoints: Endpoints
+    supervisor: Supervisor
+    server: CommandServer
+    socket: "zmq.Socket[bytes]"
+
+    def turn(self, seconds: float) -> None:
+        """What the main loop does."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            self.supervisor.poll(0.02)
+            self.server.poll()
+
+    def reply(self, timeout_s: float = 5.0) -> list[bytes]:
+        end = time.monotonic() + timeout_s
+        while not self.socket.poll(0, zmq.POLLIN):
+            assert time.monotonic() < end, "no reply"
+            self.turn(0.02)
+        return self.socket.recv_multipart()
+
+    def ask(self, *parts: bytes) -> Reply:
+        self.socket.send_multipart(parts)
+        return decode_reply(self.reply())
+
+
+@pytest.fixture
+def desk(context: Context) -> Iterator[Desk]:
+    with ExitStack() as stack:
+        endpoints = stack.enter_context(private_endpoints())
+        monitor = stack.enter_context(Monitor(context, Config(), endpoints))
+        supervisor = stack.enter_context(Supervisor(context, Config(), endpoints, PATIENT))
+        operator = Operator(Config(), supervisor, monitor)
+        server = stack.enter_context(CommandServer(context, endpoints, operator))
+        socket = stack.enter_context(context.socket(zmq.DEALER))
+        socket.linger = 0
+        socket.connect(endpoints.commands)
+        yield Desk(endpoints, supervisor, server, socket)
+
+
+def test_status_is_answered_from_the_first_moment_on(desk: Desk) -> None:
+    reply = desk.ask(*encode_request(StatusRequest(id=7, key=desk.endpoints.key)))
+    assert (reply.id, reply.name, reply.done) == (7, "status", True)
+    assert reply.status is not None
+    assert reply.status.state == "STARTING"
+    assert "research use only" in reply.status.notice
+
+
+def test_a_req_socket_is_answered_too(desk: Desk, context: Context) -> None:
+    with context.socket(zmq.REQ) as socket:
+        socket.connect(desk.endpoints.commands)
+        socket.send_multipart(encode_request(StatusRequest(key=desk.endpoints.key)))
+        while not socket.poll(0, zmq.POLLIN):
+            desk.turn(0.02)
+        assert decode_reply(socket.recv_multipart()).done
+
+
+NONSENSE = {
+    "one part": [b"request"],
+    "no map": [REQUEST, b"\x01"],
+    "no MessagePack": [REQUEST, b"\xc1\xff"],
+    "unknown": [REQUEST, msgpack.packb({"v": 1, "key": "k", "name": "inject"})],
+    "ill-typed": [REQUEST, msgpack.packb({"v": 1, "key": "k", "name": "release", "sperm_id": "3"})],
+    "another version": [REQUEST, msgpack.packb({"v": 9, "key": "k", "name": "keep"})],
+    "too large": [REQUEST, bytes(2 * MAX_REQUEST_BYTES)],
+    "many parts": [REQUEST] * 20,
+}
+
+
+def test_what_is_no_request_is_answered_in_words(desk: Desk) -> None:
+    for sent in NONSENSE.values():
+        reply = desk.ask(*sent)
+        assert (reply.outcome, reply.name) == (Outcome.INVALID, "")
+        assert "not a request of version 1" in reply.text
+    assert desk.server.unreadable == len(NONSENSE)
+
+
+def test_without_the_key_of_the_run_nothing_is_done(desk: Desk) -> None:
+    for key in ("", "k", desk.endpoints.key[:-1], desk.endpoints.key + "x", "ü"):
+        reply = desk.ask(*encode_request(QuitRequest(key=key)))
+        assert (reply.outcome, reply.name) == (Outcome.INVALID, "quit")
+        assert desk.endpoints.key not in reply.text
+    assert desk.server.operator.ended == ""
+
+
+def test_what_cannot_be_done_is_refused_with_the_reason(desk: Desk) -> None:
+    key = desk.endpoints.key
+    for request, why in (
+        (SelectRequest(key=key, x=1.0, y=2.0), "the tracker is not running"),
+        (ReleaseRequest(key=key, sperm_id=1), "the tracker is not running"),
+        (MarkRequest(key=key, sperm_id=1), "this run is not recorded"),
+        (NoteRequest(key=key, text="note"), "this run is not recorded"),
+        (KeepRequest(key=key), "this run is not recorded"),
+    ):
+        reply = desk.ask(*encode_request(request))
+        assert (reply.outcome, reply.name, reply.text) == (Outcome.REFUSED, request.name, why)
+
+
+def test_quit_says_who_asked(desk: Desk) -> None:
+    assert desk.ask(*encode_request(QuitRequest(key=desk.endpoints.key, asked_by="foot pedal"))).done
+    assert desk.server.operator.ended == "by request (foot pedal)"
+
+
+def test_a_message_beyond_all_bounds_costs_its_sender_the_connection(desk: Desk, context: Context) -> None:
+    with context.socket(zmq.DEALER) as socket:
+        socket.linger = 0
+        socket.connect(desk.endpoints.commands)
+        socket.send_multipart([REQUEST, bytes(50_000_000)])
+        desk.turn(0.5)
+        assert not socket.poll(0, zmq.POLLIN)
+    assert desk.ask(*encode_request(StatusRequest(key=desk.endpoints.key))).done, "others go on"
+
+
+def test_a_flood_is_bounded_and_others_are_answered(desk: Desk, context: Context) -> None:
+    """Ten thousand requests as fast as they go: the loop turns as before, few of them are carried out."""
+    flood = encode_request(StatusRequest(key=desk.endpoints.key))
+    with context.socket(zmq.DEALER) as socket:
+        socket.linger = 0
+        socket.connect(desk.endpoints.commands)
+        sent = rounds = 0
+        start = time.monotonic()
+        while time.monotonic() - start < 2.0:
+            for _ in range(200):
+                try:
+                    socket.send_multipart(flood, zmq.DONTWAIT)
+                    sent += 1
+                except zmq.Again:
+                    break
+            desk.turn(0.001)
+            rounds += 1
+        assert sent > 10 * MOST_PER_S
+        assert rounds > 20
+        replies = []
+        while socket.poll(0, zmq.POLLIN):
+            replies.append(decode_reply(socket.recv_multipart()))
+        done = [reply for reply in replies if reply.done]
+        assert len(done) <= 4 * MOST_PER_S
+        assert "more than" in next(reply.text for reply in replies if not reply.done)
+        assert len(replies) <= rounds * MOST_PER_ROUND * 2
+    time.sleep(1.0)
+    assert desk.ask(*encode_request(StatusRequest(key=desk.endpoints.key))).done
+
+
+def test_an_asker_that_never_reads_holds_nobody_up(desk: Desk, context: Context) -> None:
+    with context.socket(zmq.DEALER) as socket:
+        socket.linger = 0
+        socket.rcvhwm = 1
+        socket.connect(desk.endpoints.commands)
+        for _ in range(200):
+            socket.send_multipart([REQUEST, b"\x01"], zmq.DONTWAIT)
+            desk.turn(0.005)
+        assert desk.ask(*encode_request(StatusRequest(key=desk.endpoints.key))).done
+
+
+def test_the_client_says_so_where_nobody_answers(context: Context) -> None:
+    with private_endpoints() as endpoints, CommandClient(context, endpoints.commands, timeout_s=0.2) as client:
+        reply = client.ask(StatusRequest(key=endpoints.key))
+        assert reply.outcome is Outcome.UNCONFIRMED
+        assert "no answer within 0.2 s" in reply.text
+
+
+def test_patience_leaves_room_within_a_second() -> None:
+    assert PATIENCE_S + 0.15 < 1.0
