@@ -1,8 +1,8 @@
 """Ids of clips that survive a spreadsheet, and what a spreadsheet has done to those that did not.
 
-Excel turns 000012 into 12, 12-2 into a date and 1E5 into 1.00E+05, without a word and for good once the file is saved.
-So the ids that this program makes are such that no spreadsheet takes them for anything but text; leading zeros that are
-gone are put back where only one clip can be meant; what cannot be undone is named. This module knows words, no tables.
+Excel silently turns 000012 into 12, 12-2 into a date and 1E5 into 1.00E+05, and saves it like that. So the ids that
+this program makes look like text to every spreadsheet. Lost leading zeros are restored where only one clip fits; what
+cannot be undone is named. This module knows words, not tables.
 """
 
 import re
@@ -17,11 +17,15 @@ _MONTHS: Final = (
 )
 """First letters of the months: English, German, French, Spanish, Italian, Portuguese, Dutch."""
 _WORDS: Final = frozenset(("true", "false", "wahr", "falsch", "vrai", "faux", "na", "nan", "null", "none", "inf"))
-"""Taken for a truth value or for a missing one, by Excel, pandas or R."""
+"""Read as a truth value or as missing by Excel, pandas or R."""
 
 _DAY_MONTH: Final = re.compile(r"\d{1,2}[-. /]{1,2}([^\W\d_]{3,10})\.?([-. /]{1,2}\d{2,4})?")
 _MONTH_NUMBER: Final = re.compile(r"([^\W\d_]{3,10})\.?[-. /]{0,2}\d{1,4}")
-_DATE: Final = re.compile(r"(\d{1,2}[./]\d{1,2}[./]\d{2,4}|\d{4}-\d{2}-\d{2})( \d{1,2}:\d{2}(:\d{2})?)?")
+_MONTH_YEAR: Final = re.compile(r"([^\W\d_]{3,10})\.?[-. ]{1,2}\d{2,4}")
+_DATE: Final = re.compile(
+    r"(\d{1,2}[./]\d{1,2}[./]\d{2,4}|\d{4}[-/]\d{1,2}[-/]\d{1,2}|\d{1,2}[月월] ?\d{1,2}[日일])"
+    r"( \d{1,2}:\d{2}(:\d{2})?)?"
+)
 _POWER: Final = re.compile(r"\d([.,]\d+)?E[+-]\d{2,}")
 _ERROR: Final = re.compile(r"#(NAME\?|REF!|VALUE!|N/A|DIV/0!|NUM!|NULL!|#+)")
 _CURE: Final = "copy the ids from clips.csv again, into a column that was formatted as text before"
@@ -33,9 +37,9 @@ def safe_id(name: str) -> str:
     return name if plain else PREFIX + name
 
 
-def what_happened(text: str) -> str:
-    """Return what a spreadsheet has made of an id, and what to do; "" where the text looks like none of that."""
-    if _DATE.fullmatch(text) or _is_month(_DAY_MONTH, text) or _is_month(_MONTH_NUMBER, text):
+def spreadsheet_damage(text: str) -> str:
+    """Return what a spreadsheet has made of an id, and what to do; "" where the text looks like an ordinary id."""
+    if _DATE.fullmatch(text) or _is_month(_DAY_MONTH, text) or _is_month(_MONTH_YEAR, text):
         return f"{text!r} is a date: a spreadsheet made it of an id such as 12-2; {_CURE}"
     if _POWER.fullmatch(text):
         return f"{text!r} is a number in powers of ten: a spreadsheet made it of an id such as 1E5; {_CURE}"

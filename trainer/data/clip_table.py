@@ -73,9 +73,9 @@ def read_rows(root: Path) -> tuple[dict[int, ClipRow], list[str]]:
         if row is None:
             continue
         if row.id in seen:
-            problems.append(f"{where}: id {row.id!r} stands already in line {seen[row.id]}")
+            problems.append(f"{where}: id {row.id!r} is already in line {seen[row.id]}")
         if row.file in files:
-            problems.append(f"{where}: file {row.file!r} stands already in line {files[row.file]}")
+            problems.append(f"{where}: file {row.file!r} is already in line {files[row.file]}")
         seen.setdefault(row.id, number)
         files.setdefault(row.file, number)
         first = next(iter(rows.values()), row)

@@ -1,8 +1,8 @@
 """Points measured in ImageJ or Fiji: its table of results, taken as a table of tags.
 
-ImageJ numbers the rows in a first column without a name, counts slices and frames from 1, and says nothing of the file
-but in ``Label``. Where the image had a scale, X and Y are in its unit, and the table does not say so: whoever uses the
-points has to know. This module knows columns, not sperm.
+ImageJ numbers the rows in a first column without a name, counts slices and frames from 1, and names the file only in
+``Label``. Where the image has a scale, X and Y are in its unit and the table does not say so; the caller has to check.
+This module knows columns, not sperm.
 """
 
 import dataclasses

@@ -1,7 +1,7 @@
 """How numbers are written in a table: 161.2 or 161,2; 1,234.5 or 1.234,5 or 1 234,5.
 
-Which it is follows from the cells themselves, taken together: 161,2 has a decimal comma whatever it means, and with one
-such cell 1,234 is told as well. Where 1,234 could be both, it is refused, not guessed. This module knows no columns.
+The cells decide, taken together: 161,2 can only have a decimal comma, and one such cell also decides what 1,234 means.
+Where 1,234 could be either, it is refused, not guessed. This module knows numbers, not what they measure.
 """
 
 import math
@@ -16,7 +16,7 @@ Cells = Sequence[tuple[int, str]]
 """Line and text of each cell of a column."""
 
 _GROUPED: Final = re.compile(r"[+-]?\d{1,3}(?:[ \u00a0\u2009\u202f'\u2019]\d{3})+(?:[.,]\d+)?")
-"""Digits in threes with spaces or apostrophes between them, which is never anything else."""
+"""Thousands separated by spaces or apostrophes, which is unambiguous."""
 _NUMBER: Final = re.compile(r"[+-]?(?P<whole>\d*)(?P<tail>(?:[.,]\d+)*[.,]?)(?P<exponent>[eE][+-]?\d+)?")
 _CURE: Final = "write all numbers with a decimal point and no thousands separators"
 
@@ -57,7 +57,7 @@ def find_number_format(columns: Mapping[str, Cells], separator: str, largest: Ma
     """Return how numbers are written in these columns.
 
     Args:
-        columns: The cells of each column that holds numbers; cells that hold none are passed over.
+        columns: The cells of each column that holds numbers; cells without one are skipped.
         separator: What stands between the table's columns.
         largest: Of some columns, the largest number that there can be: 161,200 is no 161200 px.
 
@@ -84,8 +84,8 @@ def find_number_format(columns: Mapping[str, Cells], separator: str, largest: Ma
         raise InputError(f"{point} (line {line}) has a decimal point, {comma} (line {other}) a decimal comma; {_CURE}")
     decimal = next(iter(proofs), ".")
     for name, line, text, mark in [] if proofs else ambiguous:
-        # Else a point is decimal, but for positions 1.234 px is as odd as 1234 px is likely, and where ";" is between
-        # the columns the comma mostly is decimal.
+        # Otherwise a point is decimal. But for a position 1234 px is likelier than 1.234 px, and a table with ";"
+        # between columns mostly has decimal commas.
         if mark == "," or separator == ";" or name in largest:
             raise InputError(
                 f"line {line}: {name} {text!r} may be {text.replace(mark, '.')} or {text.replace(mark, '')}; {_CURE}"

@@ -1,9 +1,9 @@
 """Tables as people have them: CSV and text out of Excel, LibreOffice, ImageJ, R and pandas.
 
-What these programs differ in is found out here: the encoding (UTF-8, UTF-16, Windows-1252, Mac Roman), the separator,
-Excel's first line ``sep=;``, case and spaces in the header, empty rows and columns, separators at the ends of rows.
-A file that is no such table is refused with what it is and what to do. Numbers: ``trainer.data.number_format``. This
-module knows cells; what the columns mean is known to those who read the tables.
+It detects what these programs do differently: encoding (UTF-8, UTF-16, Windows-1252, Mac Roman), separator, Excel's
+first line ``sep=;``, case and spaces in the header, empty rows and columns, separators at the ends of rows. A file that
+is not such a table is refused, with what it is and what to do. Numbers: ``trainer.data.number_format``. This module
+knows cells, not what the columns mean.
 """
 
 import codecs
@@ -29,7 +29,7 @@ FOREIGN: Final = (
     (b"<", "a web page or XML"),
     (b"%PDF", "a PDF"),
 )
-"""First bytes of what is given for a CSV table by mistake."""
+"""First bytes of files that people give by mistake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +39,12 @@ class TableRow:
     line: int
     """Of the file, from 1."""
     cells: Mapping[str, str]
-    """By column, without surrounding spaces; "" where nothing stands."""
+    """By column, without surrounding spaces; "" for an empty cell."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A table that was read: every cell still text."""
+    """A table as read: every cell is still text."""
 
     columns: tuple[str, ...]
     """Lower case, "_" for spaces. A first column without a name (row numbers, as ImageJ and R write) is called ""."""
@@ -97,10 +97,10 @@ def read_table(path: Path, known: Collection[str]) -> Table:
 
     Args:
         path: The file.
-        known: Columns that may be expected, by which the separator is recognised.
+        known: Columns that may occur; they show which separator is right.
 
     Raises:
-        InputError: It is no table; the message, which does not begin with the path, says what it is.
+        InputError: It is not a table; the message says what it is and does not name the path.
     """
     try:
         content = path.read_bytes()
@@ -151,14 +151,14 @@ def _decode(content: bytes) -> tuple[str, str]:
             return _strictly(content, "utf-8-sig" if encoding == "UTF-8" else "utf-16"), encoding
     even, odd = content[0::2].count(0), content[1::2].count(0)
     if even or odd:
-        # Text without a byte order mark: every second byte of what a table mostly holds is 0.
+        # UTF-16 without a byte order mark: nearly every second byte is 0.
         if max(even, odd) < len(content) // 4 or min(even, odd) > len(content) // 50:
             raise InputError(f"is no text; {AS_CSV}")
         return _strictly(content, "utf-16-le" if odd > even else "utf-16-be"), "UTF-16"
     try:
         return content.decode("utf-8"), "UTF-8"
     except UnicodeDecodeError:
-        if b"\r" in content and b"\n" not in content:  # lines end as on old Macs, and so Excel for Mac writes "CSV"
+        if b"\r" in content and b"\n" not in content:  # what Excel for Mac calls "CSV (Macintosh)"
             return content.decode("mac_roman"), "Mac Roman"
         return _strictly(content, "cp1252"), "Windows-1252"
 
@@ -171,7 +171,7 @@ def _strictly(content: bytes, encoding: str) -> str:
 
 
 def _find_separator(text: str, known: Collection[str]) -> str:
-    """Return the separator by which most known columns appear in the header, or else most columns."""
+    """Return the separator that finds most known columns in the header, or else most columns."""
     first = next((line for line in text.splitlines() if line.strip(' ,;\t|\ufeff"')), "")
 
     def columns(separator: str) -> tuple[int, int]:
@@ -191,7 +191,7 @@ def _arrange(lines: Sequence[tuple[int, list[str]]], separator: str, encoding: s
         if not name and place and any(cells[place : place + 1] not in ([], [""]) for _, cells in body):
             raise InputError(f"line {header_line}: column {place + 1} has values but no name; name or empty it")
         if name and name in names[:place]:
-            raise InputError(f"line {header_line}: column {name!r} stands twice; rename or remove one")
+            raise InputError(f"line {header_line}: column {name!r} appears twice; rename or remove one")
     used = [place for place, name in enumerate(names) if name or (place == 0 and any(cells[0] for _, cells in body))]
     if separator == ",":
         _refuse_split_numbers(lines, len(names))
@@ -208,8 +208,8 @@ def _arrange(lines: Sequence[tuple[int, list[str]]], separator: str, encoding: s
 def _refuse_split_numbers(lines: Sequence[tuple[int, list[str]]], columns: int) -> None:
     """Raise InputError where decimal commas may have split numbers: then no row of the table can be trusted.
 
-    Too many values in a row show it, unless the row ends in empty cells: those separators are harmless only where all
-    rows have as many, and numbers have decimal points.
+    Too many values in a row show it. Extra empty cells at the ends of rows are harmless only where all rows have the
+    same number of them and numbers have decimal points.
     """
     (_, heading), *body = lines
     pointed = any(re.fullmatch(r"[+-]?\d+\.\d+", cell) for _, cells in body for cell in cells)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from station.errors import InputError
-from trainer.data.clip_ids import what_happened
+from trainer.data.clip_ids import spreadsheet_damage
 from trainer.data.imagej_results import COLUMNS as IMAGEJ_COLUMNS
 from trainer.data.imagej_results import as_tags, is_results
 from trainer.data.number_format import NumberFormat
@@ -89,8 +89,7 @@ def read_tags(path: Path, videos: Mapping[str, Path] | None = None) -> Tags:
             problems[row.line] = f"{path}, line {row.line}: {wrong}"
         elif (tag.video, tag.id) in seen:
             problems[row.line] = (
-                f"{path}, line {row.line}: id {tag.id!r} of {tag.video} stands already in line "
-                f"{seen[tag.video, tag.id]}"
+                f"{path}, line {row.line}: id {tag.id!r} of {tag.video} is already in line {seen[tag.video, tag.id]}"
             )
         else:
             seen[tag.video, tag.id] = row.line
@@ -122,9 +121,8 @@ def _parse(line: int, row: Mapping[str, str], numbers: NumberFormat) -> tuple[Ta
     """Return one tag, or None and what is wrong with it."""
     if not row["video"] or not row["id"]:
         return None, "video and id must not be empty"
-    for name in ("video", "id"):
-        if happened := what_happened(row[name]):
-            return None, f"{name} {happened}"
+    if damage := spreadsheet_damage(row["id"]):
+        return None, f"id {damage}"
     values: dict[str, float] = {}
     for name in ("x", "y", "um_per_px", "frame"):
         text = row.get(name, "")
@@ -151,9 +149,10 @@ def assign(tags: Iterable[Tag], videos: Mapping[str, Path]) -> tuple[dict[str, l
     for tag in tags:
         name = resolve(tag.video, videos)
         if name is None:
-            problems.append(f"line {tag.line}: no video {tag.video!r} among those given")
+            damage = spreadsheet_damage(tag.video)
+            problems.append(f"line {tag.line}: " + (damage or f"no video {tag.video!r} among those given"))
         elif any(other.id == tag.id for other in by_video.get(name, ())):
-            problems.append(f"line {tag.line}: id {tag.id!r} of {name} stands already in a line above")
+            problems.append(f"line {tag.line}: id {tag.id!r} of {name} is already in a line above")
         else:
             # A video may be named in two ways and still is one source: clips of it stay on one side of a split.
             source = name if tag.source == tag.video else tag.source

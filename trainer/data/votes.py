@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from station.errors import InputError
 from station.transport.messages import GRADES
-from trainer.data.clip_ids import match_ids, what_happened
+from trainer.data.clip_ids import match_ids, spreadsheet_damage
 from trainer.data.clip_table import parse_votes
 from trainer.data.dataset import Clips
 from trainer.data.tables import Table, column_name, read_table
@@ -45,10 +45,10 @@ class Votes:
         matched = match_ids(self.counts, ids)
         unknown = sorted(self.counts.keys() - matched.keys())
         if unknown:
-            example = next((text for text in unknown if what_happened(text)), unknown[0])
+            example = next((text for text in unknown if spreadsheet_damage(text)), unknown[0])
             raise InputError(
                 f"{self.name}: {len(unknown)} of its ids are no clips of this folder, such as {example!r}; "
-                f"{what_happened(example) or 'give the votes on these very clips'}"
+                f"{spreadsheet_damage(example) or 'give the votes on these very clips'}"
             )
         counts: dict[str, tuple[int, ...]] = {}
         for text, name in matched.items():

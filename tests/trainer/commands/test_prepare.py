@@ -158,7 +158,7 @@ def test_a_video_that_is_named_in_two_ways_is_one_source(
     command = ["prepare", str(folder), "--tags", str(write_tags(tmp_path / "tags.csv", rows)), "--um-per-px", "0.25"]
     assert main([*command, "--out", str(tmp_path / "data")]) == 1
     assert "line 4" in (said := capsys.readouterr().out)
-    assert "stands already" in said
+    assert "is already in" in said
     clips = open_clips(tmp_path / "data", unlabelled=True)
     assert clips.sources == ["s1.mkv"] * 2
 
@@ -328,7 +328,7 @@ def test_bad_tags_and_videos_do_not_keep_the_others_from_being_cut(
             "lies on empty medium in frame 0",
             "lies outside the frame of 640 x 480 px",
             "must be numbers",
-            "stands already in line 2",
+            "is already in line 2",
             "y: is empty",
             "no video 'absent.avi' among those given",
         ]

@@ -150,7 +150,7 @@ BAD_ROWS = {
     "a date for an id": ("video;id;x;y\nv;12-Feb;1,5;2,5\n", "'12-Feb' is a date: a spreadsheet made it"),
     "a German date": ("video;id;x;y\nv;02. Dez;1,5;2,5\n", "is a date"),
     "a power for an id": ("video;id;x;y\nv;1,00E+05;1,5;2,5\n", "a number in powers of ten"),
-    "an error for a video": ("video;id;x;y\n#NAME?;1;1,5;2,5\n", "a spreadsheet's error"),
+    "an error for an id": ("video;id;x;y\nv;#NAME?;1,5;2,5\n", "a spreadsheet's error"),
     "no number": ("video,id,x,y\nv,1,########,2\n", "x: '########' is no number"),
     "half a frame": ("video,id,x,y,frame\nv,1,1,2,3.5\n", "frame: '3.5' is no whole number"),
     "missing value": ("video,id,x,y\nv,1,1\n", "y: is empty"),
@@ -176,7 +176,7 @@ FOREIGN = {
     "blank": (b"\r\n,,,\r\n", "is empty"),
     "other columns": (b"film,id,x,y\n1,2,3,4\n", "line 1: expected the columns video,id,x,y .*; got film,id,x,y"),
     "nameless column": (b"video,id,x,y,,source\nv,1,2,3,7,s\n", "line 1: column 5 has values but no name"),
-    "column twice": (b"video,id,x,y,X\nv,1,2,3,7\n", "line 1: column 'x' stands twice"),
+    "column twice": (b"video,id,x,y,X\nv,1,2,3,7\n", "line 1: column 'x' appears twice"),
     "header alone": (b"video,id,x,y\n", "holds no tags"),
 }
 
@@ -259,3 +259,15 @@ def test_a_video_is_found_without_the_zeros_that_excel_has_dropped() -> None:
     assert resolve("013", videos) is None  # 0013.avi or 13.mp4
     assert resolve("x", videos) is None
     assert resolve("0012.avi:0003-0345", videos) == "0012.avi"
+
+
+def test_a_video_that_has_become_a_date_is_named_and_one_that_is_called_so_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "t.csv"
+    path.write_text("video,id,x,y\nDec-12,1,5,6\n02. Dez,2,5,6\ndec12,3,5,6\n")
+    by_video, problems = assign(read_tags(path).tags, {name: Path(name) for name in ("Dec-12.avi", "dec12.mp4")})
+    assert {name: [tag.id for tag in tags] for name, tags in by_video.items()} == {
+        "Dec-12.avi": ["1"],
+        "dec12.mp4": ["3"],
+    }
+    assert len(problems) == 1
+    assert problems[0].startswith("line 3: '02. Dez' is a date: a spreadsheet made it")
