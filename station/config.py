@@ -93,7 +93,7 @@ class TrackerSettings(Section):
 
 
 class WindowSettings(Section):
-    """[window] The clips cut for the network. Must be what the model was trained for."""
+    """[window] The clips cut for the network. Must be what the model was trained for; left out, it is taken from it."""
 
     frames: Annotated[int, Field(ge=1, le=256)] = 16
     size: Annotated[int, Field(ge=8, le=1024)] = 150

@@ -12,6 +12,7 @@ from typing import Any
 from station.command_line import Command, Parser, invocation, list_commands
 from station.config import REPLAY, Config, build_config, load_config, require_used_settings
 from station.errors import InputError
+from station.model_window import model_window
 from station.notice import NOTICE
 
 DESCRIPTION = f"""\
@@ -88,6 +89,8 @@ def parse_options(argv: Sequence[str], commands: Mapping[str, Command] | None = 
         data.update(parse_selection(arguments.select))
     if arguments.comparison is not None:
         data["replay"]["comparison"] = str(arguments.comparison)
+    if not config.window.model_fields_set & {"frames", "size"}:
+        data["window"] |= model_window(Path(data["engine"]["model"]))
     config = build_config(data, "command line")
     require_used_settings(config)
     if config.replay_of is not None:

@@ -14,7 +14,7 @@ NETWORK = ("frames=2", "clip_px=20", "image_px=20", "patch_px=10", "width=16", "
 SHAPE = (4, 20, 20)
 
 
-def make_clips(root: Path, count: int = 40) -> None:
+def make_clips(root: Path, count: int = 40, *, labelled: bool = True) -> None:
     """Make a folder of clips, four per source, whose brightness determines their grade."""
     (root / "clips").mkdir()
     rng = np.random.default_rng(0)
@@ -24,7 +24,7 @@ def make_clips(root: Path, count: int = 40) -> None:
         clip = np.clip(rng.normal(50 + 35 * grade, 5, SHAPE), 0, 255).astype(np.uint8)
         file = f"clips/{index}.npz"
         hashes[file] = write_clip(root / file, clip)
-        votes = tuple(30 if grade == k else 2 for k in range(5))
+        votes = tuple(30 if grade == k else 2 for k in range(5)) if labelled else ()
         rows.append(ClipRow(f"c{index}", file, f"video{index // 4}", 0.25, 15.0, votes))
     write_table(root, rows, hashes, SHAPE, {})
 

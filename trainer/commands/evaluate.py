@@ -18,7 +18,7 @@ from trainer.data.dataset import open_clips
 from trainer.evaluation.leakage import find_leakage
 from trainer.evaluation.report import AblationSettings, make_report
 from trainer.evaluation.report_files import write_report
-from trainer.evaluation.scoring import Ablations, parse_ablations, score_folds, score_network
+from trainer.evaluation.scoring import Ablations, Subject, parse_ablations, score_folds, score_network
 from trainer.evaluation.tables import report_tables
 
 EPILOG: Final = """\
@@ -37,6 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_mutually_exclusive_group(required=True)
     what.add_argument("--run", type=Path, metavar="RUN", help="training run: its best.pt is scored")
     what.add_argument("--model", type=Path, metavar="DIR", help="exported model: scored as the station runs it")
+    what.add_argument("--weights", type=Path, metavar="FILE", help="imported weights (.safetensors), or any checkpoint")
     what.add_argument("--crossval", type=Path, metavar="CV", help="cross-validation: each clip is scored by the "
                       "network of the fold that never saw it; per fold, and mean and sd")  # fmt: skip
     parser.add_argument("--data", type=Path, required=True, metavar="DATA", help="folder of clips to score on (of a "
@@ -60,7 +61,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="draws for the confidence intervals (default: %(default)s)")  # fmt: skip
     parser.add_argument("--seed", type=int, default=1, help="of the draws and of what is blanked (default: 1)")
     parser.add_argument("--no-plots", action="store_true", help="leave the plots out")
-    parser.add_argument("--device", default="cpu", help="of a run or cross-validation: cpu or cuda (default: cpu)")
+    parser.add_argument(
+        "--device", default="cpu", help="of a run, weights or a cross-validation: cpu or cuda (default: cpu)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -74,16 +77,19 @@ def run(args: argparse.Namespace) -> int:
     ablations = Ablations(parse_ablations(args.ablate), AblationSettings(args.head_um, args.seed))
     clips = open_clips(args.data)
     ablations.check(clips)
-    caution = find_leakage(args.run, args.reference, clips)
+    caution = find_leakage(args.run, args.weights, args.reference, clips)
     if args.crossval:
         evaluated = score_folds(args.crossval, clips, ablations, args.device)
     else:
         reference = open_clips(args.reference, verify=False) if args.reference else clips
         train = reference.distributions
-        evaluated = score_network(args.run, args.model, clips, train, ablations, args.device)
+        subject = Subject(args.run, args.weights, args.model, args.device)
+        evaluated = score_network(subject, clips, train, ablations)
     settings = ablations.settings if ablations.names else None
     report = make_report(evaluated, caution, args.bootstrap, args.seed, settings)
     console = Console(highlight=False)
+    if evaluated.frames:
+        console.print(f"note: {evaluated.frames}", soft_wrap=True)
     for table in report_tables(report):
         console.print(table)
     if args.out:

@@ -30,7 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="clips to take the golden ones from: a folder of clips or a .npy (N, T, H, W) uint8 "
                              "(default: seeded patterns)")  # fmt: skip
     parser.add_argument("--um-per-px", type=float, help="scale of the training clips (default: as --clips says)")
-    parser.add_argument("--fps", type=float, help="frame rate of the training clips (default: as --clips says)")
+    parser.add_argument(
+        "--fps",
+        type=float,
+        help="rate of the frames that the network takes, 1/s (default: as --clips says; a network of 8 frames takes "
+        "every second frame of a clip of 16, at half its rate)",
+    )
     parser.add_argument("--training", metavar="TEXT", help="what the weights were made from, in words")
     parser.add_argument("--training-clips", type=int, default=0, metavar="N", help="how many clips")
     parser.add_argument("--metrics", type=Path, metavar="FILE", help="JSON object of figures on held-out clips")
@@ -68,6 +73,21 @@ def run(args: argparse.Namespace) -> int:
     size_mb = artifact.model_path.stat().st_size / 1e6
     console = Console(highlight=False, soft_wrap=True)
     console.print(f"{artifact.folder}: {artifact.manifest.name}, {size_mb:.1f} MB, sha256 {artifact.model_sha256[:12]}")
+    if golden.frames:
+        console.print(f"note: {golden.frames}")
+    console.print(_made_for(facts))
     console.print("checked: on ONNX Runtime it gives the network's answers on its golden clips")
     console.print(f"check it again, here or on another machine: python -m engine verify {artifact.folder}")
     return 0
+
+
+def _made_for(facts: ArtifactFacts) -> str:
+    """Return scale and rate as they stand in the manifest, or what to do where they are not known."""
+    scale = "no scale" if facts.um_per_px is None else f"{facts.um_per_px:g} um/px"
+    rate = "no frame rate" if facts.fps is None else f"{facts.fps:g} frames/s"
+    if facts.um_per_px is not None and facts.fps is not None:
+        return f"made for {scale}, {rate}"
+    return (
+        f"note: made for {scale}, {rate}: the station can't say where its own differ from an unknown one; give --clips "
+        "DATA, or --um-per-px and --fps"
+    )

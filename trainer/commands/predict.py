@@ -9,6 +9,7 @@ from pathlib import Path
 from station.errors import MissingExtraError
 from station.files import write_atomically
 from trainer.data.clip_files import read_clips
+from trainer.data.loader import describe_frames
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -36,5 +37,8 @@ def run(args: argparse.Namespace) -> int:
     arrays = predict_arrays(network, clips, max(1, args.batch))
     # Through a buffer, so that the name is kept as it was given and a cut-off run leaves no half file.
     write_atomically(args.out, npz(arrays))
+    frames = describe_frames(clips.shape[1], network.config.frames)
+    if frames:
+        print(f"note: {frames}")
     print(f"{args.out}: {len(clips)} clips, {', '.join(arrays)}")
     return 0

@@ -10,6 +10,7 @@ import torch
 
 from station.errors import InputError
 from trainer.data.clip_files import read_clips
+from trainer.data.loader import describe_frames, middle_frames
 from trainer.model.rollout import draw, rollout
 from trainer.model.weights import load_weights
 
@@ -29,12 +30,16 @@ def run(args: argparse.Namespace) -> int:
     """Draw."""
     network = load_weights(args.weights).network
     clips = np.array(read_clips(args.clips, network.config)[:SHOWN_CLIPS])
+    frames = describe_frames(clips.shape[1], network.config.frames)
     if clips.ndim != 4:
         raise InputError(f"--clips {args.clips}: expected mono clips (N, T, H, W), got colour; give one channel")
+    clips = np.stack([middle_frames(clip, network.config.frames) for clip in clips])
     picture = draw(clips, rollout(network, torch.from_numpy(clips)).numpy(), network.config)
     done, content = cv2.imencode(".png", picture)
     if args.out.suffix != ".png" or not done:
         raise InputError(f"--out {args.out}: expected a name that ends in .png")
     args.out.write_bytes(content.tobytes())
+    if frames:
+        print(f"note: {frames}")
     print(f"{args.out}: {len(clips)} clips, {picture.shape[1]} x {picture.shape[0]} px")
     return 0

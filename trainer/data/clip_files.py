@@ -37,13 +37,14 @@ def read_clip(path: Path) -> NDArray[np.uint8]:
 
 
 def read_clips(path: Path, network: NetworkConfig) -> NDArray[np.uint8]:
-    """Map a .npy file of clips. Raises InputError where they are not what the network takes."""
+    """Map a .npy file of clips (N, T, H, W[, 3]), T a multiple of its frames. Raises InputError for others."""
     try:
         clips: NDArray[np.uint8] = np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError) as error:
         raise InputError(f"--clips {path}: expected a .npy file, got {error}") from error
     shape = (network.frames, network.clip_px, network.clip_px)
-    if clips.dtype != np.uint8 or clips.shape[1:] not in (shape, (*shape, 3)):
+    fits = clips.ndim in (4, 5) and clips.shape[2:] in (shape[1:], (*shape[1:], 3)) and clips.shape[1] >= shape[0]
+    if clips.dtype != np.uint8 or not fits or clips.shape[1] % network.frames:
         raise InputError(
             f"--clips {path}: expected uint8 (N, {', '.join(map(str, shape))}) or (..., 3), "
             f"is {clips.dtype} {clips.shape}"

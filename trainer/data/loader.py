@@ -71,9 +71,22 @@ def epoch_batches(
 
 
 def middle_frames(clip: NDArray[np.uint8], frames: int) -> NDArray[np.uint8]:
-    """Return the middle one of every T / frames frames of a clip (T, H, W); the clip itself where they are as many."""
+    """Return the frames of a clip (T, H, W) that a network of ``frames`` frames takes; all where they are as many.
+
+    The one place that decides it, for scoring, fitting and golden clips: of every T / frames frames the middle one.
+    Training takes one at random of each. The station cuts windows of ``frames`` frames at the same rate.
+    """
     stride = len(clip) // frames
     return clip[stride // 2 :: stride]
+
+
+def describe_frames(clip_frames: int, frames: int) -> str:
+    """Return in words which frames of a clip a network takes; empty where it takes all."""
+    stride = clip_frames // frames
+    if stride == 1:
+        return ""
+    first = stride // 2 + 1
+    return f"the network takes {frames} of a clip's {clip_frames} frames: one of every {stride}, frame {first} first"
 
 
 def split_by_source(sources: Sequence[str], share: float, seed: int) -> tuple[list[int], list[int]]:

@@ -155,6 +155,8 @@ class Evaluated:
     scored: Scored
     ablated: Mapping[str, Array]
     """(N, C) of the model for each ablation, by name."""
+    frames: str
+    """In words, which frames of a clip the network takes; empty where it takes all."""
     folds: tuple[Scored, ...] = ()
     """Of a cross-validation."""
 

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from station.errors import InputError
 from trainer.data.ablations import ABLATIONS, Pixels
 from trainer.data.dataset import Clips
+from trainer.data.loader import describe_frames
 from trainer.data.splits import FOLDS, SPLIT, read_folds, read_split
 from trainer.evaluation.predictors import Predictor, model_predictor, predict, weights_predictor
 from trainer.evaluation.report import AblationSettings, Evaluated, compare, pool
@@ -37,28 +38,43 @@ class Ablations:
             raise InputError(f"--head-um {self.settings.head_um:g}: the clips show {edge_um:g} um; give less")
 
 
-def score_network(
-    run: Path | None, model: Path | None, clips: Clips, train: Array, ablations: Ablations, device: str
-) -> Evaluated:
-    """Let a training run's best network, or an exported model, predict the clips.
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The one network to be scored: one of the three paths is given."""
+
+    run: Path | None
+    """Training run, its best network."""
+    weights: Path | None
+    """Imported weights, or a checkpoint."""
+    model: Path | None
+    """Artifact."""
+    device: str = "cpu"
+    """Of a run or weights."""
+
+    def open(self, stack: ExitStack) -> Predictor:
+        """Return it, open until the stack is left."""
+        if self.run:
+            return weights_predictor(self.run / BEST, str(self.run), self.device)
+        if self.weights:
+            return weights_predictor(self.weights, str(self.weights), self.device)
+        assert self.model is not None
+        return stack.enter_context(model_predictor(self.model))
+
+
+def score_network(subject: Subject, clips: Clips, train: Array, ablations: Ablations) -> Evaluated:
+    """Let a network predict the clips.
 
     Args:
-        run: The run; None: ``model``.
-        model: The artifact.
+        subject: The network.
         clips: To be scored on.
         train: (M, C) distributions that the reference predictors may know.
         ablations: What else to score.
-        device: Of a run.
     """
     with ExitStack() as stack:
-        if run:
-            predictor = weights_predictor(run / BEST, str(run), device)
-        else:
-            assert model is not None
-            predictor = stack.enter_context(model_predictor(model))
+        predictor = subject.open(stack)
         scored = compare(clips, predict(predictor, clips), train)
         ablated = _ablated(predictor, clips, range(len(clips)), ablations)
-    return Evaluated(str(run or model), scored, ablated)
+    return Evaluated(predictor.name, scored, ablated, describe_frames(clips.shape[0], predictor.frames))
 
 
 def score_folds(folder: Path, clips: Clips, ablations: Ablations, device: str) -> Evaluated:
@@ -78,7 +94,8 @@ def score_folds(folder: Path, clips: Clips, ablations: Ablations, device: str) -
         parts.append(compare(held, predicted, clips.subset(split.train + split.validation).distributions))
         ablated.append(_ablated(predictor, held, fold, ablations))
     joined = {name: np.concatenate([one[name] for one in ablated]) for name in ablations.names}
-    return Evaluated(str(folder), pool(clips, folds, parts), joined, tuple(parts))
+    frames = describe_frames(clips.shape[0], predictor.frames)
+    return Evaluated(str(folder), pool(clips, folds, parts), joined, frames, tuple(parts))
 
 
 def parse_ablations(text: str) -> tuple[str, ...]:

@@ -35,7 +35,9 @@ def _score_table(report: EvaluationReport) -> Table:
     scores = report.scores
     shown = Table(
         title=f"{report.data.clips} clips (the raters' entropy: {report.raters_entropy:.3f})",
-        caption="mean, mode: what predicts without looking at a clip; panel: other raters on the same clips",
+        caption="mean, mode: what predicts without looking at a clip; panel: other raters on the\nsame clips. "
+        "Figures of the RoSTFine authors' code differ: its JS weights KL(p, m)\ntwice, and its n counts from the least "
+        "selected grade (docs/training.md)",
         box=SIMPLE_HEAD,
     )
     shown.add_column("", no_wrap=True)

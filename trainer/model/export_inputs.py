@@ -15,6 +15,7 @@ from engine.artifact import NetworkConfig, TrainingData
 from station.errors import InputError
 from trainer.data.clip_files import read_clips
 from trainer.data.dataset import open_clips
+from trainer.data.loader import describe_frames, middle_frames
 from trainer.model.golden import GOLDEN_CLIPS, pattern_clips
 
 if TYPE_CHECKING:
@@ -29,27 +30,31 @@ class GoldenClips(NamedTuple):
     um_per_px: float | None
     """None: not known."""
     fps: float | None
-    """None: not known."""
+    """Rate of the frames that the network takes, 1/s; None: not known."""
+    frames: str
+    """In words, which frames of the clips it takes; empty where it takes all."""
 
 
 def golden_clips(path: Path | None, network: NetworkConfig) -> GoldenClips:
     """Return clips from a folder or a .npy file, or seeded patterns. Raises InputError where they do not fit."""
     shape = (network.frames, network.clip_px, network.clip_px)
     if path is None:
-        return GoldenClips(pattern_clips(GOLDEN_CLIPS, shape), None, None)
+        return GoldenClips(pattern_clips(GOLDEN_CLIPS, shape), None, None, "")
     um_per_px = fps = None
     if path.is_dir():
-        folder = open_clips(path, verify=False)
+        folder = open_clips(path, verify=False, unlabelled=True)
         first = folder.rows[0]
-        um_per_px, fps = first.um_per_px, first.fps
+        um_per_px, fps = first.um_per_px, first.fps * network.frames / folder.shape[0]
         clips = np.stack([folder.pixels(index) for index in range(min(GOLDEN_CLIPS, len(folder)))])
     else:
         clips = np.array(read_clips(path, network)[:GOLDEN_CLIPS])
-    if clips.dtype != np.uint8 or clips.shape[1:] != shape or not len(clips):
+    if clips.ndim != 4 or clips.shape[2:] != shape[1:] or clips.shape[1] % network.frames:
         raise InputError(
-            f"--clips {path}: expected uint8 (N, {', '.join(map(str, shape))}), is {clips.dtype} {clips.shape}"
+            f"--clips {path}: expected uint8 (N, {', '.join(map(str, shape))}), or a multiple of {network.frames} "
+            f"frames, is {clips.dtype} {clips.shape}"
         )
-    return GoldenClips(clips, um_per_px, fps)
+    taken = np.stack([middle_frames(clip, network.frames) for clip in clips])
+    return GoldenClips(taken, um_per_px, fps, describe_frames(clips.shape[1], network.frames))
 
 
 def read_note(path: Path) -> str:

@@ -1,13 +1,15 @@
 """Everything a network says of an array of clips, for comparing and analysing."""
 
 import io
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.model.inference import Pixels, answers, torch_forward
 from trainer.model.rostfine import Rostfine
+
+KEPT: Final = ("grade", "heads", "attention", "v_g", "v_s", "v_t")
 
 
 class ArrayClips:
@@ -37,7 +39,7 @@ def predict_arrays(network: Rostfine, clips: NDArray[np.uint8], batch: int) -> d
     parts: dict[str, list[NDArray[Any]]] = {}
     for output in answers(torch_forward(network), ArrayClips(clips), network.config.frames, batch):
         for name, tensor in output._asdict().items():
-            if tensor is not None:
+            if tensor is not None and name in KEPT:
                 parts.setdefault(name, []).append(tensor.numpy())
     return {name: np.concatenate(arrays) for name, arrays in parts.items()}
 

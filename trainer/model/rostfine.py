@@ -71,6 +71,8 @@ class RostfineOutput(NamedTuple):
     """(N, D) spatial feature; None where the configuration leaves it out."""
     v_t: Tensor | None
     """(N, D) temporal feature; None where the configuration leaves it out."""
+    log_heads: Tensor
+    """(N, H, 5) logarithms of the probabilities of the H heads that exist; finite where a probability underflows."""
 
 
 class Attention(nn.Module):
@@ -340,19 +342,22 @@ class Rostfine(nn.Module):
             v_s = self.branch("s", frames).reshape(n, t, d).mean(1)
         if selected is not None and "t" in self.config.features:  # FGT: [CLS, all K*T patches]
             v_t = self.branch("t", torch.cat([v_g[:, None], selected.flatten(1, 2)], dim=1))
-        grade, heads = self.grade({"g": v_g, "s": v_s, "t": v_t})
-        return RostfineOutput(grade, heads, attention, v_g, v_s, v_t)
+        grade, heads, log_heads = self.grade({"g": v_g, "s": v_s, "t": v_t})
+        return RostfineOutput(grade, heads, attention, v_g, v_s, v_t, log_heads)
 
-    def grade(self, features: dict[str, Tensor | None]) -> tuple[Tensor, Tensor]:
-        """Return grade (N, 5) and heads (N, 3, 5) of the features (N, D) by the configured aggregation."""
+    def grade(self, features: dict[str, Tensor | None]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return grade (N, 5), heads (N, 3, 5) and log_heads (N, H, 5) of the features (N, D) by the aggregation."""
         used = [cast(Tensor, features[name]) for name in self.config.features]
         if self.config.aggregation == "mean":
-            each = {
-                name: self.get_submodule(f"head_{name}")(feature).softmax(-1)
+            scores = {
+                name: cast(Tensor, self.get_submodule(f"head_{name}")(feature))
                 for name, feature in zip(self.config.features, used, strict=True)
             }
+            each = {name: score.softmax(-1) for name, score in scores.items()}
             grade = torch.stack(list(each.values())).mean(0)
-            return grade, torch.stack([each.get(name, grade) for name in ("g", "s", "t")], dim=1)
+            heads = torch.stack([each.get(name, grade) for name in ("g", "s", "t")], dim=1)
+            return grade, heads, torch.stack([score.log_softmax(-1) for score in scores.values()], dim=1)
         joined = torch.cat(used, dim=-1) if self.config.aggregation == "concat" else torch.stack(used).sum(0)
-        grade = self.head(joined).softmax(-1)
-        return grade, torch.stack([grade] * 3, dim=1)
+        score = cast(Tensor, self.head(joined))
+        grade = score.softmax(-1)
+        return grade, torch.stack([grade] * 3, dim=1), score.log_softmax(-1)[:, None]

@@ -19,7 +19,7 @@ from station.errors import InputError
 from trainer.data.raters import CRITERIA
 from trainer.model.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from trainer.model.initialization import TOKEN_SIZE, initialize_layers, initialize_patch_embedding, position_waves
-from trainer.model.losses import ce
+from trainer.model.losses import ce, features_of, mean_distance
 from trainer.model.rostfine import EncoderBlock, Rostfine
 from trainer.model.weights import with_frames
 from trainer.pretraining.synthetic import SyntheticBatch, make_batch
@@ -157,14 +157,13 @@ class Pretrainer:
         finally:
             hook.remove()
         normed = self.auxiliary.norm(kept[0].flatten(0, 1))
-        features = [feature for feature in (output.v_g, output.v_s, output.v_t) if feature is not None]
-        defects = self.auxiliary.flaws(torch.cat(features, dim=1))
+        defects = self.auxiliary.flaws(torch.cat(features_of(output, config), dim=1))
         votes = torch.from_numpy(batch.votes)
         return {
             "cells": CELLS_WEIGHT * bits(self.auxiliary.cells(normed), by_patch(torch.from_numpy(batch.cells), config)),
             "middle": self._middle_loss(normed[:, middle_patches(config.grid)], batch),
             "defects": DEFECTS_WEIGHT * F.mse_loss(defects.float(), torch.from_numpy(batch.defect_scores)),
-            "votes": VOTES_WEIGHT * torch.stack([ce(head.float(), votes) for head in output.heads.unbind(1)]).mean(),
+            "votes": VOTES_WEIGHT * mean_distance(output, votes, ce, config),
         }
 
     def _middle_loss(self, tokens: Tensor, batch: SyntheticBatch) -> Tensor:

@@ -160,14 +160,14 @@ def _add_gradients(
     run: Run, models: _Models, step: _Step, batches: Iterator[tuple[list[int], NDArray[np.float32]]], of: int
 ) -> float:
     """Add up the gradients of a step's batches; return the sum of the losses of its clips, of all processes."""
-    recipe, fabric = run.training.recipe, run.fabric
+    recipe, config, fabric = run.training.recipe, run.training.network.config, run.fabric
     total = 0.0
     for place, whole in enumerate(step.batches, start=step.first):
         indices, pixels = next(batches)
         share = len(range(fabric.global_rank, len(whole), fabric.world_size)) / len(whole)
         with fabric.no_backward_sync(models.learner, enabled=whole is not step.batches[-1]):
             learned: Learned = models.learner(torch.from_numpy(pixels).to(fabric.device))
-            loss = loss_of(learned.output, models.votes[indices], DISTANCES[recipe.loss], recipe.alpha)
+            loss = loss_of(learned.output, models.votes[indices], DISTANCES[recipe.loss], recipe.alpha, config)
             if learned.criteria is not None and models.defect_scores is not None:
                 loss = loss + recipe.criteria * F.mse_loss(learned.criteria, models.defect_scores[indices])
             value = cast(Tensor, fabric.all_reduce(loss.detach() * share, reduce_op="sum")).item()

@@ -4,7 +4,7 @@ The loop itself is in ``trainer.training.loop``, the run's files in ``trainer.tr
 line: that is ``trainer.training.options``.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -18,6 +18,7 @@ from rich.console import Console
 from station.errors import InputError, MissingExtraError
 from trainer.data.dataset import Clips
 from trainer.data.ground_truth import true_defect_scores
+from trainer.data.loader import describe_frames
 from trainer.data.splits import SPLIT, Split, read_split, split_off, write_split
 from trainer.training.progress import TrainingProgress
 from trainer.training.recipe import LAST, RECIPE, Recipe, write_recipe
@@ -76,11 +77,8 @@ def train_one(job: Job, fabric: "Fabric", console: Console) -> None:
                 write_split(job.out / SPLIT, clips, split)
                 write_recipe(job.out, recipe)  # last: from here on it is a run that can be resumed
         console.print(_summary(training, split, len(validation), fabric.world_size), soft_wrap=True)
-        shared = set(clips.sources) & set(job.held.sources) if job.held else ()
-        if shared:
-            console.print(
-                f"note: {len(shared)} sources are in --data and in --val; scores are flattered", soft_wrap=True
-            )
+        for note in _notes(job, training, split):
+            console.print(f"note: {note}", soft_wrap=True)
         progress = stack.enter_context(TrainingProgress(console, training.epochs_done, until))
         run = loop.Run(training, clips.subset(split.train), validation, progress, fabric, folder, scores)
         loop.train(run, until)
@@ -148,6 +146,22 @@ def _defect_scores(job: Job, split: Split) -> NDArray[np.float32] | None:
     Raises InputError where the clips have none.
     """
     return true_defect_scores(job.clips)[split.train] if job.recipe.criteria else None
+
+
+def _notes(job: Job, training: "Training", split: Split) -> Iterator[str]:
+    """Yield what a user should know before the run begins."""
+    frames = describe_frames(job.clips.shape[0], training.network.config.frames)
+    if frames:
+        yield f"{frames}; in training a random one first"
+    if job.held:
+        shared = set(job.clips.sources) & set(job.held.sources)
+        if shared:
+            yield f"{len(shared)} sources are in --data and in --val; scores are flattered"
+    elif job.recipe.holdout and not split.validation:
+        yield (
+            "no clips are held out, as all that may be trained on are of one source: nothing chooses the best epoch, "
+            "and the last one is taken"
+        )
 
 
 def _state(training: "Training") -> str:

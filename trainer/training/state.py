@@ -51,7 +51,7 @@ class Learner(torch.nn.Module):
         if self.criteria is None:
             return Learned(output, None)
         with torch.autocast(clips.device.type, enabled=False):
-            return Learned(output, self.criteria(torch.cat(features_of(output), dim=1)))
+            return Learned(output, self.criteria(torch.cat(features_of(output, self.network.config), dim=1)))
 
 
 class Training:

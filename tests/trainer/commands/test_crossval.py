@@ -11,7 +11,7 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 
 from station.errors import InputError  # noqa: E402
 from station.notice import NOTICE  # noqa: E402
-from tests.support.tiny_training import checkpoint, command, furthest, resume  # noqa: E402
+from tests.support.tiny_training import checkpoint, command, furthest, make_clips, resume  # noqa: E402
 from trainer.__main__ import main  # noqa: E402
 from trainer.data.clip_table import ClipRow  # noqa: E402
 from trainer.data.dataset import Clips, open_clips  # noqa: E402
@@ -217,3 +217,16 @@ def test_weights_that_saw_the_clips_are_refused(
     options = ("--folds", "2", "--epochs", "1", "--init", str(tmp_path / "run" / "last.pt"))
     assert main(command("crossval", tiny_clips, tmp_path / "cv", *options)) == 2
     assert "no fold would be scored unseen" in capsys.readouterr().err
+
+
+def test_a_fold_without_clips_to_hold_out_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    make_clips(data, 8)  # of two sources: each fold trains on one of them
+    assert main(command("crossval", data, tmp_path / "cv", "--folds", "2", "--epochs", "2")) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.count("note: no clips are held out, as all that may be trained on are of one source") == 2
+    metrics = json.loads((tmp_path / "cv" / "metrics.json").read_text())
+    assert [fold["epoch"] for fold in metrics["folds"]] == [2, 2]
+    assert main(command("crossval", data, tmp_path / "asked", "--folds", "2", "--epochs", "1", "--holdout", "0")) == 0
+    assert "no clips are held out" not in capsys.readouterr().out

@@ -19,7 +19,6 @@ from trainer.data.loader import Augmentation, epoch_order, middle_frames, split_
 from trainer.data.splits import read_split  # noqa: E402
 from trainer.data.synthetic import simulate  # noqa: E402
 from trainer.evaluation.metrics import score  # noqa: E402
-from trainer.model import losses  # noqa: E402
 from trainer.model.initialization import initialize, position_waves  # noqa: E402
 from trainer.model.weights import TIME_EMBED, load_weights, save_weights  # noqa: E402
 from trainer.training import loop  # noqa: E402
@@ -294,16 +293,6 @@ def test_rate_rises_then_falls_to_nothing() -> None:
     shares = [rate_share(recipe, step, 1000) for step in (0, 50, 99, 100, 550, 1000)]
     assert shares == pytest.approx([1 / 101, 51 / 101, 100 / 101, 1.0, 0.5, 0.0])
     assert rate_share(Recipe(data=""), 999, 1000) == 1.0
-
-
-def test_losses_are_the_measures_on_worked_values() -> None:
-    predicted, target = torch.tensor([[1.0, 0, 0, 0, 0]]), torch.tensor([[0.5, 0.5, 0, 0, 0]])
-    assert losses.mse(predicted, target).item() == pytest.approx(0.1)
-    assert losses.js(predicted, target).item() == pytest.approx(0.75 * np.log(4 / 3), rel=1e-5)
-    assert losses.squared_emd(predicted, target).item() == pytest.approx(0.25)
-    assert losses.ce(target, target).item() == pytest.approx(np.log(2), rel=1e-5)
-    across, along = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 2.0]])
-    assert losses.cosine_diversity([across, across, -along]).item() == pytest.approx(1 / 3)
 
 
 def test_augmentation_keeps_the_pixels_and_takes_one_of_every_few_frames() -> None:
