@@ -22,7 +22,7 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
 
-from station.errors import StationError
+from station.errors import InputError
 from trainer.data.dataset import Clips
 from trainer.data.loader import Augmentation, epoch_batches, epoch_order
 from trainer.evaluation.metrics import Scores, score
@@ -38,7 +38,7 @@ PREDICTED_AT_ONCE = 16
 """Clips of one forward pass where nothing is learned."""
 
 
-class TrainingError(StationError):
+class TrainingError(InputError):
     """Training cannot go on: the loss, or its gradient, is no longer a number.
 
     The message names the batch. Lower the learning rate, limit the gradient norm, or look at the clips it names. The
