@@ -7,8 +7,7 @@ describes; it runs nothing and knows no runtime.
 
 import hashlib
 import json
-import zipfile
-import zlib
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -19,15 +18,24 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine import onnx_file
 from station.errors import ArtifactError
-from station.files import sha256_of
+from station.files import read_bounded, sha256_of
 from station.notice import NOTICE
+from station.numpy_files import read_npz
 
 NUM_GRADES = 5
 HEADS = 3
 MAX_BATCH = 8
 OPSET = 20
 SCHEMA: Literal[1] = 1
-FILES = ("MODEL_CARD.md", "golden.npz", "model.onnx")
+MOST_BYTES = {
+    "MODEL_CARD.md": 1 << 20,
+    "golden.npz": 1 << 30,
+    "model.onnx": onnx_file.MOST_BYTES,
+}
+"""Size up to which a file is read."""
+FILES = tuple(MOST_BYTES)
+MOST_MANIFEST_BYTES = 1 << 20
+MOST_GOLDEN_CLIPS = 16
 EXPORT_HINT = "copy the folder again from its origin, or export it again with `python -m trainer export`"
 
 Precision = Literal["float32", "float16"]
@@ -217,17 +225,22 @@ class Artifact:
 
     def golden(self) -> Golden:
         """Read the golden clips. Raises ArtifactError if they do not match the manifest."""
+        specs = (*self.manifest.inputs, *self.manifest.outputs)
+        most_bytes = {
+            name: min(
+                MOST_BYTES["golden.npz"],
+                MOST_GOLDEN_CLIPS * math.prod(spec.shape[1:]) * np.dtype(spec.dtype).itemsize,
+            )
+            for name, spec in zip(("clips", "grade", "heads", "attention"), specs, strict=True)
+        }
         try:
-            # Opened here: numpy leaves the file open if it is not a complete archive.
-            with (self.folder / "golden.npz").open("rb") as file, np.load(file, allow_pickle=False) as data:
-                golden = Golden(data["clips"], data["grade"], data["heads"], data["attention"])
-        except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+            golden = Golden(**read_npz(self.folder / "golden.npz", most_bytes))
+        except (OSError, ValueError) as error:
             raise ArtifactError(f"model {self.folder}: golden.npz cannot be read ({error}); {EXPORT_HINT}") from error
         if not golden.clips.size:
             raise ArtifactError(
                 f"model {self.folder}: golden.npz holds no clip, so the model cannot be verified; {EXPORT_HINT}"
             )
-        specs = (*self.manifest.inputs, *self.manifest.outputs)
         arrays: tuple[NDArray[Any], ...] = (golden.clips, golden.grade, golden.heads, golden.attention)
         for spec, array in zip(specs, arrays, strict=True):
             if array.shape[1:] != spec.shape[1:] or array.dtype != spec.dtype or len(array) != len(golden.clips):
@@ -241,7 +254,7 @@ class Artifact:
 def _read_manifest(folder: Path) -> Manifest:
     """Read and validate ``manifest.json``."""
     try:
-        text = (folder / "manifest.json").read_text(encoding="utf-8")
+        text = read_bounded(folder / "manifest.json", MOST_MANIFEST_BYTES).decode("utf-8")
     except FileNotFoundError:
         raise ArtifactError(f"model {folder}: manifest.json is missing; {EXPORT_HINT}") from None
     except (OSError, UnicodeDecodeError) as error:
@@ -268,9 +281,10 @@ def _check_files(folder: Path, manifest: Manifest) -> None:
     for name in FILES:
         if name not in manifest.files:
             raise ArtifactError(f"model {folder}: manifest.json lists no {name}; {EXPORT_HINT}")
-        if not (folder / name).is_file():
-            raise ArtifactError(f"model {folder}: {name} is missing; {EXPORT_HINT}")
-        found = sha256_of(folder / name)
+        try:
+            found = sha256_of(folder / name, MOST_BYTES[name])
+        except FileNotFoundError:
+            raise ArtifactError(f"model {folder}: {name} is missing; {EXPORT_HINT}") from None
         if found != manifest.files[name]:
             raise ArtifactError(
                 f"model {folder}: {name} has sha256 {found[:12]}..., the manifest says {manifest.files[name][:12]}...: "
@@ -281,11 +295,18 @@ def _check_files(folder: Path, manifest: Manifest) -> None:
 def _check_graph(folder: Path, manifest: Manifest) -> None:
     """Compare the graph's opset and I/O with the manifest's, and both with the network config's."""
     try:
-        header = onnx_file.read_header((folder / "model.onnx").read_bytes())
+        model = read_bounded(folder / "model.onnx", onnx_file.MOST_BYTES)
+        header = onnx_file.read_header(model)
+        incomplete = onnx_file.needs_other_files(model)
     except ValueError as error:
         raise ArtifactError(
             f"model {folder}: model.onnx is not a complete ONNX file ({error}); {EXPORT_HINT}"
         ) from error
+    if incomplete:
+        raise ArtifactError(
+            f"model {folder}: model.onnx takes weights from another file, which no hash of the manifest covers; export "
+            "it in one file, as `python -m trainer export` does"
+        )
     if header.opset != OPSET or manifest.opset != OPSET:
         raise ArtifactError(
             f"model {folder}: expected ONNX opset {OPSET}, model.onnx has {header.opset} and the manifest says "

@@ -14,8 +14,29 @@ Spec = tuple[str, str, tuple[int, ...]]
 
 ELEMENT_TYPES = {1: "float32", 2: "uint8", 7: "int64", 10: "float16"}
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
+MOST_BYTES = (2 << 30) - 1
+"""Most that one protobuf message holds: a larger model keeps its weights in other files."""
 COMPUTE_CAST = b"compute/"
 """Prefix of the names of the casts that bring weights and images into the compute type."""
+
+
+PARTS = {
+    "model": {7: "graph", 20: "training", 25: "function"},
+    "training": {1: "graph", 2: "graph"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse tensor"},
+    "function": {7: "node", 11: "attribute"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse tensor", 23: "sparse tensor"},
+    "sparse tensor": {1: "tensor", 2: "tensor"},
+    "tensor": {},
+}
+"""Kinds of message in which a tensor may lie, and which of their fields lead there."""
+EXTERNAL_DATA, DATA_LOCATION = 13, 14
+"""Fields of a tensor: in which other file its numbers are, and whether they are in one."""
+OPERATOR = 4
+"""Field of a node."""
+OTHER_FILES = (b"EPContext",)
+"""Operators that load a program from another file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +61,29 @@ def read_header(model: bytes) -> OnnxHeader:
         if field in sides:
             sides[field].append(_spec(_view(value)))
     return OnnxHeader(opset, tuple(sides[11]), tuple(sides[12]))
+
+
+def needs_other_files(model: bytes) -> bool:
+    """Return whether a model is not complete in itself: no hash of the file would say anything about the rest.
+
+    Raises ValueError if the bytes are not a complete ModelProto.
+    """
+    waiting = [("model", memoryview(model))]
+    while waiting:
+        kind, message = waiting.pop()
+        parts = PARTS[kind]
+        for field, value, _ in _fields(message):
+            if field in parts:
+                waiting.append((parts[field], _view(value)))
+            elif _leads_outside(kind, field, value):
+                return True
+    return False
+
+
+def _leads_outside(kind: str, field: int, value: int | memoryview) -> bool:
+    if kind == "tensor":
+        return field == EXTERNAL_DATA or (field == DATA_LOCATION and value != 0)
+    return kind == "node" and field == OPERATOR and bytes(_view(value)) in OTHER_FILES
 
 
 def in_compute_type(model: bytes, precision: Literal["float32", "float16"]) -> tuple[bytes, int]:
@@ -67,10 +111,10 @@ def in_compute_type(model: bytes, precision: Literal["float32", "float16"]) -> t
 
 
 def _graph(model: memoryview) -> memoryview:
-    for field, value, _ in _fields(model):
-        if field == 7:
-            return _view(value)
-    raise ValueError("it holds no graph")
+    graphs = [_view(value) for field, value, _ in _fields(model) if field == 7]
+    if len(graphs) != 1:  # a reader of protobuf would merge them
+        raise ValueError(f"it holds {len(graphs) or 'no'} graph{'s' * (len(graphs) > 1)}")
+    return graphs[0]
 
 
 def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview, int]]:

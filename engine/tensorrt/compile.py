@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.artifact import EXPORT_HINT, Artifact, Precision, TensorSpec
-from engine.onnx_file import in_compute_type
+from engine.onnx_file import MOST_BYTES, in_compute_type
 from engine.tensorrt.driver import Log, load_cuda, load_tensorrt, make_logger, open_device
 from engine.tensorrt.plans import BATCHES, PORTABLE, Kind, Plan, PlanInfo, save_plan
 from station.errors import ArtifactError
+from station.files import read_bounded
 
 Progress = Callable[[str, int, int], None]
 """Called with the name of a phase, steps done and steps in total."""
@@ -43,7 +44,7 @@ def build_plan(artifact: Artifact, kind: Kind, precision: Precision, report: Pro
     strongly = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     network = builder.create_network(0 if strongly is None else 1 << int(strongly))
     parser = trt.OnnxParser(network, logger)
-    model, casts = in_compute_type(artifact.model_path.read_bytes(), precision)
+    model, casts = in_compute_type(read_bounded(artifact.model_path, MOST_BYTES), precision)
     if not casts:
         raise ArtifactError(
             f"model {artifact.folder}: model.onnx has no compute casts, so its plan would not be {precision}; "

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from engine.artifact import MAX_BATCH, Artifact, ManifestModel, Precision, TensorSpec
 from station.errors import ArtifactError
-from station.files import write_atomically
+from station.files import read_bounded, write_atomically
 
 Kind = Literal["tensorrt_rtx", "tensorrt"]
 KINDS: tuple[Kind, ...] = ("tensorrt_rtx", "tensorrt")
@@ -23,6 +23,8 @@ PORTABLE = "portable"
 """In place of a GPU's name: runs on every GPU the runtime supports."""
 BATCHES = (1, 4, MAX_BATCH)
 """Smallest, preferred and largest batch of a plan's profile."""
+MOST_PLAN_BYTES = 8 << 30
+MOST_INFO_BYTES = 1 << 20
 
 
 class PlanInfo(ManifestModel):
@@ -55,7 +57,7 @@ class Plan:
     def read(self) -> bytes:
         """Return the plan's bytes. Raises ArtifactError if they are not the ones that were built."""
         try:
-            content = self.path.read_bytes()
+            content = read_bounded(self.path, MOST_PLAN_BYTES)
         except OSError as error:
             raise ArtifactError(f"plan {self.path}: cannot be read ({error.strerror}); {rebuild(self)}") from error
         if hashlib.sha256(content).hexdigest() != self.info.plan_sha256:
@@ -103,7 +105,7 @@ def list_plans(artifact: Artifact) -> list[Plan]:
     plans = []
     for path in sorted(folder_of(artifact).glob("*.plan.json")):
         try:
-            info = PlanInfo.model_validate_json(path.read_bytes())
+            info = PlanInfo.model_validate_json(read_bounded(path, MOST_INFO_BYTES))
         except (OSError, ValidationError):
             continue  # half-written, or from another version of this program: treated as absent
         if info.model_sha256 == artifact.model_sha256:

@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from engine.artifact import MAX_BATCH, Artifact, Precision
 from engine.runtime import Grades, Outputs, WindowId, batches, concatenated
 from engine.tensorrt.driver import Log, make_logger, open_device
-from engine.tensorrt.plans import Plan, jit_path, rebuild
+from engine.tensorrt.plans import MOST_PLAN_BYTES, Plan, jit_path, rebuild
 from engine.tensorrt.window_cache import WindowCache
 from station.errors import ArtifactError, InputError, ProcessError
-from station.files import write_atomically
+from station.files import read_bounded, write_atomically
 
 SLOTS: Final = 2
 
@@ -237,7 +237,7 @@ def _jit_cache(trt: Any, engine: Any, plan: Plan, gpu: str) -> tuple[tuple[Any, 
     cache = options.create_runtime_cache()
     path = jit_path(plan, gpu)
     with contextlib.suppress(OSError):
-        cache.deserialize(path.read_bytes())
+        cache.deserialize(read_bounded(path, MOST_PLAN_BYTES))
     options.set_runtime_cache(cache)
 
     def save() -> None:

@@ -1,6 +1,8 @@
 """Opening artifacts: intact ones, and every way of being broken, each refused with one clear line."""
 
 import json
+import os
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +11,9 @@ import numpy as np
 import pytest
 
 from engine import onnx_file
+from engine.__main__ import main
 from engine.artifact import FILES, Artifact, Manifest
+from station.command_line import exit_code_of
 from station.errors import ArtifactError
 from station.files import sha256_of
 from station.notice import NOTICE
@@ -69,6 +73,55 @@ def other_output(folder: Path) -> None:
     sealed(folder)
 
 
+def with_external_data(folder: Path) -> None:
+    """Keep the weights in a file beside the model, as ``onnx.save`` can."""
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(folder / "model.onnx")
+    onnx.save(model, folder / "model.onnx", save_as_external_data=True, location="weights.bin", size_threshold=0)
+    sealed(folder)
+
+
+def with_hidden_external_data(folder: Path) -> None:
+    """Keep one constant in another file, inside a branch of an If node: where no initializer is."""
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(folder / "model.onnx")
+    tensor = onnx.TensorProto(data_type=1, dims=[1], data_location=onnx.TensorProto.EXTERNAL)
+    tensor.external_data.add(key="location", value="../../outside.bin")
+    constant = onnx.helper.make_node("Constant", [], ["c"], value=tensor)
+    output = onnx.helper.make_tensor_value_info("c", 1, [1])
+    branch = onnx.helper.make_graph([constant], "branch", [], [output])
+    model.graph.node.append(onnx.helper.make_node("If", ["x"], ["y"], then_branch=branch, else_branch=branch))
+    onnx.save(model, folder / "model.onnx")
+    sealed(folder)
+
+
+def with_context(folder: Path) -> None:
+    """Have a runtime's own program loaded from another file."""
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(folder / "model.onnx")
+    model.graph.node.append(onnx.helper.make_node("EPContext", [], ["y"], domain="com.microsoft", embed_mode=0))
+    onnx.save(model, folder / "model.onnx")
+    sealed(folder)
+
+
+def with_two_graphs(folder: Path) -> None:
+    """Append a second graph, which a reader of protobuf merges with the first."""
+    path = folder / "model.onnx"
+    path.write_bytes(path.read_bytes() + b"\x3a\x00")
+    sealed(folder)
+
+
+def made_huge(path: Path, size: int) -> None:
+    """Make a file huge without taking room on the disk."""
+    with path.open("r+b") as file:
+        file.truncate(size)
+
+
+def replaced_by(path: Path, make: Callable[[Path], None]) -> None:
+    path.unlink()
+    make(path)
+
+
 BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
     "no manifest": (lambda f: (f / "manifest.json").unlink(), "manifest.json is missing"),
     "no model": (lambda f: (f / "model.onnx").unlink(), "model.onnx is missing"),
@@ -90,6 +143,20 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
     "wrong opset": (other_opset, "expected ONNX opset 20, model.onnx has 17"),
     "wrong input size": (other_input, r"expected input clip uint8 \(N, 4, 24, 24\), .*\(N, 4, 150, 24\)"),
     "missing output": (other_output, "expected output"),
+    "weights in another file": (with_external_data, "takes weights from another file"),
+    "a constant in another file": (with_hidden_external_data, "takes weights from another file"),
+    "a program in another file": (with_context, "takes weights from another file"),
+    "two graphs": (with_two_graphs, "not a complete ONNX file .*2 graphs"),
+    "huge manifest": (lambda f: made_huge(f / "manifest.json", 600 << 20), "manifest.json cannot be read .*larger"),
+    "huge model": (lambda f: made_huge(f / "model.onnx", 13 << 30), "cannot be read .*larger than 2047 MiB"),
+    "huge golden file": (lambda f: made_huge(f / "golden.npz", 13 << 30), "cannot be read .*larger than 1024 MiB"),
+    "huge model card": (lambda f: made_huge(f / "MODEL_CARD.md", 600 << 20), "cannot be read .*larger than 1 MiB"),
+    "endless manifest": (
+        lambda f: replaced_by(f / "manifest.json", lambda path: path.symlink_to("/dev/zero")),
+        "manifest.json cannot be read .*a device",
+    ),
+    "manifest is a pipe": (lambda f: replaced_by(f / "manifest.json", os.mkfifo), "cannot be read .*a pipe"),
+    "model is a pipe": (lambda f: replaced_by(f / "model.onnx", os.mkfifo), "cannot be read .*a pipe"),
     "wrong manifest input": (lambda f: sealed(f, inputs=()), "expected input"),
 }
 
@@ -184,7 +251,7 @@ def test_a_manifest_that_says_the_same_otherwise_was_edited(artifact: Artifact, 
 
 
 def test_files_that_may_not_be_read(artifact: Artifact, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(path: Path) -> str:
+    def refuse(path: Path, _: int) -> str:
         raise PermissionError(13, "Permission denied", str(path))
 
     monkeypatch.setattr("engine.artifact.sha256_of", refuse)
@@ -206,3 +273,25 @@ def test_golden_clips_must_be_there(artifact: Artifact) -> None:
     np.savez(artifact.folder / "golden.npz", **arrays)
     with pytest.raises(ArtifactError, match="holds no clip"):
         artifact.golden()
+
+
+def test_a_golden_file_that_unfolds_to_gigabytes(artifact: Artifact) -> None:
+    path = artifact.folder / "golden.npz"
+    with (
+        zipfile.ZipFile(path, "w", compression=zipfile.ZIP_DEFLATED) as archive,
+        archive.open("clips.npy", "w") as file,
+    ):
+        for _ in range(50):
+            file.write(bytes(1 << 20))
+    with pytest.raises(ArtifactError, match=r"golden\.npz cannot be read .*'clips' of 52428800 bytes is larger than"):
+        artifact.golden()
+
+
+def test_verify_refuses_a_model_with_weights_in_another_file(
+    artifact: Artifact, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with_external_data(artifact.folder)
+    assert exit_code_of(main, ["verify", str(artifact.folder)]) == 2
+    errors = capsys.readouterr().err
+    assert errors.count("\n") == 1
+    assert "takes weights from another file" in errors

@@ -1,0 +1,92 @@
+"""Reading what somebody else put there: only files, only as large as they can be, without ever waiting."""
+
+import os
+import socket
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from station.files import open_regular, read_bounded, read_json, require_regular, sha256_of, write_atomically
+
+
+@pytest.fixture
+def hidden_umask() -> Iterator[None]:
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def pipe(folder: Path) -> Path:
+    os.mkfifo(folder / "pipe")
+    return folder / "pipe"
+
+
+def linked_pipe(folder: Path) -> Path:
+    (folder / "link").symlink_to(pipe(folder))
+    return folder / "link"
+
+
+def unix_socket(folder: Path) -> Path:
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(folder / "s"))
+    return folder / "s"
+
+
+NO_FILES: dict[str, tuple[Callable[[Path], Path], str]] = {
+    "pipe": (pipe, "it is a pipe, not a file"),
+    "link to a pipe": (linked_pipe, "it is a pipe, not a file"),
+    "socket": (unix_socket, "it is a socket, not a file"),
+    "endless device": (lambda _: Path("/dev/zero"), "it is a device, not a file"),
+    "silent device": (lambda _: Path("/dev/tty"), "it is a device, not a file"),
+    "folder": (lambda folder: folder, "Is a directory"),
+    "nothing": (lambda folder: folder / "none", "No such file"),
+}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such files")
+@pytest.mark.parametrize("case", NO_FILES)
+def test_only_files_are_read(tmp_path: Path, case: str) -> None:
+    make, expected = NO_FILES[case]
+    path = make(tmp_path)
+    for read in (open_regular, require_regular, sha256_of, read_json, lambda path: read_bounded(path, 10)):
+        with pytest.raises(OSError, match=expected) as caught:
+            read(path)
+        assert caught.value.strerror in (expected, f"{expected} or directory")
+
+
+def test_a_file_of_its_largest_size_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+    assert read_bounded(path, 10) == b"0123456789"
+    with pytest.raises(OSError, match="larger than 0 KiB"):
+        read_bounded(path, 9)
+
+
+def test_a_huge_file_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "huge.json"
+    with path.open("wb") as file:
+        file.truncate(600 << 20)  # a hole: it takes no room on the disk, and would take it in memory
+    with pytest.raises(OSError, match="it is larger than 16 MiB, the most that is read"):
+        read_json(path)
+    with pytest.raises(OSError, match="it is larger than 1 MiB"):
+        sha256_of(path, 1 << 20)
+
+
+@pytest.mark.parametrize("opening", ["[", '{"a":'])
+def test_deeply_nested_json(tmp_path: Path, opening: str) -> None:
+    path = tmp_path / "deep.json"
+    path.write_text(opening * 100_000)
+    with pytest.raises(ValueError, match="nested too deep"):
+        read_json(path)
+
+
+@pytest.mark.parametrize(("mode", "found"), [(0o666, 0o644), (0o600, 0o600)])
+@pytest.mark.skipif(os.name == "nt", reason="modes are POSIX's")
+@pytest.mark.usefixtures("hidden_umask")
+def test_mode_of_a_written_file(tmp_path: Path, mode: int, found: int) -> None:
+    path = tmp_path / "file"
+    write_atomically(path, b"content", mode)
+    assert stat.S_IMODE(path.stat().st_mode) == found
+    assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
