@@ -144,7 +144,7 @@ def _program(package: str, *words: str) -> Main:
 TRAINER = (
     "simulate prepare import-clips votes check pretrain train crossval fit-heads evaluate export import predict rollout"
 )
-BENCHES = "capture camera record tracking engine curve fuzz"
+BENCHES = "capture camera record tracking engine view curve fuzz"
 COMMANDS = {
     "doctor": Command(check_machine, "", "check this machine and its cameras"),
     "verify": Command(session.verify, "SESSION", "check that a recorded session is unchanged"),

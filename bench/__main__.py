@@ -15,6 +15,7 @@ BENCHES = {
     "record": "the whole station with and without its recorder: frames lost, latency",
     "curve": "error against latency of networks of different sizes",
     "engine": "time from a window to its grades",
+    "view": "exposure to screen in a browser, and what the live view costs",
 }
 
 

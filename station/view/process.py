@@ -9,7 +9,7 @@ import sys
 
 import cv2
 
-from station.errors import InputError
+from station.errors import MissingExtraError
 from station.processes.process import ProcessContext
 from station.transport.buffers import Fifo
 from station.transport.counters import ViewCounters
@@ -29,9 +29,7 @@ def run(context: ProcessContext) -> None:
         from station.view.hub import Hub
         from station.view.server import ViewServer
     except ImportError as error:
-        raise InputError(
-            f"--view: the package {error.name} is missing; install the live view's with: pip install '.[view]'"
-        ) from error
+        raise MissingExtraError(f"--view: the package {error.name} is missing; pip install '.[view]'") from error
 
     control, settings, endpoints = context.control, context.config.view, context.endpoints
     if sys.platform != "win32":

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
+from bench.support.frame_code import draw_code
 from capture.simulator.microscope import SimulatedMicroscope
 from station.clock import now_ns
 from station.config import Config, RecordSettings, SimulatedSettings
@@ -39,18 +39,6 @@ from station.view.server import ViewServer
 SETTINGS = SimulatedSettings(width=640, height=480, sperm=8, debris=20, fps=15)
 FRAMES = 200
 FOLLOWED = 4
-
-
-CODE_BITS, CODE_PX = 16, 16
-"""A number is a row of black and white squares from the upper left corner, lowest bit first."""
-
-
-def with_code(pixels: NDArray[np.uint8], number: int) -> NDArray[np.uint8]:
-    """A copy of a frame with a number drawn into it."""
-    coded = pixels.copy()
-    for bit in range(CODE_BITS):
-        coded[:CODE_PX, bit * CODE_PX : (bit + 1) * CODE_PX] = 255 if number >> bit & 1 else 0
-    return coded
 
 
 @dataclass
@@ -105,7 +93,10 @@ class PlayedStation:
 
     def _frame(self, rng: np.random.Generator) -> None:
         frame, seq = self.microscope.read(), self.played
-        pixels = with_code(frame.pixels, seq) if self.coded else frame.pixels
+        pixels = frame.pixels
+        if self.coded:
+            pixels = pixels.copy()
+            draw_code(pixels, seq)
         t_ns = now_ns()
         header = FrameHeader(
             seq=seq, t_exposure_ns=t_ns, t_source_ns=frame.t_source_ns, t_sent_ns=t_ns,

@@ -132,8 +132,9 @@ export class Field {
     drawRings(context, head, this.#trails, this.focus, place, zoom, unit);
     drawScale(context, this.umPerPx, zoom, unit);
     if (this.ruler) this.#drawRuler(place, unit);
-    canvas.dataset.frameSeq = head.frame_seq;
-    canvas.dataset.tExposureMs = head.t_exposure_ms;
+    Object.assign(canvas.dataset, { // what is on the canvas now, for tests and benches
+      tExposureMs: head.t_exposure_ms, frameWidth: head.width, frameHeight: head.height, frameSeq: head.frame_seq,
+    });
     this.handlers.scale(Math.min(1, zoom));
     this.handlers.drawn(head.frame_seq);
   }

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
+from bench.support.frame_code import BITS, SIDE_PX
 from station.config import SimulatedSettings
 from station.transport.messages import TrackState
 from tests.support.browser import BrowserContext, Page, browser, page_at
-from tests.support.looked_at_field import CODE_BITS, CODE_PX, SETTINGS, Obedient, PlayedStation, looked_at
+from tests.support.looked_at_field import SETTINGS, Obedient, PlayedStation, looked_at
 
 SIZE = (SETTINGS.width, SETTINGS.height)
 LOCKED = (0x35, 0xE0, 0xB0)
@@ -77,7 +78,7 @@ def test_ring_and_cell_are_of_the_same_frame(context: BrowserContext, played: tu
     with page_at(context, link) as page:
         before: dict[int, tuple[float, float]] = {}
         for _ in range(25):
-            seen = page.evaluate(READ, [CODE_BITS, CODE_PX, LOCKED, SIZE])
+            seen = page.evaluate(READ, [BITS, SIDE_PX, LOCKED, SIZE])
             assert seen["number"] == seen["overlay"], "the overlay is of another frame than the picture"
             for track in station.tracks(seen["overlay"]):
                 inside = 40 < track.x < SETTINGS.width - 40 and 60 < track.y < SETTINGS.height - 40
