@@ -15,10 +15,11 @@ UNKNOWN = "unknown"
 """The state of every sperm where nobody knows where they are now."""
 
 
-def cards(snapshot: Snapshot) -> list[Card]:
-    """Return one card per followed sperm, by number."""
+def cards(snapshot: Snapshot, marked: frozenset[int]) -> list[Card]:
+    """Return one card per tracked sperm, by number."""
     why = why_unknown(snapshot)
     found = [_card(snapshot, view) for view in sperm_views(snapshot)]
+    found = [card.model_copy(update={"marked": True}) if card.sperm_id in marked else card for card in found]
     return [card.model_copy(update={"state": UNKNOWN, "reason": why}) for card in found] if why else found
 
 

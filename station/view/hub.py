@@ -10,17 +10,18 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from typing import Self
 
 import numpy as np
 
 from station.clock import NS_PER_MS, now_ns
 from station.config import Config
 from station.crop import crop_into
+from station.dashboard.key_handler import KEYS
 from station.transport.buffers import Received
 from station.transport.messages import GradesHeader, ProcessStatus
 from station.view.cards import GradeHistory, cards
-from station.view.commands import Answered, Asked, CommandClient
-from station.view.keys import KEYS
+from station.view.commands import Answered, Asked, Commands
 from station.view.overview import StationFacts, overview
 from station.view.page_messages import Crop, KeyHelp, Overview, Picture, pack
 from station.view.pairing import Pairing, Shot
@@ -42,7 +43,7 @@ class Wanted:
 class Hub:
     """The one place from which all pages are served."""
 
-    def __init__(self, config: Config, commands: CommandClient | None) -> None:
+    def __init__(self, config: Config, commands: Commands | None) -> None:
         self.pairing = Pairing(self._newer)
         self.facts = StationFacts(config)
         self.history = GradeHistory()
@@ -54,7 +55,9 @@ class Hub:
         self._asker = ThreadPoolExecutor(1, thread_name_prefix="commands")
         self._jpegs: dict[tuple[int, float], asyncio.Future[bytes]] = {}
         self._overview: tuple[float, Overview] | None = None
-        self._keys = [KeyHelp(key=key, does=does) for key, does in KEYS.items()]
+        self._keys = [KeyHelp(key=key.shown, does=key.does) for key in KEYS]
+        self.marked: frozenset[int] = frozenset()
+        """The sperm that the operator has marked."""
 
     # -- filled by the links -------------------------------------------------------------------------------------
 
@@ -113,7 +116,7 @@ class Hub:
             window_frames=tracks.window_frames if tracks else 0,
             window_px=self._config.window.size,
             disturbance=tracks.disturbance if tracks else "",
-            cards=cards(snapshot),
+            cards=cards(snapshot, self.marked),
             past=self.history.since(wanted.seen_grades),
             crops=crops,
         )
@@ -130,7 +133,7 @@ class Hub:
                 snapshot,
                 shot.header if shot else None,
                 histogram(shot.pixels) if shot else None,
-                self._keys if self._commands else [],
+                self._keys,
                 commands=self._commands is not None,
             )
             self._overview = (now_s, found)
@@ -146,6 +149,12 @@ class Hub:
         """End the threads; may be called more than once."""
         self._encoder.shutdown(wait=True, cancel_futures=True)
         self._asker.shutdown(wait=True, cancel_futures=True)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
 
     async def _jpeg(self, shot: Shot, scale: float) -> bytes:
         key = (shot.header.seq, scale)

@@ -50,8 +50,8 @@ class Ask(PageMessage):
     x: float | None = None
     y: float | None = None
     sperm_id: Whole | None = None
-    text: Annotated[str, Field(max_length=1000)] | None = None
-    values: Annotated[dict[str, Annotated[str, Field(max_length=100)]], Field(max_length=8)] | None = None
+    note: Annotated[str, Field(max_length=500)] | None = None
+    text: Annotated[str, Field(max_length=500)] | None = None
 
 
 FROM_PAGE: TypeAdapter[Look | Shown | Ask] = TypeAdapter(Annotated[Look | Shown | Ask, Field(discriminator="kind")])
@@ -75,6 +75,8 @@ class Answer(PageMessage):
     name: str
     done: bool
     text: str
+    sperm_id: Whole | None = None
+    """Of a selection: the number it was given."""
 
 
 class ProcessFacts(PageMessage):
@@ -148,6 +150,8 @@ class Card(PageMessage):
     reason: str
     score: float
     filled: Whole
+    marked: bool = False
+    """The operator has marked it as chosen."""
     grade: Five | None = None
     heads: list[Five] | None = None
     age_ms: float | None = None

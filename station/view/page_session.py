@@ -88,7 +88,9 @@ class PageSession:
             ask = await self._asked.get()
             fields = ask.model_dump(exclude={"kind", "number"})
             answered = await self._hub.ask(Asked(**fields))
-            answer = Answer(number=ask.number, name=ask.name, done=answered.done, text=answered.text)
+            answer = Answer(
+                number=ask.number, name=ask.name, done=answered.done, text=answered.text, sperm_id=answered.sperm_id
+            )
             await self._send_text(answer.model_dump_json())
 
     async def _listen(self) -> None:

@@ -6,6 +6,7 @@ the run goes on. It imports no torch.
 
 import os
 import sys
+import time
 
 import cv2
 
@@ -15,10 +16,13 @@ from station.transport.buffers import Fifo
 from station.transport.counters import ViewCounters
 from station.transport.messages import CommandName, ProcessState, ProcessStatus
 from station.transport.receivers import ThreadedReceiver
+from station.view.commands import StationCommands
 from station.view.pairing import FramesIn, TracksIn
 
 WAIT_S = 0.02
 MOST_GRADES = 256
+MARKS_S = 1.0
+"""How often it asks which sperm are marked, while a page looks on."""
 NICE = 5
 """Tracker and network come first."""
 
@@ -36,8 +40,11 @@ def run(context: ProcessContext) -> None:
         os.nice(NICE)
     cv2.setNumThreads(1)
     counters = control.account.counters = ViewCounters()
-    hub = Hub(context.config, None)
-    with ViewServer(hub, settings.host, settings.port) as server:
+    with (
+        StationCommands(context.zmq, endpoints) as commands,
+        Hub(context.config, commands) as hub,
+        ViewServer(hub, settings.host, settings.port) as server,
+    ):
         control.account.notices = [server.address.announcement]
         control.report(ProcessState.READY)
         if context.wait_for(CommandName.START) is None:
@@ -48,7 +55,12 @@ def run(context: ProcessContext) -> None:
             ThreadedReceiver(context.zmq, endpoints.grades, Fifo(MOST_GRADES)) as grades,
         ):
             control.report(ProcessState.RUNNING)
+            next_marks_s = 0.0
             while context.carry_on():
+                if time.monotonic() >= next_marks_s and server.pages:
+                    next_marks_s = time.monotonic() + MARKS_S
+                    marked = commands.marked()
+                    hub.marked = hub.marked if marked is None else marked
                 while control.reports:
                     word = control.reports.popleft()
                     if isinstance(word, ProcessStatus):

@@ -39,7 +39,8 @@ class ViewServer:
     def __init__(self, hub: Hub, host: str, port: int) -> None:
         """Bind, so that the port is known. ``port`` 0: any that is free. Raises InputError."""
         self._hub = hub
-        self._pages = 0
+        self.pages = 0
+        """Pages that look on."""
         self._fault: BaseException | None = None
         self._listener = _bind(host, port)
         self.address = Address.create(host, self._listener.getsockname()[1])
@@ -78,7 +79,6 @@ class ViewServer:
     def __exit__(self, *exc: object) -> None:
         self._server.should_exit = True
         self._thread.join()
-        self._hub.close()
         self._listener.close()
 
     def _serve(self) -> None:
@@ -103,15 +103,15 @@ class ViewServer:
             return page_file(request.path_params.get("name", "index.html"))
 
         async def serve_page(websocket: WebSocket) -> None:
-            if self._pages >= MOST_PAGES:
+            if self.pages >= MOST_PAGES:
                 await websocket.accept()
                 await websocket.close(TRY_LATER, f"{MOST_PAGES} pages look on already; close one")
                 return
-            self._pages += 1
+            self.pages += 1
             try:
                 await PageSession(websocket, self._hub).run()
             finally:
-                self._pages -= 1
+                self.pages -= 1
 
         return Starlette(
             routes=[

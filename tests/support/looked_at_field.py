@@ -175,6 +175,9 @@ def looked_at(
 ) -> Iterator[tuple[ViewServer, PlayedStation]]:
     """A server on a free port and the station that it shows."""
     config = Config(simulated=settings, record=RecordSettings(mode="off"))
-    hub = Hub(config, commands)
-    with ViewServer(hub, "127.0.0.1", 0) as server, PlayedStation(hub, settings, followed=followed) as played:
+    with (
+        Hub(config, commands) as hub,
+        ViewServer(hub, "127.0.0.1", 0) as server,
+        PlayedStation(hub, settings, followed=followed) as played,
+    ):
         yield server, played

@@ -3,28 +3,15 @@
 import { byId, make, setText } from "./dom.js";
 
 export class CameraPanel {
-  // handlers: set(values), calibrate()
-  constructor(handlers) {
+  constructor() {
     this.root = byId("camera");
     this.rate = make("p");
     this.canvas = make("canvas", { width: 256, height: 80 });
     this.saturation = make("p");
     this.exposure = make("p");
     this.scale = make("p");
-    this.inputs = { exposure_us: make("input", { inputmode: "decimal" }), gain: make("input", { inputmode: "decimal" }) };
-    this.form = make("form", {},
-      make("label", {}, "exposure, \u00b5s ", this.inputs.exposure_us),
-      make("label", {}, "gain ", this.inputs.gain),
-      make("button", {}, "Set"));
-    this.form.addEventListener("submit", (event) => {
-      event.preventDefault();
-      const values = {};
-      for (const [name, input] of Object.entries(this.inputs)) if (input.value.trim()) values[name] = input.value.trim();
-      if (Object.keys(values).length) handlers.set(values);
-    });
-    this.calibrate = make("button", { type: "button", onclick: () => handlers.calibrate() }, "Calibrate with two clicks");
-    this.root.append(make("h2", {}, "Camera"), this.rate, this.exposure, this.form,
-      make("h2", {}, "Grey levels"), this.canvas, this.saturation, make("h2", {}, "Scale"), this.scale, this.calibrate);
+    this.root.append(make("h2", {}, "Camera"), this.rate, this.exposure,
+      make("h2", {}, "Grey levels"), this.canvas, this.saturation, make("h2", {}, "Scale"), this.scale);
   }
 
   toggle() {
@@ -36,9 +23,7 @@ export class CameraPanel {
     setText(this.rate, overview.fps === null ? "frame rate not known yet" : `${overview.fps.toFixed(1)} frames/s measured`);
     const known = [overview.exposure && `exposure ${overview.exposure}`, overview.gain && `gain ${overview.gain}`].filter(Boolean);
     setText(this.exposure, known.join(", ") || "This source has no exposure or gain.");
-    this.form.hidden = !(overview.camera && overview.commands);
     setText(this.scale, overview.um_per_px ? `${overview.um_per_px.toPrecision(4)} \u00b5m/px` : "not set");
-    this.calibrate.hidden = !overview.commands;
     if (overview.histogram) this.#histogram(overview.histogram);
   }
 

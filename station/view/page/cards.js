@@ -19,7 +19,7 @@ export class Cards {
     this.parent = parent;
     this.handlers = handlers;
     this.empty = make("p", { class: "empty" }, "No sperm is being followed. Click one in the picture.");
-    this.actions = [];
+    this.actions = [["mark", "Mark as chosen (m)"], ["mark with note", "Mark with a note"], ["release", "Release (r)"]];
     new ResizeObserver(() => this.#tellSeen()).observe(parent);
     parent.addEventListener("scroll", () => this.#tellSeen());
   }
@@ -93,6 +93,7 @@ export class Cards {
       number: make("span", { class: "number" }, String(id)),
       state: make("span", { class: "state" }),
       reason: make("span", { class: "reason" }),
+      marked: make("span", { class: "marked", hidden: true }, "\u2713 chosen"),
       window: make("span", { class: "window" }),
       crop: make("canvas", { class: "crop", width: 150, height: 150 }),
       grid: make("div", { class: "bars", role: "img" }, ...bars.flatMap((bar) => bar.row)),
@@ -112,7 +113,7 @@ export class Cards {
     card.root = make("article", { class: "card", "data-sperm": id, onclick: (event) => {
       if (event.target.tagName !== "BUTTON") this.handlers.focus(id);
     } },
-      make("div", { class: "head" }, card.mark, card.number, card.state, card.reason, card.window),
+      make("div", { class: "head" }, card.mark, card.number, card.state, card.marked, card.reason, card.window),
       make("div", { class: "body" }, card.crop, facts), card.more,
       make("div", { class: "actions" }, ...actions));
     card.root.classList.toggle("focused", id === this.focus);
@@ -126,6 +127,7 @@ export class Cards {
     }
     setText(card.state, data.state);
     setText(card.reason, data.reason);
+    card.marked.hidden = !data.marked;
     setText(card.window, `${data.filled}/${head.window_frames}`);
     const graded = data.grade !== null;
     card.root.classList.toggle("old", graded && !data.holds);

@@ -2,18 +2,26 @@
 
 import { byId, make } from "./dom.js";
 
-const OWN = [["?", "these keys"], ["0", "whole field"], ["+ -", "zoom"], ["c", "camera panel"], ["d", "light or dark"], ["Esc", "close, or focus nothing"]];
+const OWN = [["l", "measure a length with two clicks; find the scale"], ["f", "whole field"], ["+ -", "zoom"], ["c", "camera panel"], ["d", "light or dark"]];
+const DIGITS_MS = 1000; // digits that follow each other within this time make one number, as in the terminal
 const MOUSE = [["click", "select the sperm there"], ["click a ring", "focus it"], ["Shift click", "select beside a ring"], ["right click a ring", "release it"], ["wheel, drag", "zoom, pan"]];
 
 export class Keys {
-  // actions: key -> function; station(key): one of the station's own keys
-  constructor(actions, station) {
-    this.station = [];
+  #digits = "";
+  #digitAt = 0;
+
+  // actions: key -> function; number(n): a number has been typed
+  constructor(actions, number) {
+    this.station = []; // what the terminal's keys do, for the list
     addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, dialog[open] form")) return;
-      const own = actions[event.key];
-      if (own) own();
-      else if (this.station.some((help) => help.key === event.key)) station(event.key);
+      if (byId("help").open && event.key !== "?") return;
+      if (/^[0-9]$/.test(event.key)) {
+        const follows = performance.now() - this.#digitAt < DIGITS_MS;
+        this.#digits = follows ? this.#digits + event.key : event.key;
+        this.#digitAt = performance.now();
+        number(Number(this.#digits));
+      } else if (Object.hasOwn(actions, event.key)) actions[event.key]();
       else return;
       event.preventDefault();
     });
@@ -29,7 +37,9 @@ export class Keys {
     const rows = (keys) => keys.map(([key, does]) => make("tr", {}, make("td", {}, make("kbd", {}, key)), make("td", {}, does)));
     dialog.replaceChildren(
       make("h2", {}, "Keys"),
-      make("table", {}, ...rows(this.station.map((help) => [help.key, help.does])), ...rows(OWN)),
+      make("table", {}, ...rows(this.station.filter((help) => help.key !== "Ctrl-C").map((help) => [help.key, help.does]))),
+      make("h2", {}, "Here only"),
+      make("table", {}, ...rows(OWN)),
       make("h2", {}, "Mouse"),
       make("table", {}, ...rows(MOUSE)),
     );
@@ -38,7 +48,7 @@ export class Keys {
 }
 
 // Ask for a line of text; resolves to null where the operator thinks better of it.
-export function prompt(title, fields) {
+export function prompt(title, fields, does) {
   const dialog = byId("prompt");
   return new Promise((resolve) => {
     const inputs = fields.map((field) => make("input", { maxlength: 500, value: field.value ?? "", "aria-label": field.label }));
@@ -46,7 +56,7 @@ export function prompt(title, fields) {
       ...inputs.map((input, k) => make("label", {}, fields[k].label, " ", input)),
       make("div", { class: "row" },
         make("button", { type: "button", onclick: () => dialog.close("") }, "Cancel"),
-        make("button", { value: "ok" }, "OK")));
+        make("button", { value: "ok" }, does)));
     form.addEventListener("submit", (event) => {
       event.preventDefault();
       dialog.close("ok");
@@ -55,6 +65,6 @@ export function prompt(title, fields) {
     dialog.returnValue = "";
     dialog.addEventListener("close", () => resolve(dialog.returnValue === "ok" ? inputs.map((input) => input.value.trim()) : null), { once: true });
     dialog.showModal();
-    inputs[0]?.focus();
+    (inputs[0] ?? form.querySelector("[value=ok]")).focus();
   });
 }

@@ -1,5 +1,6 @@
 // The live view: wires connection, field, cards, keys and panels together.
 
+import { Calibration } from "./calibration.js";
 import { CameraPanel } from "./camera.js";
 import { Cards } from "./cards.js";
 import { byId, setText } from "./dom.js";
@@ -54,6 +55,7 @@ const field = new Field(byId("picture"), {
     if (frameSeq > drawn) link.shown(frameSeq);
     drawn = frameSeq;
   },
+  measure: (x, y) => calibration.click(x, y),
   scale: (wanted) => {
     scale = wanted;
     link.look(scale, seen);
@@ -62,27 +64,40 @@ const field = new Field(byId("picture"), {
 
 const cards = new Cards(byId("cards"), {
   focus: (id) => setFocus(id),
-  act: (name, id) => ask(name, { sperm_id: id }),
+  act: (name, id) => (name === "mark with note" ? markWithNote(id) : ask(name, { sperm_id: id })),
   seen: (ids) => {
     seen = ids;
     link.look(scale, seen);
   },
 });
 
-const camera = new CameraPanel({
-  set: (values) => ask("camera", { values }),
-  calibrate: () => say("Click the two ends of a known length.", true),
-});
+const camera = new CameraPanel();
+const calibration = new Calibration(field, (text, well, stays) => say(text, well, stays));
 
 const keys = new Keys({
   "?": () => keys.toggleHelp(),
-  0: () => field.fit(),
+  f: () => field.fit(),
   "+": () => field.zoomBy(1.4),
   "-": () => field.zoomBy(1 / 1.4),
   c: () => camera.toggle(),
   d: () => changeTheme(),
-  Escape: () => setFocus(null),
-}, (key) => stationKey(key));
+  Escape: () => (field.ruler ? calibration.stop() : setFocus(null)),
+  l: () => calibration.toggle(),
+  n: () => step(1),
+  ArrowDown: () => step(1),
+  p: () => step(-1),
+  ArrowUp: () => step(-1),
+  PageDown: () => step(5),
+  PageUp: () => step(-5),
+  a: () => ask("replace_lost"),
+  k: () => ask("keep"),
+  s: () => selectNext(),
+  u: () => ask("select_previous"),
+  r: () => withFocus((id) => ask("release", { sperm_id: id })),
+  m: () => withFocus((id) => ask("mark", { sperm_id: id })),
+  t: () => note(),
+  q: () => quit(),
+}, (number) => focusNumber(number));
 
 function setFocus(id) {
   field.focus = id;
@@ -90,22 +105,57 @@ function setFocus(id) {
   field.redraw();
 }
 
-async function ask(name, fields) {
+// Move the focus along the cards.
+function step(by) {
+  const ids = field.head?.cards.map((card) => card.sperm_id) ?? [];
+  const at = ids.indexOf(field.focus);
+  if (!ids.length) say("No sperm is selected.", false);
+  else if (at < 0) setFocus(ids.at(by > 0 ? 0 : -1));
+  else setFocus(ids[Math.max(0, Math.min(ids.length - 1, at + by))]);
+}
+
+function focusNumber(number) {
+  const ids = field.head?.cards.map((card) => card.sperm_id) ?? [];
+  if (ids.includes(number)) setFocus(number);
+  else if (!ids.some((id) => String(id).startsWith(String(number)))) say(`There is no sperm ${number}.`, false);
+}
+
+function withFocus(act) {
+  if (field.focus === null) say("Focus a sperm first: its number, or a click on its ring.", false);
+  else act(field.focus);
+}
+
+async function selectNext() {
+  const answer = await ask("select_next");
+  if (answer.done && answer.sperm_id !== null) setFocus(answer.sperm_id);
+}
+
+async function markWithNote(id) {
+  const given = await prompt(`Mark sperm ${id} as chosen`, [{ label: "Note" }], "Mark");
+  if (given) ask("mark", { sperm_id: id, note: given[0] });
+}
+
+async function note() {
+  const given = await prompt("Note for the record", [{ label: "Text" }], "Write");
+  if (given?.[0]) ask("note", { text: given[0] });
+}
+
+async function quit() {
+  if (await prompt("End the run?", [], "End the run")) ask("quit");
+}
+
+async function ask(name, fields = {}) {
   const answer = await link.ask(name, fields);
   say(answer.text, answer.done);
   return answer;
 }
 
-function stationKey(key) {
-  ask("key", { text: key });
-}
-
-function say(text, well) {
+function say(text, well, stays = false) {
   const said = byId("said");
   setText(said, text);
   said.classList.toggle("refused", !well);
   clearTimeout(saidTimer);
-  saidTimer = setTimeout(() => setText(said, ""), SAID_MS);
+  if (!stays) saidTimer = setTimeout(() => setText(said, ""), SAID_MS);
 }
 
 function changeTheme() {

@@ -79,7 +79,7 @@ export function drawRings(context, head, trails, focus, place, zoom, unit) {
 }
 
 function label(context, card, x, y, unit) {
-  const number = String(card.sperm_id);
+  const number = card.marked ? `${card.sperm_id} \u2713` : String(card.sperm_id);
   context.textBaseline = "middle";
   context.font = `800 ${17 * unit}px system-ui, sans-serif`;
   const wide = context.measureText(number).width;

@@ -162,6 +162,60 @@ def test_keys_are_shown_and_work(context: BrowserContext, played: tuple[str, Pla
         assert page.evaluate("document.documentElement.dataset.theme") == "light"
 
 
+def test_the_operators_keys_ask_the_station(
+    context: BrowserContext, played: tuple[str, PlayedStation], commands: Obedient
+) -> None:
+    link, station = played
+    with page_at(context, link) as page:
+        stand_still(page, station)
+        numbers = sorted(track.sperm_id for track in station.tracks(station.played - 1))
+        page.keyboard.press("r")
+        page.locator("#said", has_text="Focus a sperm first").wait_for()
+        page.keyboard.press("n")
+        page.wait_for_selector(f".card.focused[data-sperm='{numbers[0]}']")
+        page.keyboard.press(str(numbers[-1]))
+        page.wait_for_selector(f".card.focused[data-sperm='{numbers[-1]}']")
+        page.keyboard.press("m")
+        mark = asked(commands, "mark")
+        assert (mark.sperm_id, mark.note) == (numbers[-1], None)
+        commands.asked.clear()
+        page.locator(".card.focused button", has_text="note").click()
+        page.keyboard.type("good tail")
+        page.keyboard.press("Enter")
+        mark = asked(commands, "mark")
+        assert (mark.sperm_id, mark.note) == (numbers[-1], "good tail")
+        page.keyboard.press("t")
+        page.keyboard.type("new droplet")
+        page.keyboard.press("Enter")
+        assert asked(commands, "note").text == "new droplet"
+        for key, name in (("k", "keep"), ("a", "replace_lost"), ("s", "select_next"), ("u", "select_previous")):
+            page.keyboard.press(key)
+            asked(commands, name)
+        page.keyboard.press("q")
+        page.keyboard.press("Escape")
+        page.keyboard.press("r")
+        assert asked(commands, "release").sperm_id == numbers[-1]
+        assert not [ask for ask in commands.asked if ask.name == "quit"], "quit asks first"
+        page.keyboard.press("q")
+        page.keyboard.press("Enter")
+        asked(commands, "quit")
+
+
+def test_two_clicks_and_a_length_give_the_scale(context: BrowserContext, played: tuple[str, PlayedStation]) -> None:
+    link, station = played
+    with page_at(context, link) as page:
+        stand_still(page, station)
+        page.keyboard.press("l")
+        page.mouse.click(*on_screen(page, 100.0, 200.0))
+        page.mouse.click(*on_screen(page, 500.0, 230.0))  # 401.1 px
+        page.locator("#prompt", has_text="100.").wait_for()  # um at the source's 0.25 um/px
+        page.keyboard.type("80.22")
+        page.keyboard.press("Enter")
+        said = page.locator("#said", has_text="um_per_px")
+        said.wait_for()
+        assert float(said.inner_text().split()[0]) == pytest.approx(0.2, rel=0.01)
+
+
 def test_a_picture_that_stands_still_is_said_to_be_old(
     context: BrowserContext, played: tuple[str, PlayedStation]
 ) -> None:
