@@ -15,7 +15,7 @@ from station.commands.requests import REQUESTS, StatusRequest
 from station.transport.endpoints import Endpoints
 
 ASKER = "view"
-TIMEOUT_S = 1.2
+TIMEOUT_S = 2.0
 STATUS_TIMEOUT_S = 0.5
 
 
