@@ -22,13 +22,13 @@ with guarded_imports():
     from station.commands import shell
     from station.commands.operator import Operator
     from station.commands.registry import registered_if_possible
+    from station.commands.screen import ScreenRun
     from station.commands.server import CommandServer
     from station.config import Config
     from station.dashboard.display import Display
     from station.dashboard.headless import closing_report
     from station.dashboard.key_handler import KeyHandler
     from station.dashboard.monitor import Monitor
-    from station.dashboard.run_controls import RunControls
     from station.dashboard.summary import SummaryFile, summarise
     from station.errors import ProcessError, StationError
     from station.options import Options, parse_comparison, parse_options
@@ -96,7 +96,7 @@ def monitor_run(
     config: Config, supervisor: Supervisor, monitor: Monitor, server: CommandServer, display: Display, stop: StopRequest
 ) -> str:
     """Show what the processes find and do what keys and requests ask, until something ends the run; return what did."""
-    keys = KeyHandler(RunControls(config, supervisor, monitor), asks=not display.headless)
+    keys = KeyHandler(ScreenRun(server.operator), asks=not display.headless)
     while not stop.made:
         try:
             supervisor.poll(POLL_S)

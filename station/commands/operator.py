@@ -100,18 +100,40 @@ class Operator:
         if len(self._open) >= MOST_OPEN:
             return f"{MOST_OPEN} requests are being carried out already; wait for their answers"
         if isinstance(request, _SELECTIONS):
-            if self._config.replay_of is not None:
+            if self.is_replay:
                 return "a replay follows the sperm that were selected in the recording"
             tracker = self._supervisor.statuses.get(ProcessName.TRACKER)
             if tracker is None or tracker.state is not ProcessState.RUNNING or not self._monitor.has_tracks:
                 return "the tracker is not running"
         if isinstance(request, MarkRequest | NoteRequest | KeepRequest):
-            recording = self._recording
-            if recording is None:
-                return "this run is not recorded"
-            if recording.stopped:
-                return f"recording has stopped: {recording.stopped}"
+            return self.why_not_recorded
         return ""
+
+    @property
+    def is_replay(self) -> bool:
+        """True where nothing can be selected: a replay follows the recording."""
+        return self._config.replay_of is not None
+
+    @property
+    def records(self) -> bool:
+        """True where this run was to be recorded, whatever has become of it."""
+        return self._config.record.mode != "off"
+
+    @property
+    def why_not_recorded(self) -> str:
+        """Why nothing is recorded at this moment; empty where it is."""
+        if not self.records:
+            return "this run is not recorded"
+        recording = self._recording
+        if recording is None:
+            gone = ProcessName.RECORDER in self._supervisor.faults
+            return "recording has stopped" if gone else "recording has not started yet"
+        return f"recording has stopped: {recording.stopped}" if recording.stopped else ""
+
+    @property
+    def tracked_ids(self) -> list[int]:
+        """The sperm that are tracked now."""
+        return sorted(track.sperm_id for track in self._monitor.current)
 
     @property
     def _recording(self) -> RecordingInfo | None:
@@ -199,8 +221,13 @@ class Operator:
         return look
 
     def _replace_lost(self, request: ReplaceLostRequest) -> Reply:
-        self._supervisor.replace_lost(self._monitor.current, len(self._config.select) or self._config.select_auto)
-        return _done(request, "lost sperm released, others are selected by the automatic rule")
+        tracks, wanted = self._monitor.current, len(self._config.select) or self._config.select_auto
+        lost = sum(track.state is TrackState.LOST for track in tracks)
+        more = max(0, wanted - (len(tracks) - lost))
+        if not lost and not more:
+            return _refused(request, f"no sperm is lost: {len(tracks)} of {wanted} are tracked")
+        self._supervisor.replace_lost(tracks, wanted)
+        return _done(request, f"{lost} lost sperm released, selecting {more} more")
 
     def _mark(self, request: MarkRequest) -> Reply:
         if request.sperm_id not in {track.sperm_id for track in self._monitor.tracks}:
@@ -236,7 +263,7 @@ class Operator:
         return next((track for track in self._monitor.current if track.sperm_id == sperm_id), None)
 
     def _tracked(self) -> str:
-        ids = ", ".join(str(track.sperm_id) for track in self._monitor.current)
+        ids = ", ".join(str(sperm_id) for sperm_id in self.tracked_ids)
         return f"tracked are {ids}" if ids else "none is tracked"
 
 

@@ -202,7 +202,7 @@ def test_k_keeps_the_last_seconds_and_nothing_else(station: Station) -> None:
         return bytes(seen)
 
     os.set_blocking(terminal, False)
-    wait_for(lambda: b"only what is kept" in read())
+    wait_for(lambda: b"kept frames only" in read())
     wait_for(lambda: b"locked" in read())
     deadline = time.monotonic() + 2.0
     while time.monotonic() < deadline:
@@ -210,7 +210,7 @@ def test_k_keeps_the_last_seconds_and_nothing_else(station: Station) -> None:
         time.sleep(0.02)
     os.write(terminal, b"k")
     wait_for(lambda: b"kept 1" in read())
-    os.write(terminal, b"q")
+    os.write(terminal, b"qq")  # it asks while recording
     wait_for(lambda: read() and os.waitpid(pid, os.WNOHANG) != (0, 0))
     os.close(terminal)
     session = Session(recorded(station))
@@ -221,7 +221,7 @@ def test_k_keeps_the_last_seconds_and_nothing_else(station: Station) -> None:
     assert len(frames) == keep.frames
     assert 0.8 < keep.seconds < 2.2, "whole pieces of half a second"
     assert [event.record.action.name for event in events if isinstance(event.record, ActionRecord)][:2] == [
-        "key k",
+        "keep",
         "key q",
     ]
     assert len([event for event in events if isinstance(event.record, TracksRecord)]) > keep.frames

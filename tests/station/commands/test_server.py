@@ -129,9 +129,9 @@ def test_what_cannot_be_done_is_refused_with_the_reason(desk: Desk) -> None:
     for request, why in (
         (SelectRequest(key=key, x=1.0, y=2.0), "the tracker is not running"),
         (ReleaseRequest(key=key, sperm_id=1), "the tracker is not running"),
-        (MarkRequest(key=key, sperm_id=1), "this run is not recorded"),
-        (NoteRequest(key=key, text="note"), "this run is not recorded"),
-        (KeepRequest(key=key), "this run is not recorded"),
+        (MarkRequest(key=key, sperm_id=1), "recording has not started yet"),
+        (NoteRequest(key=key, text="note"), "recording has not started yet"),
+        (KeepRequest(key=key), "recording has not started yet"),
     ):
         reply = desk.ask(*encode_request(request))
         assert (reply.outcome, reply.name, reply.text) == (Outcome.REFUSED, request.name, why)
