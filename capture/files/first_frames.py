@@ -79,14 +79,19 @@ class FirstFrames:
         if not self._count:
             return ""
         used = self._largest.bit_length()
-        fewer = self._stored_bits == 16 and used <= self._bits - UNUSED_BITS
+        fewer = self._stored_bits == self._bits == 16 and used <= self._bits - UNUSED_BITS
         if self._level >= DARK_LEVELS and not fewer:
             return ""
-        what = f"is dark: its first frames use {self._level + 1} of 256 grey levels"
         bits = next(depth for depth in CAMERA_BITS if depth >= used)
-        if bits < self._bits:
-            return f"{what}, {used} of {self._bits} bits; if the camera has {bits} bits, set [source] bits = {bits}"
-        return f"{what}; grades of such frames mean little: record it again with more light, exposure or gain"
+        if fewer or (self._stored_bits == 16 and bits < self._bits):
+            return (
+                f"is dark: its first frames use {used} of {self._bits} bits; if the camera has {bits} bits, "
+                f"set [source] bits = {bits}"
+            )
+        return (
+            f"is dark: its first frames use {self._level + 1} of 256 grey levels; grades of such frames mean little: "
+            "record it again with more light, exposure or gain"
+        )
 
     def _interlacing(self) -> str:
         judged = len(self._combs) >= LEAST_JUDGED and float(np.median(self._combs)) > COMBED

@@ -67,12 +67,12 @@ def complaints() -> Iterator[list[str]]:
 def find_layout(file: tifffile.TiffFile) -> Layout:
     """Return the layout of a file, damaged or not. Raises InputError, and anything where nothing is left.
 
-    A set of files of which some are missing, or an acquisition that ended early, is no damage: the directory is whole
-    and merely shorter than the file's description says.
+    Complaints alone are no damage: notes may be broken, files of a set missing, an acquisition stopped. As long as all
+    directories are sound, the file's own account counts, unless it leaves out pages that are there.
     """
-    layout: Layout | None = None
     with complaints(), contextlib.suppress(Exception):
-        _ = file.micromanager_metadata  # kept by tifffile: complaints about it are not of the directory
+        _ = file.micromanager_metadata, file.stk_metadata  # kept by tifffile, so that it complains about them here
+    layout: Layout | None = None
     with complaints() as heard:
         try:
             layout = find_frames(file)
@@ -80,10 +80,13 @@ def find_layout(file: tifffile.TiffFile) -> Layout:
             raise
         except Exception:  # what tifffile throws at damaged files is of any kind
             heard.append("no directory")
+    if layout is not None and not heard:
+        return layout
     with complaints():
-        if layout is not None and (not heard or (None in layout.places and _is_whole(file))):
+        count = _sound_directories(file)
+        if layout is not None and count and _listed(file) >= count:
             return layout
-        return salvage_frames(file)
+        return salvage_frames(file, sound=count > 0)
 
 
 def find_frames(file: tifffile.TiffFile) -> Layout:
@@ -160,27 +163,25 @@ def _frame_count(parts: Sequence[Layout]) -> int:
     return sum(len(part.places) for part in parts)
 
 
-def salvage_frames(file: tifffile.TiffFile) -> Layout:
-    """Return the layout of a file whose directory is damaged. Raises InputError, and anything where nothing is left.
+def salvage_frames(file: tifffile.TiffFile, *, sound: bool) -> Layout:
+    """Return the layout of a file that tifffile does not understand. Raises anything where nothing is left.
 
     The pages that can still be found; or, where only the first is left and the next one's entry lay behind the pixels
-    of all (as in ImageJ's and many OME files), images one behind the other up to the end of the file.
+    of all (as in ImageJ's and many OME files), images one behind the other up to the end of the file. ``sound``: the
+    directories are all there, so that pages of another size are other images and not damaged ones.
     """
-    pages: list[Any] = []
-    seen: set[int] = set()
-    while len(pages) < MOST_PAGES:
-        try:
-            page = file.pages[len(pages)]
-        except Exception:  # of whatever kind: here the readable part ends
-            break
-        if page.offset in seen:
-            break
-        seen.add(page.offset)
-        pages.append(page)
+    pages = list(_readable_pages(file))
     if not pages:
         raise ValueError("no page is left")
     first = pages[0].keyframe
-    form = _form(file, first, first.shape if first.planarconfig == 1 else first.shape[1:], first.dtype)
+    form = first_page(file)
+    if sound:
+        groups: dict[object, list[Any]] = {}
+        for page in pages:
+            groups.setdefault((page.shape, page.dtype, page.bitspersample), []).append(page)
+        films = [_of_pages(file, group) for group in groups.values()]
+        film = max(films, key=lambda layout: len(layout.places))
+        return _joined([film], [[other] for other in films if other is not film])
     if len(pages) == 1 and first.is_contiguous and first.planarconfig == 1 and form.dtype != np.dtype(bool):
         start, size = int(first.dataoffsets[0]), form.size_bytes
         behind = (_next_directory(file, first.offset) - start) // size
@@ -189,6 +190,29 @@ def salvage_frames(file: tifffile.TiffFile) -> Layout:
             places = tuple(start + n * size for n in range(max(1, min(behind, present))))
             return Layout(form, places, behind, damaged=True)
     return Layout(form, tuple(pages), len(pages), damaged=True)
+
+
+def _readable_pages(file: tifffile.TiffFile) -> Iterator[Any]:
+    """Yield the pages up to the first that cannot be read."""
+    seen: set[int] = set()
+    while len(seen) < MOST_PAGES:
+        try:
+            page: Any = file.pages[len(seen)].aspage()
+        except Exception:  # of whatever kind: here the readable part ends
+            return
+        if page.offset in seen:
+            return
+        seen.add(page.offset)
+        yield page
+
+
+def _of_pages(file: tifffile.TiffFile, pages: Sequence[Any]) -> Layout:
+    """Return the layout of pages of equal images."""
+    first = pages[0].keyframe
+    form = _form(file, first, first.shape if first.planarconfig == 1 else first.shape[1:], first.dtype)
+    chosen = first_channel(pages)
+    places, notices = (tuple(pages), ()) if chosen is None else (chosen.places, chosen.notices)
+    return Layout(form, places, len(places), notices=notices)
 
 
 def first_page(file: tifffile.TiffFile) -> PixelFormat:
@@ -218,15 +242,27 @@ def _form(file: tifffile.TiffFile, page: Any, shape: Any, stored: Any) -> PixelF
     return form
 
 
-def _is_whole(file: tifffile.TiffFile) -> bool:
-    """Return whether the chain of directories ends as it should, and each of its pages is there."""
+def _listed(file: tifffile.TiffFile) -> int:
+    """Return how many images the file's series hold by their own account."""
+    return sum(
+        int(np.prod([n for axis, n in zip(series.axes, series.shape, strict=True) if axis not in IN_FRAME]))
+        for series in file.series
+    )
+
+
+def _sound_directories(file: tifffile.TiffFile) -> int:
+    """Return the number of directories; 0 where one of them is damaged or the chain breaks off."""
     try:
+        if _circular(file):
+            return 0
         offset, count = int(file.pages.first.offset), 0
         while offset and count < MOST_PAGES:
             offset, count = _next_directory(file, offset), count + 1
-    except (struct.error, ValueError, OSError):
-        return False
-    return count == len(file.pages)
+        with complaints() as heard, tifffile.TiffFile(file.filehandle.path) as again:  # nothing kept from before
+            pages = [again.pages[number] for number in range(count)]
+            return count if not heard and count == len(again.pages) == len(pages) else 0
+    except Exception:  # what tifffile throws at damaged files is of any kind
+        return 0
 
 
 def _circular(file: tifffile.TiffFile) -> bool:

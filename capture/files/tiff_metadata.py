@@ -15,6 +15,7 @@ import numpy as np
 import tifffile
 
 from capture.files import tiff_metamorph as metamorph
+from capture.files.intervals import frame_interval
 from capture.files.tiff_layout import Layout, complaints
 from capture.files.tiff_micromanager import page_notes
 from capture.files.tiff_ome import Pixels, ome_text, read_images
@@ -166,10 +167,9 @@ def _rising(times: Mapping[int, float]) -> bool:
 
 
 def _rate_of(times: Mapping[int, float]) -> float | None:
-    """Return frames a second by the times: the middle interval, so that gaps do not count."""
-    numbers = sorted(times)
-    intervals = [(times[b] - times[a]) / (b - a) for a, b in itertools.pairwise(numbers)]
-    return float(1 / np.median(intervals)) if intervals else None
+    """Return frames a second by the times; gaps do not count."""
+    intervals = [(times[b] - times[a]) / (b - a) for a, b in itertools.pairwise(sorted(times))]
+    return _per_second(frame_interval(np.array(intervals, np.float64)))
 
 
 def _consecutive(times: Mapping[int, float]) -> tuple[float, ...]:

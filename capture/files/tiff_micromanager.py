@@ -48,7 +48,7 @@ def first_channel(pages: Sequence[Any]) -> Chosen | None:
     if not pages or pages[0] is None or (first := page_notes(pages[0])) is None:
         return None
     noted = [None if page is None else page_notes(page) for page in pages]
-    places = [{} if notes is None else place_of(notes) for notes in noted]
+    places = _completed([{} if notes is None else place_of(notes) for notes in noted])
     if any("time" not in place and "channel" not in place for place in places):
         return None
     wanted = place_of(first)
@@ -64,6 +64,16 @@ def first_channel(pages: Sequence[Any]) -> Chosen | None:
         return Chosen(tuple(pages[k] for k in kept), notices)
     by_number = {n: pages[k] for n, k in zip(numbers, kept, strict=True)}
     return Chosen(tuple(by_number.get(n) for n in range(min(by_number), max(by_number) + 1)), notices)
+
+
+def _completed(places: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the places with those of pages whose notes are broken, as the regular order of the others tells them."""
+    first = {axis: place for axis, place in places[0].items() if axis != "time"}
+    period = next((k for k, place in enumerate(places) if k and place and first.items() <= place.items()), len(places))
+    start = places[0].get("time")
+    if all(places) or not isinstance(start, int):
+        return places
+    return [place or {**places[k % period], "time": start + k // period} for k, place in enumerate(places)]
 
 
 def place_of(notes: Notes) -> dict[str, Any]:

@@ -7,6 +7,8 @@ up in part, are left out and counted: a made-up frame must not be graded. It kno
 """
 
 import contextlib
+import itertools
+from collections import Counter
 from collections.abc import Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -40,6 +42,7 @@ FULL_RANGE: Final = 2
 MISSING_SHARE: Final = 0.9
 """Of a frame interval: a file whose frames end so much before its stated duration has lost its end. Less is rounding,
 or an edit list that cuts within a frame."""
+PROBED_PACKETS: Final = 500
 READ_LIMIT_S: Final = 20.0
 """No single read of a file may take longer."""
 LUMA_PLANES: Final = ("yuv", "gray", "nv", "p01", "p21", "p41")
@@ -63,14 +66,14 @@ class VideoFile:
         name = shown_name(path)
         self._damage = Damage(name)
         self._first = FirstFrames(name)
-        with contextlib.closing(_open(path)[0]) as probed:
-            rate = frame_rate(probed, _streams(probed)[0])
-        self._container, self._stream = _open(path)
+        number, rate = _probe(path)
+        self._container, films = _open(path)
+        self._stream = films[number]
         self._frames = self._decode()
         try:
             self._by_container = fps is None
             self._fps = fps or _required(path, rate)
-            self._notices = _notices(name, self._container, rate if fps is None else VideoRate(fps))
+            self._notices = _notices(name, films, self._stream, rate if fps is None else VideoRate(fps))
             self._interval_ns = max(1, round(NS_PER_S / self._fps))
             self._frame_ns = round(NS_PER_S / rate.fps) if rate.fps else self._interval_ns
             self._bits = bits
@@ -255,7 +258,7 @@ def _required(path: Path, rate: VideoRate) -> float:
     return rate.fps
 
 
-def _notices(name: str, container: InputContainer, rate: VideoRate) -> tuple[str, ...]:
+def _notices(name: str, films: list[VideoStream], film: VideoStream, rate: VideoRate) -> tuple[str, ...]:
     """Return what people should know about how a file is read."""
     lines = []
     if rate.assumed and rate.fps is not None:
@@ -265,14 +268,32 @@ def _notices(name: str, container: InputContainer, rate: VideoRate) -> tuple[str
             f"{name}: its time stamps give {rate.fps:g} frames/s and are used, its stream states "
             f"{rate.header_fps:g}; if that is right, set [source] fps"
         )
-    if (count := len(_streams(container))) > 1:
-        lines.append(f"{name}: of its {count} videos only the first is used")
-    aspect = _streams(container)[0].sample_aspect_ratio
+    if len(films) > 1:
+        which = "the first" if film is films[0] else f"number {films.index(film) + 1}, the first with several frames,"
+        lines.append(f"{name}: of its {len(films)} videos only {which} is used")
+    aspect = film.sample_aspect_ratio
     if aspect and aspect != 1:
         lines.append(
             f"{name}: its pixels are not square ({aspect}); positions count stored pixels, shapes are distorted"
         )
     return tuple(lines)
+
+
+def _probe(path: Path) -> tuple[int, VideoRate]:
+    """Return which of a file's films is read, and its frame rate."""
+    number = 0
+    container, films = _open(path)
+    with contextlib.closing(container):
+        if len(films) > 1:  # a still image may come first
+            packets = Counter({film.index: 0 for film in films})
+            with contextlib.suppress(av.FFmpegError, ValueError):
+                packets.update(
+                    p.stream.index for p in itertools.islice(container.demux(films), PROBED_PACKETS) if p.size
+                )
+            number = max(range(len(films)), key=lambda k: (packets[films[k].index] > 1, -k))
+    container, films = _open(path)
+    with contextlib.closing(container):
+        return number, frame_rate(container, films[number])
 
 
 def _streams(container: InputContainer) -> list[VideoStream]:
@@ -281,8 +302,8 @@ def _streams(container: InputContainer) -> list[VideoStream]:
     return [stream for stream in films if not stream.disposition & STILL] or films
 
 
-def _open(path: Path) -> tuple[InputContainer, VideoStream]:
-    """Return the container and its first film. Raises InputError."""
+def _open(path: Path) -> tuple[InputContainer, list[VideoStream]]:
+    """Return the container and its films. Raises InputError."""
     av.logging.set_level(None)  # what is wrong with a file is said once, by a notice or an InputError
     try:
         # "file:" because a name such as 2024-05-01T10:30:00.mp4 would be taken for a protocol.
@@ -293,15 +314,15 @@ def _open(path: Path) -> tuple[InputContainer, VideoStream]:
         streams = _streams(container)
         if container.format.name.endswith("_pipe") or not streams:
             raise unreadable(path)
-        stream = streams[0]
-        stream.codec_context.thread_count = 1
-        stream.codec_context.options = DECODER_OPTIONS
+        for stream in streams:
+            stream.codec_context.thread_count = 1
+            stream.codec_context.options = DECODER_OPTIONS
     except BaseException as error:
         container.close()
         if isinstance(error, (av.FFmpegError, ValueError)):
             raise unreadable(path) from error
         raise
-    return container, stream
+    return container, streams
 
 
 def _short(error: Exception) -> str:

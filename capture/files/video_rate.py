@@ -18,15 +18,13 @@ import numpy as np
 from av.container import InputContainer
 from av.video.stream import VideoStream
 
+from capture.files.intervals import frame_interval
+
 MOST_FPS: Final = 100_000
 """A damaged header that states more is not believed: frame times could not be told apart."""
 NO_TIME_STAMPS: Final = 0x80
 """FFmpeg's AVFMT_NOTIMESTAMPS: a bare stream."""
 MEASURED_PACKETS: Final = 300
-SAME_INTERVAL: Final = 0.4
-"""An interval that differs by less from the median is one frame long; a longer one is a gap."""
-COARSE_SHARE: Final = 0.1
-"""A coarse clock makes more of the intervals than this differ by a whole tick (2, 3, 2, 2, 3)."""
 SAME_RATE: Final = 0.005
 OTHER_RATE: Final = 0.02
 """A stream header that differs by more from the time stamps is mentioned."""
@@ -78,15 +76,8 @@ def _valid(rate: Fraction | None) -> Fraction | None:
 def _measured(container: InputContainer, stream: VideoStream) -> float | None:
     """Return frames a second by the time stamps of the first packets, gaps left out; None where there are too few."""
     stamps = np.unique(np.fromiter(itertools.islice(_stamps(container, stream), MEASURED_PACKETS), np.int64))
-    intervals = np.diff(stamps)
-    if not len(intervals) or stream.time_base is None:
-        return None
-    middle = float(np.median(intervals))
-    off = np.abs(intervals - middle)
-    one_frame = off <= SAME_INTERVAL * middle
-    if np.mean(one_frame) < 1 - COARSE_SHARE:
-        one_frame |= off <= 1
-    return float(1 / (intervals[one_frame].mean() * float(stream.time_base)))
+    ticks = frame_interval(np.diff(stamps).astype(np.float64), tick=1)
+    return None if ticks is None or stream.time_base is None else 1 / (ticks * float(stream.time_base))
 
 
 def _stamps(container: InputContainer, stream: VideoStream) -> Iterator[int]:

@@ -93,7 +93,7 @@ def _read_video(path: Path) -> NDArray[np.uint8]:
     frames: list[NDArray[np.uint8]] = []
     av.logging.set_level(None)  # what is wrong with a file is said once, by an InputError
     try:
-        with av.open(str(path), options={"protocol_whitelist": "file"}) as container:
+        with av.open(f"file:{path}", options={"protocol_whitelist": "file"}) as container:
             stream = container.streams.video[0]
             codec = stream.codec_context
             if codec.name != CODEC or codec.format is None or codec.format.name != GREY:
