@@ -69,6 +69,8 @@ class Condition:
     """What people should know: "a.avi ends early after frame 231", "camera lost; looking for it"."""
     faults: CameraFaults | None = None
     """What a camera has done wrong since the start; None for any other source."""
+    fps_assumed: bool = False
+    """Nobody states the frame rate; a notice says which is assumed."""
     damage: tuple[str, ...] = ()
     """Those of the notices that tell of frames that are missing or cannot be read; the others are cautions."""
     clock_error_ms: float | None = None

@@ -34,11 +34,11 @@ class SourceSettings(Section):
     kind: str = "simulated"
     """"simulated", "basler" or "basler:SERIAL", "replay:SESSION", or the path of a video, a TIFF stack or a folder."""
     fps: PositiveFloat | None = None
-    """Frame rate to go by instead of the source's own, 1/s; None: what the source says, 15 for pictures that do not."""
+    """Frame rate to go by instead of the source's own, 1/s; None: what the source says, else assumed, with a notice."""
     um_per_px: PositiveFloat | None = None
     """Micrometres per px of the source, where known."""
     bits: Annotated[int, Field(ge=8, le=16)] | None = None
-    """Bits in use, for pictures of more than 8 bits; None: what the file says, else all of them."""
+    """Bits in use, for images and videos of more than 8 bits; None: what the file says, else all of them."""
 
 
 class CameraSettings(Section):

@@ -47,6 +47,7 @@ class ImageFolder:
         self._metadata = _metadata_of(self._paths[0])
         known = fps or self._metadata.fps
         self._fps = known or DEFAULT_FPS
+        self._fps_assumed = known is None
         self._bits = bits or self._metadata.bits
         self._damage = Damage(name)
         self._first = FirstFrames(name)
@@ -78,7 +79,7 @@ class ImageFolder:
                 f"{self._damage.name}: only the first channel and focal plane is used; {self._others} images of others "
                 "are left out"
             )
-        return Condition((*notices, *self._first.cautions, *damage), damage=damage)
+        return Condition((*notices, *self._first.cautions, *damage), fps_assumed=self._fps_assumed, damage=damage)
 
     def read(self) -> Frame | None:
         """Return the next image, or None after the last. Raises InputError where it is of another size."""

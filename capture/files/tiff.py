@@ -77,6 +77,7 @@ class TiffStack:
         self._rate_given = fps is not None
         known = fps or self._metadata.fps
         self._fps = known or DEFAULT_FPS
+        self._fps_assumed = known is None
         self._notices = tuple(f"{self._damage.name}: {notice}" for notice in layout.notices)
         if known is None:
             self._notices = (*self._notices, assumed_rate(self._damage.name, self._fps))
@@ -100,7 +101,8 @@ class TiffStack:
     def condition(self) -> Condition:
         """How the file is read, what is left out, and what could not be read so far."""
         damage = self._damage.notices
-        return Condition((*self._notices, *self._first.cautions, *damage), damage=damage)
+        notices = (*self._notices, *self._first.cautions, *damage)
+        return Condition(notices, fps_assumed=self._fps_assumed, damage=damage)
 
     def read(self) -> Frame | None:
         """Return the next frame that can be read, or None at the end."""

@@ -74,6 +74,7 @@ class VideoFile:
             self._by_container = fps is None
             self._fps = fps or _required(path, rate)
             self._notices = _notices(name, films, self._stream, rate if fps is None else VideoRate(fps))
+            self._fps_assumed = fps is None and rate.assumed
             self._interval_ns = max(1, round(NS_PER_S / self._fps))
             self._frame_ns = round(NS_PER_S / rate.fps) if rate.fps else self._interval_ns
             self._bits = bits
@@ -97,7 +98,7 @@ class VideoFile:
         damage = self._damage.notices
         tilted = (f"{self._damage.name}: asks for a turn that is no multiple of 90 degrees; it is not turned",)
         notices = (*self._notices, *(tilted if self._tilted else ()), *self._first.cautions, *damage)
-        return Condition(notices, damage=damage)
+        return Condition(notices, fps_assumed=self._fps_assumed, damage=damage)
 
     def read(self) -> Frame | None:
         """Return the next frame that can be read, or None at the end."""

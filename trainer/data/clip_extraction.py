@@ -43,7 +43,7 @@ def cut_video(
     """Follow all tagged sperm of a video and cut their windows.
 
     Args:
-        path: A video file, a TIFF stack or a folder of pictures.
+        path: A video file, a TIFF stack or a folder of images.
         tags: Of this video.
         settings: How.
         progress: Told the number of each frame.
@@ -51,11 +51,11 @@ def cut_video(
     Raises:
         InputError: The video cannot be used.
     """
-    if path.is_dir() and settings.fps is None:
-        raise InputError("pictures state no frame rate; give --fps")
     config = Config(source=SourceSettings(kind=str(path), fps=settings.fps, bits=settings.bits))
     stride = _stride(config, settings)
     with open_source(config) as source:
+        if path.is_dir() and source.condition.fps_assumed:
+            raise InputError("images state no frame rate; give --fps")
         run = _Run(source, tags, settings, stride)
         for shown in run.play():
             run.follow(shown)

@@ -272,6 +272,30 @@ def test_results_of_imagej_for_a_video_with_a_scale_are_refused(
     assert not (tmp_path / "none").exists()
 
 
+def test_an_assumed_rate_and_dark_clips_are_said(
+    film: tuple[Path, SimulatedMicroscope], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """12 bits in 16, in a TIFF stack that states no rate: cut all the same, and said here and by ``check``."""
+    _, microscope = film
+    frames = np.stack([microscope.render(k) for k in range(40)])
+    tifffile.imwrite(tmp_path / "s1.tif", frames.astype(np.uint16) * 16)
+    rows = [row.replace("s1.mkv", "s1.tif") for row in tags_of(microscope)]
+    tags = write_tags(tmp_path / "tags.csv", rows)
+    command = ["prepare", str(tmp_path / "s1.tif"), "--tags", str(tags), "--um-per-px", "0.25"]
+    assert main([*command, "--out", str(tmp_path / "dark")]) == 0
+    said = capsys.readouterr().out
+    assert "s1.tif: its frame rate is not known, 15/s is assumed; give --fps" in said
+    assert "s1.tif is dark: its first frames use 12 of 16 bits; if the camera has 12 bits, give --bits 12" in said
+    assert main(["check", str(tmp_path / "dark")]) == 0
+    assert "clips are dark, such as s1-" in capsys.readouterr().out
+    assert main([*command, "--fps", "15", "--bits", "12", "--out", str(tmp_path / "data")]) == 0
+    said = capsys.readouterr().out
+    assert "is dark" not in said
+    assert "assumed" not in said
+    assert main(["check", str(tmp_path / "data")]) == 0
+    assert "are dark" not in capsys.readouterr().out
+
+
 def empty_point(microscope: SimulatedMicroscope) -> tuple[float, float]:
     """Return a point far from every head."""
     heads = np.array([(s.x, s.y) for s in microscope.truth(0).sperm])
@@ -336,7 +360,7 @@ def test_bad_tags_and_videos_do_not_keep_the_others_from_being_cut(
         assert any(f"line {line + k}: " in text and words in text for text in said), words
     assert any(text.startswith("text.avi: ") and "expected a video" in text for text in said)
     assert any(text.startswith("stub.mkv: ") and "none of its 1 sperm" in text for text in said)
-    assert any(text.startswith("pictures: pictures state no frame rate; give --fps") for text in said)
+    assert any(text.startswith("pictures: images state no frame rate; give --fps") for text in said)
     assert any(text.startswith("fast.mkv: ") and "20 frames a second" in text for text in said)
     assert not any("Traceback" in text for text in said)
     assert {row.source for row in open_clips(out, unlabelled=True).rows} >= {"s1.mkv"}
