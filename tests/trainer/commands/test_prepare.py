@@ -291,7 +291,7 @@ def test_an_assumed_rate_and_dark_clips_are_said(
     assert main([*command, "--fps", "15", "--bits", "12", "--out", str(tmp_path / "data")]) == 0
     said = capsys.readouterr().out
     assert "is dark" not in said
-    assert "assumed" not in said
+    assert "is assumed" not in said
     assert main(["check", str(tmp_path / "data")]) == 0
     assert "are dark" not in capsys.readouterr().out
 
