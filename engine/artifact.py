@@ -256,6 +256,9 @@ def _read_manifest(folder: Path) -> Manifest:
     try:
         text = read_bounded(folder / "manifest.json", MOST_MANIFEST_BYTES).decode("utf-8")
     except FileNotFoundError:
+        if (folder / "session.json").is_file():
+            cure = f"verify it with `python run_station.py verify {folder}`"
+            raise ArtifactError(f"model {folder}: is a recorded session, not a model; {cure}") from None
         raise ArtifactError(f"model {folder}: manifest.json is missing; {EXPORT_HINT}") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ArtifactError(f"model {folder}: manifest.json cannot be read ({error}); {EXPORT_HINT}") from error

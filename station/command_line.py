@@ -7,6 +7,7 @@ This module knows no program's options: those of a run are in ``station.options`
 import argparse
 import difflib
 import errno
+import itertools
 import re
 import sys
 import textwrap
@@ -116,13 +117,20 @@ class Parser(argparse.ArgumentParser):
         self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
     ) -> tuple[argparse.Namespace, list[str]]:
         """Parse, and refuse what is not known here already: a subcommand's parser knows its own options best."""
-        parsed, unknown = super().parse_known_args(args, namespace)
+        words = list(sys.argv[1:] if args is None else args)
+        if not any(isinstance(action.choices, dict) for action in self._actions):  # no subcommands
+            for word in itertools.takewhile(lambda word: word != "--", words):
+                self._refuse_unknown(word)  # before argparse complains of the option that was misspelt as missing
+        parsed, unknown = super().parse_known_args(words, namespace)
         if unknown:
-            word = unknown[0].split("=")[0]
-            if word.startswith("-"):
-                self.error(f"unknown option {word}{suggestion(word, self._option_string_actions)}")
-            self.error(f"unexpected argument {word!r}")
+            self._refuse_unknown(unknown[0])
+            self.error(f"unexpected argument {unknown[0]!r}")
         return parsed, []
+
+    def _refuse_unknown(self, word: str) -> None:
+        option = word.split("=")[0]
+        if option.startswith("--") and option not in self._option_string_actions:
+            self.error(f"unknown option {option}{suggestion(option, self._option_string_actions)}")
 
 
 def suggestion(word: str, valid: Iterable[str], spelled: Mapping[str, str] | None = None) -> str:

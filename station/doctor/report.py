@@ -18,7 +18,7 @@ from station.session.layout import sessions_folder
 
 LINE_WIDTH = 80
 DESCRIPTION = """Checks whether this machine is fit to run a station: cameras, USB and network limits, disk, clock,
-runtimes, threads, terminal. Each passes, warns or fails, with a remedy. Exit code: 0 nothing failed, 1 else."""
+runtimes, threads, terminal. Each passes, warns or fails, with a remedy. Exit code: 0 nothing failed, 1 otherwise."""
 
 
 class Verdict(StrEnum):

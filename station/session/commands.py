@@ -6,13 +6,14 @@ from pathlib import Path
 from station.command_line import Parser, invocation
 from station.errors import InputError, SessionError
 from station.notice import NOTICE
-from station.session.layout import TABLES, SessionOutcome
+from station.session.layout import LOG, TABLES, SessionOutcome
 from station.session.lookup import find_session
 from station.session.verify import Verification, verify_session
 
 VERIFY = """Checks a recorded session: the hash chain of its log, and the hash of every file that the log states.
 Names the first place that is not as it was recorded. Exit code: 0 intact (complete, or cut off and intact up to
 there), 1 not."""
+MODEL_MANIFEST = "manifest.json"
 WRITE_TABLES = """Writes the tables (Parquet and CSV) of a session that was cut off before they were finished."""
 
 
@@ -77,4 +78,8 @@ def _folder(name: str, description: str, argv: Sequence[str]) -> Path:
         ) from error
     if not there:
         raise InputError(f"{name}: {folder}: no such folder; give the folder of a session")
+    if (folder / MODEL_MANIFEST).is_file() and not (folder / LOG).is_file():
+        raise InputError(
+            f"{name}: {folder}: is a model, not a session; verify it with `python -m engine verify {folder}`"
+        )
     return folder

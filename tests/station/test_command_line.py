@@ -2,15 +2,17 @@
 
 import errno
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
 import bench.__main__
 import run_station
 import trainer.__main__
-from station.build_info import version
+from engine.artifact import Artifact
+from station.build_info import ROOT, version
 from station.command_line import Parser, as_invoked, exit_code_of, invocation
-from station.errors import InputError, ProcessError
+from station.errors import ArtifactError, InputError, ProcessError
 from station.options import parse_options
 
 NEAR_MISSES = {
@@ -59,6 +61,7 @@ def small_parser() -> Parser:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("train").add_argument("--epochs", type=int)
     commands.add_parser("export")
+    commands.add_parser("check").add_argument("--data", required=True)
     return parser
 
 
@@ -70,6 +73,8 @@ def small_parser() -> Parser:
         pytest.param(["train", "--epochs=3", "--epocs=4"], "--epocs, did you mean --epochs?", id="joined"),
         pytest.param(["export", "--epochs", "3"], "unknown option --epochs; `rostfine x export", id="of another"),
         pytest.param(["export", "3"], "unexpected argument '3'", id="argument"),
+        pytest.param(["check", "--dta", "x"], "unknown option --dta, did you mean --data?", id="misspelt and required"),
+        pytest.param(["export", "-3"], "'-3'", id="short option"),
         pytest.param(["train", "--epochs", "many"], "invalid int value: 'many'", id="value"),
     ],
 )
@@ -78,6 +83,14 @@ def test_complaints_are_input_errors_with_the_nearest_word(argv: list[str], expe
         small_parser().parse_args(argv)
     assert expected in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_verify_says_which_of_the_two_was_meant(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="is a model, not a session; verify it with `python -m engine verify"):
+        run_station.main(["verify", str(ROOT / "models" / "demo")])
+    (tmp_path / "session.json").write_text("{}")
+    with pytest.raises(ArtifactError, match="is a recorded session, not a model; verify it with"):
+        Artifact.open(tmp_path)
 
 
 ENDINGS = {
