@@ -1,6 +1,8 @@
 """A network of fewer frames than the clips have: which it takes is the same everywhere, and said."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 from engine.__main__ import main as engine  # noqa: E402
 from engine.artifact import Artifact  # noqa: E402
 from engine.onnx_runtime import OnnxSession  # noqa: E402
+from station.build_info import ROOT  # noqa: E402
 from station.options import parse_options  # noqa: E402
 from station.stride import window_stride  # noqa: E402
 from tests.support.tiny_training import command, make_clips  # noqa: E402
@@ -147,3 +150,17 @@ def test_clips_in_a_file_may_have_a_multiple_of_the_frames(run: Path, tmp_path: 
         with np.load(tmp_path / f"{name}.npz") as found:
             answers.append(found["grade"])
     np.testing.assert_array_equal(*answers)
+
+
+@pytest.mark.slow
+def test_the_station_grades_with_a_network_of_fewer_frames(run: Path, tiny_clips: Path, tmp_path: Path) -> None:
+    model = tmp_path / "model"
+    assert main(["export", "--weights", str(run / "best.pt"), "--clips", str(tiny_clips), "--out", str(model)]) == 0
+    words = ["--model", str(model), "--headless", "--speed", "max", "--duration", "2", "--select", "auto:2"]
+    done = subprocess.run(
+        [sys.executable, "run_station.py", *words, "--record", "off", "--summary", str(tmp_path / "summary.json")],
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert summary["grades"] > 10

@@ -22,7 +22,7 @@ from trainer.training.run import check_new, require_training, set_threads
 EPILOG: Final = """\
 CV holds folds.json (the split), fold-1, fold-2, ... (each a run of python -m trainer train, with its own metrics.json
 and predictions.csv) and metrics.json: every fold, mean and standard deviation (of the folds, n - 1). A run that was cut
-off goes on with --resume: finished folds are kept, the one under way continues after its last whole epoch.
+off continues with --resume: finished folds are kept, an unfinished one continues after its last whole epoch.
 
 examples:
   python -m trainer crossval --data DATA --out CV --folds 5
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--folds", type=int, metavar="N", help="number of folds (default: 5)")
     which.add_argument("--split", type=Path, metavar="FILE", help="use the folds.json of another cross-validation")
-    parser.add_argument("--resume", action="store_true", help="go on with the cross-validation in --out")
+    parser.add_argument("--resume", action="store_true", help="continue the cross-validation in --out")
     add_recipe_options(parser)
 
 

@@ -25,9 +25,10 @@ EPILOG: Final = """\
 examples:
   python -m trainer evaluate --run RUN --data HELD_OUT --reference DATA --out SCORES
   python -m trainer evaluate --model models/demo --data HELD_OUT --ablate all
+  python -m trainer evaluate --weights W.safetensors --data DATA
   python -m trainer evaluate --crossval CV --data DATA --out SCORES
 
-docs/training.md says what each figure means. For research use only. Not for use in diagnostic procedures."""
+docs/training.md says what each figure means, and how the figures of the RoSTFine authors' code differ."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -46,8 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--reference",
         type=Path,
         metavar="DATA",
-        help="folder whose mean distribution and mode the reference predictors give (the training data; default: the "
-        "scored clips themselves, whose mean no other constant beats)",
+        help="folder that the reference predictors take mean distribution and mode from (the training data; default: "
+        "the scored clips themselves, whose mean no other constant beats)",
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for metrics, predictions and plots")
     parser.add_argument(
@@ -59,8 +60,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         help="diameter of the disc that is a head's, for --ablate (default: %(default)g)")  # fmt: skip
     parser.add_argument("--bootstrap", type=int, default=1000, metavar="N",
                         help="draws for the confidence intervals (default: %(default)s)")  # fmt: skip
-    parser.add_argument("--seed", type=int, default=1, help="of the draws and of what is blanked (default: 1)")
-    parser.add_argument("--no-plots", action="store_true", help="leave the plots out")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="random seed of the draws and of blanked pixels (default: 1)"
+    )
+    parser.add_argument("--no-plots", action="store_true", help="draw no plots")
     parser.add_argument(
         "--device", default="cpu", help="of a run, weights or a cross-validation: cpu or cuda (default: cpu)"
     )

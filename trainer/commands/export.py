@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder of the artifact")
     parser.add_argument("--name", help="name of the model (default: the folder's name)")
     parser.add_argument("--precision", choices=("float16", "float32"), default="float16",
-                        help="type the weights are stored in; float16 where it changes the answers too much is refused "
+                        help="type the weights are stored in; float16 is refused where it changes the outputs too much "
                         "(default: %(default)s)")  # fmt: skip
     parser.add_argument("--clips", type=Path, metavar="PATH",
                         help="clips to take the golden ones from: a folder of clips or a .npy (N, T, H, W) uint8 "

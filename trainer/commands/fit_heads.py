@@ -26,9 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--evenness",
         type=float,
         metavar="E",
-        help="let the clips count as if their most-voted grades had the paper's shares (0) or equal ones (1) or "
-        "between; the more even, the more often are rare grades called, and the larger is the error (default: clips "
-        "count alike)",
+        help="weight the clips as if their most-voted grades had the paper's shares (0), equal shares (1) or shares in "
+        "between: the more even, the more often rare grades are predicted, and the larger the error (default: no "
+        "weighting)",
     )
 
 

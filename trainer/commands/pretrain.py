@@ -20,11 +20,11 @@ from trainer.training.recipe import LAST, build_recipe
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the command's options."""
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder to make; must not exist")
-    parser.add_argument("--seed", type=int, default=1, help="of everything random (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="random seed (default: %(default)s)")
     parser.add_argument("--network", action="append", default=[], metavar="FIELD=VALUE",
                         help="change a field of the preset's network, such as depth=4 (repeatable)")  # fmt: skip
     parser.add_argument("--init", type=Path, metavar="CHECKPOINT",
-                        help="go on from another pretraining: its last.pt")  # fmt: skip
+                        help="continue from another pretraining: its last.pt")  # fmt: skip
     parser.add_argument("--token-clips", type=int, default=30000, metavar="N",
                         help="clips of 16 frames shown to the patch tokens alone (default: %(default)s)")  # fmt: skip
     parser.add_argument("--clips", type=int, default=30000, metavar="N",
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--lr", type=float, default=5e-4, help="learning rate (default: %(default)s)")
     parser.add_argument("--shares", choices=SHARES, default="mixed", help="as in simulate (default: %(default)s)")
     parser.add_argument("--workers", type=int, default=0, metavar="W",
-                        help="processes that film (default: none, the training process does)")  # fmt: skip
+                        help="processes that simulate clips (default: none, the training process does it)")  # fmt: skip
     parser.add_argument("--threads", type=int, default=0, help="threads of torch (default: torch's choice)")
     parser.add_argument("--precision", choices=("float32", "bfloat16"), default="float32",
                         help="of the matrix products (default: %(default)s)")  # fmt: skip

@@ -13,8 +13,8 @@ from trainer.training.run import Job, check_new, require_training, set_threads, 
 
 EPILOG: Final = """\
 The run's folder holds recipe.json, split.json, last.pt (every epoch), best.pt (least validation MSE), log.jsonl and
-curves (tensorboard --logdir RUN). Ctrl-C, a crash or a power cut lose the current epoch at most; --resume goes on as if
-nothing had been, bit for bit on a CPU.
+curves (tensorboard --logdir RUN). Ctrl-C, a crash or a power failure costs the current epoch at most; --resume
+continues as if nothing had happened, bit for bit on a CPU.
 
 examples:
   python -m trainer train --data DATA --out RUN
@@ -33,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, metavar="DATA", help="folder of clips to train on")
     parser.add_argument("--val", type=Path, metavar="DATA", help="folder to validate on (default: sources held out)")
     parser.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of the run")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --out, by its own recipe")
-    parser.add_argument("--stop-after", type=int, metavar="N", help="stop when N epochs are done; --resume goes on")
+    parser.add_argument("--resume", action="store_true", help="continue the run in --out with its own recipe")
+    parser.add_argument("--stop-after", type=int, metavar="N", help="stop when N epochs are done; --resume continues")
     add_recipe_options(parser)
 
 

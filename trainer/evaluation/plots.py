@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from station.distances import mse
 from station.notice import NOTICE
 from station.transport.messages import GRADES
-from trainer.evaluation.report import MODEL, EvaluationReport, Scored
+from trainer.evaluation.report import EvaluationReport
+from trainer.evaluation.scored import MODEL, Scored
 
 Array = NDArray[np.float64]
 

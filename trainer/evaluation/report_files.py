@@ -6,7 +6,8 @@ from typing import Any
 
 from station.files import write_atomically
 from trainer.data.tables import table
-from trainer.evaluation.report import EvaluationReport, Scored, figures, per_clip
+from trainer.evaluation.report import EvaluationReport, figures
+from trainer.evaluation.scored import Scored, per_clip
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:

@@ -18,7 +18,8 @@ from trainer.data.dataset import Clips
 from trainer.data.loader import describe_frames
 from trainer.data.splits import FOLDS, SPLIT, read_folds, read_split
 from trainer.evaluation.predictors import Predictor, model_predictor, predict, weights_predictor
-from trainer.evaluation.report import AblationSettings, Evaluated, compare, pool
+from trainer.evaluation.report import AblationSettings
+from trainer.evaluation.scored import Evaluated, compare, pool
 from trainer.training.recipe import BEST
 
 Array = NDArray[np.float64]

@@ -8,7 +8,8 @@ from rich.table import Table
 
 from station.transport.messages import GRADES
 from trainer.evaluation.folds import fold_table
-from trainer.evaluation.report import MEAN, MODE, MODEL, SECOND, AblationResult, EvaluationReport, ratios
+from trainer.evaluation.report import AblationResult, EvaluationReport, ratios
+from trainer.evaluation.scored import MEAN, MODE, MODEL, SECOND
 
 MEASURES: Final = {
     "MSE x100": "mse_x100",

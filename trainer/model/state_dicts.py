@@ -13,7 +13,7 @@ from typing import Any, Final
 from torch import Tensor
 
 from station.errors import InputError
-from trainer.model.weight_files import ForeignObject, is_safetensors, read_safetensors, read_torch_file
+from trainer.model.weight_files import FORMAT, ForeignObject, is_safetensors, read_safetensors, read_torch_file
 
 Tensors = dict[str, Tensor]
 Entries = dict[str, Any]
@@ -52,9 +52,9 @@ def read_state_dict(path: Path, key: str | None = None) -> StateDict:
     Raises:
         InputError: There is none, or not under ``key``; the keys that were found are named.
     """
-    content = read_safetensors(path).tensors if is_safetensors(path) else read_torch_file(path)
-    if isinstance(content, dict) and content.keys() >= {"recipe", "network", "model"}:
-        raise InputError(f"{path}: a checkpoint of this program; train, evaluate and export take it as it is")
+    content, own = _read(path)
+    if own:
+        raise InputError(f"{path}: weights of this program already; train, evaluate and export take them as they are")
     found: dict[str, Entries] = {}
     for place, entries in _networks(content):
         found |= _split(place, entries, path)
@@ -64,6 +64,15 @@ def read_state_dict(path: Path, key: str | None = None) -> StateDict:
     left_out = tuple(name for name, value in found[taken].items() if not isinstance(value, Tensor) or not value.ndim)
     tensors = {name: value for name, value in found[taken].items() if isinstance(value, Tensor) and value.ndim}
     return StateDict(tensors, left_out, notes)
+
+
+def _read(path: Path) -> tuple[Any, bool]:
+    """Return a file's content, and whether this program wrote it."""
+    if is_safetensors(path):
+        tensors, metadata = read_safetensors(path)
+        return tensors, metadata.get("format") == FORMAT
+    content = read_torch_file(path)
+    return content, isinstance(content, dict) and content.keys() >= {"recipe", "network", "model"}
 
 
 def without_wrappers(name: str) -> str:

@@ -16,6 +16,8 @@ from torch import Tensor
 
 from station.errors import InputError
 
+FORMAT: Final = "rostfine-weights/1"
+"""In the metadata of safetensors that this program wrote."""
 HEAD_BYTES: Final = 4096
 FOREIGN_TYPES: Final = 200
 """Types of other programs in one file, at most: beyond that it is no file of weights."""

@@ -19,9 +19,8 @@ from engine.artifact import NetworkConfig
 from station.errors import InputError
 from trainer.model.checkpoint import Checkpoint, read_checkpoint
 from trainer.model.rostfine import ENCODER, Rostfine
-from trainer.model.weight_files import first_line, is_safetensors, read_safetensors
+from trainer.model.weight_files import FORMAT, first_line, is_safetensors, read_safetensors
 
-FORMAT: Final = "rostfine-weights/1"
 TIME_EMBED: Final = ENCODER + "time_embed"
 _CONFIG: Final = TypeAdapter(NetworkConfig)
 

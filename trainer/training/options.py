@@ -25,31 +25,31 @@ GROUPS: Final = {
     "objective (defaults: the paper's)": (
         ("loss", "mse, js (Jensen-Shannon), emd (squared earth mover's distance) or ce (cross-entropy)"),
         ("alpha", "weight of the diversity term"),
-        ("criteria", "weight of the raters' criteria as a further task (simulated clips only)"),
+        ("criteria", "weight of an auxiliary task: to predict the raters' criteria (simulated clips only)"),
     ),
     "optimisation (defaults: the paper's where it gives one)": (
         ("epochs", "passes over the data"),
-        ("batch", "clips a batch, of all processes together"),
-        ("accumulate", "batches a step: their gradients are averaged"),
+        ("batch", "clips in a batch, over all processes"),
+        ("accumulate", "batches whose gradients are averaged for one step"),
         ("optimizer", "sgd or adamw"),
         ("lr", "learning rate"),
-        ("momentum", "of SGD"),
-        ("weight-decay", "decay of the weights"),
-        ("schedule", "of the learning rate: constant or cosine"),
-        ("warmup", "share of all steps in which the rate rises"),
-        ("clip-norm", "largest gradient norm, 0: any"),
+        ("momentum", "momentum of SGD"),
+        ("weight-decay", "weight decay"),
+        ("schedule", "learning-rate schedule: constant or cosine"),
+        ("warmup", "share of all steps in which the learning rate rises from 0"),
+        ("clip-norm", "largest gradient norm; 0: no limit"),
         ("precision", "float32, or bfloat16 (mixed)"),
-        ("patience", "stop early when so many epochs brought no smaller validation MSE, 0: never"),
+        ("patience", "stop after so many epochs without a smaller validation MSE; 0: never"),
     ),
     "data": (
-        ("holdout", "share of the sources kept for validation: picks best.pt, stops early"),
-        ("turns", "augment with flips and quarter turns, which a microscope gives as likely: true or false"),
+        ("holdout", "share of the sources held out for validation, which picks best.pt and stops early"),
+        ("turns", "augment with flips and quarter turns, as sperm swim in any direction: true or false"),
         ("brightness", "augment with gain and offset within this share, as lamps and cameras differ"),
     ),
-    "beginning": (
-        ("data-start", "start from the statistics of the clips where there is no --init: true or false"),
-        ("init-part", "what to take from --init: all, or the encoder alone"),
-        ("seed", "of everything random"),
+    "initial weights": (
+        ("data-start", "without --init, initialise from the statistics of the clips: true or false"),
+        ("init-part", "what to take from --init: all, or encoder alone"),
+        ("seed", "random seed"),
     ),
 }
 NETWORK: Final = ("branch", "selected", "branch_depth", "branch_heads")
@@ -60,8 +60,8 @@ def add_recipe_options(parser: argparse.ArgumentParser) -> None:
     """Add everything that a recipe holds, and what the process runs on."""
     parser.add_argument("--threads", type=int, default=0, help="threads of torch on the CPU (default: torch's choice)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
-    parser.add_argument("--init", type=Path, metavar="FILE", help="begin from weights: last.pt or best.pt of another "
-                        "run or of pretrain (of as many frames or fewer), or .safetensors of import")  # fmt: skip
+    parser.add_argument("--init", type=Path, metavar="FILE", help="weights to begin from: last.pt or best.pt of a "
+                        "run or of pretrain (as many frames or fewer), or .safetensors of import")  # fmt: skip
     for title, options in GROUPS.items():
         group = parser.add_argument_group(title)
         for name, text in options:

@@ -8,7 +8,7 @@ import pytest
 from trainer.__main__ import main
 from trainer.data.dataset import find_problems, open_clips
 from trainer.data.synthetic import simulate
-from trainer.evaluation.report import second_panel
+from trainer.evaluation.scored import second_panel
 
 
 def contents(root: Path) -> dict[str, bytes]:

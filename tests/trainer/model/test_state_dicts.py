@@ -181,7 +181,7 @@ def write_none(path: Path, name: str, state: dict[str, Any], network: Rostfine) 
     """Write a file that is no state dict."""
     if name.startswith("zip"):
         with zipfile.ZipFile(path, "w") as archive:
-            archive.writestr("notes/readme.txt", "hello")
+            archive.writestr("notes/readme.txt" if name != "zip of TorchScript" else "net/constants.pkl", "hello")
         return
     torch.save(state, path)
     save_file(state, path.with_suffix(".safetensors"))
@@ -227,6 +227,7 @@ NONE = {
     "gzip": "compressed with gzip",
     "noise": "not saved by torch, nor as safetensors",
     "zip of another kind": "a zip archive, and not one of torch (it holds notes/readme.txt)",
+    "zip of TorchScript": "a TorchScript program; give the state dict",
     "exec": "a Python pickle that torch did not write",
     "exec in a zip": "asks to run exec; nothing of it was run",
     "shell in a zip": "system; nothing of it was run",
@@ -311,7 +312,8 @@ def test_the_authors_score_blocks_change_what_is_selected(state: dict[str, Any],
 
 def test_weights_of_this_program_need_no_import(network: Rostfine, tmp_path: Path) -> None:
     torch.save({"recipe": {}, "network": {}, "model": network.state_dict()}, tmp_path / "last.pt")
-    with pytest.raises(InputError, match="a checkpoint of this program; train, evaluate and export take it as it is"):
-        import_weights(tmp_path / "last.pt")
     save_weights(network, tmp_path / "own.safetensors")
+    for name in ("last.pt", "own.safetensors"):
+        with pytest.raises(InputError, match="weights of this program already; train, evaluate and export take them"):
+            import_weights(tmp_path / name)
     assert load_weights(tmp_path / "own.safetensors").network.config == network.config
