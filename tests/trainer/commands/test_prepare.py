@@ -225,31 +225,6 @@ def test_pictures_and_stacks_are_cut_like_videos(film: tuple[Path, SimulatedMicr
         np.testing.assert_array_equal(np.stack(of[name]), np.stack(of["film"]))
 
 
-def test_twelve_bits_in_sixteen_are_said_to_be_dark_and_cut_right_with_bits(
-    film: tuple[Path, SimulatedMicroscope], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    microscope = film[1]
-    frames = np.stack([microscope.render(k) for k in range(30)])
-    stack = tmp_path / "s1.tif"
-    tifffile.imwrite(stack, frames.astype(np.uint16) << 4)  # 12 bits
-    rows = [row.replace("s1.mkv", "s1.tif") for row in tags_of(microscope)]
-    common = ["prepare", str(stack), "--tags", str(write_tags(tmp_path / "tags.csv", rows)), "--um-per-px", "0.25"]
-    main([*common, "--fps", "15", "--bits", "12", "--out", str(tmp_path / "right")])
-    assert " dark" not in capsys.readouterr().out
-    right = open_clips(tmp_path / "right", unlabelled=True)
-    assert 60 < right.pixels(0).mean() < 100
-    main(["check", str(tmp_path / "right")])
-    assert " dark" not in capsys.readouterr().out
-
-    main([*common, "--out", str(tmp_path / "dark")])
-    said = capsys.readouterr().out
-    assert "s1.tif is dark" in said
-    assert "give --bits 12" in said
-    assert "s1.tif: its frame rate is not known, 15/s is assumed; give --fps" in said
-    main(["check", str(tmp_path / "dark")])
-    assert "clips are dark" in capsys.readouterr().out
-
-
 def test_results_of_imagej_for_a_video_with_a_scale_are_refused(
     film: tuple[Path, SimulatedMicroscope], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -292,8 +267,25 @@ def test_an_assumed_rate_and_dark_clips_are_said(
     said = capsys.readouterr().out
     assert "is dark" not in said
     assert "is assumed" not in said
+    assert 60 < open_clips(tmp_path / "data", unlabelled=True).pixels(0).mean() < 100
     assert main(["check", str(tmp_path / "data")]) == 0
     assert "are dark" not in capsys.readouterr().out
+
+
+def test_videos_whose_names_differ_in_the_ending_alone_give_clips_of_different_ids(
+    film: tuple[Path, SimulatedMicroscope], tmp_path: Path
+) -> None:
+    folder, microscope = film
+    row = tags_of(microscope)[0]
+    for name in ("12.mkv", "12.avi"):
+        (tmp_path / name).write_bytes((folder / "s1.mkv").read_bytes())
+    rows = [row.replace("s1.mkv", name) for name in ("12.mkv", "12.avi")]
+    tags = write_tags(tmp_path / "tags.csv", rows)
+    out = tmp_path / "data"
+    main(["prepare", str(tmp_path), "--tags", str(tags), "--um-per-px", "0.25", "--out", str(out)])
+    tag = row.split(",")[1]
+    assert {row.id for row in open_clips(out, unlabelled=True).rows} == {f"clip-12-{tag}", f"clip-12.avi-{tag}"}
+    assert find_problems(out) == []
 
 
 def empty_point(microscope: SimulatedMicroscope) -> tuple[float, float]:
