@@ -23,6 +23,8 @@ GRAB_TIMEOUT_S: Final = 0.1
 LATCH_EVERY_S: Final = 1.0
 SILENCE_S: Final = 5.0
 """A free-running camera that sends nothing for so long (and for ten frame intervals) is reopened."""
+SAID_S: Final = 1.0
+"""A camera that sends nothing for so long (and for three frame intervals) is said to be silent."""
 RETRY_S: Final = (0.2, 0.5, 1.0, 2.0)
 """Pauses between attempts to find a camera again; the last one repeats."""
 
@@ -43,6 +45,7 @@ class Camera:
         self._failure: Exception | None = None
         self._faults = CameraFaults()
         self._gone: str = ""
+        self._silent: str = ""
         device = connect()
         self.info = device.info
         self._notices = device.notices
@@ -53,7 +56,8 @@ class Camera:
     @property
     def condition(self) -> Condition:
         """Counts of incomplete buffers, frames not fetched in time, and reconnects; what is wrong now."""
-        notices = (*self._notices, self._gone) if self._gone else self._notices
+        now = self._gone or self._silent
+        notices = (*self._notices, now) if now else self._notices
         return Condition(notices, self._faults, clock_error_ms=self._timeline.clock.error_ms)
 
     def read(self) -> Frame | Literal[Pending.NOTHING_YET]:
@@ -96,7 +100,7 @@ class Camera:
 
     def _grab_from(self, device: Device) -> None:
         """Grab until told to stop. Raises DeviceLostError."""
-        silence_s = max(SILENCE_S, 10 / device.info.fps)
+        silence_s, said_s = max(SILENCE_S, 10 / device.info.fps), max(SAID_S, 3 / device.info.fps)
         last = next_latch = time.monotonic()
         while not self._stop.is_set():
             if time.monotonic() >= next_latch:
@@ -105,10 +109,13 @@ class Camera:
             grab = device.grab(GRAB_TIMEOUT_S)
             t_arrival_ns = now_ns()
             if grab is None:
-                if not device.triggered and time.monotonic() - last > silence_s:
+                silent_s = time.monotonic() - last
+                if silent_s > said_s:
+                    self._silent = _silence(device, said_s)
+                if not device.triggered and silent_s > silence_s:
                     raise DeviceLostError(f"no frame for {silence_s:.0f} s")
                 continue
-            last = time.monotonic()
+            last, self._silent = time.monotonic(), ""
             if grab.pixels is None:
                 self._faults = replace(self._faults, incomplete=self._faults.incomplete + 1)
             frame = self._timeline.place(grab, t_arrival_ns)
@@ -129,7 +136,7 @@ class Camera:
         """Return the reopened camera, however long that takes; None when told to stop."""
         attempt = 0
         while not self._stop.is_set():
-            self._gone = f"camera lost ({reason}); looking for it again"
+            self._gone, self._silent = f"camera lost ({reason}); looking for it again", ""
             self._stop.wait(RETRY_S[min(attempt, len(RETRY_S) - 1)])
             attempt += 1
             if self._stop.is_set():
@@ -150,3 +157,16 @@ class Camera:
             self._faults = replace(self._faults, reconnects=self._faults.reconnects + 1)
             return device
         return None
+
+
+def _silence(device: Device, for_s: float) -> str:
+    """Return the notice for a camera that has sent nothing for some time."""
+    if device.triggered:
+        line = device.info.settings.get("trigger", "its line")
+        return (
+            f"no trigger signal on {line}: no frame for more than {for_s:g} s; check the signal and its cable, or set "
+            '[camera] trigger = "off"'
+        )
+    return (
+        f"no frame for more than {for_s:g} s; the camera is reopened after {max(SILENCE_S, 10 / device.info.fps):g} s"
+    )

@@ -247,6 +247,16 @@ def test_a_triggered_camera_needs_the_triggers_rate_and_waits_for_it(emulator):
         device.close()
 
 
+def test_a_triggered_camera_without_a_signal_says_so_within_two_seconds(emulator):
+    """The emulator has no trigger input, so its line never fires."""
+    with open_basler(emulator[0], SMALL.model_copy(update={"trigger": "line1"}), fps=20) as camera:
+        start = time.monotonic()
+        while not camera.condition.notices and time.monotonic() - start < 5:
+            assert camera.read() is Pending.NOTHING_YET
+        assert time.monotonic() - start < 2
+        assert camera.condition.notices[0].startswith("no trigger signal on line1: no frame for more than 1 s")
+
+
 def test_a_rate_that_the_camera_cannot_keep_is_said(emulator, monkeypatch):
     monkeypatch.setattr("capture.camera.basler_settings.SLOWER", 2.0)
     with open_basler(emulator[0], SMALL) as camera:

@@ -145,6 +145,35 @@ def test_a_read_without_a_frame_returns_soon():
         assert time.monotonic() - start < 0.5
 
 
+def test_a_triggered_camera_without_a_signal_says_so_until_it_comes():
+    """By default within two seconds; the camera is not taken for lost."""
+    device = FakeDevice([grab(0), *[0.05] * 30, grab(1)])
+    device.info = device.info.model_copy(update={"settings": {"trigger": "line1"}})
+    with Camera(lambda: device) as camera:
+        assert len(read(camera, 1)) == 1
+        start = time.monotonic()
+        while not camera.condition.notices and time.monotonic() - start < 5:
+            time.sleep(0.01)
+        assert 0.8 < time.monotonic() - start < 2
+        assert camera.condition.notices == (
+            "no trigger signal on line1: no frame for more than 1 s; check the signal and its cable, or set [camera] "
+            'trigger = "off"',
+        )
+        assert len(read(camera, 1)) == 1
+        assert camera.condition.notices == ()
+        assert camera.condition.faults.reconnects == 0
+
+
+def test_a_free_running_camera_that_is_silent_says_so_before_it_is_reopened(monkeypatch):
+    monkeypatch.setattr("capture.camera.camera.SAID_S", 0.1)
+    device = FakeDevice([grab(0)])
+    device.triggered = False
+    with Camera(lambda: device) as camera:
+        assert len(read(camera, 1)) == 1
+        time.sleep(0.4)
+        assert camera.condition.notices == ("no frame for more than 0.1 s; the camera is reopened after 5 s",)
+
+
 def test_a_lost_camera_is_found_again_and_the_gap_is_marked():
     devices = iter(
         [
