@@ -18,7 +18,7 @@ from station.startup import guarded_imports
 with guarded_imports():
     import zmq
 
-    from station.command_line import Command, Main, exit_code_of, find_command
+    from station.command_line import Command, exit_code_of, find_command
     from station.commands import shell
     from station.commands.operator import Operator
     from station.commands.registry import registered_if_possible
@@ -34,15 +34,12 @@ with guarded_imports():
     from station.options import Options, parse_comparison, parse_options
     from station.processes.signals import StopRequest
     from station.processes.supervisor import Supervisor
+    from station.programs import PROGRAMS
     from station.session import commands as session
     from station.transport.endpoints import private_endpoints
-    from station.transport.messages import ProcessName
+    from station.transport.messages import PIPELINE, ProcessName
 
-PROCESSES = {
-    ProcessName.CAPTURE: "capture.process",
-    ProcessName.TRACKER: "tracker.process",
-    ProcessName.ENGINE: "engine.process",
-}
+PROCESSES = {name: f"{name.value}.process" for name in PIPELINE}  # capture.process, tracker.process, engine.process
 OPTIONAL = {ProcessName.RECORDER: "station.session.recorder", ProcessName.VIEW: "station.view.process"}
 """What each process runs: ``run(context)`` of a module. A run goes on without the optional ones."""
 POLL_S = 0.02
@@ -137,24 +134,13 @@ def check_machine(argv: Sequence[str]) -> int:
     return exit_code(findings)
 
 
-def _program(package: str, *words: str) -> Main:
-    return lambda argv: int(importlib.import_module(f"{package}.__main__").main([*words, *argv]))
-
-
-TRAINER = (
-    "simulate prepare import-clips votes check pretrain train crossval fit-heads evaluate export import predict rollout"
-)
-BENCHES = "capture camera record tracking engine view curve fuzz"
 COMMANDS = {
     "doctor": Command(check_machine, "", "check this machine and its cameras"),
     "verify": Command(session.verify, "SESSION", "check that a recorded session is unchanged"),
     "tables": Command(session.tables, "SESSION", "write the tables of a session that was cut off"),
     "compare": Command(lambda argv: run(parse_comparison(argv)), "SESSION --model DIR", "grade it with another model"),
     **shell.COMMANDS,
-    "train": Command(_program("trainer", "train"), "--data DIR --out RUN", "train a network (trainer train)"),
-    "trainer": Command(_program("trainer"), "COMMAND", "make a model", TRAINER),
-    "engine": Command(_program("engine"), "COMMAND", "look after a model", "info verify compile"),
-    "bench": Command(_program("bench"), "NAME", "measure speed and robustness", BENCHES),
+    **PROGRAMS,
 }
 
 if __name__ == "__main__":

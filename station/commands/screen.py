@@ -48,6 +48,11 @@ class ScreenRun:
         return not self._operator.why_not_recorded
 
     @property
+    def marked(self) -> Collection[int]:
+        """The sperm that are marked as chosen, whoever marked them."""
+        return self._operator.marked
+
+    @property
     def offers(self) -> Collection[str]:
         """What can be asked for in this run, by the names of the requests."""
         selections = frozenset() if self._operator.is_replay else SELECTIONS
@@ -57,7 +62,8 @@ class ScreenRun:
         """Ask for something that the run offers; ``answer`` is called once, now or within a second."""
 
         def say(reply: Reply) -> None:
-            answer(f"{reply.text[:1].upper()}{reply.text[1:]}.")
+            text = f"noted: {reply.text}" if reply.done and name == "note" else reply.text
+            answer(f"{text[:1].upper()}{text[1:]}.")
 
         self._operator.carry_out(_request(name, sperm_id, text), say)
 

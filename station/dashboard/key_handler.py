@@ -41,6 +41,11 @@ class Run(Protocol):
         ...
 
     @property
+    def marked(self) -> Collection[int]:
+        """The sperm that are marked as chosen, whoever marked them."""
+        ...
+
+    @property
     def offers(self) -> Collection[str]:
         """What can be asked for in this run, by the names in ``KEYS``."""
         ...
@@ -73,7 +78,7 @@ KEYS = (
     Key("s", "select the next best", "select_next"),
     Key("u", "undo the last selection", "select_previous"),
     Key("r", "release the focused sperm", "release", focused=True),
-    Key("m", "mark it as chosen", "mark", focused=True),
+    Key("m", "mark it as chosen: *", "mark", focused=True),
     Key("t", "write a note", "note", written=True),
     Key("a", "replace lost sperm", "replace_lost"),
     Key("k", "keep the last seconds", "keep"),
@@ -116,6 +121,7 @@ class KeyHandler:
         listed = [key for key in KEYS if not key.asks or key.asks in self._run.offers]
         return ScreenState(
             focus=self._focus,
+            marked=frozenset(self._run.marked),
             keys=tuple((key.shown, key.does) for key in listed) if self._help else (),
             question=question,
             message=self._message if now_s - self._message_s < MESSAGE_S else "",

@@ -51,6 +51,8 @@ class ScreenState:
 
     focus: int | None = None
     """The sperm that is shown in detail."""
+    marked: frozenset[int] = frozenset()
+    """The sperm that the operator marked as chosen."""
     keys: tuple[tuple[str, str], ...] = ()
     """All keys with what they do, while they are listed."""
     question: str = ""

@@ -119,7 +119,8 @@ def _facts(snapshot: Snapshot, view: SpermView, current: bool, glyphs: Glyphs) -
     known = current and track.state is not TrackState.LOST
     focused = track.sperm_id == snapshot.screen.focus
     return Text.assemble(
-        (f"{glyphs.focus if focused else ' '}{track.sperm_id:>{ID - 2}} ", "bold reverse" if focused else "bold"),
+        (f"{glyphs.focus if focused else ' '}{track.sperm_id:>{ID - 2}}", "bold reverse" if focused else "bold"),
+        (glyphs.marked if track.sperm_id in snapshot.screen.marked else " ", "bold"),
         (fit(state, STATE - 1, glyphs) + " ", style),
         (fit(numbers, POSITION + SCORE + WINDOW, glyphs), "" if known else "dim"),
     )

@@ -26,6 +26,7 @@ class Glyphs:
     ended: str
     alarm: str
     focus: str
+    marked: str
     bar: str
     """A full cell of a bar."""
     bar_parts: str
@@ -57,6 +58,7 @@ UTF8 = Glyphs(
     ended="■",
     alarm="!",
     focus=">",
+    marked="*",
     bar="█",
     bar_parts="▏▎▍▌▋▊▉",
     bar_old="▒",
@@ -76,6 +78,7 @@ ASCII = Glyphs(
     ended="=",
     alarm="!",
     focus=">",
+    marked="*",
     bar="#",
     bar_parts="",
     bar_old="-",

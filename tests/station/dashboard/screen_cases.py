@@ -203,6 +203,7 @@ CASES = {
     ),
     "every_state": dataclasses.replace(
         recorded(),
+        screen=ScreenState(marked=frozenset({1, 4})),
         tracks=tracks(
             track(1),
             track(2, TrackState.ACQUIRING, filled=7, score=0.71),

@@ -13,6 +13,7 @@ class Run:
 
     sperm_ids: list[int] = field(default_factory=lambda: [1, 2, 3, 12])
     recording: bool = True
+    marked: set[int] = field(default_factory=set)
     offers: set[str] = field(default_factory=lambda: {key.asks for key in KEYS if key.asks})
     asked: list[tuple[str, int | None, str]] = field(default_factory=list)
 
@@ -166,6 +167,11 @@ def test_a_note_is_dropped_or_empty(handler: KeyHandler, run: Run) -> None:
 def test_a_note_has_a_longest_length(handler: KeyHandler, run: Run) -> None:
     handler.press(["t", *"x" * 600, "enter"])
     assert len(run.asked[0][2]) == MOST_TEXT
+
+
+def test_marks_are_shown_whoever_made_them(handler: KeyHandler, run: Run) -> None:
+    run.marked.add(2)
+    assert handler.screen.marked == {2}
 
 
 def test_help_opens_and_closes(handler: KeyHandler) -> None:

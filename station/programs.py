@@ -1,0 +1,26 @@
+"""The other programs that ``rostfine`` leads to: trainer, engine, bench.
+
+They are known by name and imported only when they are asked for: a station starts without what they need.
+"""
+
+import importlib
+from typing import Final
+
+from station.command_line import Command, Main
+
+
+def _program(package: str, *words: str) -> Main:
+    """Return the main function of a package, called with ``words`` before those of the command line."""
+    return lambda argv: int(importlib.import_module(f"{package}.__main__").main([*words, *argv]))
+
+
+TRAINER: Final = (
+    "simulate prepare import-clips votes check pretrain train crossval fit-heads evaluate export import predict rollout"
+)
+BENCHES: Final = "capture camera record tracking engine view curve fuzz"
+PROGRAMS: Final = {
+    "train": Command(_program("trainer", "train"), "--data DIR --out RUN", "train a network (trainer train)"),
+    "trainer": Command(_program("trainer"), "COMMAND", "make a model", TRAINER),
+    "engine": Command(_program("engine"), "COMMAND", "look after a model", "info verify compile"),
+    "bench": Command(_program("bench"), "NAME", "measure speed and robustness", BENCHES),
+}
