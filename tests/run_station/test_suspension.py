@@ -91,7 +91,7 @@ def test_ctrl_z_gives_the_terminal_back_and_fg_takes_it_again(station: Station) 
     time.sleep(STOPPED_S)
     type_and_wait(b"echo $((6*7))\n", b"42")  # the shell's own line editing works
     type_and_wait(b"fg\n", b"\x1b[?1049h", b"locked")
-    type_and_wait(b"q", b"\x1b[?1049l", b"ended   by key q", b"record  complete", PROMPT)
+    type_and_wait(b"qq", b"\x1b[?1049l", b"ended   by key q", b"record  complete", PROMPT)
     type_and_wait(b"echo code $?\n", b"code 0")
     os.write(terminal, b"exit\n")
     wait_for(lambda: (read(), os.waitpid(pid, os.WNOHANG)[0])[1])
