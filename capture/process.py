@@ -9,14 +9,14 @@ import time
 import cv2
 
 from capture.factory import open_source
-from capture.source import Frame, Pending, Source
+from capture.source import Adjustable, ExposureChange, Frame, Pending, Source
 from station.clock import NS_PER_S, ms_between, now_ns
 from station.processes.control import Account
 from station.processes.latency import LatencyRecorder
 from station.processes.process import ProcessContext
 from station.transport.bus import Publisher
 from station.transport.counters import CaptureCounters
-from station.transport.messages import CommandName, FrameHeader, ProcessState
+from station.transport.messages import CameraAdjustment, Command, CommandName, FrameHeader, ProcessState
 
 LONGEST_NAP_S = 0.05
 
@@ -43,6 +43,8 @@ def run(context: ProcessContext) -> None:
         longest_ns = math.inf if config.duration_s is None else config.duration_s * NS_PER_S
         first_ns: int | None = None
         while context.carry_on():
+            while control.commands:
+                _carry_out(control.commands.popleft(), source, control.account)
             frame = source.read()
             _account_for(source, control.account, counters)
             if frame is Pending.NOTHING_YET:
@@ -64,6 +66,20 @@ def run(context: ProcessContext) -> None:
             if live:
                 timing.note(header)
         context.finish(frames)
+
+
+def _carry_out(command: Command, source: Source, account: Account) -> None:
+    """Pass a change of exposure on to the camera; the account says what came of it."""
+    if command.name is not CommandName.CAMERA:
+        return
+
+    def report(done: bool, text: str) -> None:
+        account.adjustment = CameraAdjustment(command_seq=command.seq, done=done, text=text)
+
+    if isinstance(source, Adjustable):
+        source.adjust(ExposureChange(command.exposure_us, command.gain), report)
+    else:
+        report(False, f"{source.info.name} has no exposure or gain to set")
 
 
 def _account_for(source: Source, account: Account, counters: CaptureCounters) -> None:

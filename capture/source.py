@@ -4,9 +4,10 @@ A source knows frames and their times; it knows nothing of sockets, trackers or 
 capture process paces file-like sources (``live``) and lets cameras pace themselves.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Literal, Protocol, Self
+from typing import Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -59,6 +60,28 @@ class CameraFaults:
     overrun: int = 0
     """Frames that nobody fetched in time."""
     reconnects: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ExposureChange:
+    """What a camera is asked to take from now on; None: as it is."""
+
+    exposure_us: float | None = None
+    gain: float | None = None
+    """In the camera's own unit."""
+
+
+Report = Callable[[bool, str], None]
+"""Is told, from any thread, whether a change was made, and what the camera accepted or why not."""
+
+
+@runtime_checkable
+class Adjustable(Protocol):
+    """A source whose exposure can be changed while it runs."""
+
+    def adjust(self, change: ExposureChange, report: Report) -> None:
+        """Ask for a change; ``report`` is called once, as soon as the camera has answered."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

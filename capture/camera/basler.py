@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from capture.camera.basler_chunks import ChunkReader
 from capture.camera.basler_discovery import PREFIX, Found, choose, import_pylon, list_cameras, origin, short
-from capture.camera.basler_settings import apply_settings, exposure_ns_of, frame_rate_of
+from capture.camera.basler_settings import adjust_exposure, apply_settings, exposure_ns_of, frame_rate_of
 from capture.camera.camera import Camera
 from capture.camera.device import DeviceLostError, Grab
+from capture.source import ExposureChange
 from station.clock import NS_PER_S, now_ns
 from station.config import CameraSettings
 from station.errors import InputError
@@ -132,6 +133,16 @@ class BaslerDevice:
                 result.Release()
         except self._sdk_error as error:
             raise DeviceLostError(short(error)) from error
+
+    def adjust(self, change: ExposureChange) -> None:
+        """Take another exposure or gain from now on. Raises InputError, with nothing changed, or DeviceLostError."""
+        try:
+            nodes = self._camera.GetNodeMap()
+            accepted = adjust_exposure(nodes, change, None if self.triggered else self.info.fps)
+            self.exposure_ns = exposure_ns_of(nodes)
+        except self._sdk_error as error:
+            raise DeviceLostError(short(error)) from error
+        self.info = self.info.model_copy(update={"settings": self.info.settings | accepted})
 
     def latch(self) -> tuple[int, int] | None:
         """Return the camera's and the station's time at one moment, ns; None if the camera has no latch."""

@@ -8,6 +8,7 @@ import difflib
 from typing import Any
 
 from capture.camera.basler_discovery import short
+from capture.source import ExposureChange
 from station.config import CameraSettings
 from station.errors import InputError
 
@@ -42,6 +43,39 @@ def apply_settings(nodes: Any, settings: CameraSettings) -> tuple[dict[str, str]
         _number(nodes, RATE, settings.fps, "fps", "frames/s")
     _trigger(nodes, settings)
     return _read_back(nodes, settings), _notices(nodes, settings)
+
+
+def adjust_exposure(nodes: Any, change: ExposureChange, fps: float | None) -> dict[str, str]:
+    """Set exposure and gain of a camera that is grabbing; return them as accepted, by their configuration names.
+
+    Args:
+        nodes: Of the camera.
+        change: What to set.
+        fps: The rate that must not suffer, frames/s; None: a trigger sets it.
+
+    Raises InputError for what the camera cannot do; then everything is as it was before.
+    """
+    touched = [node for node in (_first(nodes, EXPOSURE), _first(nodes, GAIN)) if node is not None]
+    before = [node.Value for node in touched]
+    try:
+        if change.exposure_us is not None:
+            _manual(nodes, "ExposureAuto")
+            _number(nodes, EXPOSURE, change.exposure_us, "exposure_us", "us")
+        if change.gain is not None:
+            _manual(nodes, "GainAuto")
+            _number(nodes, GAIN, change.gain, "gain", "")
+        if fps is not None and frame_rate_of(nodes) < SLOWER * fps:
+            raise InputError(
+                f"[camera] exposure_us: {change.exposure_us:g} us would slow the camera from {fps:g} to "
+                f"{frame_rate_of(nodes):.1f} frames/s; the interval is {1e6 / fps:.0f} us"
+            )
+    except InputError:
+        for node, value in zip(touched, before, strict=True):
+            if _writable(node):
+                node.Value = value
+        raise
+    read = {"exposure_us": _first(nodes, EXPOSURE), "gain": _first(nodes, GAIN)}
+    return {key: str(node.Value) for key, node in read.items() if node is not None}
 
 
 def exposure_ns_of(nodes: Any) -> int:

@@ -14,7 +14,7 @@ from typing import Final, Literal, Self
 
 from capture.camera.device import Device, DeviceLostError
 from capture.camera.timestamps import Timeline
-from capture.source import LONGEST_READ_S, CameraFaults, Condition, Frame, Pending
+from capture.source import LONGEST_READ_S, CameraFaults, Condition, ExposureChange, Frame, Pending, Report
 from station.clock import now_ns
 from station.errors import InputError
 
@@ -46,6 +46,9 @@ class Camera:
         self._faults = CameraFaults()
         self._gone: str = ""
         self._silent: str = ""
+        self._asked: deque[tuple[ExposureChange, Report]] = deque()
+        self._change = ExposureChange()
+        """All that was changed since the start: a camera that comes back is given it again."""
         device = connect()
         self.info = device.info
         self._notices = device.notices
@@ -70,6 +73,13 @@ class Camera:
         if self._failure is not None:
             raise self._failure
         return Pending.NOTHING_YET
+
+    def adjust(self, change: ExposureChange, report: Report) -> None:
+        """Ask for another exposure or gain; the grabbing thread sees to it."""
+        if self._gone:
+            report(False, self._gone)
+        else:
+            self._asked.append((change, report))
 
     def close(self) -> None:
         """Stop grabbing and release the camera; may be called more than once."""
@@ -106,6 +116,8 @@ class Camera:
             if time.monotonic() >= next_latch:
                 next_latch += LATCH_EVERY_S
                 self._timeline.synchronise(device)
+            if self._asked:
+                self._adjust(device, *self._asked.popleft())
             grab = device.grab(GRAB_TIMEOUT_S)
             t_arrival_ns = now_ns()
             if grab is None:
@@ -121,6 +133,24 @@ class Camera:
             frame = self._timeline.place(grab, t_arrival_ns)
             if frame is not None:
                 self._put(frame)
+
+    def _adjust(self, device: Device, change: ExposureChange, report: Report) -> None:
+        try:
+            device.adjust(change)
+        except InputError as error:
+            report(False, str(error))
+            return
+        except DeviceLostError as error:
+            report(False, f"the camera was lost: {error}")
+            raise
+        self._change = ExposureChange(
+            change.exposure_us if change.exposure_us is not None else self._change.exposure_us,
+            change.gain if change.gain is not None else self._change.gain,
+        )
+        self.info = device.info
+        self._timeline.expose_anew(device.info.fps)
+        settings = device.info.settings
+        report(True, ", ".join(f"{name} {settings[name]}" for name in ("exposure_us", "gain") if name in settings))
 
     def _put(self, frame: Frame) -> None:
         with self._arrived:
@@ -148,6 +178,13 @@ class Camera:
                 continue
             if (device.info.width, device.info.height) != (self.info.width, self.info.height):
                 reason = f"it came back with {device.info.width} x {device.info.height} px"
+                device.close()
+                continue
+            try:
+                if self._change != ExposureChange():
+                    device.adjust(self._change)
+            except (InputError, DeviceLostError) as error:
+                reason = str(error)
                 device.close()
                 continue
             self._timeline.reopen(device)

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from capture.source import ExposureChange
 from station.transport.messages import SourceInfo
 
 
@@ -44,6 +45,13 @@ class Device(Protocol):
 
     def grab(self, timeout_s: float) -> Grab | None:
         """Return the next buffer in order, None if none came in time. Raises DeviceLostError."""
+        ...
+
+    def adjust(self, change: ExposureChange) -> None:
+        """Take another exposure or gain from now on; ``info`` then has what was accepted.
+
+        Raises InputError if the camera cannot, with what it can: nothing has changed then. Raises DeviceLostError.
+        """
         ...
 
     def latch(self) -> tuple[int, int] | None:

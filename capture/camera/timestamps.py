@@ -3,6 +3,8 @@
 It knows numbers and clocks; threads and reconnecting are in ``capture.camera.camera``.
 """
 
+import math
+
 from capture.camera.clock import CameraClock
 from capture.camera.device import Device, Grab
 from capture.source import Frame
@@ -10,6 +12,8 @@ from station.clock import NS_PER_S
 
 SAME_EXPOSURE = 0.02
 """Relative change of exposure or gain above which frames count as taken with another setting."""
+UNSETTLED_S = 0.3
+"""So long after a change, frames of the old setting may still come."""
 
 
 class Timeline:
@@ -25,6 +29,8 @@ class Timeline:
         self._exposure_id = 0
         self._exposed_like: Grab | None = None
         """The first buffer of the current exposure setting."""
+        self._unsettled = 0
+        """Frames to come that may still be of the setting before."""
         self._reopened = False
         self._first_camera_ns: int | None = None
         """Camera time at which source time was ``_base_ns``, in this connection."""
@@ -43,6 +49,16 @@ class Timeline:
         self._previous_id = None
         self._reopened = True
         self._first_camera_ns = None
+
+    def expose_anew(self, fps: float) -> None:
+        """Begin a new exposure setting: the camera was told to take one.
+
+        Some frames on their way are still of the old one. Where the camera does not send the exposure with each frame,
+        none of the next ``UNSETTLED_S`` belongs together with any other.
+        """
+        self._exposure_id += 1
+        self._exposed_like = None
+        self._unsettled = math.ceil(UNSETTLED_S * fps) + 1
 
     def synchronise(self, device: Device) -> None:
         """Ask the camera for its time, if it has a latch."""
@@ -70,6 +86,10 @@ class Timeline:
     def _compare_exposure(self, grab: Grab) -> None:
         """Begin a new exposure setting if exposure or gain differ from the current one."""
         like = self._exposed_like
+        if self._unsettled > 0:
+            self._unsettled -= 1
+            if grab.exposure_us is None:
+                self._exposure_id += 1
         if like is None:
             self._exposed_like = grab
         elif _differ(like.exposure_us, grab.exposure_us) or _differ(like.gain, grab.gain):

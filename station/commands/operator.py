@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Protocol
 
 from station.commands.requests import (
+    CameraRequest,
     KeepRequest,
     MarkRequest,
     NoteRequest,
@@ -255,6 +256,24 @@ class Operator:
 
         return look
 
+    def _camera(self, request: CameraRequest) -> Reply | _Finding:
+        if request.exposure_us is None and request.gain is None:
+            return _refused(request, "neither exposure_us nor gain is given")
+        capture = self._supervisor.statuses.get(ProcessName.CAPTURE)
+        if capture is None or capture.state is not ProcessState.RUNNING:
+            return _refused(request, "the camera is not running")
+        number = self._supervisor.command(
+            ProcessName.CAPTURE, CommandName.CAMERA, exposure_us=request.exposure_us, gain=request.gain
+        )
+
+        def look(*, late: bool) -> Reply | None:
+            found = self._supervisor.statuses[ProcessName.CAPTURE].adjustment
+            if found is not None and found.command_seq == number:
+                return _done(request, f"camera: {found.text}") if found.done else _refused(request, found.text)
+            return _unconfirmed(request, "passed on to the camera, which has not answered yet") if late else None
+
+        return look
+
     def _quit(self, request: QuitRequest) -> Reply:
         self.ended = f"by request ({request.asked_by})"
         return _done(request, "the run is ending")
@@ -278,6 +297,7 @@ _HANDLERS: Final[dict[type[Request], Callable[..., Reply | _Finding]]] = {
     MarkRequest: Operator._mark,
     NoteRequest: Operator._note,
     KeepRequest: Operator._keep,
+    CameraRequest: Operator._camera,
     QuitRequest: Operator._quit,
 }
 

@@ -105,6 +105,15 @@ class KeepRequest(Request):
     name: Literal["keep"] = "keep"
 
 
+class CameraRequest(Request):
+    """Let the camera take another exposure or gain; its answer says what it accepted."""
+
+    name: Literal["camera"] = "camera"
+    exposure_us: Annotated[float, Field(gt=0)] | None = None
+    gain: float | None = None
+    """In the camera's own unit."""
+
+
 class QuitRequest(Request):
     """End the run: the key q."""
 
@@ -121,6 +130,7 @@ AnyRequest = Annotated[
     | MarkRequest
     | NoteRequest
     | KeepRequest
+    | CameraRequest
     | QuitRequest,
     Field(discriminator="name"),
 ]

@@ -5,6 +5,7 @@ It words requests and replies; ``station.commands.client`` carries them.
 """
 
 import argparse
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from station.commands.client import CommandClient
 from station.commands.registry import find_station
 from station.commands.requests import (
     MAX_TEXT,
+    CameraRequest,
     KeepRequest,
     MarkRequest,
     NoteRequest,
@@ -71,6 +73,21 @@ def _keep(_given: argparse.Namespace, key: str) -> Request:
 
 def _replace(_given: argparse.Namespace, key: str) -> Request:
     return ReplaceLostRequest(key=key, asked_by=ASKER)
+
+
+def _camera(given: argparse.Namespace, key: str) -> Request:
+    values: dict[str, float] = {}
+    for word in given.setting:
+        name, _, value = word.partition("=")
+        if name not in ("exposure_us", "gain"):
+            raise InputError(f"camera {word}: expected exposure_us=VALUE or gain=VALUE")
+        try:
+            values[name] = float(value)
+        except ValueError:
+            raise InputError(f"camera {word}: expected a number behind {name}=") from None
+        if not math.isfinite(values[name]) or (name == "exposure_us" and values[name] <= 0):
+            raise InputError(f"camera {word}: this is no {'gain' if name == 'gain' else 'exposure'}")
+    return CameraRequest(key=key, asked_by=ASKER, exposure_us=values.get("exposure_us"), gain=values.get("gain"))
 
 
 def _quit(_given: argparse.Namespace, key: str) -> Request:
@@ -162,6 +179,9 @@ _SPERM = _Argument(("sperm",), {"metavar": "N", "help": "number of the sperm, as
 _POINT = _Argument(("which",), {"metavar": "X,Y|next|previous", "help": "point in px of the frame, x right, y down"})
 _REMARK = _Argument(("--note",), {"metavar": "TEXT", "default": "", "help": "a remark to go with it"})
 _TEXT = _Argument(("text",), {"metavar": "TEXT", "nargs": "+", "help": "the remark"})
+_SETTING = _Argument(
+    ("setting",), {"metavar": "NAME=VALUE", "nargs": "+", "help": "exposure_us=4000 (microseconds), gain=2"}
+)
 _JSON = _Argument(("--json",), {"action": "store_true", "help": "print everything as one JSON document"})
 _COMMANDS: Final = {
     "status": _ShellCommand(_status, "show how a running station is", "[--json]", (_JSON,)),
@@ -176,6 +196,7 @@ _COMMANDS: Final = {
     "mark": _ShellCommand(_mark, "mark a sperm as chosen, in the record", "N [--note TEXT]", (_SPERM, _REMARK)),
     "note": _ShellCommand(_note, "write a remark into the record", "TEXT", (_TEXT,)),
     "keep": _ShellCommand(_keep, "keep the last seconds of video"),
+    "camera": _ShellCommand(_camera, "set exposure or gain of the camera", "NAME=VALUE ...", (_SETTING,)),
     "quit": _ShellCommand(_quit, "end a running station"),
 }
 COMMANDS: Final = {

@@ -21,6 +21,7 @@ from station.processes.latency import LatencyRecorder
 from station.transport.counters import Counters
 from station.transport.messages import (
     ActionHeader,
+    CameraAdjustment,
     Command,
     CommandName,
     ModelInfo,
@@ -57,6 +58,7 @@ class Account:
     sperm: dict[int, SpermTally] = field(default_factory=dict)
     digest: str = ""
     recording: RecordingInfo | None = None
+    adjustment: CameraAdjustment | None = None
     parameters: Parameters = field(default_factory=dict)
 
 
@@ -130,6 +132,7 @@ class ProcessControl:
             sperm=list(account.sperm.values()),
             digest=account.digest,
             recording=account.recording,
+            adjustment=account.adjustment,
             parameters=account.parameters,
         )
         try:
@@ -177,11 +180,12 @@ class ControlCentre:
                 statuses.append(header)
         return statuses
 
-    def send(self, process: ProcessName, name: CommandName, **fields: Any) -> None:
-        """Send one command; a process that is gone does not hear it."""
+    def send(self, process: ProcessName, name: CommandName, **fields: Any) -> int:
+        """Send one command and return its number; a process that is gone does not hear it."""
         command = Command(seq=self._seq, name=name, **fields)
         self._seq += 1
         self._socket.send_multipart([process.value.encode(), *encode(command)], zmq.DONTWAIT)
+        return command.seq
 
     def tell(self, process: ProcessName, header: ProcessStatus | ActionHeader) -> None:
         """Pass a process's word, or what the operator did, on to another process; left out where its queue is full."""

@@ -126,9 +126,9 @@ class Supervisor:
             count = wanted - (len(tracks) - len(lost))
             self._centre.send(ProcessName.TRACKER, CommandName.SELECT_AUTO, count=count)
 
-    def command(self, process: ProcessName, name: CommandName, **fields: Any) -> None:
-        """Send one command to a process."""
-        self._centre.send(process, name, **fields)
+    def command(self, process: ProcessName, name: CommandName, **fields: Any) -> int:
+        """Send one command to a process and return the command's number."""
+        return self._centre.send(process, name, **fields)
 
     def note_action(self, name: str, details: str = "", asked_by: str = "") -> None:
         """Let the recorder know what the operator did and how it was asked for, or what ends the run."""

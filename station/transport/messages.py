@@ -163,6 +163,7 @@ class CommandName(StrEnum):
     SELECT = "select"
     SELECT_AUTO = "select_auto"
     RELEASE = "release"
+    CAMERA = "camera"
 
 
 class AppliedCommand(BaseModel):
@@ -349,6 +350,21 @@ def _is_empty(value: Parameters | str) -> bool:
     return not value
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+class CameraAdjustment(BaseModel):
+    """What came of a CAMERA command."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+
+    command_seq: Count
+    done: bool
+    text: str
+    """What the camera accepted, or why it did not."""
+
+
 class ProcessStatus(Header):
     """Heartbeat with progress, from a process to the supervisor, several times a second and at each change of state."""
 
@@ -380,6 +396,8 @@ class ProcessStatus(Header):
     sperm: list[SpermTally] = []
     digest: str = ""
     """Engine: SHA-256 over all grades published so far, to compare runs bit for bit."""
+    adjustment: CameraAdjustment | None = Field(default=None, exclude_if=_is_none)
+    """Capture: what came of the latest CAMERA command. Left out of the message where there was none."""
     parameters: Parameters = Field(default={}, exclude_if=_is_empty)
     """Tracker, until it is started: its tuned constants, for the record. Left out of the message where empty."""
 
@@ -413,6 +431,9 @@ class Command(Header):
     source: SourceInfo | None = None
     model: ModelInfo | None = None
     """With START, to the recorder: what the others have opened."""
+    exposure_us: PositiveReal | None = Field(default=None, exclude_if=_is_none)
+    """With CAMERA, to capture, as the next: what the camera shall take. Left out of the message where None."""
+    gain: float | None = Field(default=None, exclude_if=_is_none)
     parameters: Parameters = Field(default={}, exclude_if=_is_empty)
     """With START, to the recorder: the tracker's tuned constants. Left out of the message where empty."""
 

@@ -19,13 +19,14 @@ import zmq
 from station.commands.client import CommandClient
 from station.commands.registry import RunningStation
 from station.commands.requests import (
+    CameraRequest,
     Outcome,
     Reply,
     Request,
     SelectRequest,
     StatusRequest,
 )
-from station.session.records import ActionRecord, KeepRecord
+from station.session.records import ActionRecord, FrameRecord, KeepRecord
 from station.session.session_reader import Session
 from tests.support.station_program import ROOT, Station, wait_for
 
@@ -201,3 +202,30 @@ def test_killed_runs_leave_no_station_to_be_found(station: Station) -> None:
         nobody = run.shell("keep")
         assert (nobody.returncode, nobody.stderr) == (2, "rostfine: no station is running; start one first\n")
         assert list((station.folder / "runtime" / "rostfine").iterdir()) == []
+
+
+def test_the_camera_is_set_and_what_it_accepted_is_read_back(station: Station, emulator: tuple[str, ...]) -> None:
+    toml = station.folder / "camera.toml"
+    toml.write_text("[camera]\nwidth = 320\nheight = 240\nfps = 20\nexposure_us = 1000\n")
+    with running(station, "--config", str(toml), "--source", f"basler:{emulator[0]}", "--record", "all") as run:
+        assert run.done("camera", "exposure_us=2500").startswith("camera: exposure_us 2500")
+        refused = run.shell("camera", "exposure_us=1e12")
+        assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
+        assert "outside the camera's range" in refused.stderr
+        for word, why in (("exposure_us=long", "expected a number"), ("focus=1", "exposure_us=VALUE or gain=VALUE")):
+            wrong = run.shell("camera", word)
+            assert (wrong.returncode, wrong.stdout) == (2, "")
+            assert why in wrong.stderr
+        run.done("quit")
+        run.process.communicate(timeout=20.0)
+    (folder,) = (station.folder / "sessions").iterdir()
+    events = [event.record for event in Session(folder).events()]
+    (asked,) = (e.action for e in events if isinstance(e, ActionRecord) and e.action.name == "camera")
+    assert asked.details.startswith("camera: exposure_us 2500")
+    assert len({e.header.exposure_id for e in events if isinstance(e, FrameRecord)}) > 1
+
+
+def test_a_file_has_no_exposure_to_set(station: Station) -> None:
+    with running(station, "--no-record") as run:
+        reply = run.ask(CameraRequest(key="", exposure_us=1000.0))
+        assert (reply.outcome, reply.text) == (Outcome.REFUSED, "simulated microscope has no exposure or gain to set")

@@ -11,11 +11,12 @@ import cv2
 import numpy as np
 import pytest
 
+from capture.camera import basler_settings
 from capture.camera.basler import BaslerDevice, open_basler
 from capture.camera.basler_discovery import Found, choose, list_cameras
 from capture.camera.camera import Camera
 from capture.factory import open_source
-from capture.source import CameraFaults, Frame, Pending
+from capture.source import CameraFaults, ExposureChange, Frame, Pending
 from station.config import CameraSettings, build_config
 from station.errors import InputError, MissingExtraError
 
@@ -311,3 +312,45 @@ def test_frame_numbers_of_gige_cameras_count_on(block_ids, frame_ids):
     device = BaslerDevice.__new__(BaslerDevice)
     device._wraps, device._ids_before, device._last_id = True, 0, 0
     assert [device._frame_id(b) for b in block_ids] == frame_ids
+
+
+def test_exposure_and_gain_are_set_while_it_grabs_and_read_back(emulator):
+    answers: list[tuple[bool, str]] = []
+
+    def adjust(camera: Camera, change: ExposureChange) -> tuple[bool, str]:
+        count = len(answers)
+        camera.adjust(change, lambda done, text: answers.append((done, text)))
+        while len(answers) == count:
+            camera.read()
+        return answers[-1]
+
+    with open_basler(emulator[0], SMALL) as camera:
+        read(camera, 3)
+        done, text = adjust(camera, ExposureChange(exposure_us=2000.0))
+        assert done, text
+        assert float(camera.info.settings["exposure_us"]) == 2000.0
+        assert text.startswith("exposure_us 2000")
+        done, text = adjust(camera, ExposureChange(exposure_us=1e12))
+        assert not done
+        assert "outside the camera's range" in text
+        assert float(camera.info.settings["exposure_us"]) == 2000.0
+        frames = read(camera, 60)
+    assert frames[-1].exposure_id > 0
+
+
+def test_an_exposure_that_would_slow_the_camera_is_refused_and_taken_back(emulator, monkeypatch):
+    """The emulator keeps any rate, so the rate that results is a real camera's here: one exposure after the other."""
+    rate = basler_settings.frame_rate_of
+
+    def of_exposure(nodes: Any) -> float:
+        return min(rate(nodes), 1e9 / basler_settings.exposure_ns_of(nodes))
+
+    monkeypatch.setattr(basler_settings, "frame_rate_of", of_exposure)
+    device = BaslerDevice(emulator[0], SMALL.model_copy(update={"exposure_us": 1000.0}), fps=None, um_per_px=None)
+    try:
+        with pytest.raises(InputError, match=r"50000 us would slow the camera from 100 to 20\.0 frames/s"):
+            device.adjust(ExposureChange(exposure_us=50_000.0))
+        device.adjust(ExposureChange(gain=1.0))
+        assert float(device.info.settings["exposure_us"]) == 1000.0
+    finally:
+        device.close()

@@ -10,7 +10,7 @@ import pytest
 
 from capture.camera.camera import Camera
 from capture.camera.device import DeviceLostError, Grab
-from capture.source import Frame, Pending
+from capture.source import ExposureChange, Frame, Pending
 from station.clock import now_ns
 from station.errors import InputError
 from station.transport.messages import SourceInfo
@@ -52,6 +52,13 @@ class FakeDevice:
             time.sleep(min(item or 0.005, timeout_s))
             return None
         return item
+
+    def adjust(self, change: ExposureChange) -> None:
+        if change.exposure_us is not None and change.exposure_us > 5000:
+            raise InputError("[camera] exposure_us: too long")
+        exposure_us = change.exposure_us or 1000.0
+        self.exposure_ns = round(exposure_us * 1000)
+        self.info = self.info.model_copy(update={"settings": {"exposure_us": f"{exposure_us:g}"}})
 
     def close(self) -> None:
         self.closed.set()
@@ -279,3 +286,44 @@ def test_closing_while_the_camera_is_away_does_not_wait_for_it():
     camera.close()
     camera.close()
     assert time.monotonic() - start < 0.5
+
+
+def adjust(camera: Camera, exposure_us: float) -> tuple[bool, str]:
+    """Ask, and wait for the answer."""
+    answers: list[tuple[bool, str]] = []
+    camera.adjust(ExposureChange(exposure_us), lambda done, text: answers.append((done, text)))
+    deadline = time.monotonic() + 5.0
+    while not answers:
+        assert time.monotonic() < deadline
+        camera.read()
+    (answer,) = answers
+    return answer
+
+
+def test_exposure_is_changed_while_it_grabs_and_windows_do_not_mix_settings():
+    """Frames on their way may still be of the old setting: each stands for itself, until they must have arrived."""
+    device = FakeDevice([item for n in range(200) for item in (grab(n, 10.0 * n), 0.002)])
+    with Camera(lambda: device) as camera:
+        before = read(camera, 5)
+        assert adjust(camera, 2000.0) == (True, "exposure_us 2000")
+        assert camera.info.settings["exposure_us"] == "2000"
+        assert adjust(camera, 9000.0) == (False, "[camera] exposure_us: too long")
+        assert camera.info.settings["exposure_us"] == "2000"
+        after = read(camera, 100)
+    assert {frame.exposure_id for frame in before} == {0}
+    settled = after[-1].exposure_id
+    assert sum(frame.exposure_id == settled for frame in after) > 30
+    unsettled = [frame.exposure_id for frame in after if 0 < frame.exposure_id < settled]
+    assert len(set(unsettled)) == len(unsettled)
+
+
+def test_a_camera_that_comes_back_is_given_the_exposure_that_was_set():
+    devices = [FakeDevice([grab(0), grab(1), 0.3, DeviceLostError("gone")]), FakeDevice([grab(0), grab(1)])]
+    opened = iter(devices)
+    with Camera(lambda: next(opened)) as camera:
+        read(camera, 2)
+        assert adjust(camera, 3000.0)[0]
+        read(camera, 2)
+        assert camera.condition.faults.reconnects == 1
+        assert devices[1].info.settings["exposure_us"] == "3000"
+        assert camera.info.settings["exposure_us"] == "3000"
