@@ -22,12 +22,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from station.errors import InputError
-from station.files import sha256_of, write_atomically
+from station.files import read_json, sha256_of, write_atomically
 from trainer.data.clip_files import read_clip
 from trainer.data.clip_table import TABLE, ClipRow, clip_table, lies_inside, read_rows
 
 FORMAT: Final = "rostfine-clips/1"
 MANIFEST: Final = "manifest.json"
+MANIFEST_BYTES: Final = 128 << 20
+"""Most of a manifest: of a million clips."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +151,7 @@ def _read_manifest(root: Path) -> _Manifest:
     path = root / MANIFEST
     advice = "give a folder made by python -m trainer simulate, prepare or import-clips"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = read_json(path, MANIFEST_BYTES)
     except FileNotFoundError as error:
         raise InputError(f"{root}: no {MANIFEST}, so no finished folder of clips; {advice}") from error
     except (OSError, ValueError) as error:

@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 
 from station.errors import InputError
-from station.files import sha256_of, write_atomically
+from station.files import read_json, sha256_of, write_atomically
 from station.transport.messages import GRADES
 from trainer.data.dataset import Clips
 from trainer.data.loader import split_by_source
@@ -25,6 +25,8 @@ FOLDS: Final = "folds.json"
 SPLIT: Final = "split.json"
 FOLDS_FORMAT: Final = "rostfine-folds/1"
 SPLIT_FORMAT: Final = "rostfine-split/1"
+SPLIT_BYTES: Final = 128 << 20
+"""Most of a split: of a million clips."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +124,7 @@ def _write(path: Path, content: dict[str, Any]) -> None:
 
 def _read(path: Path, expected: str, clips: Clips) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_bytes())
+        content = read_json(path, SPLIT_BYTES)
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read ({error}); give a file written by this program") from error
     if not isinstance(content, dict) or content.get("format") != expected:

@@ -17,8 +17,11 @@ from types import MappingProxyType
 from typing import Final
 
 from station.errors import InputError
+from station.files import read_bounded
 from trainer.data.number_format import NumberFormat, find_number_format
 
+MOST_BYTES: Final = 256 << 20
+"""truth.csv of half a million clips is no larger."""
 SEPARATORS: Final = {",": "','", ";": "';'", "\t": "tabs", "|": "'|'"}
 AS_CSV: Final = 'save the table as CSV ("CSV UTF-8" in Excel)'
 
@@ -103,7 +106,7 @@ def read_table(path: Path, known: Collection[str]) -> Table:
         InputError: It is not a table; the message says what it is and does not name the path.
     """
     try:
-        content = path.read_bytes()
+        content = read_bounded(path, MOST_BYTES)
     except OSError as error:
         raise InputError(f"cannot be read ({error.strerror or error}); give a CSV file") from error
     text, encoding = _decode(content)

@@ -1,5 +1,6 @@
 """Tables of tags out of Excel, ImageJ and scripts, and the videos that they name: right values, or the cure."""
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -188,6 +189,12 @@ def test_what_is_no_table_of_tags_is_named_with_the_way_out(tmp_path: Path, cont
         read_tags(tmp_path / "t.csv")
     assert str(caught.value).startswith(f"--tags {tmp_path / 't.csv'}: ")
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such devices")
+def test_what_never_ends_is_not_read() -> None:
+    with pytest.raises(InputError, match="it is a device, not a file"):
+        read_tags(Path("/dev/zero"))
 
 
 def test_scale_frame_and_donor_may_stand_in_the_tags(tmp_path: Path) -> None:
