@@ -19,7 +19,7 @@ from station.config import Config
 from station.crop import crop_into
 from station.dashboard.key_handler import KEYS
 from station.transport.buffers import Received
-from station.transport.messages import GradesHeader, ProcessStatus
+from station.transport.messages import GradesHeader, ProcessStatus, TrackState
 from station.view.cards import GradeHistory, cards
 from station.view.commands import Answered, Asked, Commands
 from station.view.overview import StationFacts, overview
@@ -167,12 +167,12 @@ class Hub:
         return await asyncio.shield(self._jpegs[key])
 
     def _crops(self, shot: Shot, wanted: tuple[int, ...]) -> tuple[list[Crop], list[bytes]]:
-        """Return the crops of this very frame: for a locked sperm the pixels that enter its window."""
+        """Return the crops of this very frame: of a locked sperm what enters its window, of a lost one none."""
         size = self._config.window.size
         crops: list[Crop] = []
         pixels: list[bytes] = []
         for track in shot.tracks.tracks if shot.tracks else ():
-            if track.sperm_id in wanted:
+            if track.sperm_id in wanted and track.state is not TrackState.LOST:
                 out = np.empty((size, size), np.uint8)
                 padded = crop_into(out, shot.pixels, track.x, track.y)
                 crops.append(Crop(sperm_id=track.sperm_id, size=size, padded=padded))

@@ -19,7 +19,7 @@ export class Cards {
     this.parent = parent;
     this.handlers = handlers;
     this.empty = make("p", { class: "empty" }, "No sperm is being followed. Click one in the picture.");
-    this.actions = [["mark", "Mark as chosen (m)"], ["mark with note", "Mark with a note"], ["release", "Release (r)"]];
+    this.actions = [["mark", "Mark as chosen (m)"], ["mark with note", "With a note"], ["release", "Release (r)"]];
     new ResizeObserver(() => this.#tellSeen()).observe(parent);
     parent.addEventListener("scroll", () => this.#tellSeen());
   }
@@ -52,6 +52,7 @@ export class Cards {
       this.#fill(card, data, head);
       const crop = crops.get(data.sperm_id);
       if (crop) drawCrop(card.crop, crop);
+      else if (data.state === "lost" || data.state === "unknown") clear(card.crop); // an old picture would look live
     }
     if (head.cards.length) this.empty.remove();
     else if (!this.empty.isConnected && head.tracked) this.parent.append(this.empty);
@@ -64,6 +65,11 @@ export class Cards {
     for (const [number, card] of this.#cards) card.root.classList.toggle("focused", number === id);
     this.#cards.get(id)?.root.scrollIntoView({ block: "nearest" });
     this.#tellSeen();
+  }
+
+  // Draw the signs again, in the colours of another theme.
+  restyle() {
+    for (const [, card] of this.#cards) sign(card.mark, card.root.dataset.state, getComputedStyle(card.state).color);
   }
 
   // Ages and histories go on between pictures; called a few times a second.
@@ -130,6 +136,7 @@ export class Cards {
     card.marked.hidden = !data.marked;
     setText(card.window, `${data.filled}/${head.window_frames}`);
     const graded = data.grade !== null;
+    const focused = card.root.classList.contains("focused");
     card.root.classList.toggle("old", graded && !data.holds);
     card.grid.hidden = card.words.hidden = !graded;
     card.none.hidden = graded;
@@ -141,9 +148,9 @@ export class Cards {
       setText(bar.share, percent(data.grade[k]));
     });
     card.grid.setAttribute("aria-label", GRADES.map((letter, k) => `grade ${letter} ${percent(data.grade[k])}`).join(", "));
-    setText(card.spread, `experts ${data.spread} ${data.spread_steps.toFixed(1)}`);
-    setText(card.heads, `${data.heads_word} ${data.heads_steps.toFixed(1)}`);
-    if (card.root.classList.contains("focused")) this.#fillMore(card, data);
+    setText(card.spread, `experts ${data.spread}${focused ? ` (${data.spread_steps.toFixed(2)})` : ""}`);
+    setText(card.heads, `${data.heads_word}${focused ? ` (${data.heads_steps.toFixed(2)})` : ""}`);
+    if (focused) this.#fillMore(card, data);
   }
 
   #fillMore(card, data) {
@@ -175,6 +182,10 @@ function percent(share) {
 
 function age(ms) {
   return ms < 10000 ? `${(ms / 1000).toFixed(1)} s old` : `${Math.round(ms / 1000)} s old`;
+}
+
+function clear(canvas) {
+  canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
 }
 
 // The very pixels that were cut, one by one; the style sheet enlarges them.
