@@ -51,20 +51,22 @@ export class Keys {
 export function prompt(title, fields, does) {
   const dialog = byId("prompt");
   return new Promise((resolve) => {
-    const inputs = fields.map((field) => make("input", { maxlength: 500, value: field.value ?? "", "aria-label": field.label }));
-    const form = make("form", { method: "dialog" }, make("h2", {}, title),
+    const finish = (values) => {
+      dialog.close();
+      resolve(values);
+    };
+    const inputs = fields.map((field) => make("input", { maxlength: 500, "aria-label": field.label }));
+    const ok = make("button", {}, does);
+    const form = make("form", {}, make("h2", {}, title),
       ...inputs.map((input, k) => make("label", {}, fields[k].label, " ", input)),
-      make("div", { class: "row" },
-        make("button", { type: "button", onclick: () => dialog.close("") }, "Cancel"),
-        make("button", { value: "ok" }, does)));
-    form.addEventListener("submit", (event) => {
+      make("div", { class: "row" }, make("button", { type: "button", onclick: () => finish(null) }, "Cancel"), ok));
+    form.onsubmit = (event) => {
       event.preventDefault();
-      dialog.close("ok");
-    });
+      finish(inputs.map((input) => input.value.trim()));
+    };
+    dialog.oncancel = () => finish(null); // Escape
     dialog.replaceChildren(form);
-    dialog.returnValue = "";
-    dialog.addEventListener("close", () => resolve(dialog.returnValue === "ok" ? inputs.map((input) => input.value.trim()) : null), { once: true });
     dialog.showModal();
-    (inputs[0] ?? form.querySelector("[value=ok]")).focus();
+    (inputs[0] ?? ok).focus();
   });
 }
