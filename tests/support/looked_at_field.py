@@ -118,28 +118,20 @@ class PlayedStation:
         self.played += 1
 
     def tracks(self, seq: int) -> list[TrackInfo]:
-        """The truth about a frame, as a tracker would report it."""
+        """The truth about a frame, as a tracker would say it; what ``states`` says of a sperm holds wherever it is."""
+        truth = {self.numbers.get(sperm.sperm_id): sperm for sperm in self.microscope.truth(seq).sperm}
         width, height = self.settings.width, self.settings.height
         found = []
-        for sperm in self.microscope.truth(seq).sperm:
-            number = self.numbers.get(sperm.sperm_id)
-            if number is None:
-                continue
-            state, reason = self.states.get(number, (TrackState.LOCKED, ""))
-            if not sperm.visible and number not in self.states:
+        for number in self.numbers.values():
+            sperm = truth.get(number)
+            x, y = (sperm.x, sperm.y) if sperm is not None else (width / 2, height / 2)
+            state, reason = TrackState.LOCKED, ""
+            if sperm is None or not sperm.visible:
                 state, reason = TrackState.LOST, "left the frame"
-            found.append(
-                TrackInfo(
-                    sperm_id=number,
-                    x=min(max(sperm.x, 0.0), width - 1.0),
-                    y=min(max(sperm.y, 0.0), height - 1.0),
-                    state=state,
-                    reason=reason,
-                    score=0.9,
-                    filled=min(seq, 16) if state is TrackState.LOCKED else 0,
-                    unbroken_since=0,
-                )
-            )
+            state, reason = self.states.get(number, (state, reason))
+            filled = min(seq, 16) if state is TrackState.LOCKED else 0
+            x, y = min(max(x, 0.0), width - 1.0), min(max(y, 0.0), height - 1.0)
+            found.append(TrackInfo(sperm_id=number, x=x, y=y, state=state, reason=reason, score=0.9, filled=filled))
         return found
 
     def _grade(self, track: TrackInfo, seq: int, trace: Trace, rng: np.random.Generator) -> GradeInfo:

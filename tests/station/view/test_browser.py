@@ -245,7 +245,11 @@ def test_the_end_of_the_station_is_said(context: BrowserContext) -> None:
 def test_everything_that_must_be_seen_is_on_the_page(context: BrowserContext, size: str, scheme: str) -> None:
     settings = SimulatedSettings(sperm=12, debris=20, fps=15)
     with looked_at(settings) as (server, station):
-        station.states = {2: (TrackState.UNCERTAIN, "crossing"), 3: (TrackState.LOST, "not found again")}
+        station.states = {
+            1: (TrackState.LOCKED, ""),
+            2: (TrackState.UNCERTAIN, "crossing"),
+            3: (TrackState.LOST, "not found again"),
+        }
         station.disturbance = "stage moving"
         with page_at(context, server.address.link, size, scheme) as page:
             page.locator(".age", has_text="s old").first.wait_for()
