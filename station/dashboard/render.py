@@ -119,7 +119,8 @@ def _small(snapshot: Snapshot, width: int, height: int, glyphs: Glyphs) -> list[
         f"Sperm tracked: {counts or 'none'}.",
     ]
     last = [Text(line, "bold") for line in wrap(NOTICE, width)]
-    last += [Text(fit(line, width, glyphs)) for line in wrap(_keys(snapshot, glyphs), width)]
+    words, style = _asked_or_keys(snapshot, glyphs)
+    last += [Text(fit(line, width, glyphs), style) for line in wrap(words, width)]
     room = max(1, height - len(last))
     first = [Text(fit(line, width, glyphs)) for text in sentences for line in wrap(glyphs.clean(text), width)][:room]
     return first + _empty(height - len(first) - len(last)) + last
@@ -133,13 +134,20 @@ def _demonstration(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]
 
 def _footer(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:
     """Return the keys, or in their place a question or the answer to the last key; and the research-use line."""
-    keys, asked = _keys(snapshot, glyphs), glyphs.clean(snapshot.screen.question or snapshot.screen.message)
-    words, style = (asked, "bold reverse" if snapshot.screen.question else "bold") if asked else (keys, "")
-    if width - len(NOTICE) - len(keys) >= 2:
+    words, style = _asked_or_keys(snapshot, glyphs)
+    if width - len(NOTICE) - len(_keys(snapshot, glyphs)) >= 2:
         gap = width - len(NOTICE) - cell_len(words)
         if gap >= 2:
             return [Text.assemble((NOTICE, "bold"), " " * gap, (words, style))]
     return [Text(fit(words, width, glyphs), style), Text(NOTICE, "bold")]
+
+
+def _asked_or_keys(snapshot: Snapshot, glyphs: Glyphs) -> tuple[str, str]:
+    """Return a question, the answer to the last key, or the keys, with its style."""
+    screen = snapshot.screen
+    if screen.question:
+        return glyphs.clean(screen.question), "bold reverse"
+    return (glyphs.clean(screen.message), "bold") if screen.message else (_keys(snapshot, glyphs), "")
 
 
 def _keys(snapshot: Snapshot, glyphs: Glyphs) -> str:
