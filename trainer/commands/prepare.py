@@ -112,13 +112,12 @@ def run(args: argparse.Namespace) -> int:
             for line in found_problems:
                 progress.console.print(line)
             progress.advance(task)
-    if not folder.rows:
-        _print_lost(console, folder.outcomes)
-        raise InputError(f"no clip was cut from {len(by_video)} videos; nothing was written")
-    folder.finish()
     for remark in folder.remarks:
         console.print(remark)
     _print_lost(console, folder.outcomes)
+    if not folder.rows:
+        raise InputError(f"no clip was cut from {len(by_video)} videos; nothing was written")
+    folder.finish()
     console.print(
         f"{len(folder.rows)} clips in {args.out} of {len(given.tags)} tagged sperm in {len(by_video)} videos; they "
         f"have no votes yet: python -m trainer votes {args.out} --votes FILE"
@@ -168,7 +167,7 @@ def _print_lost(console: Console, outcomes: Sequence[tuple[str, TagOutcome]]) ->
     if not lost:
         return
     shown = Table(title=f"{len(lost)} of {len(outcomes)} tagged sperm gave no clip, or fewer than asked for")
-    for name in ("video", "id", "clips", "last locked frame", "reason"):
+    for name in ("video", "tag", "clips", "last locked frame", "reason"):
         shown.add_column(name, justify="right" if name in ("clips", "last locked frame") else "left")
     for video, outcome in lost:
         last = "never" if outcome.last_locked is None else str(outcome.last_locked)

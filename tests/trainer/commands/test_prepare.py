@@ -272,6 +272,19 @@ def test_an_assumed_rate_and_dark_clips_are_said(
     assert "are dark" not in capsys.readouterr().out
 
 
+def test_a_dark_video_that_gives_no_clip_is_said_to_be_dark(
+    film: tuple[Path, SimulatedMicroscope], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    microscope = film[1]
+    write_video(tmp_path / "s1.mkv", [microscope.render(k) // 64 for k in range(20)])
+    tags = write_tags(tmp_path / "tags.csv", tags_of(microscope)[:1])
+    command = ["prepare", str(tmp_path), "--tags", str(tags), "--um-per-px", "0.25", "--out", str(tmp_path / "data")]
+    assert main(command) == 2
+    captured = capsys.readouterr()
+    assert "s1.mkv is dark: its first frames use" in captured.out
+    assert "no clip was cut" in captured.err
+
+
 def test_videos_whose_names_differ_in_the_ending_alone_give_clips_of_different_ids(
     film: tuple[Path, SimulatedMicroscope], tmp_path: Path
 ) -> None:
