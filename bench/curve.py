@@ -20,6 +20,7 @@ import numpy as np
 
 from bench.support.report import Report, sample_ms
 from station.errors import InputError, MissingExtraError
+from station.files import read_json
 from station.offline import forbid_telemetry
 
 SIZES: Final[tuple[dict[str, int], ...]] = (
@@ -191,7 +192,7 @@ def _read(path: Path | None) -> list[Point]:
     if path is None or not path.exists():
         return []
     try:
-        return [Point(**entry) for entry in json.loads(path.read_text(encoding="utf-8"))]
+        return [Point(**entry) for entry in read_json(path)]
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"--out {path}: expected what this bench wrote before ({error}); give another file") from error
 

@@ -16,6 +16,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import TextIOWrapper
 from pathlib import Path
 
 import cv2
@@ -29,6 +30,7 @@ from bench.support.tracking_score import score, tracks_of
 from capture.files.video import VideoFile
 from station.config import TrackerSettings
 from station.errors import InputError
+from station.files import open_regular
 from station.transport.messages import TrackState
 from tracker.field.preprocessor import Preprocessor
 from tracker.matching.detection import find_candidates
@@ -130,7 +132,7 @@ def add_cases(report: Report, seeds: int) -> None:
 def read_starts(path: Path) -> list[Start]:
     """Read the segments to follow. Raises InputError where the file is not as expected."""
     try:
-        with path.open(newline="", encoding="utf-8") as file:
+        with TextIOWrapper(open_regular(path), encoding="utf-8", newline="") as file:
             rows = list(csv.DictReader(file))
         return [Start(r["segment"], int(r["frame"]), float(r["x"]), float(r["y"])) for r in rows]
     except OSError as error:

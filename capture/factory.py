@@ -6,7 +6,7 @@ from pathlib import Path
 from capture.camera.basler import open_basler
 from capture.camera.basler_discovery import PREFIX as BASLER
 from capture.simulator.microscope import SimulatedMicroscope
-from capture.source import Source
+from capture.source import Source, possible_source
 from station.config import REPLAY, Config
 from station.errors import InputError
 from station.session.layout import LOG
@@ -28,7 +28,8 @@ def open_source(config: Config, keep_going: Callable[[], object] = lambda: None)
                 f"source {settings.kind}: a camera sets its own pace; --speed max is for files and simulations"
             )
         serial = settings.kind.partition(":")[2]
-        return open_basler(serial, config.camera, fps=settings.fps, um_per_px=settings.um_per_px)
+        with possible_source(settings.kind):
+            return open_basler(serial, config.camera, fps=settings.fps, um_per_px=settings.um_per_px)
     if config.replay_of is not None:
         from capture.replay import RecordedSession
 

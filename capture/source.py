@@ -4,15 +4,19 @@ A source knows frames and their times; it knows nothing of sockets, trackers or 
 capture process paces file-like sources (``live``) and lets cameras pace themselves.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, Protocol, Self, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
+from station.errors import InputError
 from station.transport.messages import SourceInfo
+from station.validation import explain
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,3 +131,12 @@ class Source(Protocol):
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *exc: object) -> None: ...
+
+
+@contextmanager
+def possible_source(kind: str) -> Iterator[None]:
+    """Open a source inside; one that states what no source has, such as a frame rate of 1e30, is an InputError."""
+    try:
+        yield
+    except ValidationError as error:
+        raise InputError(f"source {kind}: {explain(error, SourceInfo)}; give its own with [source]") from error

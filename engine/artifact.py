@@ -21,6 +21,7 @@ from station.errors import ArtifactError
 from station.files import read_bounded, sha256_of
 from station.notice import NOTICE
 from station.numpy_files import read_npz
+from station.ranges import FrameRate, Scale
 
 NUM_GRADES = 5
 HEADS = 3
@@ -144,9 +145,9 @@ class Manifest(ManifestModel):
     opset: int = OPSET
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    um_per_px: float | None
+    um_per_px: Scale | None
     """Scale of the clips it was trained on; None: any."""
-    fps: float | None
+    fps: FrameRate | None
     """Frame rate of the clips it was trained on, 1/s; None: any."""
     training: TrainingData
     metrics: dict[str, float]

@@ -13,13 +13,16 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from station.errors import InputError
+from station.files import read_bounded
+from station.ranges import MIN_FPS, FrameRate, Scale
 from station.validation import explain
 
 REPLAY = "replay:"
 """Prefix of a source that is a recorded session."""
 UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 PATH_CURE = "in double quotes a backslash begins an escape: write a Windows path in single quotes, or with /"
-PositiveFloat = Annotated[float, Field(gt=0)]
+MAX_BYTES, MAX_LINE = 1 << 16, 10_000
+"""Size of a configuration file, and of a line in it: a key of ever more parts takes ever longer to read."""
 
 
 class Section(BaseModel):
@@ -33,9 +36,9 @@ class SourceSettings(Section):
 
     kind: str = "simulated"
     """"simulated", "basler" or "basler:SERIAL", "replay:SESSION", or the path of a video, a TIFF stack or a folder."""
-    fps: PositiveFloat | None = None
+    fps: FrameRate | None = None
     """Frame rate to go by instead of the source's own, 1/s; None: what the source says, else assumed, with a notice."""
-    um_per_px: PositiveFloat | None = None
+    um_per_px: Scale | None = None
     """Micrometres per px of the source, where known."""
     bits: Annotated[int, Field(ge=8, le=16)] | None = None
     """Bits in use, for images and videos of more than 8 bits; None: what the file says, else all of them."""
@@ -51,10 +54,10 @@ class CameraSettings(Section):
     offset_x: Annotated[int, Field(ge=0, le=65535)] | None = None
     """Left edge of the picture on the sensor, px; None: a picture of the given width is centred."""
     offset_y: Annotated[int, Field(ge=0, le=65535)] | None = None
-    exposure_us: PositiveFloat | None = None
+    exposure_us: Annotated[float, Field(gt=0, le=1e9)] | None = None
     gain: Annotated[float, Field(ge=0)] | None = None
     """In the camera's own unit: dB, or steps (classic GigE)."""
-    fps: PositiveFloat | None = None
+    fps: FrameRate | None = None
     """Frame rate in free run, 1/s."""
     trigger: Literal["off", "line1", "line2", "line3", "line4"] = "off"
     """"off": free run; else each signal on that input exposes one frame, and [source] fps says how often it comes."""
@@ -70,13 +73,13 @@ class SimulatedSettings(Section):
 
     width: Annotated[int, Field(ge=64, le=8192)] = 1392
     height: Annotated[int, Field(ge=64, le=8192)] = 976
-    fps: Annotated[float, Field(gt=0, le=500)] = 15.0
+    fps: Annotated[float, Field(ge=MIN_FPS, le=500)] = 15.0
     sperm: Annotated[int, Field(ge=0, le=500)] = 20
     """In the field at the start; later as many on average, as some leave and others enter."""
     debris: Annotated[int, Field(ge=0, le=2000)] = 60
     """Pieces of debris in the field, about one in six of them drifting."""
     seed: Annotated[int, Field(ge=0)] = 1
-    um_per_px: PositiveFloat = 0.25
+    um_per_px: Scale = 0.25
     noise: Annotated[float, Field(ge=0, le=50)] = 2.5
     """Standard deviation of the camera noise in grey levels."""
     stage_speed_px_s: Annotated[float, Field(ge=0, le=2000)] = 0.0
@@ -181,7 +184,7 @@ class Config(Section):
     """How many sperm are selected automatically where no point is given."""
     speed: Literal["live", "max"] = "live"
     """"max": as fast as the machine allows, nothing dropped (files and simulation only)."""
-    duration_s: PositiveFloat | None = None
+    duration_s: Annotated[float, Field(gt=0, le=1e7)] | None = None
     """Ends the run after this much source time."""
 
     @property
@@ -210,18 +213,22 @@ def load_config(path: Path) -> Config:
     """Read a TOML file, in UTF-8 or UTF-16, with or without a byte order mark. Raises InputError with all mistakes."""
     origin = f"configuration {path}"
     try:
-        content = path.read_bytes()
+        content = read_bounded(path, MAX_BYTES)
     except OSError as error:
         raise InputError(f"{origin}: cannot be read ({error.strerror}); give the path of a TOML file") from error
     try:
         text = content.decode("utf-16" if content.startswith(UTF_16_MARKS) else "utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{origin}: not UTF-8 text ({error.reason}); save it as UTF-8") from error
+    if (longest := max(map(len, text.splitlines()), default=0)) > MAX_LINE:
+        raise InputError(f"{origin}: a line of {longest} characters; write settings on lines of at most {MAX_LINE}")
     try:
         data = tomllib.loads(text)
+        _refuse_escapes(data, origin)
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{origin}: not valid TOML ({error}); {_toml_cure(text, error)}") from error
-    _refuse_escapes(data, origin)
+    except RecursionError:
+        raise InputError(f"{origin}: is nested too deep; give sections of plain values") from None
     return build_config(data, origin)
 
 

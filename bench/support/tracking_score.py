@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from station.errors import InputError
+from station.files import open_regular
 
 SKIPPED, SEGMENT, STEP, RETRY = 12, 150, 100, 10
 GATE_PX, RUN, MOVING_PX = 16.0, 8, 30.0
@@ -38,7 +39,9 @@ def tracks_of(path: Path) -> Tracks:
     """Read MOT text: {id: {frame from 0: (x, y) of the box centre}}. Raises InputError where it cannot be read."""
     tracks: Tracks = defaultdict(dict)
     try:
-        for frame, ident, x, y, w, h, *_ in np.loadtxt(path, delimiter=",", ndmin=2):
+        with open_regular(path) as file:
+            rows = np.loadtxt(file, delimiter=",", ndmin=2)
+        for frame, ident, x, y, w, h, *_ in rows:
             tracks[int(ident)][int(frame) - 1] = (x + w / 2, y + h / 2)
     except (OSError, ValueError) as error:
         raise InputError(f"--gt {path}: expected MOT text, frame,id,x,y,w,h,... ({error})") from error

@@ -8,6 +8,7 @@ from typing import Final
 
 from capture.files.names import IMAGE_ENDINGS
 from station.errors import InputError
+from station.files import open_regular
 
 HEAD_BYTES: Final = 4096
 PLAIN_VIDEO: Final = b"YUV4MPEG2"
@@ -56,7 +57,7 @@ BY_ENDING: Final = {
 def refuse_foreign(path: Path) -> None:
     """Raise InputError for a file that no source reads, and for text, which FFmpeg would show as drawn characters."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             head = file.read(HEAD_BYTES)
     except OSError as error:
         raise InputError(f"source {path}: cannot be read ({error.strerror}); give a readable file") from error
@@ -88,5 +89,5 @@ def _is_mjpeg(path: Path, what: str) -> bool:
     """Return whether what begins as a JPEG image goes on with a second one."""
     if what != "an image" or path.suffix.lower() in IMAGE_ENDINGS:
         return False
-    with path.open("rb") as file:
+    with open_regular(path) as file:
         return b"\xff\xd9\xff\xd8" in file.read(1 << 24)

@@ -23,9 +23,12 @@ from capture.files.tiff_metadata import Metadata
 from capture.source import Condition, Frame
 from station.clock import NS_PER_S
 from station.errors import InputError
+from station.files import read_bounded
 from station.transport.messages import SourceInfo
 
 AS_SHOWN: Final = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
+MAX_IMAGE_BYTES: Final = 1 << 30
+"""Size of an image file."""
 """Full depth, turned as EXIF says, without transparency."""
 
 
@@ -159,7 +162,7 @@ def _load(path: Path, bits: int | None) -> TiffImage | None:
     if path.suffix.lower() in TIFF_ENDINGS and (image := read_tiff_image(path, bits)) is not None:
         return image
     try:
-        data = np.frombuffer(path.read_bytes(), np.uint8)
+        data = np.frombuffer(read_bounded(path, MAX_IMAGE_BYTES), np.uint8)
         decoded = cv2.imdecode(data, AS_SHOWN) if data.size else None
     except (OSError, cv2.error):
         return None

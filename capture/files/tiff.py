@@ -24,6 +24,7 @@ from capture.files.tiff_pixels import read_at, read_page
 from capture.source import Condition, Frame
 from station.clock import NS_PER_S
 from station.errors import InputError
+from station.files import open_regular, require_regular
 from station.transport.messages import SourceInfo
 
 MAGICS: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -33,7 +34,7 @@ MAGICS: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 def is_tiff(path: Path) -> bool:
     """Return whether the file begins as TIFF files do."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             return file.read(4) in MAGICS
     except OSError:
         return False
@@ -42,6 +43,7 @@ def is_tiff(path: Path) -> bool:
 def is_stack(path: Path) -> bool:
     """Return whether a TIFF file holds more than one page."""
     try:
+        require_regular(path)
         with complaints(), tifffile.TiffFile(path) as file:
             return len(file.pages) > 1
     except Exception:  # what tifffile throws at damaged files is of any kind

@@ -11,6 +11,7 @@ from capture.files.tiff_layout import Layout, complaints, first_page
 from capture.files.tiff_metadata import Metadata, read_metadata
 from capture.files.tiff_micromanager import page_notes, place_of
 from capture.files.tiff_pixels import read_page
+from station.files import require_regular
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class TiffImage:
 def read_tiff_image(path: Path, bits: int | None = None) -> TiffImage | None:
     """Return the first page of a TIFF file; None where it cannot be read. ``bits``: those really used, if known."""
     try:
+        require_regular(path)
         with complaints(), tifffile.TiffFile(path) as file:
             form = first_page(file)
             page = file.pages.first

@@ -15,6 +15,8 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
+from station.files import open_regular
+
 MOST_PX: Final = 1 << 28
 """A damaged header that announces more is refused before memory is taken for it."""
 READ_LIMIT_S: Final = 20.0
@@ -70,6 +72,7 @@ def _decode(path: Path) -> Generator[Picture, None, None]:
     options = {"protocol_whitelist": "file"}
     with (
         contextlib.suppress(av.FFmpegError, ValueError, OSError, MemoryError),
+        open_regular(path),  # FFmpeg would wait for a pipe
         av.open(str(path), format="matroska", timeout=READ_LIMIT_S, options=options) as container,
     ):
         stream = next((s for s in container.streams.video if s.codec_context is not None), None)

@@ -19,6 +19,8 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
+from station.files import PRIVATE
+
 MS: Final = Fraction(1, 1000)
 CLUSTER_MS: Final = 500
 """Frames too small to fill a cluster of their own reach the file after so long at the latest."""
@@ -49,7 +51,7 @@ class FileSink:
     """A new file, written without a buffer of its own."""
 
     def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), PRIVATE)
         self._closed = False
 
     def write(self, data: bytes | memoryview) -> int:

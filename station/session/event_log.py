@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from station.clock import now_ns
 from station.errors import SessionError
+from station.files import PRIVATE, open_regular
 from station.session.layout import LogHead
 from station.session.records import KIND_OF, KINDS, Record
 
@@ -38,7 +39,7 @@ class EventLog:
     """Appends events to a new log file. Raises OSError where the disk does not take them."""
 
     def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o600)
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), PRIVATE)
         self._next = 0
         self._chain = FIRST_CHAIN
         self._bytes = 0
@@ -131,7 +132,7 @@ def read_log(path: Path) -> Iterator[Event | Fault | Torn]:
     """
     chain, n = FIRST_CHAIN, 0
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             while line := file.readline(MAX_LINE_BYTES):
                 if not line.endswith(b"\n"):
                     rest = line.rstrip(b"\0")
@@ -161,7 +162,11 @@ def _parse(line: bytes, n: int, chain: str) -> Event | Fault:
             return Fault(n, f"says that it is event {parts['n']}")
         record = KINDS[parts["kind"]].model_validate(parts["data"])
         return Event(n, int(parts["t_ns"]), str(parts["kind"]), record, stated)
-    except (ValueError, KeyError, TypeError, RecursionError, ValidationError) as error:
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        return Fault(n, f"is not an event of format version 1 ({place}: {first['msg']})")
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         return Fault(n, f"is not an event of format version 1 ({type(error).__name__})")
 
 

@@ -15,7 +15,7 @@ from typing import Annotated, Final
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from station.errors import SessionError
-from station.files import write_atomically
+from station.files import PRIVATE, read_bounded, write_atomically
 
 FORMAT_VERSION: Final = 1
 MANIFEST: Final = "session.json"
@@ -94,15 +94,14 @@ def chunk_name(number: int) -> str:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Replace ``session.json``, whole or not at all, and on disk when this returns. Raises OSError."""
-    write_atomically(folder / MANIFEST, (manifest.model_dump_json(indent=2) + "\n").encode())
+    write_atomically(folder / MANIFEST, (manifest.model_dump_json(indent=2) + "\n").encode(), PRIVATE)
 
 
 def read_manifest(folder: Path) -> Manifest:
     """Return what ``session.json`` says. Raises SessionError where it cannot be read or is of another version."""
     path = folder / MANIFEST
     try:
-        with path.open("rb") as file:
-            raw = file.read(MAX_MANIFEST_BYTES)
+        raw = read_bounded(path, MAX_MANIFEST_BYTES)
     except OSError as error:
         raise SessionError(f"{path}: cannot be read ({error.strerror}); give the folder of a session") from error
     try:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from station.config import REPLAY, Config, build_config
 from station.errors import InputError
+from station.session.layout import LOG
 from station.session.lookup import find_session
 from station.session.records import GradesRecord, OpenedRecord, TracksRecord
 from station.session.session_reader import Session
@@ -28,9 +29,9 @@ class Playback:
         self.session = Session(folder, keep_going)
         opened = self.session.opened
         if opened is None:
-            raise InputError(
-                f"session {folder}: was cut off before its source and model were known: it has no frames to replay"
-            )
+            damage = (line for line in self.session.damage if line.startswith(LOG))
+            why = next(damage, "was cut off before its source and model were known")
+            raise InputError(f"session {folder}: {why}: it has no frames to replay")
         self.opened: Final[OpenedRecord] = opened
         self.name: Final = self.session.start.session
         self.whole: Final = self.session.start.mode == "all"

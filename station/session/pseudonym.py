@@ -7,6 +7,8 @@ import hashlib
 from pathlib import Path
 from typing import Final
 
+from station.files import open_regular
+
 END_BYTES: Final = 32 << 20
 """A file of more than twice this is told by its first and last bytes and its length."""
 DIGITS: Final = 12
@@ -55,7 +57,7 @@ def fingerprint(path: Path) -> str:
             digest.update(f"{len(files)} files\n".encode())
             path = files[0]
         size = path.stat().st_size
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             if size <= 2 * END_BYTES:
                 digest.update(file.read())
             else:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from station.clock import NS_PER_S
 from station.config import RecordSettings
+from station.files import PRIVATE
 from station.session.chunk_sequence import ChunkLimits, ChunkRow
 from station.session.codec_choice import CodecChoice
 from station.session.disk import DiskThread, Room
@@ -62,6 +63,7 @@ class SessionWriter:
         self._used: list[str] = []
         self._disk = DiskThread()
         self._spare = folder / SPARE
+        self._spare.touch(PRIVATE)
         self._spare.write_bytes(bytes(SPARE_BYTES))
         write_manifest(folder, _manifest(start, SessionState.RECORDING, None))  # a log is never there without it
         self._log = EventLog(folder / LOG)

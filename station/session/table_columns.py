@@ -15,7 +15,7 @@ from typing import Final
 import pyarrow as pa
 
 from station.clock import NS_PER_S
-from station.files import write_atomically
+from station.files import PRIVATE, write_atomically
 from station.notice import NOTICE
 from station.session.layout import TABLES
 from station.session.records import FileRecord, OpenedRecord, Record, StartRecord
@@ -111,7 +111,7 @@ class Provenance:
     def write(self) -> FileRecord:
         """Write the file; return what the log may say of it. Raises OSError."""
         content = (json.dumps({**self._content, "columns": MEANING}, indent=2, ensure_ascii=False) + "\n").encode()
-        write_atomically(self._path, content)
+        write_atomically(self._path, content, PRIVATE)
         digest = hashlib.sha256(content).hexdigest()
         return FileRecord(file=f"{TABLES}/{ABOUT}", bytes=len(content), sha256=digest)
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from station.clock import NS_PER_S, ms_between
 from station.errors import SessionError
-from station.files import sha256_of
+from station.files import PRIVATE, sha256_of
 from station.notice import NOTICE
 from station.session.layout import TABLES
 from station.session.records import (
@@ -167,6 +167,8 @@ class _Table:
         self._paths = {ending: folder / f"{name}.{ending}" for ending in ("csv", "parquet")}
         self._csv: TextIOWrapper | None = None
         self._parquet: Any = None
+        for ending in self._paths:
+            self._partial(ending).touch(PRIVATE)  # what opens it next leaves the mode as it is
         self._csv = self._partial("csv").open("w", encoding="utf-8", newline="")
         self._parquet = pq.ParquetWriter(self._partial("parquet"), self._schema, compression="zstd")
         self._lines = csv.writer(self._csv, lineterminator="\n")

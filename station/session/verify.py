@@ -12,6 +12,7 @@ from typing import Final
 
 from station.clock import NS_PER_S
 from station.errors import SessionError
+from station.files import open_regular
 from station.session.event_log import Event, Fault, Torn, read_log
 from station.session.layout import (
     LOG,
@@ -168,7 +169,7 @@ def _check_chunk(folder: Path, file: str, chunk: _Chunk, found: Verification) ->
         size = path.stat().st_size
         found.video_bytes += size
         digest, done, good_frames = hashlib.sha256(), 0, 0
-        with path.open("rb") as content:
+        with open_regular(path) as content:
             for n, stated in chunk.stated:
                 digest_size = _feed(content, digest, stated.bytes - done)
                 done += digest_size
@@ -210,8 +211,8 @@ def _where(chunk: _Chunk, first: int, end: int) -> str:
 def _check_file(folder: Path, n: int, stated: FileRecord) -> Iterator[Break]:
     digest = hashlib.sha256()
     try:
-        with (folder / stated.file).open("rb") as content:
-            size = _feed(content, digest, 1 << 62)
+        with open_regular(folder / stated.file) as content:
+            size = _feed(content, digest, stated.bytes + 1)
     except OSError as error:
         yield Break(stated.file, n, f"cannot be read ({error.strerror})")
         return

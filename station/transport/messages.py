@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_serializer, field_validator
 
+from station.ranges import FrameRate, Scale
 from station.transport.counters import (
     CaptureCounters,
     Count,
@@ -278,9 +279,9 @@ class SourceInfo(BaseModel):
     """As shown to people: "simulated microscope", "12/video.mp4"."""
     height: Count
     width: Count
-    fps: float
+    fps: FrameRate
     """Nominal frame rate, 1/s."""
-    um_per_px: float | None = None
+    um_per_px: Scale | None = None
     """Micrometres per px, where known."""
     settings: dict[str, str] = {}
     """A camera's settings as it accepted them, by name; empty for files."""
@@ -300,8 +301,8 @@ class ModelInfo(BaseModel):
     """Such as "onnxruntime (CPU, 1 thread)"."""
     demonstration: bool
     """True for a model made from simulated clips: its grades mean nothing about real sperm."""
-    um_per_px: float | None = None
-    fps: float | None = None
+    um_per_px: Scale | None = None
+    fps: FrameRate | None = None
 
 
 class RecordingInfo(BaseModel):

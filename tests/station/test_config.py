@@ -1,5 +1,6 @@
 """Configuration and command line: what is refused, and with which message."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,19 @@ BAD_FILES = {
     "neither auto nor number": ('[window]\nstride = "fast"\n', "window.stride"),
     "not TOML": ("[source\n", "not valid TOML"),
     "wrong choice": ('speed = "fast"\n', "speed"),
+    "nested lists": ("select = " + "[\n" * 30_000, "nested too deep"),
+    "nested tables": ("select = " + "{a = " * 1900, "nested too deep"),
+    "nested sections": ("[" + "a." * 4000 + "a]\n", "nested too deep"),
+    "nested keys": ("a." * 4000 + "a = 1\n", "nested too deep"),
+    **{
+        f"{section}: {rate} frames/s": (f"[{section}]\nfps = {rate}\n", f"{section}.fps': expected")
+        for section in ("source", "simulated", "camera")
+        for rate in ("0", "-5", "1e-300", "1e30", "inf", "nan")
+    },
+    "scale of nothing": ("[source]\num_per_px = 1e-300\n", "source.um_per_px': expected at least 0.001"),
+    "endless run": ("duration_s = 1e300\n", "duration_s': expected at most"),
+    "nested 100,000 deep": ("select = " + "[" * 100_000, "larger than 64 KiB"),
+    "long line": ("[" + "a." * 30_000 + "a]\n", "a line of 60003 characters"),
 }
 
 
@@ -175,3 +189,13 @@ def test_bad_commands_are_refused(name: str) -> None:
     with pytest.raises(InputError, match=expected) as caught:
         parse_options(argv)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such files")
+@pytest.mark.parametrize("kind", ["pipe", "device"])
+def test_only_files_are_read(tmp_path: Path, kind: str) -> None:
+    path = Path("/dev/zero") if kind == "device" else tmp_path / "pipe.toml"
+    if kind == "pipe":
+        os.mkfifo(path)
+    with pytest.raises(InputError, match=f"cannot be read .it is a {kind}, not a file."):
+        load_config(path)

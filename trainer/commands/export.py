@@ -5,12 +5,12 @@ The artifact is written by ``trainer.model.artifact_export``, what it says about
 """
 
 import argparse
-import math
 from pathlib import Path
 
 from rich.console import Console
 
 from station.errors import InputError, MissingExtraError
+from station.ranges import MAX_FPS, MAX_UM_PER_PX, MIN_FPS, MIN_UM_PER_PX, is_frame_rate, is_scale
 from trainer.model.artifact_export import ArtifactFacts, export_checked
 from trainer.model.export_inputs import golden_clips, read_figures, read_note, training_data
 
@@ -52,9 +52,10 @@ def run(args: argparse.Namespace) -> int:
         from trainer.model.weights import load_weights
     except ImportError as error:
         raise MissingExtraError('exporting needs torch; install it with pip install ".[train]"') from error
-    for option, value in (("--um-per-px", args.um_per_px), ("--fps", args.fps)):
-        if value is not None and not 0 < value < math.inf:
-            raise InputError(f"{option} {value}: expected a number above 0")
+    if args.um_per_px is not None and not is_scale(args.um_per_px):
+        raise InputError(f"--um-per-px {args.um_per_px}: expected {MIN_UM_PER_PX:g} to {MAX_UM_PER_PX:g}")
+    if args.fps is not None and not is_frame_rate(args.fps):
+        raise InputError(f"--fps {args.fps}: expected {MIN_FPS:g} to {MAX_FPS:g}")
     if args.training_clips < 0:
         raise InputError(f"--training-clips {args.training_clips}: expected 0 or more")
     loaded = load_weights(args.weights)

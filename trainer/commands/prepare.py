@@ -18,6 +18,7 @@ from rich.table import Table
 
 from station.config import TrackerSettings
 from station.errors import InputError
+from station.ranges import MAX_FPS, MAX_UM_PER_PX, MIN_FPS, MIN_UM_PER_PX
 from trainer.data.clip_extraction import cut_video
 from trainer.data.clip_files import ENDINGS, NPZ
 from trainer.data.clip_folder_writer import ClipFolderWriter, as_options
@@ -139,9 +140,12 @@ def _settings(args: argparse.Namespace) -> CutSettings:
         raise InputError(f"--stride {stride}: must be at least 1")
     if args.windows < 1:
         raise InputError(f"--windows {args.windows}: must be at least 1")
-    for name, value in (("um-per-px", args.um_per_px), ("fps", args.fps), ("rate", args.rate)):
-        if value is not None and not 0 < value < float("inf"):
-            raise InputError(f"--{name} {value:g}: must be above 0")
+    rates, scales = (MIN_FPS, MAX_FPS), (MIN_UM_PER_PX, MAX_UM_PER_PX)
+    for name, value, (least, most) in (
+        ("um-per-px", args.um_per_px, scales), ("fps", args.fps, rates), ("rate", args.rate, rates),
+    ):  # fmt: skip
+        if value is not None and not least <= value <= most:
+            raise InputError(f"--{name} {value:g}: must be from {least:g} to {most:g}")
     if args.bits is not None and not 8 <= args.bits <= 16:
         raise InputError(f"--bits {args.bits}: must be from 8 to 16")
     if args.head_px is not None and not 6 <= args.head_px <= 300:

@@ -7,8 +7,6 @@ video takes half the space and opens in every player. Many unlabelled clips may 
 
 import hashlib
 import io
-import zipfile
-import zlib
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
@@ -19,6 +17,8 @@ from numpy.typing import NDArray
 
 from engine.artifact import NetworkConfig
 from station.errors import InputError
+from station.files import require_regular
+from station.numpy_files import read_npy_header, read_npz
 
 NPZ: Final = ".npz"
 VIDEO: Final = ".mkv"
@@ -26,6 +26,8 @@ ENDINGS: Final = (NPZ, VIDEO)
 CODEC: Final = "ffv1"
 GREY: Final = "gray"
 """FFmpeg's name for 8-bit grey."""
+MAX_CLIP_BYTES: Final = 256 << 20
+"""Of one clip, unpacked: 256 frames of 1024 x 1024 px."""
 
 
 def read_clip(path: Path) -> NDArray[np.uint8]:
@@ -39,6 +41,7 @@ def read_clip(path: Path) -> NDArray[np.uint8]:
 def read_clips(path: Path, network: NetworkConfig) -> NDArray[np.uint8]:
     """Map a .npy file of clips (N, T, H, W[, 3]), T a multiple of its frames. Raises InputError for others."""
     try:
+        read_npy_header(path)
         clips: NDArray[np.uint8] = np.lib.format.open_memmap(path, mode="r")
     except (OSError, ValueError) as error:
         raise InputError(f"--clips {path}: expected a .npy file, got {error}") from error
@@ -70,15 +73,11 @@ def write_clip(path: Path, clip: NDArray[np.uint8], fps: float = 15.0) -> str:
 
 def _read_npz(path: Path) -> NDArray[np.uint8]:
     try:
-        with np.load(path, allow_pickle=False) as file:
-            clip = file["clip"]
-    except (OSError, ValueError, KeyError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        return read_npz(path, {"clip": MAX_CLIP_BYTES})["clip"]
+    except (OSError, ValueError) as error:
         raise InputError(
             f"{path}: expected an npz file with an array 'clip', got {_short(error)}; make the clip again"
         ) from error
-    if not isinstance(clip, np.ndarray):
-        raise InputError(f"{path}: expected an npz file with an array 'clip'; make the clip again")
-    return clip
 
 
 def _npz(clip: NDArray[np.uint8]) -> bytes:
@@ -93,6 +92,7 @@ def _read_video(path: Path) -> NDArray[np.uint8]:
     frames: list[NDArray[np.uint8]] = []
     av.logging.set_level(None)  # what is wrong with a file is said once, by an InputError
     try:
+        require_regular(path)  # FFmpeg would wait for a pipe
         with av.open(f"file:{path}", options={"protocol_whitelist": "file"}) as container:
             stream = container.streams.video[0]
             codec = stream.codec_context
@@ -100,9 +100,12 @@ def _read_video(path: Path) -> NDArray[np.uint8]:
                 kind = f"{codec.name}, {codec.format.name if codec.format else 'unknown pixels'}"
                 raise InputError(f"{path}: {wanted}, got {kind}; convert it (docs/clip-format.md says how)")
             codec.thread_count = 1
+            codec.options = {"max_pixels": str(MAX_CLIP_BYTES)}
             for frame in container.decode(stream):
                 if frame.is_corrupt:
                     raise InputError(f"{path}: frame {len(frames) + 1} is damaged; make the clip again")
+                if (len(frames) + 1) * frame.width * frame.height > MAX_CLIP_BYTES:
+                    raise InputError(f"{path}: is larger than {MAX_CLIP_BYTES >> 20} MiB; cut it into clips")
                 frames.append(np.asarray(frame.to_ndarray(), np.uint8))
     except (av.FFmpegError, OSError, IndexError, ValueError) as error:
         raise InputError(f"{path}: {wanted}, got {_short(error)}; make the clip again") from error

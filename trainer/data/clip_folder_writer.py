@@ -159,5 +159,5 @@ def hash_video(path: Path) -> str:
     if path.is_file():
         return sha256_of(path)
     for picture in list_images(path):
-        digest.update(picture.name.encode() + b"\0" + hashlib.sha256(picture.read_bytes()).digest())
+        digest.update(picture.name.encode() + b"\0" + bytes.fromhex(sha256_of(picture)))
     return digest.hexdigest()

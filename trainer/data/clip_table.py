@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from station.errors import InputError
+from station.ranges import MAX_FPS, MAX_UM_PER_PX, MIN_FPS, MIN_UM_PER_PX, is_frame_rate, is_scale
 from station.transport.messages import GRADES
 from trainer.data.clip_files import ENDINGS
 from trainer.data.clip_ids import safe_id
@@ -19,6 +20,8 @@ from trainer.data.tables import column_name, read_table, table
 
 TABLE: Final = "clips.csv"
 COLUMNS: Final = ("id", "file", "source", "um_per_px", "fps", *GRADES)
+MAX_VOTES: Final = 1_000_000
+"""Of one grade for one clip."""
 MAX_RATE_RATIO: Final = 1.05
 """Frame rates that differ by more than this factor are not mixed in one folder: motion would look different."""
 
@@ -96,8 +99,10 @@ def list_clips(root: Path, um_per_px: float | None, fps: float | None) -> list[C
 
     A clip that lies in no subfolder is its own source. Raises InputError where there is none, or no scale and rate.
     """
-    if not um_per_px or not fps or not 0 < um_per_px < float("inf") or not 0 < fps < float("inf"):
-        raise InputError(f"{root}: no {TABLE}; give --um-per-px and --fps (both above 0), or write that table")
+    if um_per_px is None or fps is None:
+        raise InputError(f"{root}: no {TABLE}; give --um-per-px and --fps, or write that table")
+    if wrong := _impossible(um_per_px, fps):
+        raise InputError(f"{root}: {wrong}; give the clips' own")
     paths = sorted(path.relative_to(root) for path in root.rglob("*") if path.suffix.lower() in ENDINGS)
     if not paths:
         raise InputError(f"{root}: holds no clips ({' or '.join(ENDINGS)}); docs/clip-format.md says what they are")
@@ -126,11 +131,18 @@ def _parse(cells: Sequence[str], numbers: NumberFormat) -> tuple[ClipRow | None,
         row = ClipRow(name, file, source, numbers.number(um_per_px), numbers.number(fps), counts)
     except ValueError as error:
         return None, [*wrong, f"um_per_px and fps must be numbers ({error})"]
-    if not (0 < row.um_per_px < float("inf")) or not (0 < row.fps < float("inf")):
-        wrong.append(f"um_per_px and fps must be above 0, are {um_per_px} and {fps}")
+    if impossible := _impossible(row.um_per_px, row.fps):
+        wrong.append(impossible)
     if complaint:
         wrong.append(complaint)
     return (None if wrong else row), wrong
+
+
+def _impossible(um_per_px: float, fps: float) -> str:
+    """Return which of scale and rate no microscope has; empty where both can be."""
+    if not is_scale(um_per_px):
+        return f"um_per_px must be from {MIN_UM_PER_PX:g} to {MAX_UM_PER_PX:g}, is {um_per_px:g}"
+    return "" if is_frame_rate(fps) else f"fps must be from {MIN_FPS:g} to {MAX_FPS:g}, is {fps:g}"
 
 
 def parse_votes(cells: Sequence[str], numbers: NumberFormat) -> tuple[tuple[int, ...], str]:
@@ -142,6 +154,8 @@ def parse_votes(cells: Sequence[str], numbers: NumberFormat) -> tuple[tuple[int,
         votes = tuple(numbers.whole_number(cell) for cell in cells)
     except ValueError:
         return (), f"votes must be whole numbers, or all empty where nobody has voted yet; are {shown}"
+    if max(votes) > MAX_VOTES:
+        return (), f"votes are more than {MAX_VOTES:,}: {shown}"
     if min(votes) < 0:
         return (), f"votes are negative: {shown}"
     if sum(votes) == 0:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from station.errors import InputError
+from station.ranges import MAX_UM_PER_PX, MIN_UM_PER_PX, is_scale
 from trainer.data.clip_ids import spreadsheet_damage
 from trainer.data.imagej_results import COLUMNS as IMAGEJ_COLUMNS
 from trainer.data.imagej_results import as_tags, is_results
@@ -134,8 +135,8 @@ def _parse(line: int, row: Mapping[str, str], numbers: NumberFormat) -> tuple[Ta
     x, y, scale, frame = values["x"], values["y"], values.get("um_per_px"), int(values.get("frame", 0))
     if not (math.isfinite(x) and math.isfinite(y)) or frame < 0:
         return None, f"x and y must be finite and frame at least 0; are {row['x']}, {row['y']}, {frame}"
-    if scale is not None and not 0 < scale < math.inf:
-        return None, f"um_per_px must be above 0, is {row['um_per_px']}"
+    if scale is not None and not is_scale(scale):
+        return None, f"um_per_px must be from {MIN_UM_PER_PX:g} to {MAX_UM_PER_PX:g}, is {row['um_per_px']}"
     source = row.get("source") or row["video"]
     if re.fullmatch(r"\d+[.,]\d+", source):
         return None, f"source {source!r} is a number: commas within numbers may have shifted the columns; quote them"

@@ -4,7 +4,6 @@ A fold's figures are those of the network that never saw it. This module trains 
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,8 @@ import numpy as np
 from rich import box
 from rich.table import Table
 
+from station.errors import InputError
+from station.files import read_json
 from station.transport.messages import GRADES
 from trainer.data.dataset import Clips
 from trainer.data.splits import fold_counts
@@ -49,13 +50,18 @@ class FoldSummary:
 
 
 def read_run_summary(path: Path) -> RunSummary:
-    """Read a fold's ``metrics.json``."""
-    values = json.loads(path.read_bytes())
-    scores = {
-        name: Scores(**(measures | {"balanced_accuracy": tuple(measures["balanced_accuracy"])}))
-        for name, measures in values["scores"].items()
-    }
-    return RunSummary(values["fold"], values["clips"], values.get("epoch"), scores)
+    """Read a fold's ``metrics.json``. Raises InputError where it is something else."""
+    try:
+        values = read_json(path)
+        scores = {
+            name: Scores(**(measures | {"balanced_accuracy": tuple(measures["balanced_accuracy"])}))
+            for name, measures in values["scores"].items()
+        }
+        return RunSummary(values["fold"], values["clips"], values.get("epoch"), scores)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise InputError(
+            f"{path}: expected the figures of a fold ({error!r}); take it away to score the fold again"
+        ) from (error)
 
 
 def summarise(runs: Sequence[RunSummary]) -> FoldSummary:

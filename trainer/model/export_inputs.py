@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from engine.artifact import NetworkConfig, TrainingData
 from station.errors import InputError
+from station.files import TEXT_BYTES, read_bounded, read_json
 from trainer.data.clip_files import read_clips
 from trainer.data.dataset import open_clips
 from trainer.data.loader import describe_frames, middle_frames
@@ -60,7 +61,7 @@ def golden_clips(path: Path | None, network: NetworkConfig) -> GoldenClips:
 def read_note(path: Path) -> str:
     """Read a note for the model card. Raises InputError where it is no text."""
     try:
-        return path.read_text(encoding="utf-8")
+        return read_bounded(path, TEXT_BYTES).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"--notes {path}: expected a text file in UTF-8, got {error}") from error
 
@@ -68,7 +69,7 @@ def read_note(path: Path) -> str:
 def read_figures(path: Path) -> dict[str, float]:
     """Read a flat JSON object of numbers. Raises InputError for anything else."""
     try:
-        figures: Any = json.loads(path.read_text(encoding="utf-8"))
+        figures: Any = read_json(path)
     except (OSError, ValueError) as error:
         raise InputError(f"--metrics {path}: expected a JSON object of numbers, got {error}") from error
     if not isinstance(figures, dict) or not all(

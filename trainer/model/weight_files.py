@@ -15,6 +15,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from station.errors import InputError
+from station.files import open_regular, require_regular
 
 FORMAT: Final = "rostfine-weights/1"
 """In the metadata of safetensors that this program wrote."""
@@ -80,7 +81,7 @@ class ForeignObject(dict[Any, Any]):
 def is_safetensors(path: Path) -> bool:
     """Return whether a file's content is that of safetensors; False where it cannot be read."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             head = file.read(9)
     except OSError:
         return False
@@ -100,7 +101,7 @@ def read_torch_file(path: Path, device: torch.device | str = "cpu") -> Any:
             with (
                 warnings.catch_warnings(),
                 torch.serialization.safe_globals(known),  # type: ignore[arg-type]
-                path.open("rb") as file,  # given a path, torch goes by its name ending
+                open_regular(path) as file,  # given a path, torch goes by its name ending
             ):
                 warnings.simplefilter("ignore")  # about other pickle protocols: what matters is whether it can be read
                 return torch.load(file, map_location=device, weights_only=True)
@@ -115,6 +116,7 @@ def read_safetensors(path: Path) -> Safetensors:
         _refuse_what_is_none(path)
         raise _refusal(path, "no safetensors file, whatever its name says; give it the name ending that it had")
     try:
+        require_regular(path)
         with safe_open(path, framework="pt") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
             return Safetensors(tensors, file.metadata() or {})
@@ -152,7 +154,7 @@ def _stand_in(path: Path, error: Exception) -> tuple[type, str]:
 def _refuse_what_is_none(path: Path) -> None:
     """Raise InputError where the content shows that torch did not save it."""
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             head = file.read(HEAD_BYTES)
     except IsADirectoryError as error:
         raise _refusal(path, "a folder; give the file of weights in it") from error
@@ -171,10 +173,13 @@ def _refuse_what_is_none(path: Path) -> None:
 def _zip_without_weights(path: Path) -> str:
     """Return what a zip archive is that torch did not save; empty where torch may have."""
     try:
-        with zipfile.ZipFile(path) as archive:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             names = archive.namelist()
+            unfolded = sum(info.file_size for info in archive.infolist())
     except (zipfile.BadZipFile, OSError, ValueError):
         return f"{DAMAGED} (a zip archive of {path.stat().st_size} bytes without its end)"
+    if unfolded > path.stat().st_size:  # torch compresses nothing, and reading takes the memory
+        return f"a compressed zip archive, {unfolded} bytes when it is unpacked; unpack it and give the weights"
     parts = [name.split("/", 1)[-1] for name in names]
     if "constants.pkl" in parts:
         return "a TorchScript program; give the state dict of the network that it was made from"

@@ -132,5 +132,5 @@ def _value(text: str) -> Any:
     """Return what a text says: JSON where it reads as such."""
     try:
         return json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from station.errors import InputError
-from station.files import write_atomically
+from station.files import TEXT_BYTES, read_bounded, write_atomically
 from station.validation import explain
 
 RECIPE: Final = "recipe.json"
@@ -89,7 +89,7 @@ def read_recipe(run: Path) -> Recipe:
     """Read the recipe of a run's folder. Raises InputError where there is none."""
     path = run / RECIPE
     try:
-        return Recipe.model_validate_json(path.read_bytes())
+        return Recipe.model_validate_json(read_bounded(path, TEXT_BYTES))
     except OSError as error:
         raise InputError(
             f"{run}: no recipe.json, so no training run; give the --out of python -m trainer train"

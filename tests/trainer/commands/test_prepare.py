@@ -380,7 +380,7 @@ BAD_COMMANDS: dict[str, tuple[list[str], str]] = {
     "stride": (["--tags", "tags.csv", "--stride", "0"], "--stride 0: must be at least 1"),
     "stride word": (["--tags", "tags.csv", "--stride", "all"], "expected a number, 'auto' or 'uniform'"),
     "windows": (["--tags", "tags.csv", "--windows", "0"], "--windows 0"),
-    "rate": (["--tags", "tags.csv", "--rate", "-1"], "--rate -1: must be above 0"),
+    "rate": (["--tags", "tags.csv", "--rate", "-1"], "--rate -1: must be from 0.001 to 100000"),
     "head": (["--tags", "tags.csv", "--head-px", "1"], "--head-px 1: must be from 6 to 300"),
 }
 

@@ -86,7 +86,13 @@ BAD_ROWS = {
     "file twice": (cell(1, "clips/0.npz"), "line 3: file 'clips/0.npz' is already in line 2"),
     "id twice": (cell(0, "c0"), "line 3: id 'c0' is already in line 2"),
     "another rate": (cell(4, "30"), "line 3: 30 frames a second, the first clip has 15"),
-    "no scale": (cell(3, "0"), "line 3: um_per_px and fps must be above 0"),
+    "no scale": (cell(3, "0"), "line 3: um_per_px must be from 0.001 to 1000, is 0"),
+    **{
+        f"rate of {text}": (cell(4, text), "line 3: fps must be from 0.001 to 100000, is")
+        for text in ("0", "-5", "1e-300", "1e30")
+    },
+    **{f"rate of {text}": (cell(4, text), "line 3: um_per_px and fps must be numbers") for text in ("inf", "nan")},
+    "endless votes": (cell(6, "1e300"), "line 3: votes are more than 1,000,000"),
     "empty source": (cell(2, ""), "line 3: source is empty"),
     "too few values": (lambda cells: cells[:-1], "line 3: votes must be whole numbers"),
 }

@@ -1,0 +1,144 @@
+"""Sessions that somebody prepared: pipes and devices in place of files, huge files, times that no camera has."""
+
+import math
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from run_station import main
+from station.command_line import exit_code_of
+from station.config import RecordSettings
+from station.errors import InputError, SessionError
+from station.session.event_log import EventLog
+from station.session.layout import LOG, MANIFEST, TABLES, chunk_name, new_session, read_manifest
+from station.session.playback import Playback
+from station.session.pseudonym import fingerprint
+from station.session.records import FileRecord, OpenedRecord, StartRecord
+from station.session.session_reader import Session
+from station.session.session_writer import SessionWriter
+from station.session.tables import write_tables
+from station.session.verify import verify_session
+from station.transport.messages import ModelInfo, SourceInfo
+from tests.support.recorded_session import NOTICE, header, noise_images, record
+
+POSIX = pytest.mark.skipif(os.name == "nt", reason="there are no such files")
+START = StartRecord(
+    notice=NOTICE, session="s", started_utc="", mode="all", program="test", git_commit=None, config={}, machine={},
+    packages={},
+)  # fmt: skip
+
+
+@pytest.fixture
+def open_umask() -> Iterator[None]:
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+def device(path: Path) -> None:
+    path.symlink_to("/dev/zero")
+
+
+def replace(path: Path, make: Callable[[Path], None]) -> None:
+    path.unlink()
+    make(path)
+
+
+@POSIX
+@pytest.mark.parametrize("make", [os.mkfifo, device])
+def test_chunks_that_are_no_files_have_no_frames(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    folder = record(tmp_path)
+    replace(folder / chunk_name(1), make)
+    frames = [frame.pixels is not None for frame in Session(folder).frames()]
+    assert frames == [True] * 5 + [False] * 5 + [True] * 2
+    found = verify_session(folder)
+    assert [(place.file, "not a file" in place.what) for place in found.breaks] == [(chunk_name(1), True)]
+
+
+@POSIX
+@pytest.mark.parametrize("make", [os.mkfifo, device])
+def test_a_table_that_is_no_file_is_a_break(tmp_path: Path, make: Callable[[Path], None]) -> None:
+    folder = new_session(tmp_path)
+    with EventLog(folder / LOG) as log:
+        log.append(START)
+        log.append(FileRecord(file="tables/grades.csv", bytes=10, sha256="0" * 64))
+    (folder / TABLES).mkdir()
+    make(folder / TABLES / "grades.csv")
+    assert any("not a file" in place.what for place in verify_session(folder).breaks)
+
+
+def test_a_table_that_grew_to_gigabytes_is_not_read(tmp_path: Path) -> None:
+    folder = new_session(tmp_path)
+    with EventLog(folder / LOG) as log:
+        log.append(START)
+        log.append(FileRecord(file="tables/grades.csv", bytes=10, sha256="0" * 64))
+    (folder / TABLES).mkdir()
+    with (folder / TABLES / "grades.csv").open("wb") as file:
+        file.truncate(1 << 40)
+    assert any("was changed" in place.what for place in verify_session(folder).breaks)
+
+
+@POSIX
+@pytest.mark.parametrize("make", [os.mkfifo, device])
+@pytest.mark.parametrize("file", [LOG, MANIFEST])
+def test_log_and_manifest_must_be_files(tmp_path: Path, file: str, make: Callable[[Path], None]) -> None:
+    folder = record(tmp_path)
+    replace(folder / file, make)
+    if file == LOG:
+        with pytest.raises(SessionError, match=r"has no log\.jsonl"):
+            Session(folder)
+    else:
+        assert "not a file" in Session(folder).damage[0]
+
+
+def test_a_huge_manifest_is_not_read(tmp_path: Path) -> None:
+    folder = record(tmp_path)
+    with (folder / MANIFEST).open("r+b") as file:
+        file.truncate(600 << 20)
+    with pytest.raises(SessionError, match="larger than 1 MiB"):
+        read_manifest(folder)
+
+
+@POSIX
+def test_the_fingerprint_of_a_pipe_is_that_of_nothing(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert fingerprint(tmp_path / "pipe") == fingerprint(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("fps", [0.0, -5.0, 1e-300, 1e30, math.inf])
+def test_frame_rates_that_no_source_has(tmp_path: Path, fps: float, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = new_session(tmp_path)
+    with EventLog(folder / LOG) as log:
+        log.append(START)
+        log.append(
+            OpenedRecord.model_construct(
+                source=SourceInfo.model_construct(name="x", height=64, width=96, fps=fps),
+                model=ModelInfo(name="none", sha256="", runtime="none", demonstration=True),
+                stride=1,
+                tracker={},
+            )
+        )
+    with pytest.raises(InputError, match=r"event 1: is not an event .*fps.*no frames to replay"):
+        Playback(folder)
+    assert exit_code_of(main, ["--source", f"replay:{folder}", "--headless"]) == 2
+    errors = capsys.readouterr().err
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="modes are POSIX's")
+@pytest.mark.usefixtures("open_umask")
+def test_every_file_has_the_mode_of_the_log(tmp_path: Path) -> None:
+    folder = new_session(tmp_path)
+    with SessionWriter(folder, START, RecordSettings()) as writer:
+        for seq, pixels in enumerate(noise_images(3)):
+            writer.frame(header(seq), pixels)
+        writing = [path for path in folder.rglob("*") if path.is_file()]
+        assert {stat.S_IMODE(path.stat().st_mode) for path in writing} == {0o600}
+    kept = [path for path in folder.rglob("*") if path.is_file()]
+    assert len(kept) > 10
+    assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in kept} == {path.name: 0o600 for path in kept}
+    cut_off = record(tmp_path)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in write_tables(cut_off)} == {0o600}
