@@ -8,6 +8,7 @@ Whatever is left out is said. This module reads directories, no pixels.
 
 import contextlib
 import dataclasses
+import json
 import logging
 import struct
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,7 @@ TIME_AXES: Final = "TIQZ"
 AXIS_NAMES: Final = {"C": "channels", "Z": "focal planes", "R": "positions", "P": "positions", "S": "samples"}
 MOST_PX: Final = 2**26
 MOST_PAGES: Final = 2**20
+MANY_SERIES: Final = 200
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -96,6 +98,8 @@ def find_frames(file: tifffile.TiffFile) -> Layout:
     """
     if _circular(file):
         raise ValueError("the directories lead back to an earlier one")  # tifffile would follow them for ever
+    if _is_written_frame_by_frame(file):
+        return _of_all_pages(file, list(_readable_pages(file)))
     groups: dict[object, list[Layout]] = {}
     every = list(file.series)
     positions = stage_positions(file) if len(every) > 1 else []
@@ -176,12 +180,7 @@ def salvage_frames(file: tifffile.TiffFile, *, sound: bool) -> Layout:
     first = pages[0].keyframe
     form = first_page(file)
     if sound:
-        groups: dict[object, list[Any]] = {}
-        for page in pages:
-            groups.setdefault((page.shape, page.dtype, page.bitspersample), []).append(page)
-        films = [_of_pages(file, group) for group in groups.values()]
-        film = max(films, key=lambda layout: len(layout.places))
-        return _joined([film], [[other] for other in films if other is not film])
+        return _of_all_pages(file, pages)
     if len(pages) == 1 and first.is_contiguous and first.planarconfig == 1 and form.dtype != np.dtype(bool):
         start, size = int(first.dataoffsets[0]), form.size_bytes
         behind = (_next_directory(file, first.offset) - start) // size
@@ -204,6 +203,23 @@ def _readable_pages(file: tifffile.TiffFile) -> Iterator[Any]:
             return
         seen.add(page.offset)
         yield page
+
+
+def _is_written_frame_by_frame(file: tifffile.TiffFile) -> bool:
+    """Return whether each of a file's many pages is a series of its own, which takes tifffile quadratic time."""
+    if not file.is_shaped or len(file.pages) < MANY_SERIES:
+        return False
+    return all(json.loads(page.is_shaped or "{}").get("truncated") is None for page in _readable_pages(file))
+
+
+def _of_all_pages(file: tifffile.TiffFile, pages: Sequence[Any]) -> Layout:
+    """Return the layout of pages of which each is an image: the largest group of equal ones is the film."""
+    groups: dict[object, list[Any]] = {}
+    for page in pages:
+        groups.setdefault((page.shape, page.dtype, page.bitspersample), []).append(page)
+    films = [_of_pages(file, group) for group in groups.values()]
+    film = max(films, key=lambda layout: len(layout.places))
+    return _joined([film], [[other] for other in films if other is not film])
 
 
 def _of_pages(file: tifffile.TiffFile, pages: Sequence[Any]) -> Layout:

@@ -89,6 +89,18 @@ def test_a_film_is_one_film(tmp_path: Path, read, kind):
     assert found.times_ms == [100 * k for k in range(20)]
 
 
+def test_a_long_film_written_frame_by_frame(tmp_path: Path, read):
+    """Tifffile's own account of so many series takes minutes for hours of recording; a snapshot is in between."""
+    with tifffile.TiffWriter(tmp_path / "v.tif") as writer:
+        for k in range(300):
+            writer.write(np.full((8, 8), k % 200, np.uint8))
+            if k == 150:
+                writer.write(np.zeros((4, 6), np.uint8))
+    found = read(tmp_path / "v.tif", fps=10.0)
+    assert [int(frame.pixels[0, 0]) for frame in found.frames] == [k % 200 for k in range(300)]
+    assert "only its film of 300 frames is used; left out: 1 image of 6 x 4 px" in found.cautions[0]
+
+
 def test_positions_of_the_stage_are_not_one_film(tmp_path: Path, read):
     with tifffile.TiffWriter(tmp_path / "v.ome.tif") as writer:
         for x, part in ((0.0, FRAMES[:10]), (500.0, FRAMES[10:])):

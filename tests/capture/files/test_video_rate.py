@@ -79,13 +79,23 @@ def test_an_avi_cut_short_counts_frames_and_not_fields(tmp_path: Path, read):
     assert f"{30 - len(found.frames)} of 30 missing" in damage
 
 
-def test_a_rate_that_nobody_states_is_said_to_be_assumed(tmp_path: Path, read):
-    path = write_video(tmp_path / "v.mjpeg", FRAMES, codec="mjpeg", container="mjpeg")
+@pytest.mark.parametrize(
+    ("name", "container", "options"),
+    [
+        pytest.param("v.mjpeg", "mjpeg", {"codec": "mjpeg"}, id="MJPEG"),
+        pytest.param(
+            "v.hevc", "hevc", {"codec": "libx265", "options": {"x265-params": "log-level=none:vui-timing-info=0"}},
+            id="HEVC without timing",
+        ),
+    ],
+)  # fmt: skip
+def test_a_rate_that_nobody_states_is_said_to_be_assumed(tmp_path: Path, read, name, container, options):
+    path = write_video(tmp_path / name, FRAMES, container=container, **options)
     found = read(path)
     assert found.info.fps == 25
     assert len(found.frames) == 30
     assert found.cautions == (
-        f"{tmp_path.name}/v.mjpeg: its frame rate is not known, 25/s is assumed; set [source] fps",
+        f"{tmp_path.name}/{name}: its frame rate is not known, 25/s is assumed; set [source] fps",
     )
     found = read(path, fps=49.0)
     assert (found.info.fps, found.cautions) == (49, ())
