@@ -18,7 +18,8 @@ from capture.files.damage import Damage
 from capture.files.first_frames import FirstFrames
 from capture.files.grayscale import upper_8
 from capture.files.names import DEFAULT_FPS, assumed_rate, shown_name, silence
-from capture.files.tiff_layout import complaints, find_layout
+from capture.files.tiff_directories import complaints
+from capture.files.tiff_layout import find_layout
 from capture.files.tiff_metadata import read_metadata
 from capture.files.tiff_pixels import read_at, read_page
 from capture.source import Condition, Frame

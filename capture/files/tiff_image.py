@@ -7,7 +7,8 @@ from typing import Any
 import tifffile
 from numpy.typing import NDArray
 
-from capture.files.tiff_layout import Layout, complaints, first_page
+from capture.files.tiff_directories import complaints
+from capture.files.tiff_layout import Layout, first_page
 from capture.files.tiff_metadata import Metadata, read_metadata
 from capture.files.tiff_micromanager import page_notes, place_of
 from capture.files.tiff_pixels import read_page

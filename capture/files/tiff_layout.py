@@ -9,14 +9,20 @@ Whatever is left out is said. This module reads directories, no pixels.
 import contextlib
 import dataclasses
 import json
-import logging
-import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
 import tifffile
 
+from capture.files.tiff_directories import (
+    MOST_PAGES,
+    complaints,
+    count_sound,
+    is_circular,
+    next_directory,
+    readable_pages,
+)
 from capture.files.tiff_micromanager import first_channel
 from capture.files.tiff_ome import stage_positions
 from capture.files.tiff_pixels import PixelFormat, pixel_format
@@ -27,7 +33,6 @@ TIME_AXES: Final = "TIQZ"
 """The first of these that has a length is time (tifffile calls axes without a meaning I or Q)."""
 AXIS_NAMES: Final = {"C": "channels", "Z": "focal planes", "R": "positions", "P": "positions", "S": "samples"}
 MOST_PX: Final = 2**26
-MOST_PAGES: Final = 2**20
 MANY_SERIES: Final = 200
 
 
@@ -44,26 +49,6 @@ class Layout:
     """The directory is damaged: there may have been more."""
     notices: tuple[str, ...] = ()
     """What is left out, or how the frames were put together."""
-
-
-@contextlib.contextmanager
-def complaints() -> Iterator[list[str]]:
-    """Collect what tifffile would write to its log: it goes on with what it could read and only complains there."""
-    collected: list[str] = []
-
-    class Collector(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            collected.append(record.getMessage())
-
-    logger, handler = logging.getLogger("tifffile"), Collector(logging.WARNING)
-    before = logger.propagate
-    logger.propagate = False
-    logger.addHandler(handler)
-    try:
-        yield collected
-    finally:
-        logger.removeHandler(handler)
-        logger.propagate = before
 
 
 def find_layout(file: tifffile.TiffFile) -> Layout:
@@ -85,7 +70,7 @@ def find_layout(file: tifffile.TiffFile) -> Layout:
     if layout is not None and not heard:
         return layout
     with complaints():
-        count = _sound_directories(file)
+        count = count_sound(file)
         if layout is not None and count and _listed(file) >= count:
             return layout
         return salvage_frames(file, sound=count > 0)
@@ -96,10 +81,10 @@ def find_frames(file: tifffile.TiffFile) -> Layout:
 
     Raises InputError for what is no stack of images, and whatever tifffile throws at damaged files.
     """
-    if _circular(file):
+    if is_circular(file):
         raise ValueError("the directories lead back to an earlier one")  # tifffile would follow them for ever
     if _is_written_frame_by_frame(file):
-        return _of_all_pages(file, list(_readable_pages(file)))
+        return _of_all_pages(file, list(readable_pages(file)))
     groups: dict[object, list[Layout]] = {}
     every = list(file.series)
     positions = stage_positions(file) if len(every) > 1 else []
@@ -174,7 +159,7 @@ def salvage_frames(file: tifffile.TiffFile, *, sound: bool) -> Layout:
     of all (as in ImageJ's and many OME files), images one behind the other up to the end of the file. ``sound``: the
     directories are all there, so that pages of another size are other images and not damaged ones.
     """
-    pages = list(_readable_pages(file))
+    pages = list(readable_pages(file))
     if not pages:
         raise ValueError("no page is left")
     first = pages[0].keyframe
@@ -183,7 +168,7 @@ def salvage_frames(file: tifffile.TiffFile, *, sound: bool) -> Layout:
         return _of_all_pages(file, pages)
     if len(pages) == 1 and first.is_contiguous and first.planarconfig == 1 and form.dtype != np.dtype(bool):
         start, size = int(first.dataoffsets[0]), form.size_bytes
-        behind = (_next_directory(file, first.offset) - start) // size
+        behind = (next_directory(file, first.offset) - start) // size
         present = min((file.filehandle.size - start) // size, MOST_PAGES)
         if behind > 1:
             places = tuple(start + n * size for n in range(max(1, min(behind, present))))
@@ -191,25 +176,11 @@ def salvage_frames(file: tifffile.TiffFile, *, sound: bool) -> Layout:
     return Layout(form, tuple(pages), len(pages), damaged=True)
 
 
-def _readable_pages(file: tifffile.TiffFile) -> Iterator[Any]:
-    """Yield the pages up to the first that cannot be read."""
-    seen: set[int] = set()
-    while len(seen) < MOST_PAGES:
-        try:
-            page: Any = file.pages[len(seen)].aspage()
-        except Exception:  # of whatever kind: here the readable part ends
-            return
-        if page.offset in seen:
-            return
-        seen.add(page.offset)
-        yield page
-
-
 def _is_written_frame_by_frame(file: tifffile.TiffFile) -> bool:
     """Return whether each of a file's many pages is a series of its own, which takes tifffile quadratic time."""
     if not file.is_shaped or len(file.pages) < MANY_SERIES:
         return False
-    return all(json.loads(page.is_shaped or "{}").get("truncated") is None for page in _readable_pages(file))
+    return all(json.loads(page.is_shaped or "{}").get("truncated") is None for page in readable_pages(file))
 
 
 def _of_all_pages(file: tifffile.TiffFile, pages: Sequence[Any]) -> Layout:
@@ -264,44 +235,3 @@ def _listed(file: tifffile.TiffFile) -> int:
         int(np.prod([n for axis, n in zip(series.axes, series.shape, strict=True) if axis not in IN_FRAME]))
         for series in file.series
     )
-
-
-def _sound_directories(file: tifffile.TiffFile) -> int:
-    """Return the number of directories; 0 where one of them is damaged or the chain breaks off."""
-    try:
-        if _circular(file):
-            return 0
-        offset, count = int(file.pages.first.offset), 0
-        while offset and count < MOST_PAGES:
-            offset, count = _next_directory(file, offset), count + 1
-        with complaints() as heard, tifffile.TiffFile(file.filehandle.path) as again:  # nothing kept from before
-            pages = [again.pages[number] for number in range(count)]
-            return count if not heard and count == len(again.pages) == len(pages) else 0
-    except Exception:  # what tifffile throws at damaged files is of any kind
-        return 0
-
-
-def _circular(file: tifffile.TiffFile) -> bool:
-    """Return whether the chain of directories comes back to one that it has been at."""
-    seen: set[int] = set()
-    offset = int(file.pages.first.offset)
-    while offset and len(seen) < MOST_PAGES:
-        if offset in seen:
-            return True
-        seen.add(offset)
-        try:
-            offset = _next_directory(file, offset)
-        except (struct.error, ValueError, OSError):
-            return False  # it breaks off, which tifffile sees too
-    return False
-
-
-def _next_directory(file: tifffile.TiffFile, offset: int) -> int:
-    """Return where the directory behind the one at ``offset`` should be (TIFF 6.0, section 2; BigTIFF)."""
-    handle, order = file.filehandle, file.byteorder
-    big = file.is_bigtiff
-    handle.seek(offset)
-    (entries,) = struct.unpack(order + ("Q" if big else "H"), handle.read(8 if big else 2))
-    handle.seek(offset + (8 + 20 * entries if big else 2 + 12 * entries))
-    (following,) = struct.unpack(order + ("Q" if big else "I"), handle.read(8 if big else 4))
-    return int(following)

@@ -16,7 +16,8 @@ import tifffile
 
 from capture.files import tiff_metamorph as metamorph
 from capture.files.intervals import frame_interval
-from capture.files.tiff_layout import Layout, complaints
+from capture.files.tiff_directories import complaints
+from capture.files.tiff_layout import Layout
 from capture.files.tiff_micromanager import page_notes
 from capture.files.tiff_ome import Pixels, ome_text, read_images
 from capture.files.units import MICROMETRES, SECONDS, quantity

@@ -7,17 +7,13 @@ up in part, are left out and counted: a made-up frame must not be graded. It kno
 """
 
 import contextlib
-import itertools
-from collections import Counter
 from collections.abc import Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import av
 import numpy as np
-from av.container import InputContainer
-from av.stream import Disposition
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
@@ -25,29 +21,20 @@ from numpy.typing import NDArray
 from capture.files.damage import Damage
 from capture.files.first_frames import FirstFrames
 from capture.files.foreign import refuse_foreign, unreadable
-from capture.files.grayscale import expand_limited, luma, upper_8
+from capture.files.grayscale import expand_limited, upper_8
 from capture.files.names import assumed_rate, shown_name
-from capture.files.orientation import UPRIGHT, Orientation, of_display_matrix
-from capture.files.video_rate import VideoRate, frame_rate
+from capture.files.orientation import UPRIGHT
+from capture.files.video_container import open_container, probe
+from capture.files.video_frame import is_full_range, luma_of, orientation_of
+from capture.files.video_rate import VideoRate
 from capture.source import Condition, Frame
 from station.clock import NS_PER_S
 from station.errors import InputError
 from station.transport.messages import SourceInfo
 
-MOST_PX: Final = 2**26
-"""A damaged header that announces more is refused before memory is taken for it."""
-DECODER_OPTIONS: Final = {"err_detect": "crccheck", "max_pixels": str(MOST_PX)}
-FULL_RANGE: Final = 2
-"""FFmpeg's AVCOL_RANGE_JPEG."""
 MISSING_SHARE: Final = 0.9
 """Of a frame interval: a file whose frames end so much before its stated duration has lost its end. Less is rounding,
 or an edit list that cuts within a frame."""
-PROBED_PACKETS: Final = 500
-READ_LIMIT_S: Final = 20.0
-"""No single read of a file may take longer."""
-LUMA_PLANES: Final = ("yuv", "gray", "nv", "p01", "p21", "p41")
-"""How FFmpeg's names of pixel formats begin that have their luma in the first plane."""
-STILL: Final = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 
 
 class VideoFile:
@@ -66,8 +53,8 @@ class VideoFile:
         name = shown_name(path)
         self._damage = Damage(name)
         self._first = FirstFrames(name)
-        number, rate = _probe(path)
-        self._container, films = _open(path)
+        number, rate = probe(path)
+        self._container, films = open_container(path)
         self._stream = films[number]
         self._frames = self._decode()
         try:
@@ -79,6 +66,7 @@ class VideoFile:
             self._frame_ns = round(NS_PER_S / rate.fps) if rate.fps else self._interval_ns
             self._bits = bits
             self._tilted = False
+            self._is_even = "avi" in self._container.format.name
             self._first_pts: int | None = None
             self._last_ns = -1
             self._stamp_ns = -1
@@ -136,12 +124,12 @@ class VideoFile:
         values, stored_bits = luma_of(decoded)
         bits = min(self._bits or stored_bits, stored_bits)
         pixels = upper_8(values, bits)
-        if not _is_full_range(decoded):
+        if not is_full_range(decoded):
             pixels = expand_limited(pixels)
         if decoded.interlaced_frame:
             self._first.flag_interlaced()
         self._first.look(values, pixels, stored_bits, bits)
-        orientation = _orientation(decoded)
+        orientation = orientation_of(decoded)
         self._tilted |= orientation is None
         return (orientation or UPRIGHT).apply(pixels)
 
@@ -196,53 +184,22 @@ class VideoFile:
         return (container.duration - (container.start_time or 0)) * NS_PER_S // av.time_base
 
     def _time_ns(self, decoded: VideoFrame) -> int:
-        """Return the source time of a frame, and keep where the frame ends by the container's time."""
+        """Return the source time of a frame, and keep where the frame ends by the container's time.
+
+        AVI has whole frame intervals alone, but FFmpeg stamps the last frame of a stream of fields half of one early.
+        """
         before_ns = self._stamp_ns
         if decoded.pts is None or decoded.time_base is None:
             self._stamp_ns = before_ns + self._frame_ns if before_ns >= 0 else 0
         else:
             self._first_pts = decoded.pts if self._first_pts is None else self._first_pts
             t_ns = round(Fraction(decoded.pts - self._first_pts) * decoded.time_base * NS_PER_S)
-            self._stamp_ns = t_ns if t_ns > before_ns else before_ns + self._frame_ns
+            rises = t_ns > before_ns + (self._frame_ns // 2 + 1 if self._is_even and before_ns >= 0 else 0)
+            self._stamp_ns = t_ns if rises else before_ns + self._frame_ns
         self._end_ns = self._stamp_ns + max(self._frame_ns, _duration_ns(decoded))
         if self._by_container:
             return self._stamp_ns
         return round(self._damage.good * NS_PER_S / self._fps)
-
-
-def luma_of(decoded: VideoFrame) -> tuple[NDArray[Any], int]:
-    """Return (H, W) uint8 or uint16 grey as stored, valid while ``decoded`` is, and the bits of each value."""
-    name, bits = decoded.format.name, decoded.format.components[0].bits
-    if not _has_luma_plane(name):
-        if bits <= 8:
-            return luma(np.asarray(decoded.to_ndarray(format="rgb24"), np.uint8)), 8
-        bits = min(bits, 16)
-        rgb: NDArray[Any] = np.asarray(decoded.to_ndarray(format="rgb48le"), np.uint16)
-        grey: NDArray[Any] = luma(rgb)
-        return grey >> (16 - bits), bits  # FFmpeg has widened them to 16
-    dtype = np.dtype(np.uint8) if bits <= 8 else np.dtype(">u2" if name.endswith("be") else "<u2")
-    plane: Any = decoded.planes[0]  # a buffer, though its stubs do not say so
-    rows: NDArray[Any] = np.frombuffer(plane, dtype).reshape(-1, plane.line_size // dtype.itemsize)
-    values: NDArray[Any] = rows[: decoded.height, : decoded.width].astype(dtype.newbyteorder("="), copy=False)
-    if name.startswith(("p010", "p012", "p210", "p212", "p410", "p412")):
-        values = values >> (16 - bits)  # these carry their bits at the upper end
-    return values, bits
-
-
-def _has_luma_plane(name: str) -> bool:
-    """Return whether a pixel format has its luma apart from the rest, as whole numbers."""
-    return name.startswith(LUMA_PLANES) and not name.startswith("grayf")
-
-
-def _is_full_range(decoded: VideoFrame) -> bool:
-    name = decoded.format.name
-    return not _has_luma_plane(name) or name.startswith(("yuvj", "gray")) or decoded.color_range == FULL_RANGE
-
-
-def _orientation(decoded: VideoFrame) -> Orientation | None:
-    """Return how a frame is to be turned; None for a turn that is no multiple of 90 degrees."""
-    matrix: Any = decoded.side_data.get("DISPLAYMATRIX")
-    return UPRIGHT if matrix is None else of_display_matrix(bytes(matrix))
 
 
 def _duration_ns(decoded: VideoFrame) -> int:
@@ -278,52 +235,6 @@ def _notices(name: str, films: list[VideoStream], film: VideoStream, rate: Video
             f"{name}: its pixels are not square ({aspect}); positions count stored pixels, shapes are distorted"
         )
     return tuple(lines)
-
-
-def _probe(path: Path) -> tuple[int, VideoRate]:
-    """Return which of a file's films is read, and its frame rate."""
-    number = 0
-    container, films = _open(path)
-    with contextlib.closing(container):
-        if len(films) > 1:  # a still image may come first
-            packets = Counter({film.index: 0 for film in films})
-            with contextlib.suppress(av.FFmpegError, ValueError):
-                packets.update(
-                    p.stream.index for p in itertools.islice(container.demux(films), PROBED_PACKETS) if p.size
-                )
-            number = max(range(len(films)), key=lambda k: (packets[films[k].index] > 1, -k))
-    container, films = _open(path)
-    with contextlib.closing(container):
-        return number, frame_rate(container, films[number])
-
-
-def _streams(container: InputContainer) -> list[VideoStream]:
-    """Return the films of a container: no cover images, and none without a decoder (a damaged header)."""
-    films = [stream for stream in container.streams.video if stream.codec_context is not None]
-    return [stream for stream in films if not stream.disposition & STILL] or films
-
-
-def _open(path: Path) -> tuple[InputContainer, list[VideoStream]]:
-    """Return the container and its films. Raises InputError."""
-    av.logging.set_level(None)  # what is wrong with a file is said once, by a notice or an InputError
-    try:
-        # "file:" because a name such as 2024-05-01T10:30:00.mp4 would be taken for a protocol.
-        container = av.open(f"file:{path}", timeout=READ_LIMIT_S, options={"protocol_whitelist": "file"})
-    except (av.FFmpegError, ValueError, OSError, MemoryError) as error:
-        raise unreadable(path) from error
-    try:
-        streams = _streams(container)
-        if container.format.name.endswith("_pipe") or not streams:
-            raise unreadable(path)
-        for stream in streams:
-            stream.codec_context.thread_count = 1
-            stream.codec_context.options = DECODER_OPTIONS
-    except BaseException as error:
-        container.close()
-        if isinstance(error, (av.FFmpegError, ValueError)):
-            raise unreadable(path) from error
-        raise
-    return container, streams
 
 
 def _short(error: Exception) -> str:

@@ -54,7 +54,8 @@ def test_49_frames_a_second_are_49(tmp_path: Path, read, kind):
     assert len(found.frames) == 30
     assert found.notices == ()
     steps = np.diff(found.times_ms)
-    assert np.median(steps) == pytest.approx(1000 / FPS, abs=0.5)
+    if kind != "with gaps":
+        assert steps == pytest.approx(1000 / FPS, abs=1.5)
 
 
 def test_gaps_stay_in_the_times(tmp_path: Path, read):
