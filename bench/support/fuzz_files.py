@@ -3,6 +3,7 @@
 A recorded session is a folder, of which one file is damaged. This module knows bytes, not how they are read.
 """
 
+import json
 import shutil
 import zlib
 from collections.abc import Callable
@@ -16,6 +17,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
+from capture.files.tiff_micromanager import PAGE_NOTES
 from station.notice import NOTICE
 from station.session.chunk_writer import ChunkWriter, FileSink
 from station.session.event_log import EventLog
@@ -65,6 +67,19 @@ def _tiff(**options: object) -> Callable[[Path, list[Image]], None]:
         tifffile.imwrite(path, np.stack(images), **options)  # type: ignore[arg-type]
 
     return write
+
+
+def _frame_by_frame(path: Path, images: list[Image]) -> None:
+    with tifffile.TiffWriter(path) as writer:
+        for image in images:
+            writer.write(image)
+
+
+def _micromanager(path: Path, images: list[Image]) -> None:
+    with tifffile.TiffWriter(path) as writer:
+        for number, image in enumerate(images):
+            notes = json.dumps({"ElapsedTime-ms": 66.7 * number, "PixelSizeUm": 0.25, "Axes": {"time": number}})
+            writer.write(image, metadata=None, extratags=[(PAGE_NOTES, 2, len(notes) + 1, notes, False)])
 
 
 def _lzw(path: Path, images: list[Image]) -> None:
@@ -134,6 +149,10 @@ KINDS: Final[dict[str, Callable[[Path, list[Image]], None]]] = {
     "imagej.tif": _tiff(imagej=True, metadata={"axes": "TYX"}),
     "deflate.tif": _tiff(compression="zlib"),
     "lzw.tif": _lzw,
+    "loop.tif": _frame_by_frame,
+    "micromanager.tif": _micromanager,
+    "h264.avi": _video("libx264", "yuv420p"),
+    "h264.mp4": _video("libx264", "yuv420p"),
     "session-ffv1": _session("ffv1"),
     "session-raw": _session("raw"),
 }
