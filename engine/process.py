@@ -21,6 +21,7 @@ from station.errors import InputError
 from station.processes.control import PATIENCE_S
 from station.processes.latency import LatencyRecorder
 from station.processes.process import ProcessContext
+from station.recent import put_recent
 from station.session.playback import Playback
 from station.transport.buffers import Buffer
 from station.transport.bus import Publisher
@@ -137,7 +138,7 @@ class Grader:
         for row, grade in enumerate(grades):
             before = account.sperm.get(grade.sperm_id)
             count = 1 if before is None else before.grades + 1
-            account.sperm[grade.sperm_id] = SpermTally(sperm_id=grade.sperm_id, grades=count, last=grade)
+            put_recent(account.sperm, grade.sperm_id, SpermTally(sperm_id=grade.sperm_id, grades=count, last=grade))
             for name, duration_ms in durations_ms(grade.trace).items():
                 account.latency[name].add(duration_ms)
             self._digest.update(f"{grade.sperm_id} {grade.frame_seq} ".encode() + values[row].tobytes())

@@ -31,6 +31,8 @@ class PendingWindow:
 
 Batch = list[PendingWindow]
 
+GONE_S: Final = 5.0
+"""A sperm that has sent no window for so long is as good as new if it comes back."""
 EARLY: Final = 0.1
 """Share of the interval between two grades by which the next may come early, to allow for exposure jitter."""
 
@@ -48,6 +50,7 @@ class NewestPerSperm:
         self._served: dict[int, int] = {}
         """Number of the batch in which each sperm was last graded."""
         self._batches = 0
+        self._newest_ns = 0
 
     def put(self, message: Received) -> int:
         """Take in the windows of a message; return how many older ones they replaced that were due."""
@@ -56,6 +59,8 @@ class NewestPerSperm:
             older = self._waiting.get(window.info.sperm_id)
             replaced += older is not None and self._due(older)
             self._waiting[window.info.sperm_id] = window
+            self._newest_ns = max(self._newest_ns, window.trace.t_exposure_ns)
+        self._forget_gone()
         return replaced
 
     def take(self) -> Batch | None:
@@ -69,6 +74,15 @@ class NewestPerSperm:
         batch = [self._waiting.pop(sperm_id) for sperm_id in order]
         self._graded_ns.update({window.info.sperm_id: window.trace.t_exposure_ns for window in batch})
         return batch
+
+    def _forget_gone(self) -> None:
+        """Drop what is kept of sperm that send no windows any more: the last one of a lost sperm may never be due."""
+        limit_ns = self._newest_ns - GONE_S * NS_PER_S
+        for sperm_id in [s for s, w in self._waiting.items() if w.trace.t_exposure_ns < limit_ns and not self._due(w)]:
+            del self._waiting[sperm_id]
+        for sperm_id in [s for s, ns in self._graded_ns.items() if ns < limit_ns and s not in self._waiting]:
+            del self._graded_ns[sperm_id]
+            self._served.pop(sperm_id, None)
 
     def _due(self, window: PendingWindow) -> bool:
         before_ns = self._graded_ns.get(window.info.sperm_id)

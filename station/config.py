@@ -182,6 +182,8 @@ class Config(Section):
     """Points (x, y) in px of the first frame at which sperm are selected."""
     select_auto: Annotated[int, Field(ge=0, le=64)] = 4
     """How many sperm are selected automatically where no point is given."""
+    replace_lost_s: Annotated[float, Field(ge=0, le=3600)] = 3.0
+    """A sperm that was selected automatically and has been lost for so long is replaced by the next best; 0: never."""
     speed: Literal["live", "max"] = "live"
     """"max": as fast as the machine allows, nothing dropped (files and simulation only)."""
     duration_s: Annotated[float, Field(gt=0, le=1e7)] | None = None

@@ -27,6 +27,7 @@ from station.transport.messages import (
 )
 from station.transport.receivers import open_receiver
 from tracker.params import DEFAULT_PARAMS
+from tracker.replacement import Replacement
 from tracker.replay import TracksComparison, recorded_tracks
 from tracker.results import FrameResult
 from tracker.tracker import Tracker
@@ -100,6 +101,9 @@ class FrameFeeder:
         self._frame_shape: tuple[int, ...] = ()
         self.applied_commands: list[AppliedCommand] = []
         """What was done just before the latest frame."""
+        self._replacing: list[AppliedCommand] = []
+        """What the rule for lost sperm asks for before the next one."""
+        self._replacement = Replacement(context.config.replace_lost_s)
         self._next_seq = 0
         self._filled: dict[int, int] = {}
         self._unbroken_since: dict[int, int] = {}
@@ -109,7 +113,8 @@ class FrameFeeder:
         for track in result.tracks:
             if track.filled < self._filled.get(track.sperm_id, 1):
                 self._unbroken_since[track.sperm_id] = frame_seq
-            self._filled[track.sperm_id] = track.filled
+        self._filled = {track.sperm_id: track.filled for track in result.tracks}
+        self._unbroken_since = {s: seq for s, seq in self._unbroken_since.items() if s in self._filled}
         return self._unbroken_since
 
     def feed(self, message: Received) -> FrameResult:
@@ -120,15 +125,19 @@ class FrameFeeder:
         tracker = self._tracker_for(pixels)
         done = (self._apply(tracker, command) for command in self._commands(header.seq))
         self.applied_commands = [command for command in done if command is not None]
+        for command in self.applied_commands:
+            self._replacement.note(command)
         missed = max(0, header.seq - self._next_seq)
         self._next_seq = header.seq + 1
-        return tracker.update(
+        result = tracker.update(
             pixels,
             frame_seq=header.seq,
             t_source_ns=header.t_source_ns,
             lost_before=header.lost_before + missed,
             exposure_id=header.exposure_id,
         )
+        self._replacing = self._replacement.due(result, header.t_source_ns)
+        return result
 
     def _tracker_for(self, pixels: NDArray[np.uint8]) -> Tracker:
         if self._tracker is not None:
@@ -152,6 +161,7 @@ class FrameFeeder:
             commands += [AppliedCommand(name=CommandName.SELECT, x=x, y=y) for x, y in config.select]
         elif self._next_seq == 0 and config.select_auto:
             commands.append(AppliedCommand(name=CommandName.SELECT_AUTO, count=config.select_auto))
+        commands += self._replacing
         while asked:
             command = asked.popleft()
             fields = command.model_dump(include={"name", "x", "y", "sperm_id", "count"})

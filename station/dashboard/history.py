@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from station.clock import NS_PER_S
+from station.recent import put_recent
 from station.transport.messages import GradeInfo
 
 HISTORY_S = 60.0
@@ -20,7 +21,9 @@ class GradeHistory:
     def add(self, grades: Iterable[GradeInfo]) -> None:
         """Take in grades as they come."""
         for grade in grades:
-            self._grades.setdefault(grade.sperm_id, deque(maxlen=MOST_GRADES)).append(grade)
+            grades = self._grades.get(grade.sperm_id) or deque[GradeInfo](maxlen=MOST_GRADES)
+            grades.append(grade)
+            put_recent(self._grades, grade.sperm_id, grades)
 
     def of(self, sperm_id: int | None, now_ns: int) -> tuple[GradeInfo, ...]:
         """Return the grades of one sperm whose newest frame was exposed in the last minute."""

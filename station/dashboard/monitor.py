@@ -16,6 +16,7 @@ from station.dashboard.history import GradeHistory
 from station.dashboard.live_crop import LiveCrop, affordable
 from station.dashboard.snapshot import LateMeter, ProcessView, RateMeter, ScreenState, Snapshot
 from station.processes.supervisor import Supervisor
+from station.recent import put_recent
 from station.stride import window_stride
 from station.transport.buffers import Fifo
 from station.transport.counters import CaptureCounters, EngineCounters, TrackerCounters, counters_of
@@ -64,7 +65,7 @@ class Monitor:
 
     @property
     def tracks(self) -> list[TrackInfo]:
-        """The newest state of each sperm that was ever tracked."""
+        """The newest state of each sperm, those that were tracked last."""
         return list(self._newest_tracks.values())
 
     @property
@@ -88,10 +89,12 @@ class Monitor:
             if isinstance(message.header, TracksHeader):
                 self._tracks, self._tracks_received_ns = message.header, now_ns()
                 self.applied.extend(message.header.applied_commands)
-                self._newest_tracks.update({track.sperm_id: track for track in message.header.tracks})
+                for track in message.header.tracks:
+                    put_recent(self._newest_tracks, track.sperm_id, track)
         while message := self._grades_link.receive(0):
             if isinstance(message.header, GradesHeader):
-                self._grades.update({grade.sperm_id: grade for grade in message.header.grades})
+                for grade in message.header.grades:
+                    put_recent(self._grades, grade.sperm_id, grade)
                 self._history.add(message.header.grades)
 
     def snapshot(self, supervisor: Supervisor, screen: ScreenState = UNTOUCHED) -> Snapshot:

@@ -4,6 +4,7 @@ It knows what the processes report, not how they came to it.
 """
 
 import json
+from collections.abc import Set
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -26,6 +27,7 @@ from station.dashboard.snapshot import Snapshot
 from station.errors import InputError
 from station.files import write_atomically
 from station.notice import NOTICE
+from station.recent import RECENT_SPERM
 from station.transport.counters import CaptureCounters, EngineCounters, TrackerCounters, counters_of
 from station.transport.messages import (
     PIPELINE,
@@ -54,7 +56,12 @@ def summarise(snapshot: Snapshot, tracks: list[TrackInfo], *, ended: str) -> Run
     return RunSummary(
         notice=NOTICE,
         ended=ended,
-        cautions=[*recording_alarms(snapshot), *_lateness(captured), *cautions(replace(snapshot, late_share=None))],
+        cautions=[
+            *recording_alarms(snapshot),
+            *_lateness(captured),
+            *_not_listed(tallies.keys() | newest.keys()),
+            *cautions(replace(snapshot, late_share=None)),
+        ],
         source=source.name if source else None,
         runtime=model.runtime if model else None,
         model=ModelSummary(model.name, model.sha256, model.demonstration) if model else None,
@@ -105,6 +112,14 @@ def _lateness(counters: CaptureCounters) -> list[str]:
         return []
     share = counters.late / counters.captured
     return [f"{counters.late} frames ({share:.0%}) came late by more than a frame interval: this machine is too slow"]
+
+
+def _not_listed(sperm_ids: Set[int]) -> list[str]:
+    """Return what is to be said where more sperm were tracked than are kept in memory: numbers are given from 1 on."""
+    tracked = max(sperm_ids, default=0)
+    if len(sperm_ids) < RECENT_SPERM or tracked == len(sperm_ids):
+        return []
+    return [f"{tracked} sperm were tracked; the last {len(sperm_ids)} are listed, the session's tables have all"]
 
 
 def _camera(source: SourceInfo, capture: ProcessStatus | None) -> CameraSummary:

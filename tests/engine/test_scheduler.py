@@ -1,8 +1,10 @@
 """Which windows go into the network next."""
 
+import gc
+
 import numpy as np
 
-from engine.scheduler import EveryWindow, NewestPerSperm
+from engine.scheduler import EveryWindow, NewestPerSperm, PendingWindow
 from station.transport.buffers import Received
 from station.transport.messages import Trace, WindowInfo, WindowsHeader
 
@@ -18,7 +20,7 @@ def message(frame_seq: int, *sperm_ids: int, t_exposure_ns: int = 1) -> Received
         shape=[len(sperm_ids), 1, 2, 2],
         windows=windows,
     )
-    pixels = np.stack([np.full((1, 2, 2), frame_seq + i, np.uint8) for i in sperm_ids])
+    pixels = np.stack([np.full((1, 2, 2), (frame_seq + i) % 256, np.uint8) for i in sperm_ids])
     return Received(header, pixels, t_received_ns=77)
 
 
@@ -75,3 +77,15 @@ def test_offline_keeps_everything_in_the_batches_of_the_messages() -> None:
     for seq in (5, 6):
         assert buffer.put(message(seq, 1, 2, 3)) == 0
     assert [taken(buffer) for _ in range(5)] == [[(1, 5), (2, 5)], [(3, 5)], [(1, 6), (2, 6)], [(3, 6)], None]
+
+
+def test_live_forgets_sperm_that_are_gone() -> None:
+    """A sperm that is lost just after a grade leaves a window that is not due and never will be."""
+    buffer = NewestPerSperm(grades_per_s=5)
+    for sperm_id in range(10_000):
+        t_ns = sperm_id * 100_000_000
+        buffer.put(message(0, sperm_id, t_exposure_ns=t_ns))
+        assert taken(buffer) == [(sperm_id, 0)]
+        buffer.put(message(1, sperm_id, t_exposure_ns=t_ns + 66_666_667))
+        assert taken(buffer) is None
+    assert sum(isinstance(one, PendingWindow) for one in gc.get_objects()) < 100

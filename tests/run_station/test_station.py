@@ -50,7 +50,7 @@ def test_real_video_live(station: Station, visem: Path) -> None:
     check_grades(summary)
     assert summary["source"] == "12/video.mp4"
     assert summary["frames"]["captured"] == 4 * 49
-    assert all(sperm["grades"] > 1 for sperm in summary["sperm"])
+    assert sum(sperm["grades"] > 1 for sperm in summary["sperm"]) >= 4
     assert len(summary["sperm"]) == 4
 
 

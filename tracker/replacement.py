@@ -1,0 +1,56 @@
+"""Keeps the number of automatically selected sperm: what is lost for good is released, and the next best is selected.
+
+It decides from what the tracker said of the frames before, by the source's time alone, so that two runs over a file
+decide alike. A sperm that was selected by point is never given up here. It gives the same commands that an operator
+gives; they are published and recorded with the frame before which they are carried out, and a replay takes them from
+the record.
+"""
+
+from station.clock import NS_PER_S
+from station.transport.messages import AppliedCommand, CommandName, TrackState
+from tracker.results import FrameResult
+
+PAUSE_S = 5.0
+"""Looking over the whole field for heads takes the time of several frames: not more often than this."""
+RETRY_S = 30.0
+"""Where too few were found and nothing has changed, it is tried again after so long."""
+
+
+class Replacement:
+    """Watches the tracks of one run and says what is to be replaced."""
+
+    def __init__(self, lost_s: float) -> None:
+        """``lost_s``: a sperm that has been lost for so long is replaced; 0: none ever is."""
+        self._lost_ns = lost_s * NS_PER_S
+        self._wanted = 0
+        self._chosen: set[int] = set()
+        """Selected by point."""
+        self._lost_since_ns: dict[int, int] = {}
+        self._tried_ns = 0
+
+    def note(self, command: AppliedCommand) -> None:
+        """Take in a command that was carried out, of this module or anybody's."""
+        if command.name is CommandName.SELECT and command.sperm_id is not None:
+            self._chosen.add(command.sperm_id)
+        elif command.name is CommandName.SELECT_AUTO:
+            self._wanted += command.count or 0
+        elif command.name is CommandName.RELEASE and command.sperm_id in self._chosen:
+            self._chosen.discard(command.sperm_id)
+        elif command.name is CommandName.RELEASE:
+            self._wanted = max(0, self._wanted - 1)
+
+    def due(self, result: FrameResult, t_source_ns: int) -> list[AppliedCommand]:
+        """Return what to do before the next frame, after ``result`` of the frame at ``t_source_ns``."""
+        if not self._lost_ns:
+            return []
+        automatic = [track for track in result.tracks if track.sperm_id not in self._chosen]
+        lost = [track.sperm_id for track in automatic if track.state is TrackState.LOST]
+        self._lost_since_ns = {sperm_id: self._lost_since_ns.get(sperm_id, t_source_ns) for sperm_id in lost}
+        gone = [s for s, since_ns in self._lost_since_ns.items() if t_source_ns - since_ns >= self._lost_ns]
+        missing = self._wanted - (len(automatic) - len(gone))
+        pause_s = PAUSE_S if gone else RETRY_S
+        if missing < 1 or t_source_ns - self._tried_ns < pause_s * NS_PER_S:
+            return []
+        self._tried_ns = t_source_ns
+        released = [AppliedCommand(name=CommandName.RELEASE, sperm_id=sperm_id) for sperm_id in gone]
+        return [*released, AppliedCommand(name=CommandName.SELECT_AUTO, count=missing)]
