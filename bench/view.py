@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import json
 import math
+import os
 import shutil
 import signal
 import statistics
@@ -20,21 +21,30 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+
+import zmq
 
 from bench.support.frame_code import BITS, SIDE_PX, draw_code
 from bench.support.report import Report
 from capture.simulator.microscope import SimulatedMicroscope
 from station.build_info import ROOT
 from station.clock import NS_PER_MS, now_ns
+from station.commands.client import CommandClient
+from station.commands.registry import running_stations
+from station.commands.requests import ReplaceLostRequest
 from station.config import SimulatedSettings
 from station.errors import MissingExtraError, ProcessError
 from station.session.chunk_writer import ChunkWriter, FileSink
 
 MEMORY = Path("/dev/shm")
+Pause = Callable[[float], None]
 WARM_UP_S = 4.0
-SPARE_S = 6.0
+NAME = f"bench-{os.getpid()}"
+REPLACE_S = 2.0
+SPARE_S = 20.0
 """The film is longer than what is measured by the start of program and browser."""
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
 WATCH = """([bits, side]) => {
@@ -96,13 +106,13 @@ def _at_rate(args: argparse.Namespace, fps: float, film: Path, report: Report) -
     offset_ms = (time.time_ns() - now_ns()) / NS_PER_MS
     for _ in range(args.turns):
         for kind, found in grade.items():
-            with _station(args, film, view=kind != "no view") as (process, link, summary):
+            with _station(args, film, view=kind != "no view") as (process, link, summary), _operator() as pause:
                 if kind == "view and browser":
-                    taken, share = _watch(link, process.pid, args.seconds)
+                    taken, share = _watch(link, process.pid, args.seconds, pause)
                     samples += taken
                     shares.append(share)
                 else:
-                    time.sleep(WARM_UP_S + args.seconds)
+                    pause(WARM_UP_S + args.seconds)
             p95 = json.loads(summary.read_text())["latency_ms"]["exposure_to_grade"]["p95"]
             if p95 is not None:
                 found.append(p95)
@@ -116,7 +126,7 @@ def _at_rate(args: argparse.Namespace, fps: float, film: Path, report: Report) -
     return sum(number != seq for number, seq, _, _ in samples)
 
 
-def _watch(link: str, pid: int, seconds: float) -> tuple[list[tuple[float, ...]], float]:
+def _watch(link: str, pid: int, seconds: float, pause: Pause) -> tuple[list[tuple[float, ...]], float]:
     """Look at the view in a browser; return (number in the picture, overlay's, exposure ms, shown ms) and CPU share."""
     try:
         import psutil
@@ -133,15 +143,30 @@ def _watch(link: str, pid: int, seconds: float) -> tuple[list[tuple[float, ...]]
         page.goto(link)
         page.wait_for_selector("#picture[data-frame-seq]")
         page.evaluate(WATCH, [BITS, SIDE_PX])
-        time.sleep(WARM_UP_S)
+        pause(WARM_UP_S)
         page.evaluate("() => { globalThis.samples = []; }")
         before, start = server.cpu_times(), time.monotonic()
-        time.sleep(seconds)
+        pause(seconds)
         after, took_s = server.cpu_times(), time.monotonic() - start
         samples = page.evaluate("() => globalThis.samples")
         browser.close()
     busy_s = after.user + after.system - before.user - before.system
     return [tuple(sample) for sample in samples], busy_s / took_s
+
+
+@contextlib.contextmanager
+def _operator() -> Iterator[Pause]:
+    """Yield a function that waits, and meanwhile replaces lost sperm as an operator would."""
+    station = next(entry for entry in running_stations() if entry.name == NAME)
+    with zmq.Context() as context, CommandClient(context, station.commands) as client:
+
+        def pause(seconds: float) -> None:
+            until = time.monotonic() + seconds
+            while (left_s := until - time.monotonic()) > 0:
+                client.ask(ReplaceLostRequest(key=station.key))
+                time.sleep(min(REPLACE_S, left_s))
+
+        yield pause
 
 
 @contextlib.contextmanager
@@ -152,7 +177,7 @@ def _station(args: argparse.Namespace, film: Path, *, view: bool) -> Any:
     settings.write_text(f"[source]\num_per_px = {SimulatedSettings().um_per_px}\n")
     summary.unlink(missing_ok=True)
     options = ["--config", settings, "--source", film, "--select", f"auto:{args.sperm}", "--no-record", "--headless"]
-    options += ["--summary", summary, *(["--view"] if view else [])]
+    options += ["--name", NAME, "--summary", summary, *(["--view"] if view else [])]
     command = [sys.executable, "run_station.py", *map(str, options)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
