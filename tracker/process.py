@@ -3,10 +3,13 @@
 It knows links, times and commands; where each sperm is, the Tracker says.
 """
 
+import math
+from dataclasses import asdict
+
 import numpy as np
 from numpy.typing import NDArray
 
-from station.clock import ms_between, now_ns
+from station.clock import NS_PER_S, ms_between, now_ns
 from station.errors import InputError
 from station.processes.latency import LatencyRecorder
 from station.processes.process import ProcessContext
@@ -18,6 +21,7 @@ from station.transport.messages import (
     AppliedCommand,
     CommandName,
     FrameHeader,
+    KinematicsInfo,
     ProcessState,
     Trace,
     TrackInfo,
@@ -26,6 +30,7 @@ from station.transport.messages import (
     WindowsHeader,
 )
 from station.transport.receivers import open_receiver
+from tracker.kinematics import Kinematics, Refusal
 from tracker.params import DEFAULT_PARAMS
 from tracker.replacement import Replacement
 from tracker.replay import TracksComparison, recorded_tracks
@@ -37,6 +42,7 @@ FIFO_FRAMES = 8
 """Matching wants neighbouring frames, so a few may queue: at 60 frames/s as many as an automatic selection holds up.
 More would only age."""
 WAIT_S = 0.02
+KINEMATICS_NS = NS_PER_S // 2
 
 
 def run(context: ProcessContext) -> None:
@@ -60,7 +66,7 @@ def run(context: ProcessContext) -> None:
             return
         control.report(ProcessState.RUNNING)
         record = recorded_tracks(context)
-        feeder = FrameFeeder(context, start.stride or 1, record)
+        feeder = FrameFeeder(context, start.stride or 1, record, start.source.um_per_px if start.source else None)
         comparison = TracksComparison(control.account, counters, record)
         while context.carry_on():
             message = frames.receive(WAIT_S)
@@ -77,7 +83,8 @@ def run(context: ProcessContext) -> None:
             trace = _trace(message)
             seq = message.header.seq
             since = feeder.unbroken_since(result, seq)
-            header = _tracks_header(result, trace, seq, tracks.next_seq, feeder, since)
+            kinematics = feeder.kinematics(result, message)
+            header = _tracks_header(result, trace, seq, tracks.next_seq, feeder, since, kinematics)
             tracks.send(header)
             comparison.note(header)
             if result.windows:
@@ -91,8 +98,16 @@ def run(context: ProcessContext) -> None:
 class FrameFeeder:
     """Feeds frames and commands to a Tracker, which is made when the first frame tells the field's size."""
 
-    def __init__(self, context: ProcessContext, stride: int, record: RecordedTracks | None = None) -> None:
-        """``record``: of a replay, what is to be done before each frame."""
+    def __init__(
+        self,
+        context: ProcessContext,
+        stride: int,
+        record: RecordedTracks | None = None,
+        um_per_px: float | None = None,
+    ) -> None:
+        """``record``: of a replay, what is to be done before each frame. ``um_per_px``: of the source, if known."""
+        self._um_per_px = um_per_px
+        self._next_kinematics_ns = 0
         window = context.config.window
         self.shape = WindowShape(frames=window.frames, size=window.size, stride=stride, spread=True)
         self._context = context
@@ -138,6 +153,16 @@ class FrameFeeder:
         )
         self._replacing = self._replacement.due(result, header.t_source_ns)
         return result
+
+    def kinematics(self, result: FrameResult, message: Received) -> dict[int, KinematicsInfo]:
+        """Return how each sperm swims, by its number; empty for most frames: twice a second of source time will do."""
+        header = message.header
+        assert isinstance(header, FrameHeader)
+        if self._tracker is None or header.t_source_ns < self._next_kinematics_ns:
+            return {}
+        self._next_kinematics_ns = header.t_source_ns + KINEMATICS_NS
+        tracker, ids = self._tracker, [track.sperm_id for track in result.tracks]
+        return {sperm_id: _kinematics_info(tracker.kinematics(sperm_id, self._um_per_px)) for sperm_id in ids}
 
     def _tracker_for(self, pixels: NDArray[np.uint8]) -> Tracker:
         if self._tracker is not None:
@@ -198,7 +223,13 @@ def _trace(message: Received) -> Trace:
 
 
 def _tracks_header(
-    result: FrameResult, trace: Trace, frame_seq: int, seq: int, feeder: FrameFeeder, since: dict[int, int]
+    result: FrameResult,
+    trace: Trace,
+    frame_seq: int,
+    seq: int,
+    feeder: FrameFeeder,
+    since: dict[int, int],
+    kinematics: dict[int, KinematicsInfo],
 ) -> TracksHeader:
     tracks = [
         TrackInfo(
@@ -210,6 +241,7 @@ def _tracks_header(
             reason=track.reason,
             filled=track.filled,
             unbroken_since=since.get(track.sperm_id, 0),
+            kinematics=kinematics.get(track.sperm_id),
         )
         for track in result.tracks
     ]
@@ -222,6 +254,14 @@ def _tracks_header(
         disturbance=result.disturbance,
         applied_commands=feeder.applied_commands,
     )
+
+
+def _kinematics_info(found: Kinematics | Refusal) -> KinematicsInfo:
+    if isinstance(found, Refusal):
+        return KinematicsInfo(refused=found.reason)
+    values = {name.rstrip("_"): value for name, value in asdict(found).items()}
+    numbers = {name: value for name, value in values.items() if isinstance(value, float) and math.isfinite(value)}
+    return KinematicsInfo.model_validate(numbers | {"motility": found.motility.value})
 
 
 def _windows_message(

@@ -9,7 +9,7 @@ from station.processes.control import Account
 from station.processes.process import ProcessContext
 from station.session.playback import Playback, RecordedTracks
 from station.transport.counters import TrackerCounters
-from station.transport.messages import Parameters, TracksHeader
+from station.transport.messages import Parameters, TrackInfo, TracksHeader
 from tracker.params import differences
 
 SHOWN: Final = 3
@@ -54,9 +54,14 @@ class TracksComparison:
         if recorded is None:
             return
         counters = self._counters
-        if (header.tracks, header.disturbance) == (recorded.tracks, recorded.disturbance):
+        if (_followed(header), header.disturbance) == (_followed(recorded), recorded.disturbance):
             counters.tracks_as_recorded = 1 + (counters.tracks_as_recorded or 0)
             return
         counters.tracks_differ += 1
         if counters.tracks_differ == 1:
             self._account.notices.append(f"tracks differ from the recorded ones since frame {header.frame_seq}")
+
+
+def _followed(header: TracksHeader) -> list[TrackInfo]:
+    """Return the tracks without what is reckoned from them: sessions of before have no kinematics."""
+    return [track.model_copy(update={"kinematics": None}) for track in header.tracks]

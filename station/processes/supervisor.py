@@ -211,7 +211,9 @@ class Supervisor:
         stride = window_stride(self._config.window.stride, source.fps, model.fps)
         readers = 1 + self._listening
         parameters = self.statuses[ProcessName.TRACKER].parameters
-        opened = {"source": source, "model": model, "parameters": parameters} if name is ProcessName.RECORDER else {}
+        opened: dict[str, Any] = {"source": source} if name is ProcessName.TRACKER else {}  # whose scale it needs
+        if name is ProcessName.RECORDER:
+            opened = {"source": source, "model": model, "parameters": parameters}
         self._centre.send(name, CommandName.START, stride=stride, readers=readers, **opened)
 
     def _check_or_give_up(self, name: ProcessName) -> None:

@@ -36,6 +36,12 @@ COLUMNS: Final[dict[str, list[tuple[str, pa.DataType]]]] = {
         ("event", INT), ("frame", INT), *TIME, ("sperm", INT), *POSITION, ("state", TEXT), ("score", REAL),
         ("reason", TEXT), ("window_filled", INT), ("unbroken_since", INT), ("disturbance", TEXT),
     ],
+    "kinematics": [
+        ("event", INT), ("frame", INT), *TIME, ("sperm", INT), ("vcl_um_s", REAL), ("vsl_um_s", REAL),
+        ("vap_um_s", REAL), ("lin", REAL), ("str", REAL), ("wob", REAL), ("alh_max_um", REAL), ("alh_mean_um", REAL),
+        ("bcf_hz", REAL), ("mad_deg", REAL), ("who_motility", TEXT), ("confidence", REAL), ("rate_hz", REAL),
+        ("duration_s", REAL), ("refused", TEXT),
+    ],
     "windows": [
         ("event", INT), ("frame", INT), *TIME, ("sperm", INT), *POSITION, ("first_frame", INT), ("last_frame", INT),
         ("t_first_source_s", REAL), ("t_last_source_s", REAL), ("padded", INT),
@@ -60,6 +66,12 @@ MEANING: Final = {
     "exposure_to_sent_ms": "from the end of the exposure until the frame was handed on",
     "exposure_to_grade_ms": "from the end of the newest frame's exposure until the grade was published",
     "grade_A": "probability of grade A, and so to grade_E; global_, spatial_ and temporal_: of that head alone",
+    "vcl_um_s": "velocity along the path, as vsl_um_s straight from end to end, vap_um_s along the smoothed path",
+    "lin": "VSL / VCL, as str VSL / VAP, wob VAP / VCL",
+    "alh_max_um": "amplitude of lateral head displacement; empty, as bcf_hz, where the frame rate is too low for it",
+    "who_motility": "class of the WHO manual (2021), in words",
+    "rate_hz": "samples per second: kinematics of different rates must not be compared",
+    "refused": "why there are no kinematics",
     "padded": "1 where a crop of the window reached over the frame's edge",
     "unbroken_since": "frame since which no gap has broken the window",
 }

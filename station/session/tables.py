@@ -40,7 +40,7 @@ from station.session.records import (
 )
 from station.session.session_reader import Session
 from station.session.table_columns import COLUMNS, Provenance
-from station.transport.messages import ProcessState
+from station.transport.messages import KinematicsInfo, ProcessState
 
 FLUSH_ROWS: Final = 5000
 FLUSH_S: Final = 5.0
@@ -103,6 +103,11 @@ class Tables:
                         n, h.frame_seq, *about.times(h.trace.t_exposure_ns), t.sperm_id, *about.position(t.x, t.y),
                         t.state.value, t.score, t.reason, t.filled, t.unbroken_since, h.disturbance,
                     )  # fmt: skip
+                    if t.kinematics is not None:
+                        yield "kinematics", (
+                            n, h.frame_seq, *about.times(h.trace.t_exposure_ns), t.sperm_id,
+                            *_kinematics_row(t.kinematics),
+                        )  # fmt: skip
                 for done in h.applied_commands:
                     fields = done.model_dump(exclude_none=True, mode="json")
                     words = " ".join(f"{key} {value}" for key, value in fields.items() if key != "name")
@@ -134,7 +139,8 @@ class Tables:
             case OpenedRecord():
                 yield f"source {record.source.name}; model {record.model.name} {record.model.sha256}"
             case ActionRecord(action=action):
-                yield f"{action.name} {action.details}".strip()
+                asked = f" (asked by {action.asked_by})" if action.asked_by else ""
+                yield f"{action.name} {action.details}".strip() + asked
             case StatusRecord(status=status):
                 if self._states.get(status.process) is not status.state:
                     self._states[status.process] = status.state
@@ -154,6 +160,13 @@ class Tables:
                 yield record.reason
             case EndRecord():
                 yield record.ended_utc
+
+
+def _kinematics_row(k: KinematicsInfo) -> Row:
+    return (
+        k.vcl_um_s, k.vsl_um_s, k.vap_um_s, k.lin, k.straightness, k.wob, k.alh_max_um, k.alh_mean_um, k.bcf_hz,
+        k.mad_deg, k.motility, k.confidence, k.rate_hz, k.duration_s, k.refused,
+    )  # fmt: skip
 
 
 class _Table:

@@ -137,6 +137,41 @@ class TrackState(StrEnum):
     LOST = "lost"
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
+class KinematicsInfo(BaseModel):
+    """How a sperm has been swimming lately, by the definitions of the WHO manual (``tracker.kinematics``).
+
+    A value is None where the frame rate does not allow it, all are where ``refused`` says why. Values that come from
+    different frame rates must not be compared.
+    """
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, validate_by_name=True, serialize_by_alias=True
+    )
+
+    refused: str = ""
+    vcl_um_s: float | None = None
+    vsl_um_s: float | None = None
+    vap_um_s: float | None = None
+    lin: float | None = None
+    straightness: Annotated[float | None, Field(alias="str")] = None
+    wob: float | None = None
+    alh_max_um: float | None = None
+    alh_mean_um: float | None = None
+    bcf_hz: float | None = None
+    mad_deg: float | None = None
+    motility: Annotated[str, Field(max_length=40)] = ""
+    """WHO 2021 class in words: the manual's letters a to d are not used, as grades have letters too."""
+    confidence: float | None = None
+    """0 to 1."""
+    rate_hz: float | None = None
+    """Samples per second that this comes from."""
+    duration_s: float | None = None
+
+
 class TrackInfo(BaseModel):
     """One selected sperm in one frame."""
 
@@ -154,6 +189,8 @@ class TrackInfo(BaseModel):
     """Frames in the window so far, of the frames it needs: "n/16"."""
     unbroken_since: Count = 0
     """Frame number since which no gap has broken the window: a grade of an older frame is from before the gap."""
+    kinematics: KinematicsInfo | None = Field(default=None, exclude_if=_is_none)
+    """In the frames for which they were worked out, twice a second; left out of the message in all others."""
 
 
 class CommandName(StrEnum):
@@ -351,10 +388,6 @@ def _is_empty(value: Parameters | str) -> bool:
     return not value
 
 
-def _is_none(value: object) -> bool:
-    return value is None
-
-
 class CameraAdjustment(BaseModel):
     """What came of a CAMERA command."""
 
@@ -431,7 +464,7 @@ class Command(Header):
     """With START: how many readers the process's link has; nothing is sent before all are there."""
     source: SourceInfo | None = None
     model: ModelInfo | None = None
-    """With START, to the recorder: what the others have opened."""
+    """With START, to the recorder: what the others have opened. To the tracker: the source."""
     exposure_us: PositiveReal | None = Field(default=None, exclude_if=_is_none)
     """With CAMERA, to capture, as the next: what the camera shall take. Left out of the message where None."""
     gain: float | None = Field(default=None, exclude_if=_is_none)

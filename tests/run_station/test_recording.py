@@ -88,6 +88,12 @@ def test_offline_everything_is_in_the_record(station: Station) -> None:
     done = ask("verify", session.folder)
     assert (done.returncode, "COMPLETE, INTACT" in done.stdout) == (0, True), done.stdout
     check_tables(session.folder / "tables", {"frames": 45, "tracks": followed, "grades": len(grades)})
+    swimming = [track.kinematics for record in tracks for track in record.header.tracks if track.kinematics]
+    assert len(swimming) == sum(len(record.header.tracks) for record in tracks if record.header.frame_seq % 8 == 0)
+    assert any(found.motility and found.vcl_um_s and found.bcf_hz is None for found in swimming), "15 frames/s: no beat"
+    table = pq.read_table(session.folder / "tables" / "kinematics.parquet").to_pydict()
+    assert table["who_motility"] == [found.motility for found in swimming]
+    assert table["vcl_um_s"] == [found.vcl_um_s for found in swimming]
 
 
 def check_tables(folder: Path, rows: dict[str, int]) -> None:

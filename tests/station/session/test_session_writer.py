@@ -263,7 +263,7 @@ def test_an_end_that_does_not_fit_on_the_disk_is_not_called_complete(
     assert found.outcome is (SessionOutcome.STOPPED if what == "tables" else SessionOutcome.CUT_OFF)
     if what == "tables":
         assert list((folder / "tables").iterdir()) == []
-        assert len(write_tables(folder)) == 11, "they are made from the log where there is room"
+        assert len(write_tables(folder)) == 13, "they are made from the log where there is room"
 
 
 def test_a_disk_that_refuses_the_log_later_stops_the_recording(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

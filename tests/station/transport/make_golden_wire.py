@@ -15,6 +15,7 @@ from station.transport.messages import (
     GradeInfo,
     GradesHeader,
     Header,
+    KinematicsInfo,
     ModelInfo,
     Percentiles,
     ProcessName,
@@ -99,6 +100,35 @@ MESSAGES: dict[str, tuple[Header, list[list[int]] | None]] = {
         None,
     ),
     "command": (Command(seq=0, name=CommandName.SELECT, x=320.0, y=240.0), None),
+    "tracks_kinematics": (
+        TracksHeader(
+            seq=1,
+            frame_seq=8,
+            trace=TRACE,
+            window_frames=16,
+            tracks=[
+                TrackInfo(
+                    sperm_id=3,
+                    x=1.0,
+                    y=2.0,
+                    state=TrackState.LOCKED,
+                    score=0.5,
+                    filled=16,
+                    kinematics=KinematicsInfo(vcl_um_s=50.0, straightness=0.5, motility="rapidly progressive"),
+                ),
+                TrackInfo(
+                    sperm_id=4,
+                    x=1.0,
+                    y=2.0,
+                    state=TrackState.LOST,
+                    score=0.0,
+                    filled=0,
+                    kinematics=KinematicsInfo(refused="um/px is not set"),
+                ),
+            ],
+        ),
+        None,
+    ),
     "action": (ActionHeader(seq=2, t_ns=3000, name="key k"), None),
     "action_asked": (
         ActionHeader(seq=3, t_ns=4000, name="mark", details="sperm 3 marked as chosen", asked_by="shell"),
