@@ -32,6 +32,7 @@ with guarded_imports():
     from station.dashboard.summary import SummaryFile, summarise
     from station.errors import ProcessError, StationError
     from station.options import Options, parse_comparison, parse_options
+    from station.output import say
     from station.processes.signals import StopRequest
     from station.processes.supervisor import Supervisor
     from station.programs import PROGRAMS
@@ -85,7 +86,7 @@ def run(options: Options) -> int:
             if summary.frames.captured or summary.recording is not None:
                 if file is not None:
                     file.write(summary)
-                print(closing_report(summary))
+                say(closing_report(summary))
     return 0
 
 
@@ -130,7 +131,7 @@ def check_machine(argv: Sequence[str]) -> int:
         return list(importlib.import_module("engine.onnx_runtime").available_providers())
 
     findings = examine(all_checks(parse_folder(argv), list_cameras, providers))
-    print(render(findings))
+    say(render(findings))
     return exit_code(findings)
 
 

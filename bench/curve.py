@@ -22,6 +22,7 @@ from bench.support.report import Report, sample_ms
 from station.errors import InputError, MissingExtraError
 from station.files import read_json
 from station.offline import forbid_telemetry
+from station.output import say
 
 SIZES: Final[tuple[dict[str, int], ...]] = (
     {"patch_px": 30, "depth": 5, "width": 192},
@@ -89,7 +90,7 @@ def run(args: argparse.Namespace) -> int:
         for point in _train_all(todo, args):
             points.append(point)
             _write(args.out, points)
-            print(_row(point), flush=True)
+            say(_row(point), flush=True)
     report = Report(
         "curve",
         "what a short training gets out of a size, and its latency; not what a long training would",
@@ -99,10 +100,10 @@ def run(args: argparse.Namespace) -> int:
         report.figure(f"{_name(point.size)}: MSE relative to the mean predictor's", point.error)
         report.figure(f"{_name(point.size)}: balanced accuracy", point.accuracy)
         report.figure(f"{_name(point.size)}: one clip", point.ms, "ms")
-    print("| patch px | blocks | width | patches | one clip, ms | MSE / mean's | balanced accuracy | clips seen |")
-    print("|---|---|---|---|---|---|---|---|")
+    say("| patch px | blocks | width | patches | one clip, ms | MSE / mean's | balanced accuracy | clips seen |")
+    say("|---|---|---|---|---|---|---|---|")
     for point in points:
-        print(_row(point))
+        say(_row(point))
     if args.plot:
         _plot(points, args.plot)
     report.emit()

@@ -24,6 +24,7 @@ from bench.support.fuzz_worker import READY
 from bench.support.report import Report
 from station.build_info import ROOT
 from station.errors import InputError
+from station.output import complain
 
 LIMIT_S: Final = 30.0
 """Per file: the readers' own limit for a single read is 20 s."""
@@ -55,7 +56,7 @@ def run(args: argparse.Namespace) -> int:
             outcomes[outcome] += 1
             by_kind.setdefault(kind.split(".")[-1].split("-")[0], Counter())[outcome] += 1
             if outcome in BAD:
-                print(f"seed {seed}: {kind}, {how}: {outcome}\n{detail}", file=sys.stderr)
+                complain(f"seed {seed}: {kind}, {how}: {outcome}\n{detail}")
         report.figure("seconds a file, longest", reader.longest_s, "s")
     for outcome in sorted(outcomes.keys() | set(BAD)):
         per_kind = ", ".join(f"{kind} {c[outcome]}" for kind, c in sorted(by_kind.items()) if c[outcome])

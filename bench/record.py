@@ -33,6 +33,7 @@ from station.build_info import ROOT
 from station.clock import NS_PER_MS
 from station.config import SimulatedSettings
 from station.errors import ProcessError
+from station.output import say
 from station.session.chunk_writer import ChunkWriter, FileSink
 from station.session.verify import verify_session
 
@@ -120,7 +121,7 @@ def _record(report: Report, label: str, summary: dict[str, Any], seconds: float)
     report.figure(f"{label}: written", recording["size_bytes"] / seconds / 1e6, "MB/s")
     report.figure(f"{label}: verifies", int(found.intact), note=found.outcome.value)
     for caution in summary["cautions"]:
-        print(f"{label}: {caution}")
+        say(f"{label}: {caution}")
     return missing == 0 and found.intact
 
 

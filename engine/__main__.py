@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -22,6 +21,7 @@ from engine.tensorrt.plans import KINDS, Kind, list_plans
 from engine.verify import compare, precision_of
 from station.command_line import Parser, as_invoked, exit_code_of
 from station.config import EngineSettings
+from station.console import Console
 from station.notice import NOTICE
 
 
@@ -53,7 +53,7 @@ def _run(argv: Sequence[str]) -> int:
                                  help="runtime to verify on (default: the one the station would use)")  # fmt: skip
             command.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores but one)")
     args = parser.parse_args(argv)
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(soft_wrap=True)
     artifact = Artifact.open(args.model)
     if args.command == "compile":
         return compile_plan(console, artifact, args.runtime, args.precision)
@@ -64,7 +64,7 @@ def _run(argv: Sequence[str]) -> int:
 
 def compile_plan(console: Console, artifact: Artifact, kind: Kind, precision: Precision) -> int:
     """Build a plan, with a progress bar."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
         tasks: dict[str, TaskID] = {}
 
@@ -121,7 +121,7 @@ def info(console: Console, artifact: Artifact) -> int:
         "exported by": manifest.git_commit,
     }
     for name, text in facts.items():
-        console.print(f"{name + ':':12s} {text}", markup=False)
+        console.print(f"{name + ':':12s} {text}")
     for plan in list_plans(artifact):
         kind, size_mb = plan.info.runtime, plan.path.stat().st_size / 1e6
         console.print(
@@ -134,7 +134,7 @@ def info(console: Console, artifact: Artifact) -> int:
     ]
     rows.append(("onnxruntime", f"ready: {providers}, {default_threads()} CPU thread(s) by default"))
     for name, text in rows:
-        console.print(f"{name + ':':12s} {text}", markup=False)
+        console.print(f"{name + ':':12s} {text}")
     choice = choose(artifact)
     reason = "the fastest that is ready" if choice.refused else "the fastest there is"
     console.print(f"{'used:':12s} {choice.runtime}, {reason}")

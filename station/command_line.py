@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 from station.build_info import git_commit, version
 from station.errors import InputError, StationError
-from station.output import discard_output, make_output_forgiving
+from station.output import complain, discard_output, make_output_forgiving, say
 from station.startup import INTERRUPTED
 
 PROGRAM = "rostfine"
@@ -85,7 +85,7 @@ class _PrintVersion(argparse.Action):
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object, **__: object) -> NoReturn:
         commit = git_commit()
-        print(f"{PROGRAM} {version()}" + (f", commit {commit[:12]}{commit[40:]}" if commit else ""))
+        say(f"{PROGRAM} {version()}" + (f", commit {commit[:12]}{commit[40:]}" if commit else ""))
         parser.exit()
 
 
@@ -151,20 +151,22 @@ def exit_code_of(main: Main, argv: Sequence[str], *, interrupted: str = "") -> i
     try:
         return main(argv)
     except StationError as error:
-        print(f"{PROGRAM}: {as_invoked(str(error))}", file=sys.stderr)
-        return 2 if isinstance(error, InputError) else 1
+        mistake = isinstance(error, InputError)
+        text = " ".join(str(error).splitlines()) if mistake else str(error)  # a file's name may hold line breaks
+        complain(f"{PROGRAM}: {as_invoked(text)}")
+        return 2 if mistake else 1
     except KeyboardInterrupt:
         if interrupted:
-            print(f"{PROGRAM}: {interrupted}", file=sys.stderr)
+            complain(f"{PROGRAM}: {interrupted}")
         return INTERRUPTED
     except OSError as error:
         if error.errno in (errno.EPIPE, errno.EIO):
             discard_output()  # the reader of our output, or the terminal, has gone
             return 0
         if error.errno in (errno.ENOSPC, errno.EDQUOT):  # often without the file's name
-            print(f"{PROGRAM}: {error.filename or 'writing'}: {error.strerror}; free some space", file=sys.stderr)
+            complain(f"{PROGRAM}: {error.filename or 'writing'}: {error.strerror}; free some space")
             return 2
         if error.filename is None:
             raise
-        print(f"{PROGRAM}: {error.filename}: {error.strerror}; give a path that can be used", file=sys.stderr)
+        complain(f"{PROGRAM}: {error.filename}: {error.strerror}; give a path that can be used")
         return 2

@@ -1,8 +1,31 @@
-"""Standard output and error that never end the program: not by a name they cannot write, not by a reader that left."""
+"""What is written to the terminal: it never ends the program, and no name in it gives the terminal an order.
+
+A file's name, a camera's notice or a message of another program may hold escape codes, which move the cursor, colour
+or hide text or change the title, or marks that turn text around. They come out as "?". All printing goes through here,
+or through ``station.console`` where it is more than lines.
+"""
 
 import io
 import os
 import sys
+import traceback
+
+
+def printable(text: str) -> str:
+    """Return text without control characters and other invisible ones; lines stay lines."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char == "\n" else " " if char.isspace() else "?" for char in text)
+
+
+def say(*parts: object, file: "io.TextIOBase | None" = None, flush: bool = False) -> None:
+    """Print, as ``print`` does, on standard output or on ``file``."""
+    print(printable(" ".join(map(str, parts))), file=file or sys.stdout, flush=flush)
+
+
+def complain(text: str) -> None:
+    """Print what went wrong."""
+    print(printable(text), file=sys.stderr)
 
 
 def make_output_forgiving() -> None:
@@ -10,6 +33,7 @@ def make_output_forgiving() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    sys.excepthook = _show_defect
 
 
 def discard_output() -> None:
@@ -17,3 +41,8 @@ def discard_output() -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
+
+
+def _show_defect(_kind: type[BaseException], error: BaseException, _trace: object) -> None:
+    """Print the traceback of a defect of the program; what it is about may have been given by anybody."""
+    complain("".join(traceback.format_exception(error)).rstrip())

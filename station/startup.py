@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from station.output import complain
+
 OLDEST_PYTHON = (3, 11)
 INSTALL = "python3 -m venv .venv && .venv/bin/pip install --quiet . && .venv/bin/python run_station.py"
 """The README's first command, on one line."""
@@ -24,13 +26,14 @@ def guarded_imports() -> "Iterator[None]":
     """
     if sys.version_info < OLDEST_PYTHON:
         found = ".".join(str(part) for part in sys.version_info[:2])
-        sys.exit(f"rostfine: needs Python 3.11 or later, this is {found} ({sys.executable})")
+        complain(f"rostfine: needs Python 3.11 or later, this is {found} ({sys.executable})")
+        sys.exit(1)
     try:
         yield
     except ModuleNotFoundError as error:
         if _is_ours(error.name or ""):
             raise
-        print(f"rostfine: {_cure(error.name or '')}", file=sys.stderr)
+        complain(f"rostfine: {_cure(error.name or '')}")
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)

@@ -18,6 +18,7 @@ import numpy as np
 from bench.support.report import sample_ms
 from engine.artifact import Artifact, NetworkConfig
 from engine.factory import open_runtime
+from station.output import say
 
 WARM_UP = 2
 Call = tuple[int, Callable[[], Any]]
@@ -85,7 +86,7 @@ def main(argv: list[str]) -> int:
     for batch, call in calls:
         document["ms"][batch] = sample_ms(call, count=int(count), warm_up=WARM_UP)
         document["peak_mb"][batch] = peak_mb()
-    print(json.dumps(document))
+    say(json.dumps(document))
     return 0
 
 

@@ -19,6 +19,7 @@ from capture.factory import open_source
 from capture.source import Frame
 from station.config import REPLAY, build_config
 from station.errors import InputError
+from station.output import say
 from station.session.verify import verify_session
 
 READY: Final = "ready"
@@ -84,9 +85,9 @@ def _verify(path: Path, answer: Answer) -> None:
 def main() -> None:
     """Answer until standard input ends."""
     warnings.simplefilter("error")
-    print(READY, flush=True)
+    say(READY, flush=True)
     for line in sys.stdin:
-        print(json.dumps(asdict(read(Path(json.loads(line))))), flush=True)
+        say(json.dumps(asdict(read(Path(json.loads(line))))), flush=True)
 
 
 if __name__ == "__main__":

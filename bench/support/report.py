@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rich.console import Console
 from rich.table import Column, Table
 
+from station.console import Console
 from station.notice import NOTICE
+from station.output import say
 from station.transport.messages import Percentiles
 
 PACKAGES = ("numpy", "opencv-python", "onnxruntime", "pyzmq", "torch")
@@ -86,7 +87,7 @@ class Report:
         document = self.document()
         console = console or Console(soft_wrap=True)
         about = document["machine"]
-        console.print(f"[bold]bench {self.bench}[/bold]: {self.counts}")
+        console.print(f"bench {self.bench}: {self.counts}", style="bold")
         console.print(f"{about['cpu']}, {about['cores']} cores, load {about['load']}, Python {about['python']}")
         if self.timings:
             table = Table("ms", *(_right(n) for n in ("n", "p50", "p95", "p99", "max", "dropped")), "")
@@ -100,7 +101,7 @@ class Report:
                 table.add_row(f.name, "N/A" if f.value is None else f"{f.value:.4g}", f.unit, f.note)
             console.print(table)
         console.print(NOTICE)
-        print(json.dumps(document), flush=True)
+        say(json.dumps(document), flush=True)
 
 
 def percentiles(samples_ms: Sequence[float]) -> Percentiles:

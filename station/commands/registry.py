@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from station.build_info import version
 from station.errors import InputError, StationError
+from station.output import complain
 from station.transport.endpoints import Endpoints
 
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,39}$"
@@ -161,7 +162,7 @@ def registered_if_possible(endpoints: Endpoints, name: str | None = None) -> Ite
         except InputError:
             raise
         except StationError as error:
-            print(f"rostfine: {error}; until then no command finds this run", file=sys.stderr)
+            complain(f"rostfine: {error}; until then no command finds this run")
             registration = None
         yield registration
 

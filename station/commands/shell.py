@@ -36,6 +36,7 @@ from station.commands.requests import (
 )
 from station.errors import InputError, StationError
 from station.notice import NOTICE
+from station.output import say
 from station.transport.messages import GRADES
 
 ASKER: Final = "shell"
@@ -125,7 +126,7 @@ def _run(name: str, argv: Sequence[str]) -> int:
         reply = client.ask(make(given, station.key))
     if not reply.done:
         raise StationError(f"{name}: {reply.outcome.value}: {reply.text}")
-    print(_shown(reply, as_json=getattr(given, "json", False)))
+    say(_shown(reply, as_json=getattr(given, "json", False)))
     return 0
 
 

@@ -7,6 +7,7 @@ from station.dashboard.run_summary import RecordingSummary, ReplaySummary, RunSu
 from station.dashboard.snapshot import Snapshot
 from station.dashboard.text import percent
 from station.notice import NOTICE
+from station.output import say
 from station.transport.counters import CaptureCounters, EngineCounters, counters_of
 from station.transport.messages import GRADES, ProcessName, Validity
 
@@ -32,27 +33,27 @@ class HeadlessReport:
             return
         if not self._introduced:
             self._introduced = True
-            print(NOTICE)
-            print(f"source  {source.name}, {source.width} x {source.height} px, {source.fps:g} frames/s")
-            print(f"model   {model.name}, {model.runtime}")
+            say(NOTICE)
+            say(f"source  {source.name}, {source.width} x {source.height} px, {source.fps:g} frames/s")
+            say(f"model   {model.name}, {model.runtime}")
             if model.demonstration:
-                print(DEMONSTRATION, flush=True)
+                say(DEMONSTRATION, flush=True)
         if snapshot.recording is not None and not self._recording_said:
             self._recording_said = True
-            print(f"record  {snapshot.recording.folder}", flush=True)
+            say(f"record  {snapshot.recording.folder}", flush=True)
         if snapshot.view_link and not self._view_said:
             self._view_said = True
-            print(f"view    {snapshot.view_link}", flush=True)
+            say(f"view    {snapshot.view_link}", flush=True)
         for caution in [*recording_alarms(snapshot), *cautions(snapshot)]:
             kind = "".join(letter for letter in caution if not letter.isdigit())  # a count that rises is said once
             if kind not in self._said:
                 self._said.add(kind)
-                print(_caution(caution), flush=True)
+                say(_caution(caution), flush=True)
         if snapshot.elapsed_s >= self._next_s:
             self._next_s = snapshot.elapsed_s + EVERY_S
             captured = counters_of(CaptureCounters, snapshot.process(ProcessName.CAPTURE).status).captured
             grades = counters_of(EngineCounters, snapshot.process(ProcessName.ENGINE).status).grades
-            print(f"{snapshot.elapsed_s:6.1f} s  {captured} frames, {grades} grades", flush=True)
+            say(f"{snapshot.elapsed_s:6.1f} s  {captured} frames, {grades} grades", flush=True)
 
 
 def closing_report(summary: RunSummary) -> str:

@@ -7,9 +7,11 @@ terminal meanwhile garbles the picture until it is drawn again.
 from dataclasses import dataclass
 from typing import Self
 
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console as RichConsole
+from rich.console import ConsoleOptions, RenderResult
 from rich.live import Live
 
+from station.console import Console
 from station.dashboard.render import render
 from station.dashboard.snapshot import Snapshot
 from station.errors import InputError
@@ -21,14 +23,14 @@ class _Fitted:
 
     snapshot: Snapshot
 
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+    def __rich_console__(self, console: RichConsole, options: ConsoleOptions) -> RenderResult:
         yield render(self.snapshot, options.max_width, options.height or console.height)
 
 
 class Screen:
     """The alternate screen of a terminal, from entering to leaving."""
 
-    def __init__(self, console: Console | None = None) -> None:
+    def __init__(self, console: RichConsole | None = None) -> None:
         self._console = console or Console()
         self._live: Live | None = None
 

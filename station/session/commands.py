@@ -6,6 +6,7 @@ from pathlib import Path
 from station.command_line import Parser, invocation
 from station.errors import InputError, SessionError
 from station.notice import NOTICE
+from station.output import say
 from station.session.layout import LOG, TABLES, SessionOutcome
 from station.session.lookup import find_session
 from station.session.verify import Verification, verify_session
@@ -24,7 +25,7 @@ def verify(argv: Sequence[str]) -> int:
         found = verify_session(folder)
     except OSError as error:
         raise SessionError(f"session {folder}: cannot be read ({error.strerror or error}); check the disk") from error
-    print(report(found))
+    say(report(found))
     return 0 if found.intact else 1
 
 
@@ -34,7 +35,7 @@ def tables(argv: Sequence[str]) -> int:
 
     folder = _folder("tables", WRITE_TABLES, argv)
     paths = write_tables(folder)
-    print(f"{len(paths)} files in {folder / TABLES}")
+    say(f"{len(paths)} files in {folder / TABLES}")
     return 0
 
 

@@ -33,7 +33,7 @@ def test_a_module_of_ours_that_is_missing_is_a_defect() -> None:
 
 def test_an_environment_beside_the_program_is_named(tmp_path: Path) -> None:
     (tmp_path / "station").mkdir()
-    for name in ("__init__.py", "startup.py"):
+    for name in ("__init__.py", "output.py", "startup.py"):
         (tmp_path / "station" / name).write_bytes((ROOT / "station" / name).read_bytes())
     (tmp_path / ".venv" / "bin").mkdir(parents=True)
     (tmp_path / ".venv" / "bin" / "python").touch()

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from rich.console import Console
 from rich.table import Table
 
 from capture.files.first_frames import is_dark
+from station.console import Console
 from station.transport.messages import GRADES
 from trainer.data.dataset import Clips, find_problems, open_clips
 
@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """List every problem and return 1, or describe the folder and return 0."""
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = Console(soft_wrap=True)
     problems = find_problems(args.data)
     if problems:
         for line in problems:

@@ -9,8 +9,7 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from rich.console import Console
-
+from station.console import Console
 from station.errors import InputError
 from station.notice import NOTICE
 from trainer.data.dataset import open_clips
@@ -61,7 +60,7 @@ def run(args: argparse.Namespace) -> int:
         recipe = new_recipe(args, data=clips.sha256)
         validation = new_cross_validation(clips, recipe, args.out, args.init, args.split, args.folds or 5)
     with open_fabric(args.device, recipe.precision) as fabric:
-        console = Console(highlight=False, quiet=not fabric.is_global_zero)
+        console = Console(quiet=not fabric.is_global_zero)
         fabric.barrier()  # nobody writes before everybody has looked
         if not args.resume:
             validation = validation.begin(fabric)

@@ -9,8 +9,7 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from rich.console import Console
-
+from station.console import Console
 from station.errors import InputError
 from station.notice import NOTICE
 from trainer.data.ablations import ABLATIONS, HEAD_UM
@@ -90,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
         evaluated = score_network(subject, clips, train, ablations)
     settings = ablations.settings if ablations.names else None
     report = make_report(evaluated, caution, args.bootstrap, args.seed, settings)
-    console = Console(highlight=False)
+    console = Console()
     if evaluated.frames:
         console.print(f"note: {evaluated.frames}", soft_wrap=True)
     for table in report_tables(report):

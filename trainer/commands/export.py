@@ -7,8 +7,7 @@ The artifact is written by ``trainer.model.artifact_export``, what it says about
 import argparse
 from pathlib import Path
 
-from rich.console import Console
-
+from station.console import Console
 from station.errors import InputError, MissingExtraError
 from station.ranges import MAX_FPS, MAX_UM_PER_PX, MIN_FPS, MIN_UM_PER_PX, is_frame_rate, is_scale
 from trainer.model.artifact_export import ArtifactFacts, export_checked
@@ -72,7 +71,7 @@ def run(args: argparse.Namespace) -> int:
     )
     artifact = export_checked(loaded.network, args.out, facts, golden.clips, args.precision)
     size_mb = artifact.model_path.stat().st_size / 1e6
-    console = Console(highlight=False, soft_wrap=True)
+    console = Console(soft_wrap=True)
     console.print(f"{artifact.folder}: {artifact.manifest.name}, {size_mb:.1f} MB, sha256 {artifact.model_sha256[:12]}")
     if golden.frames:
         console.print(f"note: {golden.frames}")

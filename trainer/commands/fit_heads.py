@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 
 from station.errors import InputError, MissingExtraError
+from station.output import say
 from trainer.data.dataset import open_clips
 
 
@@ -51,5 +52,5 @@ def run(args: argparse.Namespace) -> int:
         run=args.run, clips=clips, out=args.out, frames=args.frames, fit_frames=args.fit_frames, count=args.clips,
         decay=args.decay, evenness=args.evenness,
     )  # fmt: skip
-    print(f"{args.out}: heads fitted, cross-entropy {refit(job):.4f}")
+    say(f"{args.out}: heads fitted, cross-entropy {refit(job):.4f}")
     return 0

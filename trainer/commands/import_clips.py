@@ -10,11 +10,12 @@ import dataclasses
 from pathlib import Path
 from typing import Final
 
-from rich.console import Console
 from rich.progress import track
 
+from station.console import Console
 from station.errors import InputError
 from station.files import sha256_of
+from station.output import say
 from trainer.data.clip_files import read_clip
 from trainer.data.clip_table import TABLE, list_clips, read_rows
 from trainer.data.dataset import MANIFEST, write_table
@@ -58,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
     if args.votes:
         votes = read_votes(args.votes).of([row.id for row in numbered.values()])
         for notice in votes.notices:
-            print(notice)
+            say(notice)
         counts = votes.counts
         numbered = {n: dataclasses.replace(row, votes=counts.get(row.id, row.votes)) for n, row in numbered.items()}
     shapes: dict[tuple[int, ...], int] = {}
@@ -74,7 +75,7 @@ def run(args: argparse.Namespace) -> int:
             problems.append(f"{root / TABLE}, line {line}: shape {clip.shape}, the first clip has {next(iter(shapes))}")
         hashes[row.file] = sha256_of(root / row.file)
     if problems:
-        console = Console(soft_wrap=True, highlight=False, markup=False)
+        console = Console(soft_wrap=True)
         for problem in problems:
             console.print(problem)
         console.print(f"{len(problems)} problem{'s' * (len(problems) > 1)} found; nothing was written")
@@ -85,5 +86,5 @@ def run(args: argparse.Namespace) -> int:
             hashes[further] = sha256_of(root / further)
     write_table(root, list(numbered.values()), hashes, shape, {"command": "import-clips", "origin": args.origin})
     waiting = sum(not row.votes for row in numbered.values())
-    print(f"{len(numbered)} clips of {' x '.join(map(str, shape))} imported, {waiting} of them without votes yet")
+    say(f"{len(numbered)} clips of {' x '.join(map(str, shape))} imported, {waiting} of them without votes yet")
     return 0

@@ -7,8 +7,7 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-from rich.console import Console
-
+from station.console import Console
 from station.errors import InputError
 from trainer.model.foreign_weights import import_weights
 from trainer.model.weights import save_weights
@@ -53,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     if imported.untrained:
         origin += f"; {imported.untrained}"
     save_weights(imported.network, args.out, origin=origin)
-    console = Console(highlight=False, soft_wrap=True, markup=False)
+    console = Console(soft_wrap=True)
     count = sum(parameter.numel() for parameter in imported.network.parameters())
     console.print(f"{args.file}: {imported.kind}")
     for note in imported.notes:

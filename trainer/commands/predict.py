@@ -8,6 +8,7 @@ from pathlib import Path
 
 from station.errors import MissingExtraError
 from station.files import write_atomically
+from station.output import say
 from trainer.data.clip_files import read_clips
 from trainer.data.loader import describe_frames
 
@@ -39,6 +40,6 @@ def run(args: argparse.Namespace) -> int:
     write_atomically(args.out, npz(arrays))
     frames = describe_frames(clips.shape[1], network.config.frames)
     if frames:
-        print(f"note: {frames}")
-    print(f"{args.out}: {len(clips)} clips, {', '.join(arrays)}")
+        say(f"note: {frames}")
+    say(f"{args.out}: {len(clips)} clips, {', '.join(arrays)}")
     return 0

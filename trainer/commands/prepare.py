@@ -12,11 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from station.config import TrackerSettings
+from station.console import Console
 from station.errors import InputError
 from station.ranges import MAX_FPS, MAX_UM_PER_PX, MIN_FPS, MIN_UM_PER_PX
 from trainer.data.clip_extraction import cut_video
@@ -92,11 +92,11 @@ def run(args: argparse.Namespace) -> int:
     given = read_tags(args.tags, videos)
     by_video, unassigned = assign(given.tags, videos)
     problems = [*given.problems, *(f"{args.tags}, {problem}" for problem in unassigned)]
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = Console(soft_wrap=True)
     for line in (*given.notices, *problems):
         console.print(line)
     folder = ClipFolderWriter(args.out, settings, args.um_per_px, f".{args.format}")
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal) as progress:
         task = progress.add_task("videos", total=len(by_video))
         for name, of_video in by_video.items():

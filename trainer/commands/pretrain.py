@@ -9,9 +9,9 @@ criteria and the votes (``frames``). The result is a checkpoint for ``python -m 
 import argparse
 from pathlib import Path
 
-from rich.console import Console
-
+from station.console import Console
 from station.errors import InputError, MissingExtraError
+from station.output import say
 from trainer.data.synthetic import FRAMES, SHARES
 from trainer.training.options import network_changes
 from trainer.training.recipe import LAST, build_recipe
@@ -68,6 +68,6 @@ def run(args: argparse.Namespace) -> int:
         PhasePlan("frames", args.clips, args.lr, args.frames, args.shares),
     )
     job = PretrainingJob(recipe, args.out, args.init, plans, args.workers, args.precision == "bfloat16")
-    pretrain(job, Console(highlight=False, soft_wrap=True))
-    print(f"{args.out}: go on with python -m trainer train --init {args.out / LAST}")
+    pretrain(job, Console(soft_wrap=True))
+    say(f"{args.out}: go on with python -m trainer train --init {args.out / LAST}")
     return 0

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from station.errors import InputError
+from station.output import say
 from trainer.data.clip_files import read_clips
 from trainer.data.loader import describe_frames, middle_frames
 from trainer.model.rollout import draw, rollout
@@ -40,6 +41,6 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--out {args.out}: expected a name that ends in .png")
     args.out.write_bytes(content.tobytes())
     if frames:
-        print(f"note: {frames}")
-    print(f"{args.out}: {len(clips)} clips, {picture.shape[1]} x {picture.shape[0]} px")
+        say(f"note: {frames}")
+    say(f"{args.out}: {len(clips)} clips, {picture.shape[1]} x {picture.shape[0]} px")
     return 0

@@ -7,6 +7,7 @@ import argparse
 from pathlib import Path
 
 from station.errors import InputError
+from station.output import say
 from trainer.data.synthetic import SHARES, simulate
 
 
@@ -34,5 +35,5 @@ def run(args: argparse.Namespace) -> int:
     if args.out.exists():
         raise InputError(f"--out {args.out} exists already; remove it or give another folder")
     simulate(args.out, args.clips, args.seed, args.shares, args.workers)
-    print(f"{args.clips} clips in {args.out}")
+    say(f"{args.clips} clips in {args.out}")
     return 0

@@ -4,8 +4,7 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from rich.console import Console
-
+from station.console import Console
 from station.errors import InputError
 from trainer.data.dataset import open_clips
 from trainer.training.options import add_recipe_options, new_recipe, resumed_recipe
@@ -60,7 +59,7 @@ def run(args: argparse.Namespace) -> int:
             )
         recipe = new_recipe(args, data=clips.sha256, validation=held.sha256 if held else "")
     with open_fabric(args.device, recipe.precision) as fabric:
-        console = Console(highlight=False, quiet=not fabric.is_global_zero)
+        console = Console(quiet=not fabric.is_global_zero)
         job = Job(clips, recipe, args.out, args.resume, held=held, init=args.init, stop_after=args.stop_after)
         try:
             train_one(job, fabric, console)

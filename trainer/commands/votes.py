@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from station.files import sha256_of
+from station.output import say
 from trainer.data.dataset import open_clips, read_hashes, write_table
 from trainer.data.votes import join, read_votes
 
@@ -47,14 +48,14 @@ def run(args: argparse.Namespace) -> int:
     clips = open_clips(args.data, unlabelled=True)
     votes = read_votes(args.votes).of([row.id for row in clips.rows])
     for notice in votes.notices:
-        print(notice)
+        say(notice)
     joined = join(clips, votes, replace=args.replace, leave_out=args.leave_out)
     waiting = sum(not row.votes for row in joined.rows)
     digest = sha256_of(args.votes)
     made = dict(joined.made) | {"votes": {"file": args.votes.name, "sha256": digest, "clips": len(votes.counts)}}
     write_table(args.data, joined.rows, read_hashes(args.data), joined.shape, made)
     left_out = len(clips) - len(joined)
-    print(
+    say(
         f"{len(votes.counts)} clips got votes, {left_out} were left out, {waiting} of {len(joined)} have none yet"
         + (" (--leave-out takes them out)" if waiting else "")
     )

@@ -115,7 +115,7 @@ def _train_fold(
     out = validation.out / f"fold-{number}"
     begun = (out / RECIPE).exists()
     fabric.barrier()
-    console.print(f"[bold]fold {number} of {len(validation.folds)}[/bold]{', taken up again' if begun else ''}")
+    console.print(f"fold {number} of {len(validation.folds)}{', taken up again' if begun else ''}", style="bold")
     if recipe.init and not begun and not init:
         raise InputError(f"fold {number} has not begun; give the same --init as before")
     own = build_recipe(recipe.model_dump() | {"fold": number}, str(out))
