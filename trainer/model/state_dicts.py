@@ -126,6 +126,8 @@ def _named(places: list[str]) -> str:
 
 def _networks(content: Any, place: str = "", depth: int = 0) -> Iterator[tuple[str, Mapping[Any, Any]]]:
     """Yield each dict that holds a network's tensors itself, by its place in the file: keys joined by dots."""
+    if isinstance(content, list | tuple):
+        content = dict(enumerate(content))
     if not isinstance(content, Mapping) or depth > DEEPEST:
         return
     if any(isinstance(value, Tensor) and _last(name) == MARK for name, value in content.items()):
@@ -146,11 +148,21 @@ def _why_none(content: Any) -> str:
         return f"a whole object ({content.type_name}) was saved, and reading it would run its code; {cure}"
     if not isinstance(content, Mapping) or not content:
         return f"expected a state dict of tensors, found {_kind(content)}; {cure}"
+    arrays = [name for name, value in content.items() if _holds_arrays(value)] or _holds_arrays(content)
+    if arrays:
+        return f"its weights are no tensors but objects of another program (NumPy arrays?); {cure}"
     wholes = [name for name, value in content.items() if isinstance(value, ForeignObject) and _looks_whole(name)]
     shown = [f"{name} ({_kind(value)})" for name, value in list(content.items())[:SHOWN_KEYS]]
     more = f" and {len(content) - SHOWN_KEYS} more" if len(content) > SHOWN_KEYS else ""
     keys = f"expected weights of RoSTFine or TimeSformer, with a {MARK}; found the keys {', '.join(shown)}{more}"
     return f"{keys}; under {wholes[0]} lies a whole object: {cure}" if wholes else f"{keys}; give another file"
+
+
+def _holds_arrays(value: Any) -> bool:
+    """Return whether a dict has a transformer's names, and objects in place of its tensors."""
+    return isinstance(value, Mapping) and any(
+        _last(name) == MARK and isinstance(one, ForeignObject) for name, one in value.items()
+    )
 
 
 def _looks_whole(name: Any) -> bool:
@@ -159,7 +171,7 @@ def _looks_whole(name: Any) -> bool:
 
 def _kind(value: Any) -> str:
     """Return what a value is, for people: "dict of 3: a, b, c", "tensor (5, 32)", "int"."""
-    if isinstance(value, ForeignObject) and not value:
+    if isinstance(value, ForeignObject):
         return value.type_name
     if isinstance(value, Tensor):
         return f"tensor {tuple(value.shape)}"

@@ -4,6 +4,7 @@ It knows the file formats, by content and not by name, and says what a file is t
 are called, and what they belong to, it does not know.
 """
 
+import pickle
 import re
 import warnings
 import zipfile
@@ -36,8 +37,10 @@ FORBIDDEN_MODULES: Final = (
 )
 OLD_TORCH: Final = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."
 """What files of torch before 1.6 begin with."""
+FORBIDDEN: Final = tuple(f"builtins.{name}" for name in ("exec", "eval", "compile", "__import__", "open", "breakpoint"))
+"""What no file of weights asks for: such a file is refused, where others are read without their objects."""
 MAGIC: Final = (
-    (b"\x80", "a Python pickle that torch did not write: reading it could run code; save the weights by torch.save"),
+    (b"\x80", "a Python pickle and not in torch's format: reading it could run code; save the weights by torch.save"),
     (b"\x1f\x8b", "compressed with gzip; unpack it first"),
     (b"BZh", "compressed with bzip2; unpack it first"),
     (b"\xfd7zXZ", "compressed with xz; unpack it first"),
@@ -48,6 +51,10 @@ MAGIC: Final = (
     (b"%PDF", "a PDF; give the weights"),
 )
 DAMAGED: Final = "cut off or damaged; copy or download it again"
+OTHER_OBJECTS: Final = (
+    "full of objects that are not read without running their code; save a plain state dict: "
+    "torch.save(network.state_dict(), FILE)"
+)
 NOT_WEIGHTS: Final = "not saved by torch, nor as safetensors; give the file of weights"
 
 
@@ -58,24 +65,35 @@ class Safetensors(NamedTuple):
     metadata: dict[str, str]
 
 
-class ForeignObject(dict[Any, Any]):
+class ForeignObject:
     """Stands for an object of another program in a file of torch.
 
-    It takes its place and does nothing: none of that program's code is run, nor even looked for. Where the object is a
-    kind of dict its entries are kept.
+    It takes its place and does nothing: none of that program's code is run, nor even looked for.
     """
 
     type_name = ""
 
-    def __new__(cls, *_args: Any, **_options: Any) -> "ForeignObject":
+    def __new__(cls, *_args: Any, **_options: Any) -> Any:
         """Ignore what the object is made from."""
         return super().__new__(cls)
 
-    def __init__(self, *_args: Any, **_options: Any) -> None:
-        super().__init__()
-
     def __setstate__(self, _state: Any) -> None:
         """Ignore what the object consists of."""
+
+
+class ForeignDict(ForeignObject):
+    """Stands for a kind of dict of another program: a plain one, whose entries are kept."""
+
+    def __new__(cls, *_args: Any, **_options: Any) -> Any:
+        """Return a plain dict."""
+        return {}
+
+
+class ForeignList(list[Any]):
+    """Stands for a kind of list of another program; its entries are kept."""
+
+    def __init__(self, *_args: Any, **_options: Any) -> None:
+        super().__init__()
 
 
 def is_safetensors(path: Path) -> bool:
@@ -95,19 +113,22 @@ def read_torch_file(path: Path, device: torch.device | str = "cpu") -> Any:
     Raises InputError, in one line, where it is something else, and says what.
     """
     _refuse_what_is_none(path)
-    known: list[tuple[type, str]] = []
+    known: dict[str, type] = {}
     while len(known) < FOREIGN_TYPES:
         try:
             with (
                 warnings.catch_warnings(),
-                torch.serialization.safe_globals(known),  # type: ignore[arg-type]
+                torch.serialization.safe_globals([(kind, name) for name, kind in known.items()]),
                 open_regular(path) as file,  # given a path, torch goes by its name ending
             ):
                 warnings.simplefilter("ignore")  # about other pickle protocols: what matters is whether it can be read
                 return torch.load(file, map_location=device, weights_only=True)
         except Exception as error:  # rubbish makes the reader fail in a dozen ways
-            known.append(_stand_in(path, error))
-    raise _refusal(path, "full of objects of another program; give a state dict")
+            name, kind = _stand_in(path, error)
+            if known.get(name) is not None and known[name].__bases__ == kind.__bases__:
+                raise _refusal(path, OTHER_OBJECTS) from error
+            known[name] = kind
+    raise _refusal(path, OTHER_OBJECTS)
 
 
 def read_safetensors(path: Path) -> Safetensors:
@@ -133,22 +154,27 @@ def _refusal(path: Path, what: str) -> InputError:
     return InputError(f"{path}: cannot be read as weights: it is {what}")
 
 
-def _stand_in(path: Path, error: Exception) -> tuple[type, str]:
-    """Return a type to stand for the one that torch did not know, with its name. Raises InputError for other errors.
+def _stand_in(path: Path, error: Exception) -> tuple[str, type]:
+    """Return the name of the type that torch did not take, and one to stand for it. Raises InputError for other errors.
 
     What torch says is not repeated: it advises to load the file in a way that runs its code.
     """
-    unknown = re.search(r"GLOBAL (\S+) was not an allowed global", str(error))
-    blocked = re.search(r"GLOBAL (\S+) whose module", str(error))
-    if blocked or (unknown and ("." not in unknown[1] or unknown[1].split(".")[0] in FORBIDDEN_MODULES)):
-        name = (blocked or unknown)[1]  # type: ignore[index]
+    text = str(error)
+    base: type = ForeignObject
+    found = re.search(r"GLOBAL (\S+) (?:was not an allowed global|whose module)", text)
+    if found is None:  # a stand-in that turned out to be a kind of dict or list
+        found = re.search(r"Can only (?:SETITEMS?|append) .*got <class '(\S+)'>", text)
+        base = ForeignDict if "SETITEM" in text else ForeignList
+    if found is None:
+        raise _refusal(path, OTHER_OBJECTS if isinstance(error, pickle.UnpicklingError) else DAMAGED) from error
+    # torch names builtins without their module, and looks types up with it.
+    name = found[1] if "." in found[1] else f"builtins.{found[1]}"
+    if name in FORBIDDEN or name.split(".")[0] in FORBIDDEN_MODULES:
         raise _refusal(
             path, f"a file that asks to run {name}; nothing of it was run; take weights from a source that you trust"
         ) from error
-    if unknown is None:
-        raise _refusal(path, DAMAGED) from error
-    # torch names builtins without their module, and looks types up under the name that the file has.
-    return type("ForeignObject", (ForeignObject,), {"type_name": unknown[1]}), unknown[1]
+    module, _, last = name.rpartition(".")
+    return name, type(last, (base,), {"type_name": name, "__module__": module})
 
 
 def _refuse_what_is_none(path: Path) -> None:

@@ -107,6 +107,14 @@ class Settings:
     """A class that the reader does not know; made by a module that it cannot load."""
 
 
+class Table(dict):  # type: ignore[type-arg]
+    pass
+
+
+class Row(list):  # type: ignore[type-arg]
+    pass
+
+
 FOREIGN = {
     "argparse": argparse.Namespace(lr=1, where=Path("runs")),
     "numpy scalar": np.float64(0.42),
@@ -114,6 +122,9 @@ FOREIGN = {
     "a class": Settings(),
     "a set and a counter": {"a": {1, 2}, "b": collections.Counter("aab")},
     "a path": Path("runs/1"),
+    "builtins": collections.defaultdict(dict, {"a": {}}),
+    "a function": print,
+    "kinds of dict and list": {"a": Table(x=1), "b": Row([1, 2])},
 }
 
 
@@ -124,6 +135,11 @@ def test_objects_of_other_programs_beside_the_weights_do_not_matter(
 ) -> None:
     content = {"state_dict": state, "args": FOREIGN[name]}
     torch.save(content, tmp_path / "w.pt", _use_new_zipfile_serialization=new_format)
+    torch.testing.assert_close(grades(import_weights(tmp_path / "w.pt", **GIVEN).network), grades(network))
+
+
+def test_a_state_dict_in_a_list(network: Rostfine, state: dict[str, Any], tmp_path: Path) -> None:
+    torch.save((3, {"lr": 0.1}, state), tmp_path / "w.pt")
     torch.testing.assert_close(grades(import_weights(tmp_path / "w.pt", **GIVEN).network), grades(network))
 
 
@@ -206,8 +222,12 @@ def write_none(path: Path, name: str, state: dict[str, Any], network: Rostfine) 
         "whole": network,
         "whole under a key": {"model": network, "epoch": 3},
         "optimizer": {"optimizer": {"state": {}}, "epoch": 7, "args": argparse.Namespace(lr=1)},
+        "arrays": {"state_dict": {name: value.numpy() for name, value in state.items()}},
         "other network": {"state_dict": {"conv1.weight": torch.ones(2, 2), "fc.bias": torch.ones(2)}},
     }
+    if name == "protocol 4":
+        torch.save(state, path, pickle_protocol=4)
+        return
     content = contents[name]
     if isinstance(content, bytes):
         path.write_bytes(content)
@@ -228,12 +248,14 @@ NONE = {
     "noise": "not saved by torch, nor as safetensors",
     "zip of another kind": "a zip archive, and not one of torch (it holds notes/readme.txt)",
     "zip of TorchScript": "a TorchScript program; give the state dict",
-    "exec": "a Python pickle that torch did not write",
-    "exec in a zip": "asks to run exec; nothing of it was run",
+    "exec": "a Python pickle and not in torch's format",
+    "exec in a zip": "asks to run builtins.exec; nothing of it was run",
     "shell in a zip": "system; nothing of it was run",
     "whole": "a whole object (trainer.model.rostfine.Rostfine) was saved",
     "whole under a key": "epoch (int); under model lies a whole object: save the state dict of the network",
     "optimizer": "found the keys optimizer (dict of 1: state), epoch (int), args (argparse.Namespace)",
+    "arrays": "its weights are no tensors but objects of another program (NumPy arrays?)",
+    "protocol 4": "full of objects that are not read without running their code; save a plain state dict",
     "other network": "found the keys state_dict (dict of 2: conv1.weight, fc.bias)",
 }
 
@@ -245,7 +267,7 @@ def test_what_is_no_state_dict_is_named_in_one_clean_line(
     path = tmp_path / "w.pt"
     write_none(path, name, state, network)
     for words in (["import", str(path)], ["export", "--weights", str(path)]):
-        if words[0] == "export" and name in ("whole under a key", "optimizer", "other network", "whole"):
+        if words[0] == "export" and name in ("whole under a key", "optimizer", "other network", "whole", "arrays"):
             continue  # files that can be read: export says that they are not its own
         assert main([*words, "--out", str(tmp_path / "out.safetensors")]) == 2
         error = capsys.readouterr().err
