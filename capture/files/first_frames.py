@@ -1,8 +1,8 @@
-"""What the first frames of a file show about the file itself: too dark to be graded, or two half frames in one.
+"""What the first frames reveal about a file: frames too dark to be graded, or interlaced frames.
 
-Both look like a result and are none, so a caution names the cure. Dark: most often 10, 12 or 14 bits stored in 16, of
-which the upper 8 are nearly black. Interlaced: odd and even rows were exposed at different times, so whatever moves is
-torn into a comb. Cautions only; no pixel is changed. This module knows arrays, no format.
+Grades of either would mean little, so a caution names the cure. Dark: most often 10, 12 or 14 bits stored in 16, of
+which the upper 8 are nearly black. Interlaced: odd and even rows were exposed at different times, so moving sperm show
+comb edges. No pixel is changed. This module knows arrays, no format.
 """
 
 from typing import Final
@@ -15,9 +15,9 @@ FIRST: Final = 16
 DARK_LEVELS: Final = 32
 """Of 256: an eighth of the range. Frames whose brightest parts stay below it are dark."""
 BRIGHTEST: Final = 0.999
-"""Share of the pixels that lie below "the brightest parts": a hot pixel does not count."""
+"""Quantile that counts as "the brightest parts", so that a hot pixel does not count."""
 UNUSED_BITS: Final = 2
-"""In a 16-bit file: so many unused upper bits mean that a camera of fewer bits was stored in 16."""
+"""This many unused upper bits in a 16-bit file mean that it holds a camera's fewer bits."""
 CAMERA_BITS: Final = (8, 10, 12, 14, 16)
 MOVED: Final = 24
 """Grey levels by which a pixel changes from frame to frame where something moves; noise stays below."""
@@ -51,9 +51,9 @@ class FirstFrames:
 
         Args:
             values: (H, W), grey as stored.
-            pixels: (H, W), what becomes of it; kept until the next frame.
+            pixels: (H, W), the frame that is made of it; kept until the next one.
             stored_bits: Bits that the file has for each value.
-            bits: Bits that are taken as used.
+            bits: Bits that are taken to be in use.
         """
         if self._count == FIRST:
             return
@@ -66,7 +66,7 @@ class FirstFrames:
         self._before = pixels if self._count < FIRST else None
 
     def flag_interlaced(self) -> None:
-        """Note that the file itself says that a frame is interlaced."""
+        """Note that the file marks a frame as interlaced."""
         self._flagged = True
 
     @property

@@ -1,6 +1,6 @@
-"""Files that no source reads, such as those of makers' own programs: named as what they are, with the way out.
+"""Files that no source reads, such as vendors' own formats: named, with the way to convert them.
 
-It knows the first bytes of formats, and reads nothing else.
+It knows the first bytes of formats and reads nothing else.
 """
 
 from pathlib import Path
@@ -55,7 +55,7 @@ BY_ENDING: Final = {
 
 
 def refuse_foreign(path: Path) -> None:
-    """Raise InputError for a file that no source reads, and for text, which FFmpeg would show as drawn characters."""
+    """Raise InputError for a file that no source reads, and for text, which FFmpeg would render as characters."""
     try:
         with open_regular(path) as file:
             head = file.read(HEAD_BYTES)
@@ -75,7 +75,7 @@ def refuse_foreign(path: Path) -> None:
 
 
 def unreadable(path: Path) -> InputError:
-    """Return the error for a file that FFmpeg cannot read, named by its ending where that tells something."""
+    """Return the error for a file that FFmpeg cannot read; its ending may tell what it is."""
     if named := BY_ENDING.get(path.suffix.lower()):
         what, way_out = named
         return InputError(f"source {path}: expected a video, got {what}, which cannot be read; {way_out}")
@@ -86,7 +86,7 @@ def unreadable(path: Path) -> InputError:
 
 
 def _is_mjpeg(path: Path, what: str) -> bool:
-    """Return whether what begins as a JPEG image goes on with a second one."""
+    """Return whether a file that begins as a JPEG image continues with a second one."""
     if what != "an image" or path.suffix.lower() in IMAGE_ENDINGS:
         return False
     with open_regular(path) as file:

@@ -1,6 +1,6 @@
-"""How an image is turned and mirrored for display: display matrices of videos, orientation tags of TIFF and EXIF.
+"""How an image is rotated and mirrored for display: display matrices of videos, orientation tags of TIFF and EXIF.
 
-Players and viewers apply them, so coordinates taken from a screen only agree with ours if we do too. This module knows
+Players and viewers apply them, so coordinates read off a screen agree with ours only if we do too. This module knows
 arrays and numbers, no file.
 """
 
@@ -46,7 +46,7 @@ BY_TAG: Final = {
 
 
 def of_display_matrix(matrix: bytes) -> Orientation | None:
-    """Return the orientation of FFmpeg's display matrix (nine int32); None for a turn by no multiple of 90 degrees.
+    """Return the orientation of FFmpeg's display matrix (nine int32); None for another angle than multiples of 90.
 
     A stored point (x, y) is shown at (a x + c y, b x + d y), apart from the offset.
     """

@@ -1,4 +1,4 @@
-"""Where in a TIFF file the frames are: by the file's own account, and from what is left where that is damaged.
+"""Where the frames are in a TIFF file: by the file's own account, or from what is left if that is damaged.
 
 Frames follow the time axis; a stack without one counts its pages, whatever they are called (slices saved as a film are
 common). Of several channels or focal planes beside time, the first is taken. Several series of equal images in one file

@@ -1,8 +1,8 @@
-"""What a TIFF file says about its frames besides pixels: rate, scale, bits, times, in one form whoever wrote it.
+"""The metadata of a TIFF file in one form: frame rate, scale, bits and times.
 
-Writers: OME-XML, Micro-Manager's and MetaMorph's notes, ImageJ, and the tags of TIFF itself, in this order. Each value
-is taken from the first that has it: one broken or missing piece costs no other. Nonsense counts as not said. It knows
-no pixels.
+Sources, in this order: OME-XML, Micro-Manager's and MetaMorph's notes, ImageJ, and TIFF's own tags. Each value is taken
+from the first source that has it, so a broken or missing piece does not cost any other. Implausible values count as
+absent. This module knows no pixels.
 """
 
 import itertools
@@ -41,17 +41,17 @@ class Metadata:
     bits: int | None = None
     """Bits really used."""
     times_s: tuple[float, ...] = ()
-    """Of the first frames, or all, rising strictly, from 0."""
+    """Of the first frames, or of all, strictly increasing from 0."""
 
 
 def read_metadata(file: tifffile.TiffFile, layout: Layout) -> Metadata:
     """Return what an open file says about itself."""
-    with complaints():  # what is broken in the notes is not said: it counts as not there
+    with complaints():  # broken notes are not reported: they count as absent
         return _Reader(file, layout).read()
 
 
 class _Reader:
-    """Asks each kind of notes for each value."""
+    """Looks up each value in each kind of notes."""
 
     def __init__(self, file: tifffile.TiffFile, layout: Layout) -> None:
         self._file = file
@@ -70,7 +70,7 @@ class _Reader:
             self._properties = [metamorph.page_properties(page) for page in pages]
 
     def read(self) -> Metadata:
-        """Return the first answer to each question."""
+        """Return each value from the first source that has it."""
         times = self._times()
         fps = _first(
             FPS_LIMITS,
@@ -97,7 +97,7 @@ class _Reader:
         return Metadata(fps, um_per_px, bits, _consecutive(times))
 
     def _times(self) -> dict[int, float]:
-        """Return the time of each frame whose time is said, s."""
+        """Return the time of each frame that has one, s."""
         sources: tuple[Callable[[], dict[int, float]], ...] = (
             lambda: self._ome.times_s if self._ome else {},
             lambda: _numbered(
@@ -131,12 +131,12 @@ class _Reader:
 
 
 def _described(images: Sequence[Pixels], announced: int) -> Pixels | None:
-    """Return the image that describes the film: the one with as many frames, else the first."""
+    """Return the OME image that describes the film: the one with the same number of frames, else the first."""
     return next((image for image in images if image.frames == announced), images[0] if images else None)
 
 
 def _first(limits: tuple[float, float], *sources: Callable[[], T | None]) -> T | None:
-    """Return the first answer within the limits."""
+    """Return the first value within the limits."""
     for source in sources:
         value: Any = _try(source)
         if value is not None and limits[0] <= value <= limits[1]:
@@ -146,10 +146,10 @@ def _first(limits: tuple[float, float], *sources: Callable[[], T | None]) -> T |
 
 
 def _try(source: Callable[[], T]) -> T | None:
-    """Return an answer; None where the notes are so broken that asking fails."""
+    """Return a value; None if the notes are too broken to read it."""
     try:
         return source()
-    except Exception:  # what damaged notes lead to in tifffile and here is of any kind
+    except Exception:  # damaged notes can raise anything, in tifffile and here
         return None
 
 
@@ -174,7 +174,7 @@ def _rate_of(times: Mapping[int, float]) -> float | None:
 
 
 def _consecutive(times: Mapping[int, float]) -> tuple[float, ...]:
-    """Return the times from frame 0 up to the first frame that has none."""
+    """Return the times from frame 0 up to the first frame without one."""
     return tuple(times[number] for number in itertools.takewhile(lambda n: n in times, itertools.count()))
 
 
@@ -183,7 +183,7 @@ def _whole(value: Any) -> int | None:
 
 
 def _bits_of_tag(page: Any) -> int | None:
-    """Return the bits that hold the largest value of a page, where it says that."""
+    """Return the bits needed for the largest sample value that a page states, if it states one."""
     tag = page.aspage().tags.get(MAX_SAMPLE_VALUE)
     value = tag.value if tag is not None else None
     value = max(value) if isinstance(value, tuple) and value else value

@@ -1,7 +1,7 @@
 """Micro-Manager's notes at each page of a TIFF file (tag 51123, JSON): channel, time, scale, bits.
 
-They are all there is where an acquisition was stopped or the program ended before it wrote its index, and in NDTiff.
-It knows notes and pages, no pixels.
+They are the only metadata if an acquisition was stopped before the program wrote its index, and in NDTiff. This module
+knows notes and pages, no pixels.
 """
 
 import json

@@ -1,7 +1,7 @@
-"""OME-XML in a TIFF file: rate, scale, bits and times, each for itself, as far as the text can be read.
+"""OME-XML in a TIFF file: rate, scale, bits and times, each by itself, as far as the text can be parsed.
 
-An acquisition that was stopped, or a program that broke off, leaves text that is no whole XML: what stands before the
-break counts. It knows the text of one file, no pixels.
+A stopped acquisition or a crashed program leaves incomplete XML: whatever precedes the break counts. This module knows
+the text of one file, no pixels.
 """
 
 import contextlib

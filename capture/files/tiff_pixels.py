@@ -1,7 +1,7 @@
-"""From a page of a TIFF file to grey values: packed bits, colour tables, inverted and turned images.
+"""From a page of a TIFF file to grey values: packed bits, palettes, inverted and rotated images.
 
-What viewers apply is applied here: a page whose white is stored as 0 is inverted, a palette is looked up, the tag
-Orientation is obeyed. It knows one page at a time; which pages are frames is ``capture.files.tiff_layout``'s business.
+What viewers apply is applied here: a page with white stored as 0 is inverted, palette colours are looked up, and the tag
+Orientation is honoured. This module knows one page at a time; ``capture.files.tiff_layout`` knows which pages are frames.
 """
 
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ class PixelFormat:
 
     @property
     def grey_bits(self) -> int:
-        """Bits of the grey values: those of a palette's colours are 16, and of fewer than 8 bits 8 are made."""
+        """Bits of the grey values: 16 for a palette, and at least 8."""
         return 16 if self.colours is not None else max(8, self.bits)
 
 
@@ -78,9 +78,9 @@ def read_at(file: tifffile.TiffFile, offset: int, form: PixelFormat) -> NDArray[
 
 
 def read_page(page: Any, form: PixelFormat, path: Path) -> NDArray[Any]:
-    """Return (H, W) grey values of a page. Raises anything where it is damaged: each decoder has its own errors."""
+    """Return (H, W) grey values of a page. A damaged page can raise anything: each decoder has its own errors."""
     if np.prod(page.shape) != np.prod(form.shape) or len(page.dataoffsets) > MOST_PIECES:
-        raise ValueError("of another size")  # a damaged entry can announce images that take minutes
+        raise ValueError("of another size")  # a damaged entry can announce an image that would take minutes
     bgr = done = False
     if form.bits not in DECODED_BITS and page.compression == 1:
         image = _unpacked(page, form)
@@ -91,7 +91,7 @@ def read_page(page: Any, form: PixelFormat, path: Path) -> NDArray[Any]:
             if "imagecodecs" not in str(error):
                 raise
             image, bgr = _by_opencv(path, page.index), True
-            done = image.dtype == np.uint8  # of 8 bits OpenCV itself inverts what is stored with white as 0
+            done = image.dtype == np.uint8  # OpenCV inverts 8-bit images with white stored as 0 itself
     if image.ndim == 3 and image.shape[1:] == form.shape[:2]:
         image = np.ascontiguousarray(np.moveaxis(image, 0, 2))  # one plane per colour
     if image.shape[:2] != form.shape[:2] or image.dtype.itemsize != form.dtype.itemsize:
@@ -110,7 +110,7 @@ def grey_values(
     if form.colours is not None and image.ndim == 2:
         image = form.colours[np.minimum(image, len(form.colours) - 1)]
     elif form.colours is not None:
-        image = image.astype(np.uint16) * np.uint16(257)  # OpenCV has looked the colours up, in 8 bits
+        image = image.astype(np.uint16) * np.uint16(257)  # OpenCV has already looked up the colours, in 8 bits
     grey = luma(image, bgr=bgr)
     if form.inverted if inverted is None else inverted:
         white = 2 ** (form.used_bits or form.grey_bits) - 1
@@ -119,7 +119,7 @@ def grey_values(
 
 
 def _unpacked(page: Any, form: PixelFormat) -> NDArray[Any]:
-    """Return the pixels of a page whose values of 2 to 15 bits follow each other without a gap, rows at whole bytes."""
+    """Return the pixels of a page with 2 to 15 packed bits per value, each row starting at a whole byte."""
     pieces = zip(page.dataoffsets, page.databytecounts, strict=True)
     data = b"".join(_read(page.parent.filehandle, start, count) for start, count in pieces)
     height, values = form.shape[0], int(np.prod(form.shape[1:]))

@@ -84,7 +84,7 @@ class VideoFile:
     def condition(self) -> Condition:
         """How the file is read, and what could not be read so far."""
         damage = self._damage.notices
-        tilted = (f"{self._damage.name}: asks for a turn that is no multiple of 90 degrees; it is not turned",)
+        tilted = (f"{self._damage.name}: is to be shown rotated by no multiple of 90 degrees, which is not applied",)
         notices = (*self._notices, *(tilted if self._tilted else ()), *self._first.cautions, *damage)
         return Condition(notices, fps_assumed=self._fps_assumed, damage=damage)
 

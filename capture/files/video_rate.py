@@ -1,8 +1,8 @@
-"""The frame rate of a video: the stream's own, measured from its time stamps, and whether anybody states it at all.
+"""The frame rate of a video: the stream's own, measured from its time stamps, and whether it is stated at all.
 
-What a container states is often something else: H.264 in AVI is counted in fields, an average includes gaps, and for
-bare streams FFmpeg fills in 25. So the interval of the first packets' time stamps decides, and of the stated rates the
-one that agrees with it is taken, because stamps may be rounded to milliseconds. A bare stream has no time stamps; its
+The rate that a container states is often something else: H.264 in AVI is counted in fields, an average includes gaps,
+and for bare streams FFmpeg fills in 25. So the interval between the first packets' time stamps decides; because stamps
+may be rounded to milliseconds, the stated rate that agrees with it is used. A bare stream has no time stamps, but its
 own header may state the rate. This module knows packets, no pixels.
 """
 
@@ -21,7 +21,7 @@ from av.video.stream import VideoStream
 from capture.files.intervals import frame_interval
 
 MOST_FPS: Final = 100_000
-"""A damaged header that states more is not believed: frame times could not be told apart."""
+"""A damaged header that states more is not believed: frame times would coincide."""
 NO_TIME_STAMPS: Final = 0x80
 """FFmpeg's AVFMT_NOTIMESTAMPS: a bare stream."""
 MEASURED_PACKETS: Final = 300
@@ -38,13 +38,13 @@ class VideoRate:
     """What is known of a video's frame rate."""
 
     fps: float | None
-    """None: nobody states a rate that can be."""
+    """None: no plausible rate is stated."""
     stated: float | None = None
-    """Where ``fps`` is None: what the file states all the same."""
+    """If ``fps`` is None: the implausible rate that the file states."""
     assumed: bool = False
-    """Nobody states it: FFmpeg's 25, which players show."""
+    """The rate is not stated: ``fps`` is FFmpeg's 25, which players use."""
     header_fps: float | None = None
-    """What the stream's header states, where it contradicts the time stamps."""
+    """The rate in the stream's header, if it contradicts the time stamps."""
 
 
 def frame_rate(container: InputContainer, stream: VideoStream) -> VideoRate:
@@ -74,7 +74,7 @@ def _valid(rate: Fraction | None) -> Fraction | None:
 
 
 def _measured(container: InputContainer, stream: VideoStream) -> float | None:
-    """Return frames a second by the time stamps of the first packets, gaps left out; None where there are too few."""
+    """Return the frame rate by the time stamps of the first packets, gaps left out; None if there are too few."""
     stamps = np.unique(np.fromiter(itertools.islice(_stamps(container, stream), MEASURED_PACKETS), np.int64))
     ticks = frame_interval(np.diff(stamps).astype(np.float64), tick=1)
     return None if ticks is None or stream.time_base is None else 1 / (ticks * float(stream.time_base))

@@ -61,4 +61,4 @@ def test_a_slanted_matrix_is_said(tmp_path: Path, read):
     patch_display_matrix(path, (1, 1, -1, 1))
     found = read(path)
     np.testing.assert_array_equal(found.pixels, FRAMES)
-    assert "no multiple of 90 degrees" in found.cautions[0]
+    assert "by no multiple of 90 degrees" in found.cautions[0]
