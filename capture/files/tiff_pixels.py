@@ -1,7 +1,8 @@
 """From a page of a TIFF file to grey values: packed bits, palettes, inverted and rotated images.
 
-What viewers apply is applied here: a page with white stored as 0 is inverted, palette colours are looked up, and the tag
-Orientation is honoured. This module knows one page at a time; ``capture.files.tiff_layout`` knows which pages are frames.
+What viewers apply is applied here: a page with white stored as 0 is inverted, palette colours are looked up, and the
+tag Orientation is honoured. This module knows one page at a time; which pages are frames is decided in
+``capture.files.tiff_layout``.
 """
 
 from dataclasses import dataclass
