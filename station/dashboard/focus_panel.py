@@ -9,6 +9,7 @@ from rich.text import Text
 from station.clock import NS_PER_MS, NS_PER_S
 from station.dashboard.assessment import positions_current
 from station.dashboard.history import HISTORY_S
+from station.dashboard.motion import motion_in_words
 from station.dashboard.picture import picture_lines
 from station.dashboard.snapshot import Snapshot
 from station.dashboard.spread import heads_apart, heads_in_words, spread, spread_in_words
@@ -20,7 +21,9 @@ MOST_ROWS = 20
 PICTURE_WIDTH = 100
 """From this width on the sperm itself is shown."""
 GAP = 2
-LEAD = 10
+MOTION_S = 1.5
+"""The tracker says how a sperm swims twice a second; what is older than this carries its age."""
+LEAD = 16
 """Cells before a sparkline: the grade and its newest share."""
 
 
@@ -48,13 +51,22 @@ def focus_lines(snapshot: Snapshot, width: int, rows: int, glyphs: Glyphs, *, co
 
 def _facts(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:
     newest = snapshot.history[-1] if snapshot.history else None
-    title = f"Sperm {snapshot.screen.focus}: RoSTFine grades of the last minute, from 60 s ago to now"
-    lines = [Text(fit(title, width, glyphs), "bold underline")]
+    lines = [Text(fit(_title(snapshot, width), width, glyphs), "bold underline")]
     room = width - LEAD
     for number, letter in enumerate(GRADES):
-        lead = f"  {letter} {percent(newest.grade[number]) if newest else ' N/A'}  "
+        lead = f"  grade {letter} {percent(newest.grade[number]) if newest else ' N/A'}  "
         lines.append(Text(fit(lead + _spark(snapshot, number, room, glyphs), width, glyphs)))
     return [*lines, Text(fit(f"  {_opinion(snapshot, newest)}", width, glyphs))]
+
+
+def _title(snapshot: Snapshot, width: int) -> str:
+    title = f"Sperm {snapshot.screen.focus}, last minute"
+    motion = snapshot.motion
+    if motion is None:
+        return f"{title}: RoSTFine grades from 60 s ago to now"
+    age_s = (snapshot.now_ns - motion.t_exposure_ns) / NS_PER_S
+    ago = f" ({duration(1000 * age_s)} ago)" if age_s > MOTION_S else ""
+    return f"{title}  {motion_in_words(motion.info, width - len(title) - 2 - len(ago))}{ago}"
 
 
 def _spark(snapshot: Snapshot, number: int, width: int, glyphs: Glyphs) -> str:

@@ -14,7 +14,7 @@ from station.clock import now_ns
 from station.config import Config
 from station.dashboard.history import GradeHistory
 from station.dashboard.live_crop import LiveCrop, affordable
-from station.dashboard.snapshot import LateMeter, ProcessView, RateMeter, ScreenState, Snapshot
+from station.dashboard.snapshot import LateMeter, Motion, ProcessView, RateMeter, ScreenState, Snapshot
 from station.processes.supervisor import Supervisor
 from station.recent import put_recent
 from station.stride import window_stride
@@ -61,6 +61,7 @@ class Monitor:
         """What the tracker has been asked and has done, in order; the reader takes it out."""
         self._grades: dict[int, GradeInfo] = {}
         self._history = GradeHistory()
+        self._motion: dict[int, Motion] = {}
         self._crop = LiveCrop(context, endpoints.frames, config.window.size)
 
     @property
@@ -91,6 +92,9 @@ class Monitor:
                 self.applied.extend(message.header.applied_commands)
                 for track in message.header.tracks:
                     put_recent(self._newest_tracks, track.sperm_id, track)
+                    if track.kinematics is not None:
+                        motion = Motion(track.kinematics, message.header.trace.t_exposure_ns)
+                        put_recent(self._motion, track.sperm_id, motion)
         while message := self._grades_link.receive(0):
             if isinstance(message.header, GradesHeader):
                 for grade in message.header.grades:
@@ -133,6 +137,7 @@ class Monitor:
             keys=self._keys(),
             screen=screen,
             history=self._history.of(screen.focus, now_ns()),
+            motion=self._motion.get(screen.focus) if screen.focus is not None else None,
             crop=self._crop.look(self._tracks, screen.focus if has_crops else None),
             has_crops=has_crops,
         )

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from station.clock import NS_PER_S
 from station.transport.messages import (
     GradeInfo,
+    KinematicsInfo,
     ModelInfo,
     ProcessName,
     ProcessStatus,
@@ -43,6 +44,14 @@ class ProcessView:
     """Frames (capture, tracker) or grades (engine) per second lately."""
     died: str = ""
     """Why it is gone, in plain words, where it did not say so itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """How a sperm swam, and when: the tracker says it twice a second, not with every frame."""
+
+    info: KinematicsInfo
+    t_exposure_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +102,8 @@ class Snapshot:
     screen: ScreenState = ScreenState()
     history: tuple[GradeInfo, ...] = ()
     """The grades of the focused sperm over the last minute, oldest first."""
+    motion: Motion | None = None
+    """How the focused sperm swims; None where the tracker has not said so yet."""
     crop: NDArray[np.uint8] | None = None
     """The focused sperm in the newest tracked frame (S, S), as the network gets it; None where there is none."""
     has_crops: bool = False

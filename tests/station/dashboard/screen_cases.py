@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 
 from station.clock import NS_PER_MS, NS_PER_S
 from station.dashboard.key_handler import KEYS, QUESTION
-from station.dashboard.snapshot import ProcessView, ScreenState, Snapshot
+from station.dashboard.snapshot import Motion, ProcessView, ScreenState, Snapshot
 from station.transport.messages import (
     PIPELINE,
     GradeInfo,
+    KinematicsInfo,
     ModelInfo,
     Percentiles,
     ProcessName,
@@ -148,6 +149,15 @@ def spot() -> NDArray[np.uint8]:
     return picture.astype(np.uint8)
 
 
+SWIMS = Motion(
+    KinematicsInfo(
+        vcl_um_s=81.4, vsl_um_s=48.2, vap_um_s=57.9, lin=0.59, straightness=0.83, wob=0.71, mad_deg=32.0,
+        motility="rapidly progressive", confidence=0.8, rate_hz=15.0, duration_s=1.0,
+    ),
+    NOW_NS - 300 * NS_PER_MS,
+)  # fmt: skip
+
+
 MANY = dataclasses.replace(
     RUNNING,
     tracks=tracks(*(track(number, filled=16 if number % 3 else 4) for number in range(1, 13))),
@@ -222,9 +232,9 @@ CASES = {
     ),
     "many": MANY,
     "many_scrolled": dataclasses.replace(MANY, screen=ScreenState(focus=9), history=past(9)),
-    "focused": dataclasses.replace(recorded(), screen=ScreenState(focus=3), history=past(3)),
+    "focused": dataclasses.replace(recorded(), screen=ScreenState(focus=3), history=past(3), motion=SWIMS),
     "focused_picture": dataclasses.replace(
-        recorded(), screen=ScreenState(focus=3), history=past(3), crop=spot(), has_crops=True
+        recorded(), screen=ScreenState(focus=3), history=past(3), motion=SWIMS, crop=spot(), has_crops=True
     ),
     "focused_no_grade": dataclasses.replace(recorded(), screen=ScreenState(focus=2, message="Keeping the last 30 s.")),
     "keys": dataclasses.replace(recorded(), screen=ScreenState(keys=ALL_KEYS)),

@@ -125,7 +125,7 @@ def test_the_focused_sperm_is_always_on_the_screen(width: int, height: int, focu
     found = drawn(dataclasses.replace(MANY, screen=ScreenState(focus=focus)), width, height)
     (row,) = (line for line in found.split("\n") if line.startswith(">"))
     assert int(row[1:4]) == focus
-    assert f"Sperm {focus}: RoSTFine grades of the last minute" in found
+    assert f"Sperm {focus}, last minute" in found
 
 
 def test_an_old_picture_is_not_shown() -> None:
