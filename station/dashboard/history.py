@@ -5,7 +5,6 @@ from collections.abc import Iterable
 
 from station.clock import NS_PER_S
 from station.recent import put_recent
-from station.recent import put_recent
 from station.transport.messages import GradeInfo
 
 HISTORY_S = 60.0
