@@ -1,12 +1,13 @@
 """From a snapshot to the cards: each sperm, its newest grade and what that is worth, in the terminal's own words."""
 
 from collections import deque
+from collections.abc import Mapping
 
 from station.clock import NS_PER_MS, NS_PER_S
 from station.dashboard.assessment import GradeValidity, SpermView, no_grade, sperm_views, why_unknown, worth
 from station.dashboard.snapshot import Snapshot
 from station.dashboard.spread import heads_apart, heads_in_words, spread, spread_in_words
-from station.transport.messages import GradeInfo
+from station.transport.messages import GradeInfo, KinematicsInfo, TrackState
 from station.view.page_messages import Card, PastGrade
 
 HISTORY_S = 60.0
@@ -15,15 +16,15 @@ UNKNOWN = "unknown"
 """The state of every sperm where nobody knows where they are now."""
 
 
-def cards(snapshot: Snapshot, marked: frozenset[int]) -> list[Card]:
+def cards(snapshot: Snapshot, marked: frozenset[int], swimming: Mapping[int, KinematicsInfo]) -> list[Card]:
     """Return one card per tracked sperm, by number."""
     why = why_unknown(snapshot)
-    found = [_card(snapshot, view) for view in sperm_views(snapshot)]
+    found = [_card(snapshot, view, swimming.get(view.track.sperm_id)) for view in sperm_views(snapshot)]
     found = [card.model_copy(update={"marked": True}) if card.sperm_id in marked else card for card in found]
     return [card.model_copy(update={"state": UNKNOWN, "reason": why}) for card in found] if why else found
 
 
-def _card(snapshot: Snapshot, view: SpermView) -> Card:
+def _card(snapshot: Snapshot, view: SpermView, swimming: KinematicsInfo | None) -> Card:
     track, grade = view.track, view.grade
     plain = Card(
         sperm_id=track.sperm_id,
@@ -33,6 +34,8 @@ def _card(snapshot: Snapshot, view: SpermView) -> Card:
         reason=track.reason,
         score=track.score,
         filled=track.filled,
+        motility=swimming.motility if swimming is not None and track.state is not TrackState.LOST else "",
+        kinematics=kinematics_in_words(swimming) if track.state is not TrackState.LOST else "",
         worth=no_grade(snapshot, view) if grade is None else worth(snapshot, view),
     )
     if grade is None:
@@ -50,6 +53,28 @@ def _card(snapshot: Snapshot, view: SpermView) -> Card:
             "heads_steps": apart,
         }
     )
+
+
+def kinematics_in_words(found: KinematicsInfo | None) -> str:
+    """Return the main figures, or why there are none."""
+    if found is None:
+        return ""
+    if found.refused:
+        return f"no kinematics: {found.refused}"
+    figures = [
+        f"{name} {value:.{digits}f}{unit}"
+        for name, value, digits, unit in (
+            ("VCL", found.vcl_um_s, 0, " \u00b5m/s"),
+            ("VSL", found.vsl_um_s, 0, " \u00b5m/s"),
+            ("VAP", found.vap_um_s, 0, " \u00b5m/s"),
+            ("LIN", found.lin, 2, ""),
+            ("ALH", found.alh_max_um, 1, " \u00b5m"),
+            ("BCF", found.bcf_hz, 0, " Hz"),
+        )
+        if value is not None
+    ]
+    rate = f" at {found.rate_hz:.0f} frames/s" if found.rate_hz is not None else ""
+    return f"{', '.join(figures)}{rate}"
 
 
 class GradeHistory:

@@ -17,6 +17,7 @@ import numpy as np
 from station.clock import NS_PER_MS, now_ns
 from station.config import Config
 from station.crop import crop_into
+from station.dashboard.assessment import STALE_S
 from station.dashboard.key_handler import KEYS
 from station.transport.buffers import Received
 from station.transport.messages import GradesHeader, ProcessStatus, TrackState
@@ -112,11 +113,12 @@ class Hub:
             width=header.width,
             height=header.height,
             jpeg_bytes=len(data),
+            stale_ms=STALE_S * 1000 if self._config.speed == "live" else None,
             tracked=tracks is not None,
             window_frames=tracks.window_frames if tracks else 0,
             window_px=self._config.window.size,
             disturbance=tracks.disturbance if tracks else "",
-            cards=cards(snapshot, self.marked),
+            cards=cards(snapshot, self.marked, self.pairing.kinematics_at(header.t_exposure_ns)),
             past=self.history.since(wanted.seen_grades),
             crops=crops,
         )

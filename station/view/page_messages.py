@@ -165,7 +165,9 @@ class Card(PageMessage):
     heads_word: str = ""
     heads_steps: float | None = None
     motility: str = ""
-    """WHO class in words with the main figures, or why not; empty where the tracker does not say."""
+    """WHO 2021 class in words; empty where there is none."""
+    kinematics: str = ""
+    """The main figures, or why there are none; empty where the tracker has not said lately."""
 
 
 class PastGrade(PageMessage):
@@ -199,6 +201,8 @@ class Picture(PageMessage):
     height: Whole
     """Of the frame, px; the JPEG may be smaller."""
     jpeg_bytes: Whole
+    stale_ms: float | None
+    """A grade older than this is stale; None where age means nothing (a run that is not live)."""
     tracked: bool
     """False: the tracker did not answer for this frame, nothing is known about positions."""
     window_frames: Whole

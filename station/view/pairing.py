@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from station.clock import NS_PER_S
 from station.transport.buffers import Buffer, Received
-from station.transport.messages import FrameHeader, TracksHeader
+from station.transport.messages import FrameHeader, KinematicsInfo, TracksHeader
 
 MOST_WAITING = 24
 """Frames; three times as many as the tracker lets wait."""
 MOST_BYTES = 256_000_000
+KINEMATICS_S = 1.5
+"""Kinematics older than this say nothing about now."""
 WAIT_S = 0.5
 """Then a frame is shown without tracks: the tracker hangs, or has nothing to say."""
 
@@ -52,11 +54,18 @@ class Pairing:
         self.passed_over = 0
         """Frames that gave way to a newer one before anybody was told where the sperm were in them."""
         self.without_tracks = 0
+        self._kinematics: dict[int, tuple[int, KinematicsInfo]] = {}
 
     @property
     def newest(self) -> Shot | None:
         """The newest frame with its tracks."""
         return self._newest
+
+    def kinematics_at(self, t_exposure_ns: int) -> dict[int, KinematicsInfo]:
+        """Return, by sperm, the newest kinematics that were not older than KINEMATICS_S at that exposure."""
+        oldest_ns = t_exposure_ns - KINEMATICS_S * NS_PER_S
+        with self._lock:
+            return {sperm_id: found for sperm_id, (t_ns, found) in self._kinematics.items() if t_ns >= oldest_ns}
 
     @property
     def waiting(self) -> tuple[int, int]:
@@ -88,6 +97,7 @@ class Pairing:
         if not isinstance(tracks, TracksHeader):
             return 0
         with self._lock:
+            self._note_kinematics(tracks)
             if tracks.frame_seq in self._frames:
                 self.passed_over += self._give_out(tracks.frame_seq, tracks)
             else:
@@ -95,6 +105,15 @@ class Pairing:
                 while len(self._tracks) > MOST_WAITING:
                     self._tracks.popitem(last=False)
         return 0
+
+    def _note_kinematics(self, tracks: TracksHeader) -> None:
+        """Keep them apart: they come twice a second, perhaps with a frame that is passed over."""
+        here = {track.sperm_id for track in tracks.tracks}
+        for gone in self._kinematics.keys() - here:
+            del self._kinematics[gone]
+        for track in tracks.tracks:
+            if track.kinematics is not None:
+                self._kinematics[track.sperm_id] = (tracks.trace.t_exposure_ns, track.kinematics)
 
     def _give_out_overdue(self, t_now_ns: int) -> int:
         oldest = next(iter(self._frames.values()))

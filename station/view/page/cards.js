@@ -80,7 +80,15 @@ export class Cards {
     for (const data of this.#shot.head.cards) {
       const card = this.#cards.get(data.sperm_id);
       if (!card) continue;
-      setText(card.age, data.age_ms === null ? "" : age(data.age_ms + since));
+      if (data.age_ms !== null) {
+        setText(card.age, age(data.age_ms + since));
+        // The station said what the grade was worth when it sent it; time goes on here even if nothing more comes.
+        const stale = this.#shot.head.stale_ms;
+        if (data.holds && stale !== null && data.age_ms + since > stale) {
+          card.root.classList.add("old");
+          setText(card.worth, "STALE");
+        }
+      }
       const past = this.#past.get(data.sperm_id) ?? [];
       while (past.length && past[0].t < now - HISTORY_MS) past.shift();
       drawHistory(card.history, past, now);
@@ -132,7 +140,7 @@ export class Cards {
       sign(card.mark, data.state, getComputedStyle(card.state).color);
     }
     setText(card.state, data.state);
-    setText(card.reason, data.reason);
+    setText(card.reason, data.reason || data.motility);
     card.marked.hidden = !data.marked;
     setText(card.window, `${data.filled}/${head.window_frames}`);
     const graded = data.grade !== null;
@@ -162,7 +170,7 @@ export class Cards {
         ...HEADS.map((name, row) => make("tr", {}, make("th", {}, name), ...card.table[row]))), card.motility);
     }
     data.heads.forEach((head, row) => head.forEach((share, k) => setText(card.table[row][k], percent(share))));
-    setText(card.motility, data.motility);
+    setText(card.motility, [data.motility, data.kinematics].filter(Boolean).join(": "));
   }
 
   #tellSeen() {

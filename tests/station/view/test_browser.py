@@ -223,8 +223,10 @@ def test_a_picture_that_stands_still_is_said_to_be_old(
 ) -> None:
     link, station = played
     with page_at(context, link) as page:
+        page.locator(".card:not(.old) .share:visible").first.wait_for()
         assert page.locator("#gone").is_hidden()
         station.paused.set()
+        page.locator(".card.old .worth", has_text="STALE").first.wait_for()
         page.locator("#gone", has_text="s old").wait_for()
         station.paused.clear()
         page.wait_for_selector("#gone", state="hidden")

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from station.transport.buffers import Received
-from station.transport.messages import FrameHeader, Trace, TracksHeader
+from station.transport.messages import FrameHeader, KinematicsInfo, Trace, TrackInfo, TracksHeader, TrackState
 from station.view import pairing
 from station.view.pairing import MOST_WAITING, WAIT_S, Pairing
 
@@ -87,3 +87,15 @@ def test_what_waits_is_bounded_in_bytes(found: Pairing, monkeypatch: pytest.Monk
     for seq in range(10):
         found.add_frame(frame(seq))
     assert found.waiting[0] == 3
+
+
+def test_kinematics_of_a_frame_that_is_passed_over_are_kept_for_a_while(found: Pairing) -> None:
+    swims = KinematicsInfo(vcl_um_s=80.0, motility="rapidly progressive", rate_hz=15.0)
+    track = TrackInfo(sperm_id=3, x=1.0, y=1.0, state=TrackState.LOCKED, score=1.0, filled=16, kinematics=swims)
+    trace = Trace(t_exposure_ns=10 * S, t_sent_ns=0)
+    header = TracksHeader(seq=0, frame_seq=7, trace=trace, window_frames=16, tracks=[track])
+    found.add_tracks(Received(header, None, 0))
+    assert found.kinematics_at(11 * S) == {3: swims}
+    assert found.kinematics_at(12 * S) == {}
+    found.add_tracks(tracks(8))  # the sperm is tracked no longer
+    assert found.kinematics_at(11 * S) == {}
