@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from engine.artifact import MAX_BATCH, Artifact
 from engine.factory import open_verified_runtime
+from engine.overlay import selected_patches
 from engine.replay import GradesReplay
 from engine.runtime import Runtime, WindowId
 from engine.scheduler import Batch, EveryWindow, NewestPerSperm, PendingWindow
@@ -52,7 +53,7 @@ def run(context: ProcessContext) -> None:
         seconds = warm_up(runtime, config.window, context.carry_on)
         control.patience_s = max(PATIENCE_S, 5 * MAX_BATCH * seconds[1])
         model = model_info(artifact, runtime)
-        grader = Grader(context, runtime)
+        grader = Grader(context, runtime, artifact.manifest.network.selected)
         replay: GradesReplay | None = None
         if config.replay_of is not None:
             playback = Playback(config.replay_of, control.beat)
@@ -94,7 +95,9 @@ def run(context: ProcessContext) -> None:
 class Grader:
     """Runs batches through the network and accounts for the grades."""
 
-    def __init__(self, context: ProcessContext, runtime: Runtime) -> None:
+    def __init__(self, context: ProcessContext, runtime: Runtime, selected: int) -> None:
+        """``selected``: K, patches that the network selects in each frame."""
+        self._selected = selected
         window = context.config.window
         self._runtime = runtime
         self._account = context.control.account
@@ -114,6 +117,7 @@ class Grader:
             clips[row] = window.pixels
         t_infer_ns = now_ns()
         answer = self._runtime.infer(clips, [_window_id(window) for window in batch])
+        patches = selected_patches(answer.attention, self._selected).tolist()
         t_grade_ns = now_ns()
         grades = [
             GradeInfo(
@@ -125,6 +129,7 @@ class Grader:
                 heads=answer.heads[row].tolist(),
                 validity=Validity.PADDED if window.info.padded else Validity.VALID,
                 trace=window.trace.model_copy(update={"t_infer_ns": t_infer_ns, "t_grade_ns": t_grade_ns}),
+                patches=patches[row],
             )
             for row, window in enumerate(batch)
         ]
@@ -209,4 +214,5 @@ def model_info(artifact: Artifact, runtime: Runtime) -> ModelInfo:
         demonstration=manifest.demonstration,
         um_per_px=manifest.um_per_px,
         fps=manifest.fps,
+        patch_grid=manifest.network.grid,
     )

@@ -254,6 +254,9 @@ class GradeInfo(BaseModel):
     """The same from the global, spatial and temporal head alone, in this order."""
     validity: Annotated[Validity, Field(strict=False)]
     trace: Trace
+    patches: list[list[Count]] | None = Field(default=None, exclude_if=_is_none)
+    """(T, K) which patches of each frame the network selected, the most attended first; ``ModelInfo.patch_grid`` says
+    where they are. Left out of the message where None: older records have none."""
 
 
 class GradesHeader(Header):
@@ -340,6 +343,8 @@ class ModelInfo(BaseModel):
     """True for a model made from simulated clips: its grades mean nothing about real sperm."""
     um_per_px: Scale | None = None
     fps: FrameRate | None = None
+    patch_grid: Count | None = Field(default=None, exclude_if=_is_none)
+    """Patches along one edge of the clip, numbered row by row from 0. Left out of the message where None."""
 
 
 class RecordingInfo(BaseModel):

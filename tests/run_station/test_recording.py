@@ -21,7 +21,15 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from station.session.records import ActionRecord, FrameRecord, GradesRecord, KeepRecord, LossRecord, TracksRecord
+from station.session.records import (
+    ActionRecord,
+    FrameRecord,
+    GradesRecord,
+    KeepRecord,
+    LossRecord,
+    OpenedRecord,
+    TracksRecord,
+)
 from station.session.session_reader import Session, SessionOutcome
 from station.session.verify import verify_session
 from tests.support.station_program import NOTICE, ROOT, SMALL, Station, image_folder, station_processes, wait_for
@@ -80,6 +88,11 @@ def test_offline_everything_is_in_the_record(station: Station) -> None:
     graded = [event.record.header for event in events if isinstance(event.record, GradesRecord)]
     grades = [grade for header in graded for grade in header.grades]
     assert len(grades) == summary["grades"] > 0
+    opened = next(event.record for event in events if isinstance(event.record, OpenedRecord))
+    places = {patch for grade in grades for frame in grade.patches or [] for patch in frame}
+    assert {len(grade.patches or []) for grade in grades} == {16}
+    assert opened.model.patch_grid is not None
+    assert max(places) < opened.model.patch_grid**2
     followed = sum(len(record.header.tracks) for record in tracks)
     assert followed > 0
     assert not [event for event in events if isinstance(event.record, LossRecord)]

@@ -129,6 +129,25 @@ MESSAGES: dict[str, tuple[Header, list[list[int]] | None]] = {
         ),
         None,
     ),
+    "grades_patches": (
+        GradesHeader(
+            seq=1,
+            grades=[
+                GradeInfo(
+                    sperm_id=3,
+                    frame_seq=9,
+                    x=1.0,
+                    y=2.0,
+                    grade=[0.2] * 5,
+                    heads=[[0.2] * 5] * 3,
+                    validity=Validity.VALID,
+                    trace=GRADED,
+                    patches=[[4, 0], [4, 5]],
+                )
+            ],
+        ),
+        None,
+    ),
     "action": (ActionHeader(seq=2, t_ns=3000, name="key k"), None),
     "action_asked": (
         ActionHeader(seq=3, t_ns=4000, name="mark", details="sperm 3 marked as chosen", asked_by="shell"),
