@@ -135,7 +135,7 @@ class TiffStack:
             try:
                 with complaints():
                     is_offset = isinstance(place, int)
-                    values = read_at(self._file, place, form) if is_offset else read_page(place, form, self._path)
+                    values = read_at(self._file, place, form) if is_offset else read_page(place, form)
             except Exception:  # each decoder has its own kinds
                 self._damage.unreadable()
                 continue

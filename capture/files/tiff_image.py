@@ -42,6 +42,6 @@ def read_tiff_image(path: Path, bits: int | None = None) -> TiffImage | None:
             notes = page_notes(page)
             series = tuple((k, v) for k, v in place_of(notes or {}).items() if k != "time")
             is_stack = len(file.pages) > 1
-            return TiffImage(read_page(page, form, path), form.grey_bits, is_stack, series, metadata)
+            return TiffImage(read_page(page, form), form.grey_bits, is_stack, series, metadata)
     except Exception:  # of whatever kind: the image is left out
         return None

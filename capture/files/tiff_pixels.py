@@ -5,6 +5,7 @@ tag Orientation is honoured. This module knows one page at a time; which pages a
 ``capture.files.tiff_layout``.
 """
 
+import contextlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -78,10 +79,19 @@ def read_at(file: tifffile.TiffFile, offset: int, form: PixelFormat) -> NDArray[
     return grey_values(stored, form)
 
 
-def read_page(page: Any, form: PixelFormat, path: Path) -> NDArray[Any]:
+def read_page(page: Any, form: PixelFormat) -> NDArray[Any]:
     """Return (H, W) grey values of a page. A damaged page can raise anything: each decoder has its own errors."""
     if np.prod(page.shape) != np.prod(form.shape) or len(page.dataoffsets) > MOST_PIECES:
         raise ValueError("of another size")  # a damaged entry can announce an image that would take minutes
+    handle = page.parent.filehandle
+    with contextlib.ExitStack() as stack:
+        if handle.closed:  # tifffile closes the further files of a set
+            handle.open()
+            stack.callback(handle.close)
+        return _read_open_page(page, form, Path(handle.path))
+
+
+def _read_open_page(page: Any, form: PixelFormat, path: Path) -> NDArray[Any]:
     bgr = done = False
     if form.bits not in DECODED_BITS and page.compression == 1:
         image = _unpacked(page, form)

@@ -13,19 +13,21 @@ DEEP = FRAMES.astype(np.uint16) * 16
 OME = {"axes": "TYX", "TimeIncrement": 1 / FPS, "PhysicalSizeX": 0.25}
 
 
-def ome_xml(name: str, count: int, per_file: int) -> bytes:
-    """The description of an acquisition of ``count`` frames, ``per_file`` in each of its files."""
+def ome_xml(name: str, count: int, per_file: int, file: int = 0, channels: int = 1) -> bytes:
+    """The description of an acquisition of ``count`` frames, ``per_file`` images a file, as file number ``file`` has it."""
     data = "".join(
-        f'<TiffData FirstT="{t}" IFD="{t % per_file}" PlaneCount="1"><UUID FileName="{name.format(t // per_file)}">'
-        f"urn:uuid:00000000-0000-0000-0000-00000000000{t // per_file}</UUID></TiffData>"
-        for t in range(count)
+        f'<TiffData FirstT="{k // channels}" FirstC="{k % channels}" IFD="{k % per_file}" PlaneCount="1">'
+        f'<UUID FileName="{name.format(k // per_file)}">urn:uuid:0000000{k // per_file}-0000-0000-0000-000000000000'
+        "</UUID></TiffData>"
+        for k in range(count * channels)
     )
+    described = "".join(f'<Channel ID="Channel:0:{k}" SamplesPerPixel="1"/>' for k in range(channels))
     return (
         '<?xml version="1.0" encoding="UTF-8"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" '
-        'UUID="urn:uuid:00000000-0000-0000-0000-000000000000"><Image ID="Image:0"><Pixels ID="Pixels:0" '
-        f'DimensionOrder="XYCZT" Type="uint8" SizeX="64" SizeY="48" SizeC="1" SizeZ="1" SizeT="{count}" '
-        'TimeIncrement="20.408" TimeIncrementUnit="ms" PhysicalSizeX="0.25"><Channel ID="Channel:0:0" '
-        f'SamplesPerPixel="1"/>{data}</Pixels></Image></OME>'
+        f'UUID="urn:uuid:0000000{file}-0000-0000-0000-000000000000"><Image ID="Image:0"><Pixels ID="Pixels:0" '
+        f'DimensionOrder="XYCZT" Type="uint8" SizeX="64" SizeY="48" SizeC="{channels}" SizeZ="1" SizeT="{count}" '
+        'TimeIncrement="20.408" TimeIncrementUnit="ms" PhysicalSizeX="0.25">'
+        f"{described}{data}</Pixels></Image></OME>"
     ).encode()
 
 
@@ -43,6 +45,34 @@ def test_frames_that_are_announced_and_missing_cost_no_metadata(tmp_path: Path, 
     assert (found.info.fps, found.info.um_per_px) == (pytest.approx(FPS, rel=1e-4), 0.25)
     (notice,) = found.notices
     assert notice.endswith("breaks off after frame 20 (0.39 s): 30 of 50 missing")
+
+
+@pytest.mark.parametrize("given", [0, 1])
+def test_the_files_of_a_set_are_one_film(tmp_path: Path, read, given):
+    for file in range(2):
+        part = FRAMES[10 * file : 10 * file + 10]
+        write_pages(tmp_path / f"a_{file}.ome.tif", part, ome_xml("a_{}.ome.tif", 20, 10, file))
+    found = read(tmp_path / f"a_{given}.ome.tif")
+    np.testing.assert_array_equal(found.pixels, FRAMES)
+    assert found.notices == ()
+
+
+def test_the_second_file_of_a_set_alone_has_its_place_in_time(tmp_path: Path, read):
+    write_pages(tmp_path / "a_1.ome.tif", FRAMES[10:], ome_xml("a_{}.ome.tif", 20, 10, 1))
+    found = read(tmp_path / "a_1.ome.tif")
+    np.testing.assert_array_equal(found.pixels, FRAMES[10:])
+    assert found.frames[0].lost_before == 10
+    assert found.notices == (f"{tmp_path.name}/a_1.ome.tif lacks 10 frames, the first after frame 0",)
+
+
+def test_an_acquisition_of_two_channels_that_was_stopped(tmp_path: Path, read):
+    images = np.stack([FRAMES, 255 - FRAMES], axis=1).reshape(-1, *FRAMES.shape[1:])
+    write_pages(tmp_path / "a_0.ome.tif", images[:25], ome_xml("a_{}.ome.tif", 50, 100, channels=2))
+    found = read(tmp_path / "a_0.ome.tif")
+    np.testing.assert_array_equal(found.pixels, FRAMES[:13])
+    assert "of this stack only the first of 2 channels is used" in found.cautions[0]
+    assert found.damage[0].endswith("37 of 50 missing")
+    assert found.info.um_per_px == 0.25
 
 
 @pytest.mark.parametrize(
