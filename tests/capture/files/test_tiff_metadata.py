@@ -14,7 +14,7 @@ OME = {"axes": "TYX", "TimeIncrement": 1 / FPS, "PhysicalSizeX": 0.25}
 
 
 def ome_xml(name: str, count: int, per_file: int, file: int = 0, channels: int = 1) -> bytes:
-    """The description of an acquisition of ``count`` frames, ``per_file`` images a file, as file number ``file`` has it."""
+    """The description of an acquisition of ``count`` frames, ``per_file`` images a file, as file ``file`` has it."""
     data = "".join(
         f'<TiffData FirstT="{k // channels}" FirstC="{k % channels}" IFD="{k % per_file}" PlaneCount="1">'
         f'<UUID FileName="{name.format(k // per_file)}">urn:uuid:0000000{k // per_file}-0000-0000-0000-000000000000'
