@@ -52,7 +52,7 @@ def run(args: argparse.Namespace) -> int:
     clips = open_clips(args.data, verify=first_of_machine())
     if args.resume:
         if args.folds or args.split:
-            raise InputError("--resume goes on with the folds in --out; leave out --folds and --split")
+            raise InputError("--resume uses the folds in --out; leave out --folds and --split")
         recipe = resumed_recipe(args, clips)
         validation = resumed_cross_validation(clips, recipe, args.out, args.init)
     else:
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
             runs, summary = train_folds(validation, fabric, console)
         except KeyboardInterrupt:
             command = f"python -m trainer crossval --data {args.data} --out {args.out} --resume"
-            console.print(f"folds and epochs that are done are kept; go on with: {command}", soft_wrap=True)
+            console.print(f"finished folds and epochs are kept; go on with: {command}", soft_wrap=True)
             raise
         console.print(fold_table(runs, summary))
         console.print(NOTICE)

@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
     held = open_clips(args.val, verify=first_of_machine()) if args.val else None
     if args.resume:
         if args.init:
-            raise InputError("--resume goes on by the run's own recipe; leave out --init")
+            raise InputError("--resume uses the run's own recipe; leave out --init")
         recipe = resumed_recipe(args, clips, held)
     else:
         check_new(args.out)
@@ -66,6 +66,6 @@ def run(args: argparse.Namespace) -> int:
         except KeyboardInterrupt:
             val = f" --val {args.val}" if args.val else ""
             command = f"python -m trainer train --data {args.data}{val} --out {args.out} --resume"
-            console.print(f"the epochs that are done are kept; go on with: {command}", soft_wrap=True)
+            console.print(f"finished epochs are kept; go on with: {command}", soft_wrap=True)
             raise
     return 0

@@ -1,6 +1,6 @@
 """One training run for every fold of the data, each network scored on the fold that it never saw.
 
-A fold's figures mark it as finished: a cross-validation that is taken up again keeps it and goes on with the next.
+A fold's figures mark it as finished: a resumed cross-validation keeps it and continues with the next.
 """
 
 import dataclasses
@@ -115,7 +115,7 @@ def _train_fold(
     out = validation.out / f"fold-{number}"
     begun = (out / RECIPE).exists()
     fabric.barrier()
-    console.print(f"fold {number} of {len(validation.folds)}{', taken up again' if begun else ''}", style="bold")
+    console.print(f"fold {number} of {len(validation.folds)}{', resumed' if begun else ''}", style="bold")
     if recipe.init and not begun and not init:
         raise InputError(f"fold {number} has not begun; give the same --init as before")
     own = build_recipe(recipe.model_dump() | {"fold": number}, str(out))

@@ -2,7 +2,7 @@
 
 It draws nothing on a screen (``trainer.training.progress`` does), decides on no file
 (``trainer.training.run_folder``) and computes no reported figure (``trainer.evaluation.metrics``). Everything random
-follows from the recipe's seed and the epoch, so that a run resumed from the checkpoint of any epoch goes on bit for
+follows from the recipe's seed and the epoch, so that a run resumed from the checkpoint of any epoch continues bit for
 bit (on the CPU, with the same number of threads).
 
 Several processes share each batch: process r of R takes every R-th clip from the r-th. What they add up to is the mean

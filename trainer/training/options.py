@@ -101,7 +101,7 @@ def resumed_recipe(args: argparse.Namespace, clips: Clips, held: Clips | None = 
     """Return the recipe of what is in --out. Raises InputError where the command line or the clips contradict it."""
     given = [f"--{name.replace('_', '-')}" for name in given_options(args)]
     if given:
-        raise InputError(f"--resume goes on by the run's own recipe; leave out {', '.join(given)}")
+        raise InputError(f"--resume uses the run's own recipe; leave out {', '.join(given)}")
     recipe = read_recipe(args.out)
     if recipe.data != clips.sha256 or recipe.validation != (held.sha256 if held else ""):
         raise InputError(f"{args.out}: was begun on other clips; give the same --data and --val")

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One run to be begun or taken up."""
+    """One run to be begun or resumed."""
 
     clips: Clips
     recipe: Recipe
@@ -40,7 +40,7 @@ class Job:
     held: Clips | None = None
     """Another folder to validate on."""
     test: Sequence[int] = ()
-    """Indices of clips that it must not see (what a run that is taken up has noted itself goes first)."""
+    """Indices of clips that it must not see (a resumed run goes by its own ``split.json``)."""
     init: Path | None = None
     """Weights to begin from."""
     stop_after: int | None = None
@@ -53,7 +53,7 @@ def train_one(job: Job, fabric: "Fabric", console: Console) -> None:
     Args:
         job: The run.
         fabric: Launched.
-        console: Shows what goes on; quiet in all processes but one.
+        console: Shows progress; quiet in all processes but one.
     """
     from trainer.training import loop
     from trainer.training.run_folder import RunFolder
@@ -121,7 +121,7 @@ def check_shape(training: "Training", clips: Clips) -> None:
 
 
 def _begin(job: Job, fabric: "Fabric") -> tuple["Training", Split]:
-    """Return the training as it goes on from here, and the split it goes by."""
+    """Return the training, fresh or resumed, and the split that it uses."""
     from trainer.model.initialization import initialize
     from trainer.training.state import Training
 

@@ -1,12 +1,12 @@
 """What a training run leaves on disk, and in which order, so that it can be killed at any moment.
 
-- ``last.pt``: the checkpoint of the last whole epoch; it alone decides where a resumed run goes on;
+- ``last.pt``: the checkpoint of the last whole epoch; it alone decides where a resumed run continues;
 - ``best.pt``: that of the epoch of least validation error;
 - ``log.jsonl``: one line per epoch;
 - ``tensorboard/``: curves per step and per epoch (``tensorboard --logdir RUN``).
 
 ``last.pt`` is written first and holds the log, so the others can lag behind it by one epoch at most, and are brought up
-to it when the run is taken up again. One process alone writes.
+to it when the run is resumed. Only one process writes.
 """
 
 from pathlib import Path
@@ -25,7 +25,7 @@ CURVES: Final = "tensorboard"
 
 
 class RunFolder:
-    """The folder of a run that goes on: a context that closes the curves."""
+    """The folder of a run under way: a context that closes the curves."""
 
     def __init__(self, path: Path, training: Training) -> None:
         """Open the folder for a training that is fresh, or was loaded from its ``last.pt``."""

@@ -1,4 +1,4 @@
-"""A network on its way through a recipe: everything that a checkpoint holds, and how it is taken up again.
+"""A network on its way through a recipe: everything that a checkpoint holds, and how a run is resumed from it.
 
 It knows torch and the recipe. How the network learns is in ``trainer.training.loop``, what the file looks like in
 ``trainer.model.checkpoint``.
