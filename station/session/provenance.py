@@ -47,4 +47,5 @@ def recorded_config(config: Config, pseudonym: Pseudonym) -> dict[str, Any]:
     data["engine"]["model"] = Path(config.engine.model).name
     data["record"]["folder"] = None
     data["replay"]["comparison"] = ""
+    del data["view"]  # it changes nothing that is recorded, and its host is the name of a machine
     return data
