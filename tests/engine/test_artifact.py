@@ -4,6 +4,7 @@ import json
 import os
 import zipfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +158,8 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "manifest is a pipe": (lambda f: replaced_by(f / "manifest.json", os.mkfifo), "cannot be read .*a pipe"),
     "model is a pipe": (lambda f: replaced_by(f / "model.onnx", os.mkfifo), "cannot be read .*a pipe"),
+    **{f"{rate:g} frames/s": (partial(sealed, fps=rate), "not valid at 'fps'") for rate in (0.0, -5.0, 1e-300, 1e30)},
+    "a scale of nothing": (lambda f: sealed(f, um_per_px=1e-300), "not valid at 'um_per_px'"),
     "wrong manifest input": (lambda f: sealed(f, inputs=()), "expected input"),
 }
 
