@@ -25,6 +25,9 @@ MOST_FPS: Final = 100_000
 NO_TIME_STAMPS: Final = 0x80
 """FFmpeg's AVFMT_NOTIMESTAMPS: a bare stream."""
 MEASURED_PACKETS: Final = 300
+ENOUGH_PACKETS: Final = 24
+MEASURED_BYTES: Final = 32 << 20
+"""After so many bytes, ``ENOUGH_PACKETS`` do: uncompressed video would cost seconds otherwise."""
 SAME_RATE: Final = 0.005
 OTHER_RATE: Final = 0.02
 """A stream header that differs by more from the time stamps is mentioned."""
@@ -82,8 +85,12 @@ def _measured(container: InputContainer, stream: VideoStream) -> float | None:
 
 def _stamps(container: InputContainer, stream: VideoStream) -> Iterator[int]:
     """Yield the presentation times of the packets that are shown, in ticks, as far as they can be read."""
+    read_bytes = 0
     try:
-        for packet in container.demux(stream):
+        for number, packet in enumerate(container.demux(stream)):
+            read_bytes += packet.size
+            if number >= ENOUGH_PACKETS and read_bytes > MEASURED_BYTES:
+                return
             stamp = packet.dts if packet.pts is None else packet.pts
             if packet.size and stamp is not None and not packet.is_discard:
                 yield stamp
