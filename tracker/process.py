@@ -201,6 +201,8 @@ class FrameFeeder:
         if command.name is CommandName.SELECT_AUTO and command.count is not None:
             tracker.select_auto(command.count)
             return command
+        if command.name is CommandName.MARK and command.sperm_id is not None:
+            return command  # the tracker follows it as before; it is not given up by itself any more
         if command.name is CommandName.RELEASE and command.sperm_id is not None:
             tracker.release(command.sperm_id)
             return command

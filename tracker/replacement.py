@@ -1,9 +1,9 @@
 """Keeps the number of automatically selected sperm: what is lost for good is released, and the next best is selected.
 
 It decides from what the tracker said of the frames before, by the source's time alone, so that two runs over a file
-decide alike. A sperm that was selected by point is never given up here. It gives the same commands that an operator
-gives; they are published and recorded with the frame before which they are carried out, and a replay takes them from
-the record.
+decide alike. A sperm that was selected by point, or marked as chosen, is never given up here. It gives the same
+commands that an operator gives; they are published and recorded with the frame before which they are carried out, and
+a replay takes them from the record.
 """
 
 from station.clock import NS_PER_S
@@ -24,13 +24,16 @@ class Replacement:
         self._lost_ns = lost_s * NS_PER_S
         self._wanted = 0
         self._chosen: set[int] = set()
-        """Selected by point."""
+        """Selected by point, or marked by the operator."""
         self._lost_since_ns: dict[int, int] = {}
         self._tried_ns = 0
 
     def note(self, command: AppliedCommand) -> None:
         """Take in a command that was carried out, of this module or anybody's."""
         if command.name is CommandName.SELECT and command.sperm_id is not None:
+            self._chosen.add(command.sperm_id)
+        elif command.name is CommandName.MARK and command.sperm_id is not None:
+            self._wanted = max(0, self._wanted - (command.sperm_id not in self._chosen))
             self._chosen.add(command.sperm_id)
         elif command.name is CommandName.SELECT_AUTO:
             self._wanted += command.count or 0

@@ -222,7 +222,9 @@ class Operator:
         return look
 
     def _replace_lost(self, request: ReplaceLostRequest) -> Reply:
-        tracks, wanted = self._monitor.current, len(self._config.select) or self._config.select_auto
+        marked = self.marked & set(self.tracked_ids)  # lost or not, those stay
+        tracks = [track for track in self._monitor.current if track.sperm_id not in marked]
+        wanted = max(0, (len(self._config.select) or self._config.select_auto) - len(marked))
         lost = sum(track.state is TrackState.LOST for track in tracks)
         more = max(0, wanted - (len(tracks) - lost))
         if not lost and not more:
@@ -234,6 +236,8 @@ class Operator:
         if request.sperm_id not in {track.sperm_id for track in self._monitor.tracks}:
             return _refused(request, f"there is no sperm {request.sperm_id}; {self._tracked()}")
         self.marked.add(request.sperm_id)
+        if not self.is_replay and self._track(request.sperm_id) is not None:
+            self._supervisor.command(ProcessName.TRACKER, CommandName.MARK, sperm_id=request.sperm_id)
         text = f"sperm {request.sperm_id} marked as chosen"
         return _done(request, f"{text}: {request.note}" if request.note else text, request.sperm_id)
 

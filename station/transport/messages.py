@@ -201,6 +201,7 @@ class CommandName(StrEnum):
     SELECT = "select"
     SELECT_AUTO = "select_auto"
     RELEASE = "release"
+    MARK = "mark"
     CAMERA = "camera"
 
 

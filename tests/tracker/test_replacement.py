@@ -89,3 +89,12 @@ def test_zero_seconds_switch_it_off() -> None:
     rule = replacement(lost_s=0.0)
     for seconds in range(10, 100):
         assert rule.due(result(s1=LOST, s2=LOST), at(seconds)) == []
+
+
+def test_what_an_operator_marked_is_never_given_up() -> None:
+    rule = replacement()
+    rule.note(AppliedCommand(name=CommandName.MARK, sperm_id=1))
+    rule.note(AppliedCommand(name=CommandName.MARK, sperm_id=1))  # twice is as good as once
+    for seconds in range(10):
+        commands = rule.due(result(s1=TrackState.LOST, s2=TrackState.LOCKED), at(100.0 + seconds))
+        assert commands == []
