@@ -1,8 +1,12 @@
-"""Follow sperm in a video with the live tracker, score it, and time it.
+"""Follow sperm in videos with the live tracker, score it, and time it.
 
-Causal and in a single pass: the field of each frame is prepared once, as in the live station, and every segment of
---starts is a tracker of its own on it, which selects one sperm at the segment's first frame and is told nothing more.
-Segments overlap in time, so they must not see each other as neighbours.
+Causal and in a single pass: each frame is prepared once, as in the live station, and every segment is a tracker of its
+own on it, which selects one sperm at the segment's first frame and is told nothing more. Segments overlap in time, so
+they must not see each other as neighbours.
+
+``--clip VIDEO GT``, as often as wanted, scores hand-made tracks: all sperm and the moving ones, clip by clip and
+pooled, with 95 % intervals over segments, coverage (locked and right) beside them, and the segments that failed.
+``--pan SPEED`` adds the same footage through a window that moves over it as an operator moves the stage.
 
 Times are CPU time of the one thread that works (OpenCV is held to one), reading the video is not counted, and neither
 is making frames of another size. "field" is what a frame costs whatever is followed; "per sperm" is what following
@@ -12,9 +16,10 @@ adds, neighbours and windows included, divided by the number of selected sperm t
 import argparse
 import csv
 import itertools
+import subprocess
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
@@ -25,9 +30,11 @@ from numpy.typing import NDArray
 
 from bench.support.report import Report
 from bench.support.tracking_baselines import Baseline, baselines
-from bench.support.tracking_cases import CASES, rate
-from bench.support.tracking_score import score, tracks_of
-from capture.files.video import VideoFile
+from bench.support.tracking_cases import CASES, STILL_CASES, rate
+from bench.support.tracking_clips import Clip, Shown, Start, clip, panned, video_frames
+from bench.support.tracking_score import Outcome, Tracks, failures, interval, outcomes, qualities, tracks_of
+from bench.support.tracking_sheet import contact_sheet
+from bench.support.tracking_trackpy import follow_trackpy
 from station.config import TrackerSettings
 from station.errors import InputError
 from station.files import open_regular
@@ -47,15 +54,7 @@ LARGE = (1392, 976)
 """Size (width, height) of the camera that the station is made for; the field is timed there too."""
 FIGURES = ("survival", "on_target", "wrong_lock", "locked_right")
 
-
-@dataclass(frozen=True, slots=True)
-class Start:
-    """A sperm to follow: where it is in which frame (from 0)."""
-
-    segment: str
-    frame: int
-    x: float
-    y: float
+Answers = dict[str, dict[int, tuple[float, float, str]]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,9 +74,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--starts", type=Path, help="CSV with segment,frame,x,y (frames from 0): what to follow")
     parser.add_argument("--tracks-out", type=Path, help="CSV that gets segment,frame,x,y,state")
     parser.add_argument("--gt", type=Path, help="hand-made tracks (MOT text): adds figures of quality to the report")
+    parser.add_argument(
+        "--clip", type=Path, nargs=2, action="append", default=[], metavar=("VIDEO", "GT"),
+        help="score the hand-made tracks of a video, clip by clip and pooled; may be given several times",
+    )  # fmt: skip
+    parser.add_argument(
+        "--pan", type=float, action="append", default=[], metavar="PX_S",
+        help="with --clip: also through a window that moves at this speed (0.001: that stays); several times",
+    )  # fmt: skip
+    parser.add_argument("--jitter", type=float, default=0.0, metavar="PX", help="with --clip: displace the starts")
+    parser.add_argument("--sheet", type=Path, help="with --clip: picture of the failed segments, one file a clip")
+    parser.add_argument(
+        "--trackpy", type=Path, metavar="PYTHON", help="with --clip: also TrackPy, installed in this other Python"
+    )
     parser.add_argument("--matcher", choices=("auto", "opencv", "torch"), default="auto")
     parser.add_argument(
         "--cases", type=int, metavar="SEEDS", help="play the simulated hard cases, each with so many seeds"
+    )
+    parser.add_argument(
+        "--case", action="append", metavar="TEXT", help="with --cases: only those with this in their name"
     )
     parser.add_argument("--no-timing", action="store_true", help="leave the timing out")
 
@@ -87,12 +102,16 @@ def run(args: argparse.Namespace) -> int:
     report = Report("tracking", "CPU time of one thread, reading and scaling of frames not counted.")
     settings = TrackerSettings(matcher=args.matcher)
     report.settings = {"video": args.video.name if args.video else None, "matcher": args.matcher}
-    if args.video is None and args.cases is None:
-        raise InputError("say what to follow: --video FILE, or --cases SEEDS for the simulated hard cases")
+    if args.video is None and args.cases is None and not args.clip:
+        raise InputError(
+            "say what to follow: --video FILE, --clip VIDEO GT, or --cases SEEDS for the simulated hard cases"
+        )
     if args.video is not None:
         _run_video(report, args, settings)
+    if args.clip:
+        _run_clips(report, args, settings)
     if args.cases is not None:
-        add_cases(report, args.cases)
+        add_cases(report, args.cases, args.case or [""])
     report.emit()
     return 0
 
@@ -109,19 +128,85 @@ def _run_video(report: Report, args: argparse.Namespace, settings: TrackerSettin
             add_quality(report, "tracker", args.gt, rows)
             for baseline in baselines():
                 if baseline.quick:
-                    add_quality(report, baseline.name, args.gt, list(follow_plainly(args.video, starts, baseline)))
+                    found = follow_plainly(video_frames(args.video), starts, baseline)
+                    add_quality(report, baseline.name, args.gt, found)
     elif args.tracks_out or args.gt:
         raise InputError("--tracks-out and --gt need --starts: say what to follow")
     if not args.no_timing:
         add_timing(report, args.video, settings)
 
 
-def add_cases(report: Report, seeds: int) -> None:
+def _run_clips(report: Report, args: argparse.Namespace, settings: TrackerSettings) -> None:
+    """Score every clip, then all of them together; the panned ones by themselves, as they show the same sperm."""
+    pooled: dict[str, dict[str, list[Outcome]]] = defaultdict(lambda: defaultdict(list))
+    for video, gt in args.clip:
+        shown = {"": clip(video, gt)} | {f" panned at {v:g} px/s": panned(video, gt, v) for v in args.pan}
+        for how, one in shown.items():
+            starts = one.starts(args.jitter)
+            rows = {"tracker": list(follow_frames(one.frames(), starts, settings))}
+            for baseline in baselines():
+                if baseline.quick and not how:
+                    rows[baseline.name] = list(follow_plainly(one.frames(), starts, baseline))
+            if args.trackpy and not how:
+                for predict in (False, True):
+                    rows[f"TrackPy{' with prediction' * predict}"] = trackpy_rows(one, starts, args.trackpy, predict)
+            for name, found in rows.items():
+                scored = outcomes(one.tracks, answers_of(found))
+                pooled[name][how] += scored
+                add_outcomes(report, f"{one.name}: {name}", scored)
+            add_failures(report, one, rows["tracker"], args.sheet)
+    for name, by_how in pooled.items():
+        for how, scored in by_how.items():
+            if len(args.clip) > 1:
+                add_outcomes(report, f"pooled{how}: {name}", scored)
+
+
+def add_outcomes(report: Report, name: str, scored: list[Outcome]) -> None:
+    """Add survival, wrong lock and coverage over all segments and the moving ones, each with its interval."""
+    moving = [row for row in scored if row.segment.moving]
+    for part, rows in (("all", scored), ("moving", moving)):
+        quality = qualities(rows)["all"]
+        for figure in ("survival", "wrong_lock", "locked_right"):
+            limits = interval(rows, figure)
+            note = f"{len(rows)} segments" + (f", 95 % from {limits[0]:.4f} to {limits[1]:.4f}" if limits else "")
+            report.figure(f"{name} {figure}, {part}", getattr(quality, figure), "", note)
+
+
+def add_failures(report: Report, one: Clip, rows: list[Row], sheet: Path | None) -> None:
+    """Add which segments failed, when, where and what was near; on request with a picture of each."""
+    answers = answers_of(rows)
+    failed = failures(one.tracks, answers)
+    report.lines += [f"{one.name}: {failure.words}" for failure in failed]
+    if sheet is not None and failed:
+        path = sheet.with_stem("-".join([sheet.stem, *one.name.replace("/", " ").split()]))
+        contact_sheet(path, one.frames(), one.tracks, answers, failed)
+        report.lines.append(f"{one.name}: failed segments in {path}")
+
+
+def trackpy_rows(one: Clip, starts: list[Start], python: Path, predict: bool) -> list[Row]:
+    """Return TrackPy's answers. Raises InputError where it does not run."""
+    frames = np.stack([pixels for pixels, _ in one.frames()])
+    given = [(s.segment, s.frame, s.x, s.y) for s in starts]
+    try:
+        return [Row(*found, "locked") for found in follow_trackpy(python, frames, given, predict=predict)]
+    except (OSError, subprocess.SubprocessError) as error:
+        said = (getattr(error, "stderr", None) or str(error)).strip().splitlines()
+        raise InputError(
+            f"--trackpy {python}: does not run ({said[-1] if said else error}); give the python of an environment with"
+            " trackpy and opencv installed"
+        ) from error
+
+
+def add_cases(report: Report, seeds: int, wanted: list[str]) -> None:
     """Add the rates at which the simulated hard cases are passed."""
     if seeds < 1:
         raise InputError(f"--cases {seeds}: expected at least 1 seed")
-    for name, case in CASES.items():
-        found = rate(case, range(seeds))
+    names = [*CASES, *STILL_CASES]
+    chosen = [name for name in names if any(text in name for text in wanted)]
+    if not chosen:
+        raise InputError(f"--case {' '.join(wanted)}: no such case; there are: {', '.join(names)}")
+    for name in chosen:
+        found = rate(name, range(seeds))
         report.figure(f"{name}: survived", found.survived, "", f"{found.trials} trials, locked {found.locked:.0%}")
         report.figure(f"{name}: lost or right at the end", found.lost_or_right)
         report.figure(
@@ -151,55 +236,63 @@ def write_rows(path: Path, rows: list[Row]) -> None:
 
 def follow(video: Path, starts: list[Start], settings: TrackerSettings, frames: int | None = None) -> Iterator[Row]:
     """Yield the live tracker's answers, frame by frame, for all segments in one pass over (the first) ``frames``."""
+    return follow_frames(itertools.islice(video_frames(video), frames), starts, settings)
+
+
+def follow_frames(frames: Iterable[Shown], starts: list[Start], settings: TrackerSettings) -> Iterator[Row]:
+    """Yield the live tracker's answers, frame by frame, for all segments in one pass."""
     due = _by_frame(starts)
-    window = WindowShape()
-    with VideoFile(video) as source:
-        height, width = source.info.height, source.info.width
-        preprocessor = Preprocessor(height, width, matcher_for(settings), settings.head_px)
-        running: list[tuple[Start, Tracker]] = []
-        for number, (pixels, t_source_ns) in enumerate(itertools.islice(_frames(source), frames)):
-            frame = preprocessor.prepare(pixels, frame_seq=number, t_source_ns=t_source_ns)
-            for start in due.pop(number, ()):
-                tracker = Tracker(settings, window, height, width, preprocessor=preprocessor)
-                tracker.select(min(max(start.x, 0.0), width - 1.0), min(max(start.y, 0.0), height - 1.0))
-                running.append((start, tracker))
-            running = [(s, t) for s, t in running if number < s.frame + FOLLOWED]
-            for start, tracker in running:
-                found = tracker.update_prepared(frame).tracks[0]
-                yield Row(start.segment, number, found.x, found.y, found.state.value)
+    preprocessor: Preprocessor | None = None
+    running: list[tuple[Start, Tracker]] = []
+    for number, (pixels, t_source_ns) in enumerate(frames):
+        height, width = pixels.shape
+        preprocessor = preprocessor or Preprocessor(height, width, matcher_for(settings), settings.head_px)
+        prepared = preprocessor.prepare(pixels, frame_seq=number, t_source_ns=t_source_ns)
+        for start in due.pop(number, ()):
+            tracker = Tracker(settings, WindowShape(), height, width, preprocessor=preprocessor)
+            tracker.select(min(max(start.x, 0.0), width - 1.0), min(max(start.y, 0.0), height - 1.0))
+            running.append((start, tracker))
+        running = [(s, t) for s, t in running if number < s.frame + FOLLOWED]
+        for start, tracker in running:
+            found = tracker.update_prepared(prepared).tracks[0]
+            yield Row(start.segment, number, found.x, found.y, found.state.value)
     if due:
-        raise InputError(f"--starts: frame {max(due)} is beyond the end of {video.name}; take the starts of this video")
+        raise InputError(f"--starts: frame {max(due)} is beyond the end of the video; take the starts of this video")
 
 
-def follow_plainly(video: Path, starts: list[Start], baseline: Baseline) -> Iterator[Row]:
+def follow_plainly(frames: Iterable[Shown], starts: list[Start], baseline: Baseline) -> Iterator[Row]:
     """Yield a baseline's answers: it always claims to be locked, as it knows no doubt."""
     due = _by_frame(starts)
-    with VideoFile(video) as source:
-        running: list[tuple[Start, object]] = []
-        for number, (pixels, _) in enumerate(_frames(source)):
-            running = [(s, t) for s, t in running if number < s.frame + FOLLOWED]
-            for start, state in running:
-                x, y = baseline.update(state, pixels)
-                yield Row(start.segment, number, x, y, "locked")
-            for start in due.pop(number, ()):
-                running.append((start, baseline.start(pixels, start.x, start.y)))
-                yield Row(start.segment, number, start.x, start.y, "locked")
+    running: list[tuple[Start, object]] = []
+    for number, (pixels, _) in enumerate(frames):
+        running = [(s, t) for s, t in running if number < s.frame + FOLLOWED]
+        for start, state in running:
+            x, y = baseline.update(state, pixels)
+            yield Row(start.segment, number, x, y, "locked")
+        for start in due.pop(number, ()):
+            running.append((start, baseline.start(pixels, start.x, start.y)))
+            yield Row(start.segment, number, start.x, start.y, "locked")
 
 
-def add_quality(report: Report, name: str, gt: Path, rows: list[Row]) -> None:
-    """Add the figures of quality over all and over the moving segments."""
-    answers: dict[str, dict[int, tuple[float, float, str]]] = defaultdict(dict)
+def answers_of(rows: Iterable[Row]) -> Answers:
+    """Return the answers by segment and frame."""
+    answers: Answers = defaultdict(dict)
     for row in rows:
         answers[row.segment][row.frame] = (row.x, row.y, row.state)
-    for part, figures in score(tracks_of(gt), answers).items():
+    return answers
+
+
+def add_quality(report: Report, name: str, gt: Path, rows: Iterable[Row]) -> None:
+    """Add the figures of quality over all and over the moving segments."""
+    tracks: Tracks = tracks_of(gt)
+    for part, figures in qualities(outcomes(tracks, answers_of(rows))).items():
         for figure in FIGURES:
             report.figure(f"{name} {figure}, {part}", getattr(figures, figure), "", f"{figures.segments} segments")
 
 
 def add_timing(report: Report, video: Path, settings: TrackerSettings) -> None:
     """Time the field, the following of several numbers of sperm, and the baselines."""
-    with VideoFile(video) as source:
-        frames = list(_frames(source))
+    frames = list(video_frames(video))
     height, width = frames[0][0].shape
     points: list[tuple[float, float]] = []
     for count in COUNTS:
@@ -256,11 +349,6 @@ def _time_baselines(
         report.timing(f"{baseline.name}, per sperm", samples)
     if not hasattr(cv2, "TrackerCSRT"):
         report.figure("OpenCV CSRT", None, "ms", "not in this OpenCV: it comes with opencv-contrib-python")
-
-
-def _frames(source: VideoFile) -> Iterator[tuple[NDArray[np.uint8], int]]:
-    while (frame := source.read()) is not None:
-        yield frame.pixels, frame.t_source_ns
 
 
 def _by_frame(starts: list[Start]) -> dict[int, list[Start]]:

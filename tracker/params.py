@@ -160,6 +160,8 @@ class DetectionParams:
     """Automatic selection: a head nearer to the frame's edge may soon have left it and ranks lower, down to half."""
     lonely_heads: float = 2.0
     """Automatic selection: others within this count against a head, and nothing nearer to the edge is taken."""
+    large: float = 2.0
+    """Automatic selection: what answers more strongly at so many times a head's scale is no head."""
     lonely_share: float = 0.5
     """Automatic selection: share of the strongest such neighbour's energy that counts against a head."""
 
@@ -228,6 +230,8 @@ class NeighbourParams:
 
     near_heads: float = 0.8
     """Nearer than this it is the selected head itself."""
+    near_first_heads: float = 0.6
+    """The same when the head is selected: whatever touches it is separate now or never."""
     far_heads: float = 2.9
     """Heads within this are followed too ..."""
     drop_heads: float = 3.5
@@ -269,6 +273,8 @@ class CrossingParams:
     swap_margin: float = 1.0
     """Identities are swapped where that fits better by so much: misplacement in units of ``meet_heads``, plus
     correlation."""
+    unknown_s: float = 0.2
+    """Of a head that meets another so soon after it was selected no steady motion is known."""
     forget_s: float = 1.5
     """A crossing that lasts longer is not judged: nothing can be extrapolated so far."""
 
@@ -318,6 +324,58 @@ class StateParams:
 
 
 @dataclass(frozen=True, slots=True)
+class TwinParams:
+    """Two heads that were one when one of them was selected."""
+
+    young_s: float = 0.5
+    """A second head that comes forth beside one selected so recently may be the one that was meant ..."""
+    birth_heads: float = 1.2
+    """... where it does so nearer than this, not having come from elsewhere, and then parts from it by as much ..."""
+    least_energy: float = 0.6
+    """... and the weaker of the two has over this share of the other's energy ..."""
+    margin_ncc: float = 0.2
+    """... and does not fit the looks at selection worse by this."""
+
+
+@dataclass(frozen=True, slots=True)
+class HomeParams:
+    """Where a selected head rests, and when it is still there."""
+
+    rest_s: float = 0.4
+    """A head that has stayed for so long has a home; one just selected has it at once."""
+    stay_heads: float = 0.7
+    """It stays while its track is within this."""
+    hold_heads: float = 0.14
+    """It is looked for within this of home."""
+    least_ncc: float = 0.75
+    """It is there where the looks of home correlate by so much ..."""
+    contrast: tuple[float, float] = (0.6, 1.6)
+    """... and have so many times their contrast."""
+    template_keep: float = 0.97
+    """The looks of home: slow, so that a passer does not become them."""
+    learn_heads: float = 0.25
+    """They are learnt while the track is within this of home."""
+    apart_heads: float = 0.35
+    """A track farther than this from home may be another's: the two places are compared."""
+    gone_ncc: float = 0.6
+    """The head has left where the looks of home fit by so much where the track is, and better than at home ..."""
+    most_energy: float = 3.0
+    """... with at most so many times the energy that it had at home, as long as another head hides that ..."""
+    sure_ncc: float = 0.9
+    """... or fits by as much as this."""
+    hide_heads: float = 0.9
+    """The track, and every other head, hide home while they are within this."""
+    empty_ncc: float = 0.5
+    """Home in full sight is empty where its looks fit worse than this ..."""
+    empty_s: float = 0.1
+    """... for so long."""
+    forget_s: float = 1.5
+    """After so long elsewhere the new place is home."""
+    template_heads: float = 0.75
+    """Edge of the looks of home: the head alone, as whatever passes beside it does not count."""
+
+
+@dataclass(frozen=True, slots=True)
 class TrackerParams:
     """All of them, by what they are about."""
 
@@ -330,6 +388,8 @@ class TrackerParams:
     neighbour: NeighbourParams = field(default_factory=NeighbourParams)
     crossing: CrossingParams = field(default_factory=CrossingParams)
     reacquisition: ReacquisitionParams = field(default_factory=ReacquisitionParams)
+    twin: TwinParams = field(default_factory=TwinParams)
+    home: HomeParams = field(default_factory=HomeParams)
     state: StateParams = field(default_factory=StateParams)
 
     def flat(self) -> dict[str, Value]:

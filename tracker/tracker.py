@@ -18,7 +18,7 @@ from tracker.heads.head import Head
 from tracker.heads.head_tracker import HeadTracker
 from tracker.heads.state import judge
 from tracker.kinematics import Kinematics, Refusal, Trajectory, kinematics
-from tracker.matching.detection import best, find_candidates, leading, measure_head, snap
+from tracker.matching.detection import Candidate, best, find_candidates, is_like_a_head, leading, measure_head, snap
 from tracker.matching.matcher import Matcher, OpenCvMatcher
 from tracker.matching.prepared_frame import PreparedFrame
 from tracker.params import DEFAULT_PARAMS, TrackerParams
@@ -143,10 +143,15 @@ class Tracker:
         self._waiting.clear()
         if auto:
             followed = [(h.x, h.y) for _, h in self._head_tracker.selected() if h.followed]
-            for one in best(found, self._wanted, prepared.head_px, *self._shape, followed, params):
+
+            def fits(one: Candidate) -> bool:
+                return is_like_a_head(prepared, one)
+
+            for one in best(found, self._wanted, prepared.head_px, *self._shape, followed, params, fits):
                 self._begin(prepared, self._next_id, one.x, one.y)
                 self._next_id += 1
             self._wanted = 0
+        self._head_tracker.look_around(prepared)
 
     def _begin(self, prepared: PreparedFrame, sperm_id: int, x: float, y: float) -> None:
         self._head_tracker.start(prepared, x, y, sperm_id)

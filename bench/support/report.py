@@ -57,6 +57,8 @@ class Report:
     settings: dict[str, Any] = field(default_factory=dict)
     timings: list[Timing] = field(default_factory=list)
     figures: list[Figure] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    """What else is to be read, below the tables."""
 
     def timing(self, name: str, samples_ms: Sequence[float], *, dropped: float = 0.0, note: str = "") -> Percentiles:
         """Add the distribution of ``samples_ms`` and return it."""
@@ -80,6 +82,7 @@ class Report:
                 for t in self.timings
             },
             "figures": {f.name: {k: v for k, v in asdict(f).items() if k != "name" and v != ""} for f in self.figures},
+            **({"lines": self.lines} if self.lines else {}),
         }
 
     def emit(self, console: Console | None = None) -> None:
@@ -100,6 +103,8 @@ class Report:
             for f in self.figures:
                 table.add_row(f.name, "N/A" if f.value is None else f"{f.value:.4g}", f.unit, f.note)
             console.print(table)
+        for line in self.lines:
+            console.print(line, markup=False, highlight=False)
         console.print(NOTICE)
         say(json.dumps(document), flush=True)
 

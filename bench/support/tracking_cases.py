@@ -108,14 +108,17 @@ def through(x: float, y: float, heading_deg: float, at_s: float, speed: float = 
     return Arc(x=x, y=y, heading_rad=math.radians(heading_deg), speed_px_s=speed, t0_s=at_s)
 
 
-def play(script: Script, seed: int, *, seconds: float = 2.6, sperm: int = 0, debris: int = 40) -> list[Followed]:
-    """Run the tracker through a script and score each of its cast."""
+def play(
+    script: Script, seed: int, *, followed: int | None = None, seconds: float = 2.6, sperm: int = 0, debris: int = 40
+) -> list[Followed]:
+    """Run the tracker through a script and score each of its cast, or the first few of it."""
+    count = len(script.cast) if followed is None else followed
     settings = SimulatedSettings(
         width=WIDTH, height=HEIGHT, fps=FPS, sperm=sperm, debris=debris, seed=seed, um_per_px=UM_PER_PX
     )
     microscope = SimulatedMicroscope(settings, script)
     tracker = Tracker(TrackerSettings(), WindowShape(4, 64, 1), HEIGHT, WIDTH)
-    table: list[list[tuple[float, bool, bool, bool]]] = [[] for _ in script.cast]
+    table: list[list[tuple[float, bool, bool, bool]]] = [[] for _ in range(count)]
     ids: list[int] = []
     seq = 0
     while True:
@@ -126,7 +129,7 @@ def play(script: Script, seed: int, *, seconds: float = 2.6, sperm: int = 0, deb
             break
         begin = not ids and t_s >= START_S
         if begin:
-            ids = [tracker.select(truth[k].x, truth[k].y) for k in range(len(script.cast))]
+            ids = [tracker.select(truth[k].x, truth[k].y) for k in range(count)]
         result = tracker.update(
             frame.pixels,
             frame_seq=seq,
@@ -257,6 +260,46 @@ def refocus(seed: int) -> Script:
     return Script(cast=four(rng), focus_um=((0.0, 0.0), (1.0, 0.0), (1.3, 2.5), (2.0, 2.5)))
 
 
+def still_head(swimmers: int, *, depth_um: float = 0.0, at_start: bool = False) -> Case:
+    """Return the case of a head that lies still while ``swimmers`` pass it, each at its own distance.
+
+    They pass between 0 and 1.5 head boxes off, from any side, at 60 to 200 px/s; ``depth_um``: the still one is out of
+    focus by so much; ``at_start``: the first passes just as it is selected. Only the still one is followed.
+    """
+
+    def case(seed: int) -> Script:
+        rng = np.random.default_rng((seed, 11, swimmers, round(10 * depth_um), at_start))
+        x, y = 320 + float(rng.uniform(-4, 4)), 280 + float(rng.uniform(-4, 4))
+        lies = Arc(x=x, y=y, heading_rad=float(rng.uniform(0, 6.3)), speed_px_s=0.0)
+        still = dataclasses.replace(swimmer(rng, lies, depth_um=depth_um), rolls=((0.0, 0.0),))
+        still = dataclasses.replace(
+            still, sperm=dataclasses.replace(still.sperm, roll_hz=0.0, beat_hz=0.0, sway_um=0.0)
+        )
+        passers = []
+        for k in range(swimmers):
+            heading = float(rng.uniform(0, 360))
+            aside = float(rng.uniform(0, 1.5 * BOX_PX)) * float(rng.choice([-1, 1]))
+            side = math.radians(heading + 90)
+            at_s = START_S + (float(rng.uniform(0.0, 0.2)) if at_start and k == 0 else float(rng.uniform(0.3, 1.8)))
+            speed = float(rng.uniform(60, 200))
+            where = (x + aside * math.cos(side), y + aside * math.sin(side))
+            passers.append(swimmer(rng, through(*where, heading, at_s, speed)))
+        return Script(cast=(still, *passers))
+
+    return case
+
+
+STILL_CASES: dict[str, Case] = {
+    "still head, 1 passes": still_head(1),
+    "still head, 2 pass": still_head(2),
+    "still head, 5 pass": still_head(5),
+    "still head out of focus, 1 passes": still_head(1, depth_um=2.5),
+    "still head out of focus, 5 pass": still_head(5, depth_um=2.5),
+    "still head, 1 passes at the start": still_head(1, at_start=True),
+    "still head, 2 pass, 1 at the start": still_head(2, at_start=True),
+}
+"""By name; of each only the first of the cast is followed."""
+
 CASES: dict[str, Case] = {
     **{f"crossing at {angle} deg": crossing(angle) for angle in (30, 60, 90, 120, 150, 180)},
     "side by side": side_by_side,
@@ -288,9 +331,10 @@ class Rate:
     locked: float
 
 
-def rate(case: Case, seeds: range) -> Rate:
+def rate(name: str, seeds: range) -> Rate:
     """Play a case with several seeds."""
-    trials = [one for seed in seeds for one in play(case(seed), seed)]
+    case, followed = (STILL_CASES[name], 1) if name in STILL_CASES else (CASES[name], None)
+    trials = [one for seed in seeds for one in play(case(seed), seed, followed=followed)]
     return Rate(
         trials=len(trials),
         survived=float(np.mean([t.survived for t in trials])),

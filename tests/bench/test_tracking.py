@@ -10,8 +10,9 @@ import pytest
 
 from bench.__main__ import main
 from bench.support.tracking_baselines import FixedTemplate
+from bench.support.tracking_clips import Start
 from bench.support.tracking_score import score, segments, tracks_of
-from bench.tracking import Start, follow, read_starts
+from bench.tracking import follow, read_starts
 from station.config import TrackerSettings
 
 SCORER = Path(__file__).resolve().parents[3] / "shared" / "tools" / "score_tracks.py"
@@ -34,9 +35,10 @@ def test_the_score_is_the_scorers(scorer: ModuleType, visem: Path, tmp_path: Pat
     gt = visem / "19" / "gt.txt"
     rng = np.random.default_rng(0)
     rows, answers = ["segment,frame,x,y,state"], {}
-    for name, frames, centres in segments(tracks_of(gt)):
+    for segment in segments(tracks_of(gt)):
+        name, centres = segment.name, segment.centres
         drift = np.cumsum(rng.normal(0, rng.uniform(0, 3), centres.shape), axis=0)
-        for frame, (x, y) in zip(frames, centres + drift, strict=True):
+        for frame, (x, y) in zip(segment.frames, centres + drift, strict=True):
             if rng.random() < 0.03:
                 continue
             state = "locked" if rng.random() < 0.7 else "uncertain"

@@ -16,7 +16,7 @@ LEAST_SURVIVED = {
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_case(name: str) -> None:
-    found = rate(CASES[name], SEEDS)
+    found = rate(name, SEEDS)
     assert found.survived >= LEAST_SURVIVED.get(name, 1.0)
     assert found.wrong_lock <= 0.02
     if name == "leaves and returns":

@@ -141,11 +141,16 @@ class Crossings:
         unlike = correlation(first, crop_two) + correlation(second, crop_one)
         margin = (swapped - kept) / (params.meet_heads * prepared.head_px) + (alike - unlike)
         one.swap_margin = two.swap_margin = margin
+        if min(meeting.ages_s) < params.unknown_s and abs(margin) < params.swap_margin:
+            one.swap_margin = two.swap_margin = -abs(margin)
         if margin < -params.swap_margin:
             one.swap_margin = two.swap_margin = -margin
             one.key, two.key = two.key, one.key
             one.sperm_id, two.sperm_id = two.sperm_id, one.sperm_id
             one.displaced = two.displaced = True
+            one.mistakable, two.mistakable = two.mistakable, one.mistakable
+            one.first_looks, two.first_looks = two.first_looks, one.first_looks
+            one.home = two.home = None
 
 
 def correlation(a: Floats, b: Floats) -> float:

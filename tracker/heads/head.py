@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from tracker.heads.home import Home
 from tracker.matching.lazy_image import Floats
 from tracker.matching.matcher import Peak
 from tracker.matching.prepared_frame import keep
@@ -75,6 +76,10 @@ class Head:
     """(t, t) template when it was last supported: what a lost head is known again by."""
     last_good_energy: float = 0.0
     """Energy reference at that time."""
+    home: Home | None = None
+    """Of a selected head: where it last rested."""
+    at_home: bool = False
+    """It has rested, and was clearly seen at home in this frame: its energy says nothing."""
     loss: Loss | None = None
     """Set while it is not followed any more but only sought."""
     anchor: tuple[float, float] = (0.0, 0.0)
@@ -84,6 +89,12 @@ class Head:
     """Smoothed energy round about beside that of the head itself: small for a head alone, large inside a clump."""
     doubled_s: float = 0.0
     """How long another head's track has been on the same place."""
+    first_looks: Floats | None = None
+    """Of a selected head: its looks at selection."""
+    twin: int | None = None
+    """Key of a head that came forth beside it just after selection."""
+    mistakable: bool = False
+    """Two heads were one when it was selected, and parted: which was meant is unknown."""
     swap_margin: float = 1.0
     """By how much the last crossing's identities fit better as they are than swapped."""
     displaced: bool = False
@@ -108,6 +119,8 @@ class Head:
             return
         self.x += dx
         self.y += dy
+        if self.home is not None:
+            self.home.carry(shift)
         self.anchor = (self.anchor[0] + dx, self.anchor[1] + dy)
         self.history = deque(((t, x + dx, y + dy) for t, x, y in self.history), maxlen=HISTORY_FRAMES)
 
@@ -132,6 +145,14 @@ class Head:
         self.energy = old * self.energy + (1 - old) * peak.energy
         old = keep(params.energy_long_keep, interval_s)
         self.energy_long = old * self.energy_long + (1 - old) * peak.energy
+
+    def go_home(self, home: Home, x: float, y: float, local_energy: float) -> None:
+        """Put the track back where the head is to be seen, and forget what it took in meanwhile."""
+        self.x, self.y, self.vx, self.vy = x, y, 0.0, 0.0
+        self.energy_reference = self.energy = self.energy_long = local_energy
+        self.ncc = 1.0
+        self.anchor, self.still_s = (x, y), home.rested_s
+        self.displaced = True
 
     def rest(self, reach_px: float, interval_s: float) -> None:
         """Take note of whether it stays, with support, within ``reach_px`` of where it was."""

@@ -10,9 +10,12 @@ import numpy as np
 
 from tracker.heads.crossings import Crossings, assign_peaks, groups
 from tracker.heads.head import Head, Loss, LossReason
+from tracker.heads.home import Home, core
 from tracker.heads.neighbours import apart, newcomers, part_doubles, without_stale
 from tracker.heads.reacquisition import seek
+from tracker.heads.resting import held, judge_home, learn_home
 from tracker.heads.state import advance, lose
+from tracker.heads.twins import judge_twins, note_birth
 from tracker.matching.local_energy import local_energy, spread
 from tracker.matching.matcher import Matcher, peaks, scores
 from tracker.matching.prepared_frame import PreparedFrame
@@ -40,6 +43,8 @@ class HeadTracker:
         head.history.append((0.0, x, y))
         head.energy = head.energy_long = local
         if head.selected:
+            head.home = Home(x, y, core(crop, prepared), local)
+            head.first_looks = head.home.template
             # Two tracks of one head would drive each other off it: a neighbour's gives way, a selected one's stays.
             self.heads = [h for h in self.heads if h.selected or h not in same]
             other = next((h for h in same if h.selected), None)
@@ -60,6 +65,7 @@ class HeadTracker:
             self._follow(heads, prepared)
             self.heads = without_stale(part_doubles(self.heads, prepared), prepared)
             self._look_for_neighbours(prepared)
+            judge_twins([head for _, head in self.selected()], self.heads, prepared, self._matcher)
         for _, head in self.selected():
             advance(head, prepared)
         self._find_again(prepared)
@@ -77,6 +83,7 @@ class HeadTracker:
         sigma = np.full(len(heads), params.matching.sigma_heads * prepared.head_px * prepared.slack)
         score = scores(ncc, energy, references, predicted - centres, sigma, params.matching)
 
+        seen = held(heads, prepared, self._matcher)
         close = groups(expected, params.crossing.close_heads * prepared.head_px)
         crowded = {k for group in close for k in group}
         options = [
@@ -86,6 +93,9 @@ class HeadTracker:
             ]
             for k in range(len(heads))
         ]
+        for k, one in seen.items():
+            if one.present:
+                options[k] = [(one.x, one.y, one.peak)]
         taken = [0] * len(heads)
         for group in close:
             picks = assign_peaks([options[k] for k in group], prepared.head_px, params.crossing)
@@ -94,12 +104,15 @@ class HeadTracker:
         for k, head in enumerate(heads):
             x, y, peak = options[k][taken[k]]
             head.move(x, y, peak, local_energy(prepared, x, y), prepared.interval_s, params.head)
+            if (home := head.home) is not None:
+                judge_home(head, home, seen.get(k), heads, prepared, self._matcher)
 
         crops = self._matcher.crops(prepared, np.array([(h.x, h.y) for h in heads]), template_px(prepared))
         self._crossings.resolve(heads, crops, prepared)
         for head, crop in zip(heads, crops, strict=True):
             head.learn(crop, prepared.interval_s, params.head)
             head.rest(params.head.still_heads * prepared.head_px, prepared.interval_s)
+            learn_home(head, crop, prepared)
             if head.selected:
                 head.note_spread(spread(prepared, head.x, head.y), prepared.interval_s, params.head)
 
@@ -116,7 +129,12 @@ class HeadTracker:
         if self._since_look_s >= prepared.params.neighbour.look_s:
             self._since_look_s = 0.0
             for x, y in newcomers(self.heads, prepared):
-                self.start(prepared, x, y, None)
+                note_birth(self.start(prepared, x, y, None), [head for _, head in self.selected()], prepared)
+
+    def look_around(self, prepared: PreparedFrame) -> None:
+        """Take up what is near heads selected in this frame: what touches one later is then known from before."""
+        for x, y in newcomers(self.heads, prepared, prepared.params.neighbour.near_first_heads):
+            self.start(prepared, x, y, None)
 
     def _find_again(self, prepared: PreparedFrame) -> None:
         """Follow lost heads again that are clearly to be seen."""

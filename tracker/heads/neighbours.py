@@ -63,14 +63,15 @@ def without_stale(heads: list[Head], prepared: PreparedFrame) -> list[Head]:
     return kept
 
 
-def newcomers(heads: list[Head], prepared: PreparedFrame) -> list[tuple[float, float]]:
-    """Return where heads have come near a selected one that are not followed yet."""
+def newcomers(heads: list[Head], prepared: PreparedFrame, near_heads: float | None = None) -> list[tuple[float, float]]:
+    """Return where heads have come near a selected one that are not followed yet; ``near_heads``: how near at most."""
     size, params = prepared.head_px, prepared.params.neighbour
+    near_px = (params.near_heads if near_heads is None else near_heads) * size
     found: list[tuple[float, float]] = []
     for one in followed(heads):
         for x, y in energy_peaks(prepared, one.x, one.y, params.far_heads * size, _least(one, prepared)):
             taken = [(h.x, h.y) for h in heads if h.followed] + found
-            if all(math.hypot(x - u, y - v) > params.near_heads * size for u, v in taken):
+            if all(math.hypot(x - u, y - v) > near_px for u, v in taken):
                 found.append((x, y))
     return found
 

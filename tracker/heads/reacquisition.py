@@ -12,7 +12,7 @@ import numpy as np
 from tracker.heads.head import Head, LossReason
 from tracker.heads.neighbours import followed
 from tracker.matching.local_energy import energy_peaks
-from tracker.matching.matcher import Matcher
+from tracker.matching.matcher import Matcher, peaks
 from tracker.matching.prepared_frame import PreparedFrame
 
 
@@ -41,4 +41,6 @@ def seek(head: Head, heads: list[Head], prepared: PreparedFrame, matcher: Matche
     alike = np.flatnonzero(fits > params.least_ncc)
     if len(alike) != 1 or np.any(np.delete(fits, alike) > params.least_ncc - params.margin_ncc):
         return None
-    return places[int(alike[0])]
+    found = int(alike[0])
+    peak = peaks(ncc[found], ncc[found], ncc[found], 1)[0]
+    return float(centres[found, 0] + peak.dx), float(centres[found, 1] + peak.dy)

@@ -43,6 +43,7 @@ class Doubt(StrEnum):
     FADED = "faded"
     IN_CLUMP = "in a clump"
     CROSSING = "crossing"
+    LEFT_HOME = "may be another"
 
 
 LOSS_BY: Final = {
@@ -94,7 +95,7 @@ def lack_of_support(head: Head, prepared: PreparedFrame) -> Doubt | None:
     params = prepared.params.state
     if head.ncc <= params.least_ncc:
         return Doubt.LOOKS_DIFFERENT
-    if head.still_s < params.still_s and alive(head, prepared) <= params.least_alive:
+    if not head.at_home and head.still_s < params.still_s and alive(head, prepared) <= params.least_alive:
         return Doubt.FADED
     return None
 
@@ -110,7 +111,7 @@ def judge(head: Head, prepared: PreparedFrame) -> Verdict:
         return Verdict(TrackState.LOST, 0.0, head.loss.words)
     params = prepared.params.state
     score = max(0.0, min(1.0, head.ncc))
-    if head.still_s < params.still_s:
+    if not head.at_home and head.still_s < params.still_s:
         score *= min(1.0, alive(head, prepared))
     doubt = _doubt(head, prepared)
     if doubt:
@@ -132,8 +133,10 @@ def _doubt(head: Head, prepared: PreparedFrame) -> Doubt | None:
         return doubt
     if head.spread > params.most_spread:
         return Doubt.IN_CLUMP
-    if head.swap_margin < 0 or head.doubled_s > params.unsure_s:
+    if head.swap_margin < 0 or head.mistakable or head.doubled_s > params.unsure_s:
         return Doubt.CROSSING
+    if head.home is not None and head.home.away_s > 0:
+        return Doubt.LEFT_HOME
     return None
 
 

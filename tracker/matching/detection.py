@@ -7,7 +7,7 @@ follows anything.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tracker.matching.lazy_image import Floats, cut
+from tracker.matching.local_energy import spread
 from tracker.matching.matcher import vertex
 from tracker.matching.prepared_frame import PreparedFrame
 from tracker.params import DEFAULT_PARAMS, DetectionParams
@@ -136,13 +137,14 @@ def best(
     width: int,
     followed: Sequence[tuple[float, float]] = (),
     params: DetectionParams = DEFAULT_PARAMS.detection,
+    accept: Callable[[Candidate], bool] = lambda _: True,
 ) -> list[Candidate]:
     """Return the ``count`` candidates that promise most: the rule of automatic selection.
 
     Only those over ``lonely_heads`` from the frame's edge count. They rank by energy (a moving head first), which
     counts less within ``soon_out_heads`` of the edge, down to half at it (a head that stays in sight first), each less
     part of the energy of the strongest other candidate within ``lonely_heads`` (a lonely head first). None is taken
-    within that of one already taken, or of one that is ``followed`` already, (x, y).
+    within that of one already taken, or of one that is ``followed`` already, (x, y), nor one that ``accept`` refuses.
     """
     margin = params.lonely_heads * head_px
     table = np.array([(c.x, c.y, c.energy) for c in candidates]).reshape(-1, 3)
@@ -160,10 +162,29 @@ def best(
     for _, one in sorted(inside, key=lambda ranked: ranked[0], reverse=True):
         if len(taken) == count:
             break
-        if all(math.hypot(one.x - x, one.y - y) >= margin for x, y in places):
+        if all(math.hypot(one.x - x, one.y - y) >= margin for x, y in places) and accept(one):
             taken.append(one)
             places.append((one.x, one.y))
     return taken
+
+
+def is_like_a_head(prepared: PreparedFrame, one: Candidate) -> bool:
+    """Return whether a candidate is no larger than a head, and not in a clump, for automatic selection.
+
+    What is larger answers more strongly to a Laplacian of Gaussian of a larger scale than a head's.
+    """
+    params, size = prepared.params.detection, prepared.head_px
+    if spread(prepared, one.x, one.y) > prepared.params.state.most_spread:
+        return False
+    reach = math.ceil(2.0 * size)
+    area = np.abs(cut(prepared.pixels, round(one.x), round(one.y), reach).astype(np.float32) - prepared.level)
+    scales = [factor * size / params.head_per_scale for factor in (1.0, params.large)]
+    half = round(params.nearness_heads * size)
+    middle = slice(reach - half, reach + half + 1)
+    own, larger = (
+        -(s**2) * cv2.Laplacian(cv2.GaussianBlur(area, (0, 0), s), cv2.CV_32F)[middle, middle].min() for s in scales
+    )
+    return bool(own >= larger)
 
 
 def measure_head(

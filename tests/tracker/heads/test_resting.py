@@ -1,0 +1,57 @@
+"""A head that lies still is not given to a swimmer that passes, and one that starts to swim is not held back."""
+
+import numpy as np
+import pytest
+
+from station.config import TrackerSettings
+from station.transport.messages import TrackState
+from tests.tracker.drawn_scene import HEIGHT, SHAPE, WIDTH, draw_frame, play
+from tracker.tracker import Tracker
+
+STILL = (160.0, 120.0)
+SETTINGS = TrackerSettings(head_px=21.0)
+
+
+def passer(number: int, aside: float, at: int) -> tuple[float, float]:
+    """A swimmer that goes from left to right at 4 px a frame and is beside the still head in frame ``at``."""
+    return STILL[0] + 4.0 * (number - at), STILL[1] + aside
+
+
+@pytest.mark.parametrize("aside", [0.0, 5.0, 10.0, 15.0])
+@pytest.mark.parametrize("at", [34, 60], ids=["soon after selection", "later"])
+def test_a_still_head_is_not_given_to_a_passer(aside: float, at: int) -> None:
+    tracker = Tracker(SETTINGS, SHAPE, HEIGHT, WIDTH)
+    play(tracker, [draw_frame(k, [STILL, passer(k, aside, at)]) for k in range(28)])
+    tracker.select(*STILL)
+    results = play(tracker, [draw_frame(k, [STILL, passer(k, aside, at)]) for k in range(28, 100)], start=28)
+    tracks = [r.tracks[0] for r in results]
+    far = np.array([np.hypot(t.x - STILL[0], t.y - STILL[1]) for t in tracks])
+    locked = np.array([t.state is TrackState.LOCKED for t in tracks])
+    assert far[-1] < 3, "it is where it lies"
+    assert not (locked & (far > 10)).any(), "never locked on the passer"
+    assert locked[-10:].all()
+
+
+def test_a_head_that_starts_to_swim_is_followed() -> None:
+    tracker = Tracker(SETTINGS, SHAPE, HEIGHT, WIDTH)
+
+    def place(number: int) -> tuple[float, float]:
+        return STILL[0] + max(0, number - 50) * 1.5, STILL[1]
+
+    tracker.select(*STILL)
+    results = play(tracker, [draw_frame(k, [place(k)]) for k in range(100)])
+    track = results[-1].tracks[0]
+    assert (track.x, track.y) == pytest.approx(place(99), abs=3)
+    assert track.state is TrackState.LOCKED
+
+
+def test_home_moves_with_the_stage() -> None:
+    tracker = Tracker(SETTINGS, SHAPE, HEIGHT, WIDTH)
+    play(tracker, [draw_frame(k, [STILL]) for k in range(3)])
+    tracker.select(*STILL)
+    play(tracker, [draw_frame(k, [STILL]) for k in range(3, 30)], start=3)
+    ((_, head),) = tracker._head_tracker.selected()
+    assert head.home is not None
+    x, y = head.home.x, head.home.y
+    head.carry((5.0, -2.0))
+    assert (head.home.x, head.home.y) == (x + 5.0, y - 2.0)
