@@ -23,7 +23,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import zmq
 
@@ -38,6 +38,9 @@ from station.commands.requests import ReplaceLostRequest
 from station.config import SimulatedSettings
 from station.errors import MissingExtraError, ProcessError
 from station.session.chunk_writer import ChunkWriter, FileSink
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 MEMORY = Path("/dev/shm")
 Pause = Callable[[float], None]
@@ -106,9 +109,14 @@ def _at_rate(args: argparse.Namespace, fps: float, film: Path, report: Report) -
     offset_ms = (time.time_ns() - now_ns()) / NS_PER_MS
     for _ in range(args.turns):
         for kind, found in grade.items():
-            with _station(args, film, view=kind != "no view") as (process, link, summary), _operator() as pause:
-                if kind == "view and browser":
-                    taken, share = _watch(link, process.pid, args.seconds, pause)
+            looks = kind == "view and browser"
+            with (
+                _browser() if looks else contextlib.nullcontext() as page,
+                _station(args, film, view=kind != "no view") as (process, link, summary),
+                _operator() as pause,
+            ):
+                if page is not None:
+                    taken, share = _watch(page, link, process.pid, args.seconds, pause)
                     samples += taken
                     shares.append(share)
                 else:
@@ -126,30 +134,39 @@ def _at_rate(args: argparse.Namespace, fps: float, film: Path, report: Report) -
     return sum(number != seq for number, seq, _, _ in samples)
 
 
-def _watch(link: str, pid: int, seconds: float, pause: Pause) -> tuple[list[tuple[float, ...]], float]:
-    """Look at the view in a browser; return (number in the picture, overlay's, exposure ms, shown ms) and CPU share."""
+@contextlib.contextmanager
+def _browser() -> Iterator["Page"]:
+    """An empty page of a browser that has started: that alone may take longer than the film lasts."""
     try:
-        import psutil
         from playwright.sync_api import sync_playwright
     except ImportError as error:
         raise MissingExtraError(f"bench view: {error.name} is missing; pip install '.[test]'") from error
 
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=[*FLAGS])
+        yield browser.new_page(viewport={"width": 1280, "height": 800})
+        browser.close()
+
+
+def _watch(page: "Page", link: str, pid: int, seconds: float, pause: Pause) -> tuple[list[tuple[float, ...]], float]:
+    """Look at the view; return (number in the picture, overlay's, exposure ms, shown ms) and the server's CPU share."""
+    import psutil
+
     port = int(link.split(":")[2].split("/")[0])
     children = psutil.Process(pid).children(recursive=True)
     server = next(c for c in children if any(k.laddr.port == port for k in c.net_connections("tcp")))
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=[*FLAGS])
-        page = browser.new_page(viewport={"width": 1280, "height": 800})
-        page.goto(link)
-        page.wait_for_selector("#picture[data-frame-seq]")
-        page.evaluate(WATCH, [BITS, SIDE_PX])
-        pause(WARM_UP_S)
-        page.evaluate("() => { globalThis.samples = []; }")
+    page.goto(link)
+    page.wait_for_selector("#picture[data-frame-seq]")
+    page.evaluate(WATCH, [BITS, SIDE_PX])
+    pause(WARM_UP_S)
+    page.evaluate("() => { globalThis.samples = []; }")
+    try:
         before, start = server.cpu_times(), time.monotonic()
         pause(seconds)
         after, took_s = server.cpu_times(), time.monotonic() - start
-        samples = page.evaluate("() => globalThis.samples")
-        browser.close()
+    except psutil.NoSuchProcess:
+        raise ProcessError("the film ended before all was measured: this machine is too busy; try again") from None
+    samples = page.evaluate("() => globalThis.samples")
     busy_s = after.user + after.system - before.user - before.system
     return [tuple(sample) for sample in samples], busy_s / took_s
 
