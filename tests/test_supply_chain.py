@@ -57,6 +57,7 @@ def test_the_lock_was_made_by_the_command_that_is_documented() -> None:
     assert made in re.sub(r" \\\n\s*", " ", (ROOT / "SECURITY.md").read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(find_spec("cyclonedx_py") is None, reason='needs cyclonedx-bom: pip install ".[sbom]"')
 def test_the_bill_of_materials_names_every_package(tmp_path: Path) -> None:
     document = (ROOT / "SECURITY.md").read_text(encoding="utf-8")

@@ -21,6 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from station.build_info import version
 from station.errors import InputError, StationError
+from station.files import open_regular
 from station.output import complain
 from station.transport.endpoints import Endpoints
 
@@ -172,7 +173,7 @@ def running_stations() -> list[RunningStation]:
     found: list[RunningStation] = []
     for path in runtime_folder().glob(f"*{SUFFIX}"):
         try:
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 entry = RunningStation.model_validate_json(file.read(MAX_FILE_BYTES))
         except ValidationError:
             if _older_than_a_minute(path):  # else it is being written at this moment

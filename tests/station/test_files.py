@@ -1,5 +1,6 @@
 """Reading what somebody else put there: only files, only as large as they can be, without ever waiting."""
 
+import ast
 import os
 import socket
 import stat
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from station.build_info import ROOT
 from station.files import open_regular, read_bounded, read_json, require_regular, sha256_of, write_atomically
 
 
@@ -90,3 +92,35 @@ def test_mode_of_a_written_file(tmp_path: Path, mode: int, found: int) -> None:
     write_atomically(path, b"content", mode)
     assert stat.S_IMODE(path.stat().st_mode) == found
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+OWN_FILES = {
+    "station/build_info.py": "pyproject.toml of the program",
+    "station/doctor/checks.py": "what the system says of itself",
+    "station/processes/supervisor.py": "logs of the run's processes, in its private folder",
+    "station/processes/suspension.py": "what the system says of a process",
+    "station/view/server.py": "the page",
+}
+"""Modules that read files which nobody else can have made, and which."""
+
+
+def reads_a_file(call: ast.Call) -> bool:
+    """Return whether a call opens a file for reading without looking what it is."""
+    called = ast.unparse(call.func)
+    if called.split(".")[-1] in {"read_bytes", "read_text"} or called in {"np.load", "np.loadtxt", "json.load"}:
+        return not (called == "np.loadtxt" and ast.unparse(call.args[0]) == "file")
+    if called != "open" and not called.endswith(("path.open", ").open")):
+        return False
+    mode = next((part.value for part in call.args[called == "open" :][:1] if isinstance(part, ast.Constant)), "r")
+    return "r" in str(mode)
+
+
+@pytest.mark.parametrize("package", ["station", "capture", "tracker", "engine", "trainer"])
+def test_files_of_others_are_read_in_one_way(package: str) -> None:
+    for path in (ROOT / package).rglob("*.py"):
+        name = path.relative_to(ROOT).as_posix()
+        if name in OWN_FILES or name == "station/files.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and reads_a_file(node):
+                pytest.fail(f"{name}, line {node.lineno}: read it with station.files, which looks what it is")

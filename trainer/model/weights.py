@@ -84,4 +84,10 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, Tensor], st
             f"{path}: expected weights of this program ({FORMAT}), found another safetensors file; "
             "bring it in with `python -m trainer import`"
         )
-    return json.loads(metadata["network"]), tensors, metadata.get("origin", "")
+    try:
+        network = json.loads(metadata["network"])
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: its description of the network cannot be read; {error}") from error
+    if not isinstance(network, dict):
+        raise InputError(f"{path}: its description of the network is none; take the file from its origin again")
+    return network, tensors, metadata.get("origin", "")
