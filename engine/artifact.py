@@ -211,7 +211,9 @@ class Artifact:
             _check_files(folder, manifest)
             _check_graph(folder, manifest)
         except OSError as error:
-            raise ArtifactError(f"model {folder}: cannot be read ({error}); {EXPORT_HINT}") from error
+            file = Path(error.filename).name if error.filename else "its files"
+            why = error.strerror or error
+            raise ArtifactError(f"model {folder}: {file} cannot be read ({why}); {EXPORT_HINT}") from error
         return cls(folder, manifest)
 
     @property
@@ -262,7 +264,8 @@ def _read_manifest(folder: Path) -> Manifest:
             raise ArtifactError(f"model {folder}: is a recorded session, not a model; {cure}") from None
         raise ArtifactError(f"model {folder}: manifest.json is missing; {EXPORT_HINT}") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"model {folder}: manifest.json cannot be read ({error}); {EXPORT_HINT}") from error
+        why = getattr(error, "strerror", None) or error
+        raise ArtifactError(f"model {folder}: manifest.json cannot be read ({why}); {EXPORT_HINT}") from error
     try:
         manifest = Manifest.model_validate_json(text)
     except ValidationError as error:

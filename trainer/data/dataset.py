@@ -28,6 +28,8 @@ from trainer.data.clip_table import TABLE, ClipRow, clip_table, lies_inside, rea
 
 FORMAT: Final = "rostfine-clips/1"
 MANIFEST: Final = "manifest.json"
+FILE_BYTES: Final = 512 << 20
+"""Size up to which a file of the folder is read: a clip, or a table."""
 MANIFEST_BYTES: Final = 128 << 20
 """Most of a manifest: of a million clips."""
 
@@ -179,8 +181,10 @@ def _damaged(root: Path, manifest: _Manifest, rows: Mapping[int, ClipRow]) -> It
             yield f"{where}: is not in {MANIFEST}; add clips with the command that made the folder"
         elif not path.is_file():
             yield f"{where}: is in {MANIFEST} and missing"
-        elif sha256_of(path) != hashes[file]:
-            yield f"{where}: its content is not what {MANIFEST} promises (another SHA-256): altered or swapped"
+        elif not lies_inside(root, file):
+            yield f"{where}: lies outside the folder"
+        elif damage := _damage(path, hashes[file]):
+            yield f"{where}: {damage}"
         elif file in listed:
             try:
                 found = read_clip(path).shape
@@ -189,3 +193,14 @@ def _damaged(root: Path, manifest: _Manifest, rows: Mapping[int, ClipRow]) -> It
                 continue
             if found != manifest.shape:
                 yield f"{where}: shape {found}, expected {manifest.shape}"
+
+
+def _damage(path: Path, promised: str) -> str:
+    """Return how a file is not the one that the manifest promises; empty where it is."""
+    try:
+        found = sha256_of(path, FILE_BYTES)
+    except OSError as error:
+        return f"cannot be read ({error.strerror})"
+    if found != promised:
+        return f"its content is not what {MANIFEST} promises (another SHA-256): altered or swapped"
+    return ""

@@ -158,6 +158,25 @@ def test_a_link_that_leads_out_of_the_folder_is_noticed(tmp_path: Path) -> None:
     assert find_problems(root) == [f"{root / 'clips.csv'}, line 3: file 'clips/1.npz' lies outside the folder"]
 
 
+@pytest.mark.parametrize("file", ["clips.csv", "clips/0.npz"])
+def test_a_file_of_gigabytes_is_not_read(tmp_path: Path, file: str) -> None:
+    root = make_folder(tmp_path / "data")
+    with (root / file).open("r+b") as opened:
+        opened.truncate(13 << 30)  # a hole: it takes no room on the disk
+    assert any("it is larger than" in problem for problem in find_problems(root))
+
+
+def test_a_manifest_that_names_files_outside(tmp_path: Path) -> None:
+    root = make_folder(tmp_path / "data")
+    (tmp_path / "outside").write_bytes(b"x")
+    manifest = json.loads((root / "manifest.json").read_text())
+    manifest["sha256"] |= {"../outside": "0" * 64, "a\0b": ""}
+    (root / "manifest.json").write_text(json.dumps(manifest))
+    problems = find_problems(root)
+    assert any("outside: lies outside the folder" in problem for problem in problems)
+    assert any("and missing" in problem for problem in problems)
+
+
 def test_check_lists_every_problem_and_counts_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     root = make_folder(tmp_path / "data")
     assert main(["check", str(root)]) == 0
