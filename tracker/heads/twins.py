@@ -17,7 +17,9 @@ def note_birth(born: Head, selected: list[Head], prepared: PreparedFrame) -> Non
     params = prepared.params.twin
     for head in selected:
         near = apart(head, born) < params.birth_heads * prepared.head_px
-        if head.followed and near and head.age_s < params.young_s:
+        # Before the background was learnt nothing had energy: what comes forth then has been there all along.
+        known = prepared.watched_s - head.age_s > prepared.params.background.dense_s
+        if head.followed and near and known and head.age_s < params.young_s:
             head.twin = born.key
 
 
