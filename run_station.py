@@ -37,8 +37,8 @@ with guarded_imports():
     from station.processes.supervisor import Supervisor
     from station.programs import PROGRAMS
     from station.session import commands as session
+    from station.transport.control_messages import PIPELINE, ProcessName
     from station.transport.endpoints import private_endpoints
-    from station.transport.messages import PIPELINE, ProcessName
 
 PROCESSES = {name: f"{name.value}.process" for name in PIPELINE}  # capture.process, tracker.process, engine.process
 OPTIONAL = {ProcessName.RECORDER: "station.session.recorder", ProcessName.VIEW: "station.view.process"}

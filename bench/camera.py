@@ -38,9 +38,10 @@ from station.errors import InputError
 from station.options import parse_options
 from station.processes.supervisor import Supervisor
 from station.transport.buffers import Fifo
+from station.transport.control_messages import ProcessName
 from station.transport.counters import CaptureCounters, counters_of
 from station.transport.endpoints import private_endpoints
-from station.transport.messages import GradesHeader, ProcessName, TrackInfo, TracksHeader, TrackState, WindowsHeader
+from station.transport.messages import GradesHeader, TrackInfo, TracksHeader, TrackState, WindowsHeader
 from station.transport.receivers import ThreadedReceiver
 
 MODULES = {

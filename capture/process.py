@@ -15,8 +15,9 @@ from station.processes.control import Account
 from station.processes.latency import LatencyRecorder
 from station.processes.process import ProcessContext
 from station.transport.bus import Publisher
+from station.transport.control_messages import CameraAdjustment, Command, ProcessState
 from station.transport.counters import CaptureCounters
-from station.transport.messages import CameraAdjustment, Command, CommandName, FrameHeader, ProcessState
+from station.transport.messages import CommandName, FrameHeader
 
 LONGEST_NAP_S = 0.05
 

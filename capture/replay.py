@@ -13,7 +13,7 @@ from capture.source import Condition, Frame
 from station.errors import InputError
 from station.session.layout import SessionState
 from station.session.playback import Playback, TrackedFrames
-from station.transport.messages import SourceInfo
+from station.transport.control_messages import SourceInfo
 
 
 class RecordedSession:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from station.errors import InputError
-from station.transport.messages import SourceInfo
+from station.transport.control_messages import SourceInfo
 from station.validation import explain
 
 

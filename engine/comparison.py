@@ -16,7 +16,8 @@ from typing import Final
 from station.distances import emd, js
 from station.errors import InputError
 from station.notice import NOTICE
-from station.transport.messages import GRADES, GradeInfo, ModelInfo
+from station.transport.control_messages import ModelInfo
+from station.transport.messages import GRADES, GradeInfo
 
 COLUMNS: Final = (
     "frame", "sperm", "validity",

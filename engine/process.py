@@ -26,17 +26,9 @@ from station.recent import put_recent
 from station.session.playback import Playback
 from station.transport.buffers import Buffer
 from station.transport.bus import Publisher
+from station.transport.control_messages import ModelInfo, ProcessState, SpermTally
 from station.transport.counters import EngineCounters
-from station.transport.messages import (
-    CommandName,
-    GradeInfo,
-    GradesHeader,
-    ModelInfo,
-    ProcessState,
-    SpermTally,
-    Trace,
-    Validity,
-)
+from station.transport.messages import CommandName, GradeInfo, GradesHeader, Trace, Validity
 from station.transport.receivers import open_receiver
 
 WAIT_S = 0.02

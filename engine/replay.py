@@ -15,8 +15,9 @@ from station.errors import InputError
 from station.processes.process import ProcessContext
 from station.session.playback import Playback
 from station.transport.buffers import Received
+from station.transport.control_messages import ModelInfo
 from station.transport.counters import EngineCounters
-from station.transport.messages import GradeInfo, GradesHeader, ModelInfo, WindowsHeader
+from station.transport.messages import GradeInfo, GradesHeader, WindowsHeader
 
 Key = tuple[int, int]
 """Sperm, newest frame of the window."""

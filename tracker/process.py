@@ -16,13 +16,13 @@ from station.processes.process import ProcessContext
 from station.session.playback import RecordedTracks
 from station.transport.buffers import Fifo, Received
 from station.transport.bus import Publisher
+from station.transport.control_messages import ProcessState
 from station.transport.counters import TrackerCounters
 from station.transport.messages import (
     AppliedCommand,
     CommandName,
     FrameHeader,
     KinematicsInfo,
-    ProcessState,
     Trace,
     TrackInfo,
     TracksHeader,

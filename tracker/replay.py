@@ -8,8 +8,9 @@ from typing import Final
 from station.processes.control import Account
 from station.processes.process import ProcessContext
 from station.session.playback import Playback, RecordedTracks
+from station.transport.control_messages import Parameters
 from station.transport.counters import TrackerCounters
-from station.transport.messages import Parameters, TrackInfo, TracksHeader
+from station.transport.messages import TrackInfo, TracksHeader
 from tracker.params import differences
 
 SHOWN: Final = 3

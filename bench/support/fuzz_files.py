@@ -17,18 +17,17 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from capture.files.tiff_micromanager import PAGE_NOTES
+from capture.files.tiff.micromanager import PAGE_NOTES
 from station.notice import NOTICE
 from station.session.chunk_writer import ChunkWriter, FileSink
 from station.session.event_log import EventLog
 from station.session.layout import LOG, MANIFEST, VIDEO, Manifest, SessionState, chunk_name, write_manifest
 from station.session.records import ChunkRecord, EndRecord, FrameRecord, OpenedRecord, StartRecord, TracksRecord
+from station.transport.control_messages import ModelInfo, SourceInfo
 from station.transport.messages import (
     AppliedCommand,
     CommandName,
     FrameHeader,
-    ModelInfo,
-    SourceInfo,
     Trace,
     TrackInfo,
     TracksHeader,

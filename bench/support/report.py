@@ -20,7 +20,7 @@ from rich.table import Column, Table
 from station.console import Console
 from station.notice import NOTICE
 from station.output import say
-from station.transport.messages import Percentiles
+from station.transport.control_messages import Percentiles
 
 PACKAGES = ("numpy", "opencv-python", "onnxruntime", "pyzmq", "torch")
 

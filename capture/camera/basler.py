@@ -23,7 +23,7 @@ from capture.source import ExposureChange
 from station.clock import NS_PER_S, now_ns
 from station.config import CameraSettings
 from station.errors import InputError
-from station.transport.messages import SourceInfo
+from station.transport.control_messages import SourceInfo
 
 GIGE_FRAME_IDS = 0xFFFF
 """Frame numbers of classic GigE cameras run from 1 to this, then start again at 1."""

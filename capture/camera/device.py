@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from capture.source import ExposureChange
-from station.transport.messages import SourceInfo
+from station.transport.control_messages import SourceInfo
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from capture.files.image_folder import ImageFolder, list_images
 from capture.files.names import TIFF_ENDINGS
-from capture.files.tiff import TiffStack, is_stack, is_tiff
+from capture.files.tiff.stack import TiffStack, is_stack, is_tiff
 from capture.files.video import VideoFile
 from capture.source import Source, possible_source
 from station.errors import InputError

@@ -18,13 +18,13 @@ from capture.files.damage import Damage
 from capture.files.first_frames import FirstFrames
 from capture.files.grayscale import luma, upper_8
 from capture.files.names import DEFAULT_FPS, IMAGE_ENDINGS, TIFF_ENDINGS, assumed_rate, shown_name, silence
-from capture.files.tiff_image import TiffImage, read_tiff_image
-from capture.files.tiff_metadata import Metadata
+from capture.files.tiff.image import TiffImage, read_tiff_image
+from capture.files.tiff.metadata import Metadata
 from capture.source import Condition, Frame
 from station.clock import NS_PER_S
 from station.errors import InputError
 from station.files import read_bounded
-from station.transport.messages import SourceInfo
+from station.transport.control_messages import SourceInfo
 
 AS_SHOWN: Final = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
 MAX_IMAGE_BYTES: Final = 1 << 30

@@ -30,7 +30,7 @@ from capture.files.video_rate import VideoRate
 from capture.source import Condition, Frame
 from station.clock import NS_PER_S
 from station.errors import InputError
-from station.transport.messages import SourceInfo
+from station.transport.control_messages import SourceInfo
 
 MISSING_SHARE: Final = 0.9
 """Of a frame interval: a file whose frames end so much before its stated duration has lost its end. Less is rounding,

@@ -20,7 +20,7 @@ from capture.simulator.sperm import sample_sperm
 from capture.source import Condition, Frame
 from station.clock import NS_PER_S
 from station.config import SimulatedSettings
-from station.transport.messages import SourceInfo
+from station.transport.control_messages import SourceInfo
 
 MARGIN_UM: Final = 60.0
 """The random population lives on a torus that extends this far beyond the field on each side, so that heads and their

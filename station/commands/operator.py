@@ -31,7 +31,8 @@ from station.config import Config
 from station.dashboard.monitor import Monitor
 from station.dashboard.snapshot import ScreenState
 from station.processes.supervisor import Supervisor
-from station.transport.messages import CommandName, ProcessName, ProcessState, RecordingInfo, TrackInfo, TrackState
+from station.transport.control_messages import ProcessName, ProcessState, RecordingInfo
+from station.transport.messages import CommandName, TrackInfo, TrackState
 
 PATIENCE_S: Final = 0.8
 """The answer leaves after so long at the latest: an asker is answered within a second."""

@@ -11,18 +11,9 @@ from enum import StrEnum
 from station.clock import NS_PER_MS, NS_PER_S
 from station.dashboard.snapshot import RATE_WINDOW_S, Snapshot
 from station.stride import differs
+from station.transport.control_messages import PIPELINE, Percentiles, ProcessName, ProcessState, ProcessStatus
 from station.transport.counters import EngineCounters, TrackerCounters, counters_of
-from station.transport.messages import (
-    PIPELINE,
-    GradeInfo,
-    Percentiles,
-    ProcessName,
-    ProcessState,
-    ProcessStatus,
-    TrackInfo,
-    TrackState,
-    Validity,
-)
+from station.transport.messages import GradeInfo, TrackInfo, TrackState, Validity
 
 NO_PROGRESS_S = 0.5
 """A running process without progress for longer than this is shown as such."""

@@ -19,7 +19,7 @@ from station.dashboard.assessment import (
 )
 from station.dashboard.snapshot import Snapshot
 from station.dashboard.text import NOT_AVAILABLE, Glyphs, clock, fit, flow, shorten
-from station.transport.messages import PIPELINE, Percentiles, ProcessName, RecordingInfo
+from station.transport.control_messages import PIPELINE, Percentiles, ProcessName, RecordingInfo
 
 DEMONSTRATION = "DEMONSTRATION trained on simulated clips: grades mean nothing about real sperm"
 """At most as wide as the narrowest full screen, so that it is always one whole line."""

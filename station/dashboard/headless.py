@@ -8,8 +8,9 @@ from station.dashboard.snapshot import Snapshot
 from station.dashboard.text import percent
 from station.notice import NOTICE
 from station.output import say
+from station.transport.control_messages import ProcessName
 from station.transport.counters import CaptureCounters, EngineCounters, counters_of
-from station.transport.messages import GRADES, ProcessName, Validity
+from station.transport.messages import GRADES, Validity
 
 EVERY_S = 5.0
 WIDTH = 80

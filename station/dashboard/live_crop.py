@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from station.crop import crop_into
 from station.transport.buffers import Fifo, Received
-from station.transport.messages import FrameHeader, SourceInfo, TracksHeader, TrackState
+from station.transport.control_messages import SourceInfo
+from station.transport.messages import FrameHeader, TracksHeader, TrackState
 from station.transport.receivers import ThreadedReceiver
 
 MOST_MB_S = 60.0

@@ -19,19 +19,10 @@ from station.processes.supervisor import Supervisor
 from station.recent import put_recent
 from station.stride import window_stride
 from station.transport.buffers import Fifo
+from station.transport.control_messages import PIPELINE, ProcessName, ProcessState, ProcessStatus
 from station.transport.counters import CaptureCounters, EngineCounters, TrackerCounters, counters_of
 from station.transport.endpoints import Endpoints
-from station.transport.messages import (
-    PIPELINE,
-    AppliedCommand,
-    GradeInfo,
-    GradesHeader,
-    ProcessName,
-    ProcessState,
-    ProcessStatus,
-    TrackInfo,
-    TracksHeader,
-)
+from station.transport.messages import AppliedCommand, GradeInfo, GradesHeader, TrackInfo, TracksHeader
 from station.transport.receivers import ThreadedReceiver
 
 OVERTIME_S = 1.0

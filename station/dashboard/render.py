@@ -29,7 +29,7 @@ from station.dashboard.snapshot import Snapshot
 from station.dashboard.sperm_table import rows_wanted, sperm_lines
 from station.dashboard.text import ASCII, UTF8, Glyphs, fit, wrap
 from station.notice import NOTICE
-from station.transport.messages import PIPELINE
+from station.transport.control_messages import PIPELINE
 
 MIN_WIDTH, MIN_HEIGHT = 80, 20
 """Below this no grades are drawn: a truncated distribution could be taken for a whole one."""

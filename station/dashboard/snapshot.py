@@ -14,16 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from station.clock import NS_PER_S
-from station.transport.messages import (
-    GradeInfo,
-    KinematicsInfo,
-    ModelInfo,
-    ProcessName,
-    ProcessStatus,
-    RecordingInfo,
-    SourceInfo,
-    TracksHeader,
-)
+from station.transport.control_messages import ModelInfo, ProcessName, ProcessStatus, RecordingInfo, SourceInfo
+from station.transport.messages import GradeInfo, KinematicsInfo, TracksHeader
 
 RATE_WINDOW_S = 3.0
 LATE_WINDOW_S = 5.0

@@ -18,7 +18,8 @@ from station.dashboard.assessment import (
 )
 from station.dashboard.snapshot import Snapshot
 from station.dashboard.text import Glyphs, bar, duration, fit, percent
-from station.transport.messages import GRADES, GradeInfo, ProcessName, TrackState
+from station.transport.control_messages import ProcessName
+from station.transport.messages import GRADES, GradeInfo, TrackState
 
 WIDE = 160
 """From this width on a sperm takes one line, below it two: the bars need the room."""

@@ -28,15 +28,9 @@ from station.errors import InputError
 from station.files import write_atomically
 from station.notice import NOTICE
 from station.recent import RECENT_SPERM
+from station.transport.control_messages import PIPELINE, ProcessName, ProcessStatus, SourceInfo, SpermTally
 from station.transport.counters import CaptureCounters, EngineCounters, TrackerCounters, counters_of
-from station.transport.messages import (
-    PIPELINE,
-    ProcessName,
-    ProcessStatus,
-    SourceInfo,
-    SpermTally,
-    TrackInfo,
-)
+from station.transport.messages import TrackInfo
 
 
 def summarise(snapshot: Snapshot, tracks: list[TrackInfo], *, ended: str) -> RunSummary:

@@ -18,12 +18,10 @@ import zmq
 from station.clock import now_ns
 from station.errors import MessageError
 from station.processes.latency import LatencyRecorder
-from station.transport.counters import Counters
-from station.transport.messages import (
+from station.transport.control_messages import (
     ActionHeader,
     CameraAdjustment,
     Command,
-    CommandName,
     ModelInfo,
     Parameters,
     ProcessName,
@@ -33,6 +31,8 @@ from station.transport.messages import (
     SourceInfo,
     SpermTally,
 )
+from station.transport.counters import Counters
+from station.transport.messages import CommandName
 from station.transport.wire import decode, encode
 
 HEARTBEAT_S = 0.1

@@ -9,7 +9,7 @@ from collections import deque
 
 import numpy as np
 
-from station.transport.messages import Percentiles
+from station.transport.control_messages import Percentiles
 
 FLOOR_MS = 0.001
 GROWTH = 1.01

@@ -23,8 +23,9 @@ from station.errors import InputError
 from station.processes.control import ProcessControl, orphaned
 from station.processes.memory import keep_freed_memory
 from station.transport.bus import Publisher
+from station.transport.control_messages import Command, ProcessName, ProcessState
 from station.transport.endpoints import Endpoints
-from station.transport.messages import Command, CommandName, EndHeader, ProcessName, ProcessState
+from station.transport.messages import CommandName, EndHeader
 
 IDLE_S = 0.005
 END_REPEAT_S = 0.1

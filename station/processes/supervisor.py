@@ -20,16 +20,9 @@ from station.processes.control import ControlCentre
 from station.processes.process import log_path, run_process
 from station.processes.suspension import is_suspended
 from station.stride import window_stride
+from station.transport.control_messages import ActionHeader, ProcessName, ProcessState, ProcessStatus
 from station.transport.endpoints import Endpoints
-from station.transport.messages import (
-    ActionHeader,
-    CommandName,
-    ProcessName,
-    ProcessState,
-    ProcessStatus,
-    TrackInfo,
-    TrackState,
-)
+from station.transport.messages import CommandName, TrackInfo, TrackState
 
 UPSTREAM_OF = {ProcessName.ENGINE: ProcessName.TRACKER, ProcessName.TRACKER: ProcessName.CAPTURE}
 START_TIMEOUT_S = 60.0

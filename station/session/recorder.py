@@ -30,19 +30,9 @@ from station.session.records import (
 from station.session.scheduling import lower_priority, work_in_spare_time
 from station.session.session_writer import SessionWriter
 from station.transport.buffers import Received
+from station.transport.control_messages import Command, ProcessName, ProcessState, ProcessStatus, RecordingInfo
 from station.transport.counters import RecorderCounters
-from station.transport.messages import (
-    Command,
-    CommandName,
-    FrameHeader,
-    GradesHeader,
-    ProcessName,
-    ProcessState,
-    ProcessStatus,
-    RecordingInfo,
-    TracksHeader,
-    WindowsHeader,
-)
+from station.transport.messages import CommandName, FrameHeader, GradesHeader, TracksHeader, WindowsHeader
 
 WAIT_S: Final = 0.02
 PATIENCE_S: Final = 15.0

@@ -9,18 +9,9 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from station.session.layout import CHUNK_PATTERN
+from station.transport.control_messages import ActionHeader, ModelInfo, Parameters, ProcessStatus, SourceInfo
 from station.transport.counters import Count
-from station.transport.messages import (
-    ActionHeader,
-    FrameHeader,
-    GradesHeader,
-    ModelInfo,
-    Parameters,
-    ProcessStatus,
-    SourceInfo,
-    TracksHeader,
-    WindowsHeader,
-)
+from station.transport.messages import FrameHeader, GradesHeader, TracksHeader, WindowsHeader
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Crc32 = Annotated[int, Field(ge=0, lt=1 << 32)]

@@ -40,7 +40,8 @@ from station.session.records import (
 )
 from station.session.session_reader import Session
 from station.session.table_columns import COLUMNS, Provenance
-from station.transport.messages import KinematicsInfo, ProcessState
+from station.transport.control_messages import ProcessState
+from station.transport.messages import KinematicsInfo
 
 FLUSH_ROWS: Final = 5000
 FLUSH_S: Final = 5.0

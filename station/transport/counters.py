@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 from pydantic import BaseModel, ConfigDict, Field
 
 if TYPE_CHECKING:
-    from station.transport.messages import ProcessStatus
+    from station.transport.control_messages import ProcessStatus
 
 Count = Annotated[int, Field(ge=0)]
 

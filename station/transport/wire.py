@@ -14,18 +14,8 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from station.errors import MessageError
-from station.transport.messages import (
-    ActionHeader,
-    Command,
-    EndHeader,
-    FrameHeader,
-    GradesHeader,
-    Header,
-    ProcessStatus,
-    Topic,
-    TracksHeader,
-    WindowsHeader,
-)
+from station.transport.control_messages import ActionHeader, Command, ProcessStatus
+from station.transport.messages import EndHeader, FrameHeader, GradesHeader, Header, Topic, TracksHeader, WindowsHeader
 
 HEADERS: dict[Topic, type[Header]] = {
     Topic.FRAME: FrameHeader,

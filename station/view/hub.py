@@ -20,7 +20,8 @@ from station.crop import crop_into
 from station.dashboard.assessment import STALE_S
 from station.dashboard.key_handler import KEYS
 from station.transport.buffers import Received
-from station.transport.messages import GradesHeader, ProcessStatus, TrackState
+from station.transport.control_messages import ProcessStatus
+from station.transport.messages import GradesHeader, TrackState
 from station.view.cards import GradeHistory, cards
 from station.view.commands import Answered, Asked, Commands
 from station.view.overview import StationFacts, overview

@@ -21,14 +21,8 @@ from station.dashboard.headless import DEMONSTRATION
 from station.dashboard.monitor import late_share, losses, window_fps
 from station.dashboard.snapshot import LateMeter, ProcessView, RateMeter, Snapshot
 from station.notice import NOTICE
-from station.transport.messages import (
-    PIPELINE,
-    FrameHeader,
-    GradeInfo,
-    ProcessName,
-    ProcessStatus,
-    TracksHeader,
-)
+from station.transport.control_messages import PIPELINE, ProcessName, ProcessStatus
+from station.transport.messages import FrameHeader, GradeInfo, TracksHeader
 from station.view.page_messages import Histogram, KeyHelp, Overview, ProcessFacts
 
 UNWELL = (ProcessCondition.FAILED, ProcessCondition.NO_PROGRESS)

@@ -13,8 +13,9 @@ import cv2
 from station.errors import MissingExtraError
 from station.processes.process import ProcessContext
 from station.transport.buffers import Fifo
+from station.transport.control_messages import ProcessState, ProcessStatus
 from station.transport.counters import ViewCounters
-from station.transport.messages import CommandName, ProcessState, ProcessStatus
+from station.transport.messages import CommandName
 from station.transport.receivers import ThreadedReceiver
 from station.view.commands import StationCommands
 from station.view.pairing import FramesIn, TracksIn

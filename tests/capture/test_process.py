@@ -15,8 +15,9 @@ from station.config import Config
 from station.processes.control import ControlCentre, ProcessControl
 from station.processes.process import ProcessContext
 from station.transport.buffers import Fifo
+from station.transport.control_messages import ProcessName, ProcessState, ProcessStatus, SourceInfo
 from station.transport.endpoints import private_endpoints
-from station.transport.messages import CommandName, FrameHeader, ProcessName, ProcessState, ProcessStatus, SourceInfo
+from station.transport.messages import CommandName, FrameHeader
 from station.transport.receivers import ThreadedReceiver
 
 

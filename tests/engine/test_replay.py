@@ -14,7 +14,8 @@ from engine.comparison import Comparison, emd, js, most_likely
 from engine.replay import RecordedBatches
 from station.errors import InputError
 from station.transport.buffers import Received
-from station.transport.messages import GradeInfo, GradesHeader, ModelInfo, Trace, Validity, WindowInfo, WindowsHeader
+from station.transport.control_messages import ModelInfo
+from station.transport.messages import GradeInfo, GradesHeader, Trace, Validity, WindowInfo, WindowsHeader
 
 TRACE = Trace(t_exposure_ns=1, t_sent_ns=2)
 NOTICE = "For research use only. Not for use in diagnostic procedures."

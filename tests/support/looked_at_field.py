@@ -16,16 +16,18 @@ from capture.simulator.microscope import SimulatedMicroscope
 from station.clock import now_ns
 from station.config import Config, RecordSettings, SimulatedSettings
 from station.transport.buffers import Received
-from station.transport.messages import (
-    FrameHeader,
-    GradeInfo,
-    GradesHeader,
+from station.transport.control_messages import (
     ModelInfo,
     Percentiles,
     ProcessName,
     ProcessState,
     ProcessStatus,
     SourceInfo,
+)
+from station.transport.messages import (
+    FrameHeader,
+    GradeInfo,
+    GradesHeader,
     Trace,
     TrackInfo,
     TracksHeader,

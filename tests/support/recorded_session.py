@@ -18,7 +18,8 @@ from station.session.records import (
     OpenedRecord,
     StartRecord,
 )
-from station.transport.messages import ActionHeader, FrameHeader, ModelInfo, SourceInfo
+from station.transport.control_messages import ActionHeader, ModelInfo, SourceInfo
+from station.transport.messages import FrameHeader
 
 NOTICE = "For research use only. Not for use in diagnostic procedures."
 WIDTH, HEIGHT = 96, 64

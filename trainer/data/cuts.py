@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from station.config import TrackerSettings
-from station.transport.messages import SourceInfo
+from station.transport.control_messages import SourceInfo
 from trainer.data.tags import Tag
 
 

@@ -13,7 +13,7 @@ from capture.camera.device import DeviceLostError, Grab
 from capture.source import ExposureChange, Frame, Pending
 from station.clock import now_ns
 from station.errors import InputError
-from station.transport.messages import SourceInfo
+from station.transport.control_messages import SourceInfo
 
 MS = 1_000_000
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from capture.files.file_source import open_file
 from capture.source import Frame
-from station.transport.messages import SourceInfo
+from station.transport.control_messages import SourceInfo
 
 
 @dataclass(frozen=True)

@@ -30,8 +30,8 @@ from station.commands.server import MOST_PER_ROUND, MOST_PER_S, CommandServer
 from station.config import Config
 from station.dashboard.monitor import Monitor
 from station.processes.supervisor import Supervisor
+from station.transport.control_messages import PIPELINE
 from station.transport.endpoints import Endpoints, private_endpoints
-from station.transport.messages import PIPELINE
 
 Context = zmq.Context[zmq.Socket[bytes]]
 PATIENT = dict.fromkeys(PIPELINE, "tests.station.processes.children.patient")

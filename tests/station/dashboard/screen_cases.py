@@ -8,10 +8,8 @@ from numpy.typing import NDArray
 from station.clock import NS_PER_MS, NS_PER_S
 from station.dashboard.key_handler import KEYS, QUESTION
 from station.dashboard.snapshot import Motion, ProcessView, ScreenState, Snapshot
-from station.transport.messages import (
+from station.transport.control_messages import (
     PIPELINE,
-    GradeInfo,
-    KinematicsInfo,
     ModelInfo,
     Percentiles,
     ProcessName,
@@ -19,12 +17,8 @@ from station.transport.messages import (
     ProcessStatus,
     RecordingInfo,
     SourceInfo,
-    Trace,
-    TrackInfo,
-    TracksHeader,
-    TrackState,
-    Validity,
 )
+from station.transport.messages import GradeInfo, KinematicsInfo, Trace, TrackInfo, TracksHeader, TrackState, Validity
 
 NOW_NS = 1_000 * NS_PER_S
 ALL_KEYS = tuple((key.shown, key.does) for key in KEYS)

@@ -21,21 +21,16 @@ from station.dashboard.assessment import (
 )
 from station.dashboard.snapshot import LateMeter, ProcessView, RateMeter, Snapshot
 from station.dashboard.text import ASCII, UTF8, bar, duration, fit, percent, shorten, sparkline, wrap
-from station.transport.messages import (
+from station.transport.control_messages import (
     PIPELINE,
-    GradeInfo,
     ModelInfo,
     Percentiles,
     ProcessName,
     ProcessState,
     ProcessStatus,
     SourceInfo,
-    Trace,
-    TrackInfo,
-    TracksHeader,
-    TrackState,
-    Validity,
 )
+from station.transport.messages import GradeInfo, Trace, TrackInfo, TracksHeader, TrackState, Validity
 
 NOW_NS = 100 * NS_PER_S
 SHARES = [0.1, 0.2, 0.4, 0.2, 0.1]

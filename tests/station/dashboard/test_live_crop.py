@@ -9,7 +9,8 @@ import zmq
 from station.clock import now_ns
 from station.dashboard.live_crop import LiveCrop, affordable
 from station.transport.bus import Publisher
-from station.transport.messages import FrameHeader, SourceInfo, Trace, TrackInfo, TracksHeader, TrackState
+from station.transport.control_messages import SourceInfo
+from station.transport.messages import FrameHeader, Trace, TrackInfo, TracksHeader, TrackState
 
 SOURCE = SourceInfo(name="s", height=60, width=80, fps=15.0)
 

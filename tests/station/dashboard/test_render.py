@@ -15,10 +15,7 @@ from rich.console import Console
 
 from station.dashboard.render import render
 from station.dashboard.snapshot import ScreenState, Snapshot
-from station.transport.messages import (
-    Percentiles,
-    ProcessName,
-)
+from station.transport.control_messages import Percentiles, ProcessName
 from tests.station.dashboard.screen_cases import ALL_KEYS, CASES, MANY, REAL, RUNNING, SOURCE, view
 
 SCREENS = Path(__file__).parent / "screens"

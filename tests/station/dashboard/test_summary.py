@@ -13,8 +13,7 @@ from station.dashboard.snapshot import ProcessView, Snapshot
 from station.dashboard.summary import SummaryFile, summarise
 from station.errors import InputError
 from station.notice import NOTICE
-from station.transport.messages import (
-    GradeInfo,
+from station.transport.control_messages import (
     ModelInfo,
     Percentiles,
     ProcessName,
@@ -22,12 +21,8 @@ from station.transport.messages import (
     ProcessStatus,
     SourceInfo,
     SpermTally,
-    Trace,
-    TrackInfo,
-    TracksHeader,
-    TrackState,
-    Validity,
 )
+from station.transport.messages import GradeInfo, Trace, TrackInfo, TracksHeader, TrackState, Validity
 
 MS = 1_000_000
 GRADE = GradeInfo(

@@ -16,8 +16,9 @@ from station.build_info import ROOT
 from station.config import Config
 from station.errors import InputError, ProcessError
 from station.processes.supervisor import Supervisor
+from station.transport.control_messages import PIPELINE, ProcessName, ProcessState
 from station.transport.endpoints import private_endpoints
-from station.transport.messages import PIPELINE, ProcessName, ProcessState, TrackInfo, TrackState
+from station.transport.messages import TrackInfo, TrackState
 
 CHILDREN = "tests.station.processes.children"
 PATIENT = dict.fromkeys(PIPELINE, f"{CHILDREN}.patient")

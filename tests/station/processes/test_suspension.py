@@ -18,8 +18,8 @@ from station.config import Config
 from station.errors import ProcessError
 from station.processes.supervisor import Supervisor
 from station.processes.suspension import is_suspended
+from station.transport.control_messages import PIPELINE, ProcessName, ProcessState
 from station.transport.endpoints import private_endpoints
-from station.transport.messages import PIPELINE, ProcessName, ProcessState
 
 CHILDREN = "tests.station.processes.children"
 IMPATIENT = dict.fromkeys([*PIPELINE, ProcessName.RECORDER], f"{CHILDREN}.impatient")

@@ -21,7 +21,7 @@ from station.session.session_reader import Session
 from station.session.session_writer import SessionWriter
 from station.session.tables import write_tables
 from station.session.verify import verify_session
-from station.transport.messages import ModelInfo, SourceInfo
+from station.transport.control_messages import ModelInfo, SourceInfo
 from tests.support.recorded_session import NOTICE, header, noise_images, record
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="there are no such files")

@@ -12,13 +12,12 @@ from station.session.event_log import EventLog
 from station.session.layout import LOG, Manifest, SessionState, new_session, write_manifest
 from station.session.playback import Playback, RecordedTracks, TrackedFrames, as_recorded
 from station.session.records import EndRecord, GradesRecord, OpenedRecord, Record, StartRecord, TracksRecord
+from station.transport.control_messages import ModelInfo, SourceInfo
 from station.transport.messages import (
     AppliedCommand,
     CommandName,
     GradeInfo,
     GradesHeader,
-    ModelInfo,
-    SourceInfo,
     Trace,
     TrackInfo,
     TracksHeader,

@@ -23,17 +23,9 @@ from station.session.session_reader import Session, SessionOutcome
 from station.session.session_writer import SessionWriter
 from station.session.verify import verify_session
 from station.transport.bus import Publisher
+from station.transport.control_messages import ActionHeader, Command, ModelInfo, ProcessName, SourceInfo
 from station.transport.endpoints import private_endpoints
-from station.transport.messages import (
-    ActionHeader,
-    Command,
-    CommandName,
-    EndHeader,
-    FrameHeader,
-    ModelInfo,
-    ProcessName,
-    SourceInfo,
-)
+from station.transport.messages import CommandName, EndHeader, FrameHeader
 
 EDGE = 1024
 FRAME_MB = EDGE * EDGE / 1e6

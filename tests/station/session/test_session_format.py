@@ -20,7 +20,7 @@ from station.session.event_log import Event, EventLog, Fault, Torn, read_log
 from station.session.layout import LOG, MANIFEST, SessionState, chunk_name, new_session, read_manifest
 from station.session.records import ActionRecord, ChunkRecord, EndRecord, FrameRecord
 from station.session.session_reader import Session, SessionOutcome
-from station.transport.messages import ActionHeader
+from station.transport.control_messages import ActionHeader
 from tests.support.recorded_session import HEIGHT, WIDTH, flip, header, noise_images, record
 
 

@@ -5,10 +5,18 @@ from pathlib import Path
 
 import numpy as np
 
-from station.transport.messages import (
+from station.transport.control_messages import (
     ActionHeader,
-    AppliedCommand,
     Command,
+    ModelInfo,
+    Percentiles,
+    ProcessName,
+    ProcessState,
+    ProcessStatus,
+    SourceInfo,
+)
+from station.transport.messages import (
+    AppliedCommand,
     CommandName,
     EndHeader,
     FrameHeader,
@@ -16,12 +24,6 @@ from station.transport.messages import (
     GradesHeader,
     Header,
     KinematicsInfo,
-    ModelInfo,
-    Percentiles,
-    ProcessName,
-    ProcessState,
-    ProcessStatus,
-    SourceInfo,
     Trace,
     TrackInfo,
     TracksHeader,

@@ -8,15 +8,8 @@ import numpy as np
 import pytest
 
 from station.errors import MessageError
-from station.transport.messages import (
-    EndHeader,
-    FrameHeader,
-    GradesHeader,
-    Header,
-    ProcessStatus,
-    TracksHeader,
-    WindowsHeader,
-)
+from station.transport.control_messages import ProcessStatus
+from station.transport.messages import EndHeader, FrameHeader, GradesHeader, Header, TracksHeader, WindowsHeader
 from station.transport.wire import MAX_HEADER_BYTES, decode, encode
 
 GOLDEN = json.loads((Path(__file__).parent / "golden_wire.json").read_text())

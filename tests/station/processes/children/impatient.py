@@ -1,7 +1,7 @@
 """A process that runs in short rounds and is given half a second for each."""
 
 from station.processes.process import ProcessContext
-from station.transport.messages import ModelInfo, ProcessState, SourceInfo
+from station.transport.control_messages import ModelInfo, ProcessState, SourceInfo
 
 
 def run(context: ProcessContext) -> None:

@@ -4,7 +4,7 @@ import os
 import signal
 
 from station.processes.process import ProcessContext
-from station.transport.messages import ProcessState
+from station.transport.control_messages import ProcessState
 
 
 def run(context: ProcessContext) -> None:

@@ -1,7 +1,8 @@
 """A process that reports ready, runs on request, and ends on request."""
 
 from station.processes.process import ProcessContext
-from station.transport.messages import CommandName, ModelInfo, ProcessState, SourceInfo
+from station.transport.control_messages import ModelInfo, ProcessState, SourceInfo
+from station.transport.messages import CommandName
 
 
 def run(context: ProcessContext) -> None:

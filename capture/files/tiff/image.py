@@ -7,11 +7,11 @@ from typing import Any
 import tifffile
 from numpy.typing import NDArray
 
-from capture.files.tiff_directories import complaints
-from capture.files.tiff_layout import Layout, first_page
-from capture.files.tiff_metadata import Metadata, read_metadata
-from capture.files.tiff_micromanager import page_notes, place_of
-from capture.files.tiff_pixels import read_page
+from capture.files.tiff.directories import complaints
+from capture.files.tiff.layout import Layout, first_page
+from capture.files.tiff.metadata import Metadata, read_metadata
+from capture.files.tiff.micromanager import page_notes, place_of
+from capture.files.tiff.pixels import read_page
 from station.files import require_regular
 
 

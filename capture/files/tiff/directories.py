@@ -1,6 +1,6 @@
 """The directories of a TIFF file: how many there are, whether they are sound, and what tifffile complains about.
 
-It follows offsets and reads no pixels; what the pages mean is in ``capture.files.tiff_layout``.
+It follows offsets and reads no pixels; what the pages mean is in ``capture.files.tiff.layout``.
 """
 
 import contextlib

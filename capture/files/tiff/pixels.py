@@ -2,7 +2,7 @@
 
 What viewers apply is applied here: a page with white stored as 0 is inverted, palette colours are looked up, and the
 tag Orientation is honoured. This module knows one page at a time; which pages are frames is decided in
-``capture.files.tiff_layout``.
+``capture.files.tiff.layout``.
 """
 
 import contextlib

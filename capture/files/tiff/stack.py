@@ -2,8 +2,8 @@
 
 Times are the file's own where it has them for each frame, else its frame rate, else the rate that is given, else 15/s,
 which is said. Depth and colour by ``capture.files.grayscale``; the bits really used are those that are given, else
-those that the file states, else all. Which pages are frames is in ``capture.files.tiff_layout``, what the file says
-about them in ``capture.files.tiff_metadata``, how a page becomes grey in ``capture.files.tiff_pixels``. It knows files
+those that the file states, else all. Which pages are frames is in ``capture.files.tiff.layout``, what the file says
+about them in ``capture.files.tiff.metadata``, how a page becomes grey in ``capture.files.tiff.pixels``. It knows files
 and their times, not the pace.
 """
 
@@ -18,15 +18,15 @@ from capture.files.damage import Damage
 from capture.files.first_frames import FirstFrames
 from capture.files.grayscale import upper_8
 from capture.files.names import DEFAULT_FPS, assumed_rate, shown_name, silence
-from capture.files.tiff_directories import complaints
-from capture.files.tiff_layout import find_layout
-from capture.files.tiff_metadata import read_metadata
-from capture.files.tiff_pixels import read_at, read_page
+from capture.files.tiff.directories import complaints
+from capture.files.tiff.layout import find_layout
+from capture.files.tiff.metadata import read_metadata
+from capture.files.tiff.pixels import read_at, read_page
 from capture.source import Condition, Frame
 from station.clock import NS_PER_S
 from station.errors import InputError
 from station.files import open_regular, require_regular
-from station.transport.messages import SourceInfo
+from station.transport.control_messages import SourceInfo
 
 MAGICS: Final = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 """Classic and Big TIFF, little and big endian."""

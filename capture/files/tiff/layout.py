@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 import tifffile
 
-from capture.files.tiff_directories import (
+from capture.files.tiff.directories import (
     MOST_PAGES,
     complaints,
     count_sound,
@@ -23,9 +23,9 @@ from capture.files.tiff_directories import (
     next_directory,
     readable_pages,
 )
-from capture.files.tiff_micromanager import first_channel
-from capture.files.tiff_ome import stage_positions
-from capture.files.tiff_pixels import PixelFormat, pixel_format
+from capture.files.tiff.micromanager import first_channel
+from capture.files.tiff.ome import stage_positions
+from capture.files.tiff.pixels import PixelFormat, pixel_format
 from station.errors import InputError
 
 IN_FRAME: Final = "YXS"

@@ -14,12 +14,12 @@ from typing import Any, Final, TypeVar
 import numpy as np
 import tifffile
 
-from capture.files import tiff_metamorph as metamorph
 from capture.files.intervals import frame_interval
-from capture.files.tiff_directories import complaints
-from capture.files.tiff_layout import Layout
-from capture.files.tiff_micromanager import page_notes
-from capture.files.tiff_ome import Pixels, ome_text, read_images
+from capture.files.tiff import metamorph as metamorph
+from capture.files.tiff.directories import complaints
+from capture.files.tiff.layout import Layout
+from capture.files.tiff.micromanager import page_notes
+from capture.files.tiff.ome import Pixels, ome_text, read_images
 from capture.files.units import MICROMETRES, SECONDS, quantity
 
 MAX_SAMPLE_VALUE: Final = 281

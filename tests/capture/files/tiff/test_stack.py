@@ -9,7 +9,7 @@ import pytest
 import tifffile
 
 from capture.factory import open_source
-from capture.files.tiff import TiffStack
+from capture.files.tiff.stack import TiffStack
 from station.config import build_config
 from station.errors import InputError
 
