@@ -370,7 +370,7 @@ class HomeParams:
     empty_s: float = 0.1
     """... for so long."""
     forget_s: float = 1.5
-    """After so long elsewhere the new place is home."""
+    """After so long elsewhere in doubt the new place is home, and the sperm stays in doubt."""
     template_heads: float = 0.75
     """Edge of the looks of home: the head alone, as whatever passes beside it does not count."""
 

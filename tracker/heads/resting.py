@@ -57,6 +57,7 @@ def judge_home(
     gone = went_along or home.empty_s > params.empty_s
     home.away_s = 0.0 if gone else home.away_s + interval_s
     if away_px > params.stay_heads * size and (gone or home.away_s > params.forget_s):
+        head.mistakable = head.mistakable or not gone  # nothing showed whose track it is: it is never vouched for
         move_home(head, prepared)
 
 
