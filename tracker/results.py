@@ -38,7 +38,7 @@ class WindowResult:
     padded: bool
     """True where a crop reached over the frame's edge."""
     pixels: NDArray[np.uint8]
-    """(T, H, W), a view of the rolling buffer: valid until the next ``update``; whoever keeps it longer copies it."""
+    """(T, H, W), a view of the rolling buffer: valid until the next ``update``; copy it to keep it longer."""
 
 
 @dataclass(frozen=True, slots=True)

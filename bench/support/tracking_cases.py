@@ -1,6 +1,6 @@
 """Hard cases on the simulated microscope, and how a run through one is scored against the truth.
 
-Each case is a function of a seed that returns a script; the sperm to follow are its cast, in order, and each is one
+Each case is a function of a seed that returns a scenario; the sperm to follow are its cast, in order, and each is one
 trial. The gate is 0.76 head boxes, as 16 px are of the hand-made boxes of 21 px. Heads here are 17 px long.
 """
 
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from capture.simulator.background import Debris, paint_debris
 from capture.simulator.microscope import SimulatedMicroscope
 from capture.simulator.motion import Arc, Path, Swimmer, Timeline, Waypoints
-from capture.simulator.scenario import Script
+from capture.simulator.scenario import Scenario
 from capture.simulator.sperm import Sperm, sample_sperm
 from station.config import SimulatedSettings, TrackerSettings
 from station.transport.messages import TrackState
@@ -31,7 +31,7 @@ BOX_PX = 30.0
 GATE_PX = 0.76 * BOX_PX
 SPEED = 150.0
 
-Case = Callable[[int], Script]
+Case = Callable[[int], Scenario]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +109,20 @@ def through(x: float, y: float, heading_deg: float, at_s: float, speed: float = 
 
 
 def play(
-    script: Script, seed: int, *, followed: int | None = None, seconds: float = 2.6, sperm: int = 0, debris: int = 40
+    scenario: Scenario,
+    seed: int,
+    *,
+    followed: int | None = None,
+    seconds: float = 2.6,
+    sperm: int = 0,
+    debris: int = 40,
 ) -> list[Followed]:
-    """Run the tracker through a script and score each of its cast, or the first few of it."""
-    count = len(script.cast) if followed is None else followed
+    """Run the tracker through a scenario and score each of its cast, or the first few of it."""
+    count = len(scenario.cast) if followed is None else followed
     settings = SimulatedSettings(
         width=WIDTH, height=HEIGHT, fps=FPS, sperm=sperm, debris=debris, seed=seed, um_per_px=UM_PER_PX
     )
-    microscope = SimulatedMicroscope(settings, script)
+    microscope = SimulatedMicroscope(settings, scenario)
     tracker = Tracker(TrackerSettings(), WindowShape(4, 64, 1), HEIGHT, WIDTH)
     table: list[list[tuple[float, bool, bool, bool]]] = [[] for _ in range(count)]
     ids: list[int] = []
@@ -149,10 +155,10 @@ def play(
 def crossing(angle_deg: float) -> Case:
     """Return the case of two sperm whose paths meet at an angle, at the same time."""
 
-    def case(seed: int) -> Script:
+    def case(seed: int) -> Scenario:
         rng = np.random.default_rng((seed, 1))
         aside = float(rng.uniform(-4, 4))
-        return Script(
+        return Scenario(
             cast=(
                 swimmer(rng, through(320, 280, 0, 1.4)),
                 swimmer(rng, through(320 + aside, 280 + aside, angle_deg, 1.4, SPEED * float(rng.uniform(0.8, 1.2)))),
@@ -162,35 +168,35 @@ def crossing(angle_deg: float) -> Case:
     return case
 
 
-def side_by_side(seed: int) -> Script:
+def side_by_side(seed: int) -> Scenario:
     """Two sperm swim in parallel, 26 px apart."""
     rng = np.random.default_rng((seed, 2))
     one, two = (Waypoints(((0.0, 80.0, 280.0 + s), (2.6, 470.0, 280.0 + s))) for s in (-13.0, 13.0))
-    return Script(cast=(swimmer(rng, one), swimmer(rng, two)))
+    return Scenario(cast=(swimmer(rng, one), swimmer(rng, two)))
 
 
-def roll_flashes(seed: int) -> Script:
+def roll_flashes(seed: int) -> Scenario:
     """A head turns by a quarter every 0.18 s."""
     rng = np.random.default_rng((seed, 3))
     rolls = tuple((t, math.pi / 2 * k) for k, t in enumerate(np.arange(0.0, 3.0, 0.18).tolist()))
-    return Script(cast=(swimmer(rng, through(320, 280, float(rng.uniform(0, 360)), 1.4), rolls=rolls),))
+    return Scenario(cast=(swimmer(rng, through(320, 280, float(rng.uniform(0, 360)), 1.4), rolls=rolls),))
 
 
-def defocus_and_return(seed: int) -> Script:
+def defocus_and_return(seed: int) -> Scenario:
     """A sperm goes 5 um out of focus and comes back."""
     rng = np.random.default_rng((seed, 4))
     defocus = ((0.0, 0.0), (0.9, 0.0), (1.4, 5.0), (1.7, 5.0), (2.2, 0.0))
-    return Script(cast=(swimmer(rng, through(320, 280, float(rng.uniform(0, 360)), 1.4), defocus=defocus),))
+    return Scenario(cast=(swimmer(rng, through(320, 280, float(rng.uniform(0, 360)), 1.4), defocus=defocus),))
 
 
-def over_clumps(seed: int) -> Script:
+def over_clumps(seed: int) -> Scenario:
     """A sperm swims over four clumps of debris."""
     rng = np.random.default_rng((seed, 5))
     clumps = tuple(
         Debris(240.0 + 80 * k, 280.0 + float(rng.uniform(-12, 12)), paint_debris("clump", rng, UM_PER_PX))
         for k in range(4)
     )
-    return Script(cast=(swimmer(rng, through(320, 280, 0, 1.4)),), debris=clumps)
+    return Scenario(cast=(swimmer(rng, through(320, 280, 0, 1.4)),), debris=clumps)
 
 
 def four(rng: np.random.Generator) -> tuple[Swimmer, ...]:
@@ -210,54 +216,54 @@ def four(rng: np.random.Generator) -> tuple[Swimmer, ...]:
     )
 
 
-def still_stage(seed: int) -> Script:
+def still_stage(seed: int) -> Scenario:
     """Four sperm in circles, for comparison."""
-    return Script(cast=four(np.random.default_rng((seed, 6))))
+    return Scenario(cast=four(np.random.default_rng((seed, 6))))
 
 
-def moving_stage(seed: int) -> Script:
+def moving_stage(seed: int) -> Scenario:
     """Four sperm in circles while the stage goes 200 px/s to one side, rests, and comes back."""
     rng = np.random.default_rng((seed, 6))
     angle = float(np.random.default_rng(seed).uniform(0, 6.3))
     line = ((0.0, 0.0), (0.8, 0.0), (1.3, 100.0), (1.5, 100.0), (2.0, 0.0))
-    return Script(
+    return Scenario(
         cast=four(rng),
         stage_x=tuple((t, v * math.cos(angle)) for t, v in line),
         stage_y=tuple((t, v * math.sin(angle)) for t, v in line),
     )
 
 
-def stage_jump(seed: int) -> Script:
+def stage_jump(seed: int) -> Scenario:
     """Four sperm in circles; the stage jumps 300 px between two frames."""
     rng = np.random.default_rng((seed, 6))
     sign = 1.0 if seed % 2 else -1.0
-    return Script(cast=four(rng), stage_x=((0.0, 0.0), (1.4, 0.0), (1.4, 300.0 * sign)))
+    return Scenario(cast=four(rng), stage_x=((0.0, 0.0), (1.4, 0.0), (1.4, 300.0 * sign)))
 
 
-def dropped_frames(seed: int) -> Script:
+def dropped_frames(seed: int) -> Scenario:
     """15 % of the frames are lost."""
     rng = np.random.default_rng((seed, 7))
     lost = frozenset(np.flatnonzero(rng.random(200) < 0.15).tolist()) - {0, 1, 2}
-    return Script(cast=four(rng), lost_frames=lost)
+    return Scenario(cast=four(rng), lost_frames=lost)
 
 
-def leaves_and_returns(seed: int) -> Script:
+def leaves_and_returns(seed: int) -> Scenario:
     """A sperm leaves the frame and comes back half a second later."""
     rng = np.random.default_rng((seed, 8))
     y = float(rng.uniform(150, 330))
     path = Waypoints(((0.0, 460.0, y), (1.3, 655.0, y), (1.6, 655.0, y + 40), (2.9, 480.0, y + 60)))
-    return Script(cast=(swimmer(rng, path),))
+    return Scenario(cast=(swimmer(rng, path),))
 
 
-def exposure_change(seed: int) -> Script:
+def exposure_change(seed: int) -> Scenario:
     """The exposure is raised by 30 %."""
-    return Script(cast=four(np.random.default_rng((seed, 9))), exposure=((1.2, 1.3),))
+    return Scenario(cast=four(np.random.default_rng((seed, 9))), exposure=((1.2, 1.3),))
 
 
-def refocus(seed: int) -> Script:
+def refocus(seed: int) -> Scenario:
     """The operator moves the focus by 2.5 um."""
     rng = np.random.default_rng((seed, 10))
-    return Script(cast=four(rng), focus_um=((0.0, 0.0), (1.0, 0.0), (1.3, 2.5), (2.0, 2.5)))
+    return Scenario(cast=four(rng), focus_um=((0.0, 0.0), (1.0, 0.0), (1.3, 2.5), (2.0, 2.5)))
 
 
 def still_head(swimmers: int, *, depth_um: float = 0.0, at_start: bool = False) -> Case:
@@ -267,7 +273,7 @@ def still_head(swimmers: int, *, depth_um: float = 0.0, at_start: bool = False) 
     focus by so much; ``at_start``: the first passes just as it is selected. Only the still one is followed.
     """
 
-    def case(seed: int) -> Script:
+    def case(seed: int) -> Scenario:
         rng = np.random.default_rng((seed, 11, swimmers, round(10 * depth_um), at_start))
         x, y = 320 + float(rng.uniform(-4, 4)), 280 + float(rng.uniform(-4, 4))
         lies = Arc(x=x, y=y, heading_rad=float(rng.uniform(0, 6.3)), speed_px_s=0.0)
@@ -284,7 +290,7 @@ def still_head(swimmers: int, *, depth_um: float = 0.0, at_start: bool = False) 
             speed = float(rng.uniform(60, 200))
             where = (x + aside * math.cos(side), y + aside * math.sin(side))
             passers.append(swimmer(rng, through(*where, heading, at_s, speed)))
-        return Script(cast=(still, *passers))
+        return Scenario(cast=(still, *passers))
 
     return case
 

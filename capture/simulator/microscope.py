@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from capture.simulator import background
 from capture.simulator.motion import Pose, Swimmer, at_time, random_swimmer
 from capture.simulator.rendering import Canvas, Portrait
-from capture.simulator.scenario import FrameTruth, Script, SpermTruth, wandering_stage
+from capture.simulator.scenario import FrameTruth, Scenario, SpermTruth, wandering_stage
 from capture.simulator.sperm import sample_sperm
 from capture.source import Condition, Frame
 from station.clock import NS_PER_S
@@ -36,12 +36,12 @@ NOISE_SHIFTS: Final = 64
 class SimulatedMicroscope:
     """A Source (see ``capture.source``) that draws each frame into memory of its own."""
 
-    def __init__(self, settings: SimulatedSettings, script: Script | None = None) -> None:
+    def __init__(self, settings: SimulatedSettings, scenario: Scenario | None = None) -> None:
         self._settings = settings
-        if script is None:
+        if scenario is None:
             x, y = wandering_stage(settings.stage_speed_px_s, settings.seed) if settings.stage_speed_px_s else ((), ())
-            script = Script(stage_x=x, stage_y=y)
-        self._script = script
+            scenario = Scenario(stage_x=x, stage_y=y)
+        self._scenario = scenario
         height, width = settings.height, settings.width
         self._margin = math.ceil(MARGIN_UM / settings.um_per_px)
         self._period = (width + 2 * self._margin, height + 2 * self._margin)
@@ -78,7 +78,7 @@ class SimulatedMicroscope:
     def read(self) -> Frame:
         """Return the next frame that is not lost; there is always one."""
         first = self._next
-        while self._next in self._script.lost_frames:
+        while self._next in self._scenario.lost_frames:
             self._next += 1
         number = self._next
         self._next += 1
@@ -88,7 +88,7 @@ class SimulatedMicroscope:
             pixels=pixels,
             t_source_ns=round(number * NS_PER_S / self._settings.fps),
             lost_before=number - first,
-            exposure_id=self._script.exposure_at(number / self._settings.fps)[0],
+            exposure_id=self._scenario.exposure_at(number / self._settings.fps)[0],
         )
 
     def render(self, number: int) -> NDArray[np.uint8]:
@@ -102,7 +102,7 @@ class SimulatedMicroscope:
         if number is None:
             number = max(0, self._next - 1)
         t_s = number / self._settings.fps
-        stage_x, stage_y = self._script.stage_at(t_s)
+        stage_x, stage_y = self._scenario.stage_at(t_s)
         sperm = [
             SpermTruth(
                 sperm_id=sperm_id,
@@ -130,33 +130,33 @@ class SimulatedMicroscope:
         self.close()
 
     def _draw(self, number: int, out: NDArray[np.uint8]) -> None:
-        settings, script = self._settings, self._script
+        settings, scenario = self._settings, self._scenario
         t_s = number / settings.fps
         rng = np.random.default_rng((settings.seed, number))
         field, i, j = (int(n) for n in rng.integers(0, (NOISE_FIELDS, NOISE_SHIFTS, NOISE_SHIFTS)))
         noise = self._noise[field][i : i + settings.height, j : j + settings.width]
         canvas = self._canvas
-        stage = script.stage_at(t_s)
+        stage = scenario.stage_at(t_s)
         cv2.add(self._empty_field(stage), noise, dst=canvas)
         for piece in self._moving:
             x, y, _ = self._wrapped(*piece.at(t_s), stage)
             background.paste(canvas, piece.image, x, y)
-        for piece in script.debris:
+        for piece in scenario.debris:
             x, y = piece.at(t_s)
             background.paste(canvas, piece.image, x - stage[0], y - stage[1])
         for _, swimmer, pose in self._poses(t_s):
             self._portraits[id(swimmer.sperm)].draw(canvas, pose)
-        gain = script.exposure_at(t_s)[1]
+        gain = scenario.exposure_at(t_s)[1]
         if gain != 1.0:
             np.multiply(canvas, np.float32(gain), out=canvas, casting="unsafe")
         np.clip(canvas, 0, 255, out=out, casting="unsafe")
 
     def _poses(self, t_s: float) -> Iterator[tuple[int, Swimmer, Pose]]:
         """Yield id, swimmer and pose in px of the frame, for all sperm."""
-        stage = self._script.stage_at(t_s)
-        refocus = self._script.focus_um
-        cast = len(self._script.cast)
-        for k, swimmer in enumerate((*self._script.cast, *self._population)):
+        stage = self._scenario.stage_at(t_s)
+        refocus = self._scenario.focus_um
+        cast = len(self._scenario.cast)
+        for k, swimmer in enumerate((*self._scenario.cast, *self._population)):
             pose = swimmer.pose(t_s)
             x, y, sperm_id = pose.x - stage[0], pose.y - stage[1], k
             if k >= cast:

@@ -20,7 +20,7 @@ STAGE_MOVES = 900
 
 
 @dataclass(frozen=True, slots=True)
-class Script:
+class Scenario:
     """All scripted events. Positions are in px of the field at stage offset 0."""
 
     cast: tuple[Swimmer, ...] = ()

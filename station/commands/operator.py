@@ -57,7 +57,7 @@ class _Open:
 
 
 class Operator:
-    """The one place that acts on requests, whoever they come from."""
+    """The one place that acts on requests, wherever they come from."""
 
     def __init__(self, config: Config, supervisor: Supervisor, monitor: Monitor) -> None:
         self._config = config

@@ -1,8 +1,8 @@
 """Where running stations are found: one file for each, in a folder that the user alone can read.
 
-The file holds the addresses of the links, the key of the command socket, and what the run works with, so that a script
-or another program needs no guessing. A file whose run is gone is removed by whoever looks next. This module knows
-files; what the addresses are good for is in ``docs/wire.md``.
+The file holds the addresses of the links, the key of the command socket, and what the run works with, so that a
+script or another program needs no guessing. A file whose run is gone is removed by the next program that looks. This
+module knows files; what the addresses are good for is in ``docs/wire.md``.
 """
 
 import contextlib

@@ -49,7 +49,7 @@ class ScreenRun:
 
     @property
     def marked(self) -> Collection[int]:
-        """The sperm that are marked as chosen, whoever marked them."""
+        """The sperm that are marked as chosen, by any means."""
         return self._operator.marked
 
     @property

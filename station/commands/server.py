@@ -1,7 +1,7 @@
 """The command socket of a running station: takes requests, has them carried out, sends the answers.
 
 Bounded in everything: the size of a request, how many wait, how many are looked at per round and per second. A round
-takes a few milliseconds at most, whoever sends whatever. It knows the socket and the key; ``station.commands.operator``
+takes a few milliseconds at most, whatever is sent. It knows the socket and the key; ``station.commands.operator``
 knows what to do.
 """
 

@@ -42,7 +42,7 @@ class Run(Protocol):
 
     @property
     def marked(self) -> Collection[int]:
-        """The sperm that are marked as chosen, whoever marked them."""
+        """The sperm that are marked as chosen, by any means."""
         ...
 
     @property

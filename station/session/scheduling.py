@@ -30,10 +30,10 @@ def lower_priority() -> None:
 def work_in_spare_time(step: Callable[[], bool], pressing: Callable[[], bool]) -> None:
     """Call ``step`` until it returns False, in time that no other process wants; in the caller's while ``pressing``.
 
-    A thread of the system's lowest class gives way at once to whoever wakes up, and may get nothing at all. Who is in
-    that class cannot leave it without privilege, hence two threads, of which one at a time is in ``step``; ``pressing``
-    is called by the caller every LOOK_S at least, meanwhile too. Where there is no such class (Windows, macOS) the
-    second thread has the caller's priority. Raises what ``step`` raises.
+    A thread of the system's lowest class gives way at once to any thread that wakes up, and may get nothing at all.
+    Who is in that class cannot leave it without privilege, hence two threads, of which one at a time is in ``step``;
+    ``pressing`` is called by the caller every LOOK_S at least, meanwhile too. Where there is no such class (Windows,
+    macOS) the second thread has the caller's priority. Raises what ``step`` raises.
     """
     done, calm, turn = threading.Event(), threading.Event(), threading.Lock()
     failed: list[BaseException] = []

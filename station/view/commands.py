@@ -73,7 +73,7 @@ class StationCommands:
         return Answered(reply.done, reply.text, reply.sperm_id)
 
     def marked(self) -> frozenset[int] | None:
-        """Return which sperm are marked, whoever marked them; None where the station does not say."""
+        """Return which sperm are marked, by any means; None where the station does not say."""
         reply = self._status.ask(StatusRequest(key=self._key, asked_by=ASKER))
         if reply.status is None:
             return None

@@ -9,7 +9,7 @@ import pytest
 from capture.simulator.background import Debris, paint_debris
 from capture.simulator.microscope import SimulatedMicroscope
 from capture.simulator.motion import Arc, Swimmer, Waypoints
-from capture.simulator.scenario import Script
+from capture.simulator.scenario import Scenario
 from capture.simulator.sperm import sample_sperm
 from station.config import SimulatedSettings
 
@@ -112,7 +112,7 @@ def test_a_scripted_crossing_happens_where_and_when_it_is_told():
         swimmer(Arc(200, 150, math.radians(20), 120.0, t0_s=1.0)),
         swimmer(Arc(200, 150, math.radians(110), 90.0, t0_s=1.0)),
     )
-    microscope = SimulatedMicroscope(EMPTY, Script(cast=cast))
+    microscope = SimulatedMicroscope(EMPTY, Scenario(cast=cast))
     a, b = microscope.truth(15).sperm
     assert (a.sperm_id, b.sperm_id) == (0, 1)
     assert (a.x, a.y) == pytest.approx((200, 150)) == (b.x, b.y)
@@ -123,7 +123,7 @@ def test_a_scripted_crossing_happens_where_and_when_it_is_told():
 
 def test_a_scripted_sperm_leaves_and_comes_back_with_its_identity():
     path = Waypoints(((0, 350, 150), (1, 460, 150), (2, 460, 150.1), (3, 350, 150)))
-    microscope = SimulatedMicroscope(EMPTY, Script(cast=(swimmer(path),)))
+    microscope = SimulatedMicroscope(EMPTY, Scenario(cast=(swimmer(path),)))
     visible = [microscope.truth(n).sperm[0].visible for n in (0, 15, 30, 45)]
     assert visible == [True, False, False, True]
     assert microscope.render(15).std() < microscope.render(45).std()
@@ -140,13 +140,13 @@ def test_a_scripted_sperm_leaves_and_comes_back_with_its_identity():
 )
 def test_the_stage_moves_the_field_and_the_truth_together(number, offset):
     clump = Debris(250.0, 150.0, paint_debris("cell", np.random.default_rng(0), 0.25))
-    script = Script(
+    scenario = Scenario(
         cast=(swimmer(Waypoints(((0, 220, 130), (9, 220.001, 130)))),),
         debris=(clump,),
         stage_x=((0, 0), (2, 60), (2, 200)),
         stage_y=((0, 0), (2, -40)),
     )
-    microscope = SimulatedMicroscope(EMPTY, script)
+    microscope = SimulatedMicroscope(EMPTY, scenario)
     truth = microscope.truth(number)
     assert (truth.stage_x, truth.stage_y) == offset
     (sperm,) = truth.sperm
@@ -158,8 +158,8 @@ def test_the_stage_moves_the_field_and_the_truth_together(number, offset):
 
 def test_still_debris_moves_with_the_stage():
     settings = EMPTY.model_copy(update={"debris": 40})
-    script = Script(stage_x=((0, 0), (1, 0), (1, 37)), stage_y=((0, 0), (1, 0), (1, -21)))
-    microscope = SimulatedMicroscope(settings, script)
+    scenario = Scenario(stage_x=((0, 0), (1, 0), (1, 37)), stage_y=((0, 0), (1, 0), (1, -21)))
+    microscope = SimulatedMicroscope(settings, scenario)
     before, after = (microscope.render(n).astype(float) for n in (0, 15))
     shifted = before[0:-21, 37:]  # what was at (x + 37, y - 21) is now at (x, y)
     now = after[21:, 0:-37]
@@ -177,7 +177,7 @@ def test_the_stage_wanders_where_a_speed_is_set():
 
 
 def test_lost_frames_are_counted_and_time_goes_on():
-    microscope = SimulatedMicroscope(SMALL, Script(lost_frames=frozenset({2, 3, 5})))
+    microscope = SimulatedMicroscope(SMALL, Scenario(lost_frames=frozenset({2, 3, 5})))
     frames = [microscope.read() for _ in range(4)]
     assert [f.lost_before for f in frames] == [0, 0, 2, 1]
     assert [round(f.t_source_ns * 15e-9) for f in frames] == [0, 1, 4, 6]
@@ -185,7 +185,7 @@ def test_lost_frames_are_counted_and_time_goes_on():
 
 
 def test_exposure_changes_are_marked_and_seen():
-    microscope = SimulatedMicroscope(EMPTY, Script(exposure=((0.2, 1.5), (0.4, 1.0))))
+    microscope = SimulatedMicroscope(EMPTY, Scenario(exposure=((0.2, 1.5), (0.4, 1.0))))
     frames = [(f.exposure_id, float(np.median(f.pixels))) for f in (microscope.read() for _ in range(8))]
     assert [i for i, _ in frames] == [0, 0, 0, 1, 1, 1, 2, 2]
     assert frames[4][1] == pytest.approx(1.5 * frames[0][1], abs=2)
@@ -193,8 +193,10 @@ def test_exposure_changes_are_marked_and_seen():
 
 
 def test_focus_goes_and_returns():
-    script = Script(cast=(swimmer(Waypoints(((0, 200, 150), (9, 200.001, 150)))),), focus_um=((0, 0), (1, 14), (2, 0)))
-    microscope = SimulatedMicroscope(EMPTY, script)
+    scenario = Scenario(
+        cast=(swimmer(Waypoints(((0, 200, 150), (9, 200.001, 150)))),), focus_um=((0, 0), (1, 14), (2, 0))
+    )
+    microscope = SimulatedMicroscope(EMPTY, scenario)
     peaks = [int(microscope.render(n).max()) - 78 for n in (0, 15, 30)]
     assert peaks[1] < 0.6 * min(peaks[0], peaks[2])
     assert microscope.truth(15).sperm[0].defocus_um == 14
@@ -203,8 +205,8 @@ def test_focus_goes_and_returns():
 def test_a_roll_flash_goes_from_dark_to_bright():
     still = replace(SOUND, beat_hz=0.0, acrosome_share=0.65)
     path = Waypoints(((0, 200, 150), (9, 200.001, 150)))
-    script = Script(cast=(Swimmer(still, path, 0.25, rolls=((0, 0.0), (1, math.pi / 2))),))
-    microscope = SimulatedMicroscope(EMPTY, script)
+    scenario = Scenario(cast=(Swimmer(still, path, 0.25, rolls=((0, 0.0), (1, math.pi / 2))),))
+    microscope = SimulatedMicroscope(EMPTY, scenario)
     head = [microscope.render(n)[144:157, 192:209].astype(float) for n in (0, 15)]
     assert head[1].max() > head[0].max() + 25
     assert head[1].min() > head[0].min() + 15  # the dark outline of the flat head is gone

@@ -1,4 +1,4 @@
-"""Rate, scale, bits and times of TIFF files: each piece for itself, whoever wrote it, however broken the rest."""
+"""Rate, scale, bits and times of TIFF files: each piece for itself, however broken the rest."""
 
 from pathlib import Path
 
