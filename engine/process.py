@@ -100,6 +100,8 @@ class Grader:
                                                  "waiting", "engine")
         }  # fmt: skip
         self._digest = hashlib.sha256()
+        self._counts: dict[int, int] = {}
+        """Grades by sperm, of all that were ever graded: a number each, where the tallies are of the latest alone."""
         self._clips = np.empty((MAX_BATCH, window.frames, window.size, window.size), np.uint8)
 
     def grade(self, batch: Batch) -> list[GradeInfo]:
@@ -133,9 +135,9 @@ class Grader:
         self.counters.batches += 1
         self.counters.grades += len(grades)
         for row, grade in enumerate(grades):
-            before = account.sperm.get(grade.sperm_id)
-            count = 1 if before is None else before.grades + 1
-            put_recent(account.sperm, grade.sperm_id, SpermTally(sperm_id=grade.sperm_id, grades=count, last=grade))
+            count = self._counts[grade.sperm_id] = self._counts.get(grade.sperm_id, 0) + 1
+            last = grade.model_copy(update={"patches": None})  # nobody reads them here, and a heartbeat should be small
+            put_recent(account.sperm, grade.sperm_id, SpermTally(sperm_id=grade.sperm_id, grades=count, last=last))
             for name, duration_ms in durations_ms(grade.trace).items():
                 account.latency[name].add(duration_ms)
             self._digest.update(f"{grade.sperm_id} {grade.frame_seq} ".encode() + values[row].tobytes())

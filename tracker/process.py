@@ -116,8 +116,8 @@ class FrameFeeder:
         self._frame_shape: tuple[int, ...] = ()
         self.applied_commands: list[AppliedCommand] = []
         """What was done just before the latest frame."""
-        self._replacing: list[AppliedCommand] = []
-        """What the rule for lost sperm asks for before the next one."""
+        self._latest: FrameResult | None = None
+        self._latest_ns = 0
         self._replacement = Replacement(context.config.replace_lost_s)
         self._next_seq = 0
         self._filled: dict[int, int] = {}
@@ -138,21 +138,21 @@ class FrameFeeder:
         if not isinstance(header, FrameHeader) or pixels is None:
             raise TypeError(f"the frame link carried a {type(header).__name__}")
         tracker = self._tracker_for(pixels)
-        done = (self._apply(tracker, command) for command in self._commands(header.seq))
+        done = (self._apply(tracker, command) for command in self._commands(tracker, header.seq))
         self.applied_commands = [command for command in done if command is not None]
         for command in self.applied_commands:
             self._replacement.note(command)
         missed = max(0, header.seq - self._next_seq)
         self._next_seq = header.seq + 1
-        result = tracker.update(
+        self._latest = tracker.update(
             pixels,
             frame_seq=header.seq,
             t_source_ns=header.t_source_ns,
             lost_before=header.lost_before + missed,
             exposure_id=header.exposure_id,
         )
-        self._replacing = self._replacement.due(result, header.t_source_ns)
-        return result
+        self._latest_ns = header.t_source_ns
+        return self._latest
 
     def kinematics(self, result: FrameResult, message: Received) -> dict[int, KinematicsInfo]:
         """Return how each sperm swims, by its number; empty for most frames: twice a second of source time will do."""
@@ -176,8 +176,11 @@ class FrameFeeder:
         self._tracker = Tracker(self._context.config.tracker, self.shape, *pixels.shape)
         return self._tracker
 
-    def _commands(self, seq: int) -> list[AppliedCommand]:
-        """Return what is to be done before this frame: with the first, what the configuration selects."""
+    def _commands(self, tracker: Tracker, seq: int) -> list[AppliedCommand]:
+        """Return what is to be done before this frame: with the first, what the configuration selects.
+
+        What somebody asks for goes first; where nobody asks, lost sperm are replaced.
+        """
         if self._record is not None:
             return self._record.applied_commands(seq)
         config, asked = self._context.config, self._context.control.commands
@@ -186,11 +189,12 @@ class FrameFeeder:
             commands += [AppliedCommand(name=CommandName.SELECT, x=x, y=y) for x, y in config.select]
         elif self._next_seq == 0 and config.select_auto:
             commands.append(AppliedCommand(name=CommandName.SELECT_AUTO, count=config.select_auto))
-        commands += self._replacing
         while asked:
             command = asked.popleft()
             fields = command.model_dump(include={"name", "x", "y", "sperm_id", "count"})
             commands.append(AppliedCommand(**fields))
+        if not commands and self._latest is not None:
+            return self._replacement.due(self._latest, self._latest_ns, selecting=tracker.selecting)
         return commands
 
     @staticmethod

@@ -25,6 +25,8 @@ class Replacement:
         self._wanted = 0
         self._chosen: set[int] = set()
         """Selected by point, or marked by the operator."""
+        self._automatic: set[int] = set()
+        """The others that are tracked."""
         self._lost_since_ns: dict[int, int] = {}
         self._tried_ns = 0
 
@@ -33,20 +35,26 @@ class Replacement:
         if command.name is CommandName.SELECT and command.sperm_id is not None:
             self._chosen.add(command.sperm_id)
         elif command.name is CommandName.MARK and command.sperm_id is not None:
-            self._wanted = max(0, self._wanted - (command.sperm_id not in self._chosen))
+            self._wanted = max(0, self._wanted - (command.sperm_id in self._automatic))
+            self._automatic.discard(command.sperm_id)
             self._chosen.add(command.sperm_id)
         elif command.name is CommandName.SELECT_AUTO:
             self._wanted += command.count or 0
         elif command.name is CommandName.RELEASE and command.sperm_id in self._chosen:
             self._chosen.discard(command.sperm_id)
-        elif command.name is CommandName.RELEASE:
+        elif command.name is CommandName.RELEASE and command.sperm_id in self._automatic:
             self._wanted = max(0, self._wanted - 1)
+            self._automatic.discard(command.sperm_id)
 
-    def due(self, result: FrameResult, t_source_ns: int) -> list[AppliedCommand]:
-        """Return what to do before the next frame, after ``result`` of the frame at ``t_source_ns``."""
-        if not self._lost_ns:
-            return []
+    def due(self, result: FrameResult, t_source_ns: int, *, selecting: bool = False) -> list[AppliedCommand]:
+        """Return what to do before the next frame, after ``result`` of the frame at ``t_source_ns``.
+
+        ``selecting``: an automatic selection has been asked for and not been made yet.
+        """
         automatic = [track for track in result.tracks if track.sperm_id not in self._chosen]
+        self._automatic = {track.sperm_id for track in automatic}
+        if not self._lost_ns or selecting:
+            return []
         lost = [track.sperm_id for track in automatic if track.state is TrackState.LOST]
         self._lost_since_ns = {sperm_id: self._lost_since_ns.get(sperm_id, t_source_ns) for sperm_id in lost}
         gone = [s for s, since_ns in self._lost_since_ns.items() if t_source_ns - since_ns >= self._lost_ns]
@@ -55,5 +63,6 @@ class Replacement:
         if missing < 1 or t_source_ns - self._tried_ns < pause_s * NS_PER_S:
             return []
         self._tried_ns = t_source_ns
+        self._wanted = len(automatic)  # the commands below are noted as anybody's and bring it back to what it was
         released = [AppliedCommand(name=CommandName.RELEASE, sperm_id=sperm_id) for sperm_id in gone]
         return [*released, AppliedCommand(name=CommandName.SELECT_AUTO, count=missing)]

@@ -70,8 +70,13 @@ class Tracker:
         return sperm_id
 
     def select_auto(self, count: int) -> None:
-        """Select the ``count`` best candidates once the field has been watched long enough."""
-        self._wanted = count
+        """Select so many more of the best candidates, once the field has been watched long enough."""
+        self._wanted += count
+
+    @property
+    def selecting(self) -> bool:
+        """True while an automatic selection has been asked for and not been made."""
+        return self._wanted > 0
 
     def release(self, sperm_id: int) -> None:
         """Follow this sperm no longer; an unknown number is ignored."""

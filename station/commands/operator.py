@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from station.clock import NS_PER_S, now_ns
 from station.commands.requests import (
     CameraRequest,
     KeepRequest,
@@ -35,6 +36,8 @@ from station.transport.control_messages import ProcessName, ProcessState, Record
 from station.transport.messages import CommandName, TrackInfo, TrackState
 
 PATIENCE_S: Final = 0.8
+SILENT_S: Final = 2.0
+"""A recorder that has said nothing for so long may never write what is asked of it now."""
 """The answer leaves after so long at the latest: an asker is answered within a second."""
 MOST_OPEN: Final = 8
 """Requests that may wait for their outcome at once."""
@@ -130,7 +133,11 @@ class Operator:
         if recording is None:
             gone = ProcessName.RECORDER in self._supervisor.faults
             return "recording has stopped" if gone else "recording has not started yet"
-        return f"recording has stopped: {recording.stopped}" if recording.stopped else ""
+        if recording.stopped:
+            return f"recording has stopped: {recording.stopped}"
+        # The recorder works in spare time and may be a moment late; what says nothing for longer may never write it.
+        silent_ns = now_ns() - self._supervisor.progressed_ns.get(ProcessName.RECORDER, 0)
+        return "the recorder does not answer at the moment; ask again" if silent_ns > SILENT_S * NS_PER_S else ""
 
     @property
     def tracked_ids(self) -> list[int]:
@@ -159,10 +166,13 @@ class Operator:
         given: list[int] = []
 
         def look(*, late: bool) -> Reply | None:
-            for applied in self._monitor.applied:
+            for applied in [] if given else list(self._monitor.applied):
                 same = applied.name is CommandName.SELECT and (applied.x, applied.y) == (request.x, request.y)
                 if same and applied.sperm_id is not None and not given:
                     given.append(applied.sperm_id)
+                    self._monitor.applied.remove(
+                        applied
+                    )  # the next request for the same point has an answer of its own
             track = self._track(given[0]) if given else None
             if track is not None:
                 return self._selected(request, track)

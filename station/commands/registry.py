@@ -143,7 +143,12 @@ def registered(endpoints: Endpoints, name: str | None = None) -> Iterator[Regist
             folder=str(endpoints.folder),
         )
         try:
-            yield Registration(path, entry)
+            registration = Registration(path, entry)
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise StationError(f"{path}: cannot be written ({error.strerror}); set XDG_RUNTIME_DIR") from error
+        try:
+            yield registration
         finally:
             path.unlink(missing_ok=True)
             path.with_suffix(".partial").unlink(missing_ok=True)

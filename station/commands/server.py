@@ -32,7 +32,6 @@ MOST_WAITING: Final = 16
 MOST_PER_ROUND: Final = 20
 MOST_PER_S: Final = 20
 """Requests that are carried out in a second; what is more is refused."""
-MOST_PARTS: Final = 4
 Envelope = list[bytes]
 
 

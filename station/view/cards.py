@@ -7,6 +7,7 @@ from station.clock import NS_PER_MS, NS_PER_S
 from station.dashboard.assessment import GradeValidity, SpermView, no_grade, sperm_views, why_unknown, worth
 from station.dashboard.snapshot import Snapshot
 from station.dashboard.spread import heads_apart, heads_in_words, spread, spread_in_words
+from station.recent import put_recent
 from station.transport.messages import GradeInfo, KinematicsInfo, TrackState
 from station.view.page_messages import Card, PastGrade
 
@@ -94,7 +95,7 @@ class GradeHistory:
 
     def add(self, grade: GradeInfo) -> None:
         """Take a grade in; those of more than a minute before go."""
-        self.newest[grade.sperm_id] = grade
+        put_recent(self.newest, grade.sperm_id, grade)
         t_ns = grade.trace.t_exposure_ns
         self._past.append(PastGrade(sperm_id=grade.sperm_id, t_ms=t_ns / NS_PER_MS, grade=grade.grade))
         oldest_ms = (t_ns - HISTORY_S * NS_PER_S) / NS_PER_MS

@@ -57,6 +57,7 @@ def test_what_an_operator_pointed_at_is_never_given_up() -> None:
 
 def test_what_an_operator_released_is_not_replaced() -> None:
     rule = replacement()
+    assert rule.due(result(s1=LOCKED, s2=LOCKED), at(9.0)) == []
     rule.note(release(2))
     for seconds in range(10, 100):
         assert rule.due(result(s1=LOCKED), at(seconds)) == []
@@ -70,8 +71,14 @@ def test_where_too_few_are_found_it_is_tried_again_later() -> None:
     for command in asked:
         rule.note(command)
     found_one = result(s3=LOCKED)
-    tries = [seconds for seconds in range(14, 80) if rule.due(found_one, at(seconds))]
-    assert tries == [13 + round(RETRY_S), 13 + 2 * round(RETRY_S)]
+    tries = []
+    for seconds in range(14, 500):
+        asked = rule.due(found_one, at(seconds))
+        for command in asked:
+            rule.note(command)
+        tries += [(seconds, command.count) for command in asked]
+    assert tries[:2] == [(13 + round(RETRY_S), 1), (13 + 2 * round(RETRY_S), 1)]
+    assert {count for _, count in tries} == {1}, "as many as are missing, however often it was tried"
 
 
 def test_two_losses_in_a_row_do_not_hold_the_tracker_up_twice() -> None:
@@ -91,10 +98,26 @@ def test_zero_seconds_switch_it_off() -> None:
         assert rule.due(result(s1=LOST, s2=LOST), at(seconds)) == []
 
 
+def test_a_selection_that_is_still_to_be_made_is_not_asked_for_again() -> None:
+    rule = replacement()
+    assert rule.due(result(), at(100.0), selecting=True) == []
+    assert rule.due(result(), at(100.1)) == [auto(2)]
+
+
 def test_what_an_operator_marked_is_never_given_up() -> None:
     rule = replacement()
-    rule.note(AppliedCommand(name=CommandName.MARK, sperm_id=1))
-    rule.note(AppliedCommand(name=CommandName.MARK, sperm_id=1))  # twice is as good as once
-    for seconds in range(10):
-        commands = rule.due(result(s1=TrackState.LOST, s2=TrackState.LOCKED), at(100.0 + seconds))
-        assert commands == []
+    assert rule.due(result(s1=LOCKED, s2=LOST), at(10.0)) == []
+    rule.note(AppliedCommand(name=CommandName.MARK, sperm_id=2))
+    rule.note(AppliedCommand(name=CommandName.MARK, sperm_id=2))  # twice is as good as once
+    rule.note(AppliedCommand(name=CommandName.MARK, sperm_id=99))  # no such sperm
+    for seconds in range(11, 100):
+        assert rule.due(result(s1=LOCKED, s2=LOST), at(seconds)) == []
+
+
+def test_releasing_the_same_one_twice_counts_once() -> None:
+    rule = replacement()
+    assert rule.due(result(s1=LOCKED, s2=LOCKED), at(10.0)) == []
+    rule.note(release(2))
+    rule.note(release(2))
+    rule.due(result(s1=LOST), at(11.0))
+    assert rule.due(result(s1=LOST), at(14.1)) == [release(1), auto(1)]
