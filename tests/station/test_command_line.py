@@ -145,7 +145,7 @@ def test_advice_names_the_installed_command_where_there_is_one(monkeypatch: pyte
     [
         ("/home/me/.local/bin/rostfine", "rostfine"),
         ("run_station.py", "python run_station.py"),
-        ("/work/trainer/__main__.py", "python run_station.py"),
+        ("/checkout/trainer/__main__.py", "python run_station.py"),
     ],
 )
 def test_advice_can_be_copied(argv0: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
