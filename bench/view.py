@@ -25,6 +25,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import zmq
 
 from bench.support.frame_code import BITS, SIDE_PX, draw_code
@@ -50,6 +51,9 @@ REPLACE_S = 2.0
 SPARE_S = 20.0
 """The film is longer than what is measured by the start of program and browser."""
 FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking")
+BAND_PX = 96
+"""Above the field, with the number in it: no ring or label of a sperm comes so far and hides a part of it."""
+
 WATCH = """([bits, side]) => {
   const canvas = document.querySelector('#picture');
   const small = new OffscreenCanvas(bits, 1).getContext('2d', { willReadFrequently: true });
@@ -214,13 +218,14 @@ def _station(args: argparse.Namespace, film: Path, *, view: bool) -> Any:
 
 
 def _film(args: argparse.Namespace, fps: float, path: Path) -> None:
-    settings = SimulatedSettings(width=args.width, height=args.height, fps=fps)
+    settings = SimulatedSettings(width=args.width, height=args.height - BAND_PX, fps=fps)
     microscope = SimulatedMicroscope(settings)
     with contextlib.closing(FileSink(path)) as sink:
         writer = ChunkWriter(sink, "raw", args.width, args.height)
         for number in range(math.ceil((args.seconds + WARM_UP_S + SPARE_S) * fps)):
             frame = microscope.read()
-            pixels = frame.pixels.copy()
+            band = np.full((BAND_PX, args.width), np.median(frame.pixels[::8, ::8]), np.uint8)
+            pixels = np.concatenate([band, frame.pixels])
             draw_code(pixels, number)
             writer.add(pixels, frame.t_source_ns // NS_PER_MS)
         writer.close()

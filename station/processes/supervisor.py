@@ -142,6 +142,9 @@ class Supervisor:
                 process.kill()  # it listens to nobody while it loads, and holds nothing yet
         deadline_s = self._clock.seconds() + GRACE_S
         while any(process.is_alive() for process in alive) and self._clock.seconds() < deadline_s:
+            for process in alive:  # a stop that was on its way may take hold only now
+                if process.is_alive():
+                    self._resume(process)
             for status in self._centre.poll(0.01):
                 self._take_in(status)
         self._let_recorder_finish()

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,15 @@ def begun(pid: int) -> bool:
     return bool(ignored >> (signal.SIGPIPE - 1) & 1) and not caught >> (signal.SIGINT - 1) & 1
 
 
+@pytest.fixture
+def not_ignored() -> Iterator[None]:
+    """Ctrl-C is what a terminal makes it: tests that run in the background inherit that it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("not_ignored")
 @pytest.mark.parametrize("delay_s", [0.0, 0.3, 0.6, 1.0])
 def test_ctrl_c_in_the_first_second_is_silent(station: Station, delay_s: float) -> None:
     with subprocess.Popen(

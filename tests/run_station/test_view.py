@@ -75,7 +75,7 @@ def test_the_run_goes_on_without_a_view_that_dies(station: Station) -> None:
         assert process.stdout is not None
         line = next(line for line in process.stdout if "STOPPED" in line)
         assert "live view STOPPED" in line
-        assert "grades" in next(line for line in process.stdout if "frames" in line)
+        assert "grades" in next(line for line in process.stdout if " frames, " in line)
 
 
 def test_a_view_that_stands_still_holds_nobody_up_and_goes_on_afterwards(station: Station) -> None:

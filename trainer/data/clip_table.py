@@ -102,7 +102,7 @@ def list_clips(root: Path, um_per_px: float | None, fps: float | None) -> list[C
     if um_per_px is None or fps is None:
         raise InputError(f"{root}: no {TABLE}; give --um-per-px and --fps, or write that table")
     if wrong := _impossible(um_per_px, fps):
-        raise InputError(f"{root}: {wrong}; give the clips' own")
+        raise InputError(f"{root}: {wrong}; give --um-per-px and --fps of the clips themselves")
     paths = sorted(path.relative_to(root) for path in root.rglob("*") if path.suffix.lower() in ENDINGS)
     if not paths:
         raise InputError(f"{root}: holds no clips ({' or '.join(ENDINGS)}); docs/clip-format.md says what they are")

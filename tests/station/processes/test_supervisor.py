@@ -153,7 +153,7 @@ def test_a_killed_supervisor_leaves_nothing_running(tmp_path: Path) -> None:
 import time, zmq
 from station.config import Config
 from station.transport.endpoints import private_endpoints
-from station.transport.messages import PIPELINE, ProcessName
+from station.transport.control_messages import PIPELINE, ProcessName
 from station.processes.supervisor import Supervisor
 if __name__ == "__main__":
     with private_endpoints() as endpoints, zmq.Context() as context:

@@ -93,7 +93,7 @@ from station.config import Config
 from station.errors import ProcessError
 from station.processes.supervisor import Supervisor
 from station.transport.endpoints import private_endpoints
-from station.transport.messages import PIPELINE
+from station.transport.control_messages import PIPELINE
 if __name__ == "__main__":
     modules = dict.fromkeys(PIPELINE, "{CHILDREN}.impatient")
     with (
