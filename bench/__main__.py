@@ -10,6 +10,7 @@ from station.command_line import Parser, exit_code_of
 BENCHES = {
     "capture": "camera capture on an emulated camera: losses, jitter, faults",
     "camera": "the whole station on an emulated camera: losses, jitter, faults, recovery",
+    "chaos": "the whole station under kills, stops, overload and long runs: what must hold, and how often it did",
     "fuzz": "damaged video, TIFF and session files: the outcome of each",
     "tracking": "track sperm in a video and score the tracks; time per frame and per sperm",
     "record": "the whole station with and without its recorder: frames lost, latency",
