@@ -20,6 +20,7 @@ from station.clock import ms_between, now_ns
 from station.config import WindowSettings
 from station.errors import InputError
 from station.processes.control import PATIENCE_S
+from station.processes.herald import Herald
 from station.processes.latency import LatencyRecorder
 from station.processes.process import ProcessContext
 from station.recent import put_recent
@@ -62,11 +63,14 @@ def run(context: ProcessContext) -> None:
         ):
             control.account.model = model
             control.report(ProcessState.READY)
-            if context.wait_for(CommandName.START) is None:
+            start = context.wait_for(CommandName.START)
+            if start is None:
                 return
             control.report(ProcessState.RUNNING)
             counters = grader.counters
+            herald = Herald(grades, config, start)
             while context.carry_on():
+                herald.speak()
                 batch = windows.receive(WAIT_S)
                 counters.replaced = windows.counters.replaced
                 counters.lost = windows.counters.lost

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from station.clock import NS_PER_S, ms_between, now_ns
 from station.errors import InputError
+from station.processes.herald import Herald
 from station.processes.latency import LatencyRecorder
 from station.processes.process import ProcessContext
 from station.session.playback import RecordedTracks
@@ -65,10 +66,12 @@ def run(context: ProcessContext) -> None:
         if start is None or not windows.wait_for_readers(start.readers or 1, context.carry_on):
             return
         control.report(ProcessState.RUNNING)
+        herald = Herald(tracks, context.config, start)
         record = recorded_tracks(context)
         feeder = FrameFeeder(context, start.stride or 1, record, start.source.um_per_px if start.source else None)
         comparison = TracksComparison(control.account, counters, record)
         while context.carry_on():
+            herald.speak()
             message = frames.receive(WAIT_S)
             counters.dropped = frames.counters.replaced + frames.counters.lost
             counters.bad_messages = frames.counters.bad

@@ -207,9 +207,9 @@ class Supervisor:
         stride = window_stride(self._config.window.stride, source.fps, model.fps)
         readers = 1 + self._listening
         parameters = self.statuses[ProcessName.TRACKER].parameters
-        opened: dict[str, Any] = {"source": source} if name is ProcessName.TRACKER else {}  # whose scale it needs
+        opened: dict[str, Any] = {"source": source, "model": model}
         if name is ProcessName.RECORDER:
-            opened = {"source": source, "model": model, "parameters": parameters}
+            opened["parameters"] = parameters
         self._centre.send(name, CommandName.START, stride=stride, readers=readers, **opened)
 
     def _check_or_give_up(self, name: ProcessName) -> None:

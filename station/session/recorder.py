@@ -21,6 +21,7 @@ from station.session.recorder_links import LinkName, Links
 from station.session.records import (
     ActionRecord,
     GradesRecord,
+    HelloRecord,
     LossRecord,
     OpenedRecord,
     StatusRecord,
@@ -32,6 +33,7 @@ from station.session.session_writer import SessionWriter
 from station.transport.buffers import Received
 from station.transport.control_messages import Command, ProcessName, ProcessState, ProcessStatus, RecordingInfo
 from station.transport.counters import RecorderCounters
+from station.transport.hello import HelloHeader
 from station.transport.messages import CommandName, FrameHeader, GradesHeader, TracksHeader, WindowsHeader
 
 WAIT_S: Final = 0.02
@@ -100,6 +102,7 @@ class Recorder:
         """When the operator pressed "keep" while frames of before that still wait."""
         self._reported_s = 0.0
         self._kept_notice = ""
+        self._hello: HelloHeader | None = None
         self._stepped_s = time.monotonic()
         self._clock = AwakeClock()
         self._stop_s: float | None = None
@@ -235,6 +238,16 @@ class Recorder:
             writer.event(WindowsRecord(header=header, crc32=[zlib.crc32(clip.data) for clip in pixels]))
         elif isinstance(header, GradesHeader):
             writer.event(GradesRecord(header=header))
+        elif isinstance(header, HelloHeader):
+            self._note_hello(header)
+
+    def _note_hello(self, header: HelloHeader) -> None:
+        """Record what is said again and again, on two links, where it is new."""
+        source = header.source.model_copy(update={"name": self._pseudonym.clean(header.source.name)})
+        said = header.model_copy(update={"seq": 0, "source": source})
+        if said != self._hello:
+            self._hello = said
+            self._writer.event(HelloRecord(header=said))
 
     def _note_reports(self) -> bool:
         """Record what the other processes say and what the operator does."""

@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from station.session.layout import CHUNK_PATTERN
 from station.transport.control_messages import ActionHeader, ModelInfo, Parameters, ProcessStatus, SourceInfo
 from station.transport.counters import Count
+from station.transport.hello import HelloHeader
 from station.transport.messages import FrameHeader, GradesHeader, TracksHeader, WindowsHeader
 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
@@ -53,6 +54,12 @@ class OpenedRecord(Record):
     """Every stride-th frame enters a window."""
     tracker: Parameters = {}
     """The tracker's tuned constants, by "group.name"; empty in sessions of before they were recorded."""
+
+
+class HelloRecord(Record):
+    """What is said to those who join late: when it is first said, and whenever it changes."""
+
+    header: HelloHeader
 
 
 class FrameRecord(Record):
@@ -153,6 +160,7 @@ class EndRecord(Record):
 KINDS: Final[dict[str, type[Record]]] = {
     "start": StartRecord,
     "opened": OpenedRecord,
+    "hello": HelloRecord,
     "frame": FrameRecord,
     "tracks": TracksRecord,
     "windows": WindowsRecord,

@@ -13,6 +13,7 @@ import zmq
 from numpy.typing import NDArray
 
 from station.clock import AwakeClock
+from station.transport.hello import HelloHeader
 from station.transport.messages import Header
 from station.transport.wire import encode
 
@@ -80,7 +81,7 @@ class Publisher:
                     return False
                 time.sleep(RETRY_S)  # a publisher's socket always polls as writable
             else:
-                self._seq += 1
+                self._seq += not isinstance(header, HelloHeader)  # which takes no number
                 return True
 
     def close(self) -> None:

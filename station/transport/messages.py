@@ -38,6 +38,7 @@ class Topic(StrEnum):
     STATUS = "status"
     COMMAND = "command"
     ACTION = "action"
+    HELLO = "hello"
     END = "end"
 
 

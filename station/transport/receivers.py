@@ -22,6 +22,7 @@ from station.clock import now_ns
 from station.errors import MessageError
 from station.transport.buffers import Buffer, Item, Received
 from station.transport.bus import POLL_MS, QUEUE_LIVE, QUEUE_LOSSLESS
+from station.transport.hello import HelloHeader
 from station.transport.messages import EndHeader
 from station.transport.wire import decode
 
@@ -270,6 +271,9 @@ class _Link(Generic[Item]):
 
     def take_in(self, message: Received) -> None:
         """Count a message and put it into the buffer."""
+        if isinstance(message.header, HelloHeader):
+            self.buffer.put(message)  # it has no number of its own
+            return
         seq = message.header.seq
         self.counters.lost += max(0, seq - self._expected_seq)
         self._expected_seq = seq + 1

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from station.errors import MessageError
 from station.transport.control_messages import ActionHeader, Command, ProcessStatus
+from station.transport.hello import HelloHeader
 from station.transport.messages import EndHeader, FrameHeader, GradesHeader, Header, Topic, TracksHeader, WindowsHeader
 
 HEADERS: dict[Topic, type[Header]] = {
@@ -25,6 +26,7 @@ HEADERS: dict[Topic, type[Header]] = {
     Topic.STATUS: ProcessStatus,
     Topic.COMMAND: Command,
     Topic.ACTION: ActionHeader,
+    Topic.HELLO: HelloHeader,
     Topic.END: EndHeader,
 }
 TOPICS = {header: topic for topic, header in HEADERS.items()}

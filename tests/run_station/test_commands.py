@@ -26,8 +26,10 @@ from station.commands.requests import (
     SelectRequest,
     StatusRequest,
 )
-from station.session.records import ActionRecord, FrameRecord, KeepRecord
+from station.session.records import ActionRecord, FrameRecord, HelloRecord, KeepRecord
 from station.session.session_reader import Session
+from station.transport.hello import HelloHeader
+from station.transport.wire import decode
 from tests.support.station_program import ROOT, SMALL, Station, wait_for
 
 pytestmark = pytest.mark.slow
@@ -89,6 +91,17 @@ def running(station: Station, *options: str, name: str = "station") -> Iterator[
         yield run
 
 
+def hello_on(address: str) -> HelloHeader:
+    """What somebody hears who joins late."""
+    with zmq.Context() as context, context.socket(zmq.SUB) as socket:
+        socket.subscribe(b"hello")
+        socket.connect(address)
+        assert socket.poll(20_000, zmq.POLLIN), "no hello"
+        header, _ = decode(socket.recv_multipart())
+        assert isinstance(header, HelloHeader)
+        return header
+
+
 def test_a_session_at_the_shell_from_select_to_quit(station: Station) -> None:
     steady = station.folder / "steady.toml"  # here the operator alone decides who is tracked
     steady.write_text(f"replace_lost_s = 0\n{SMALL}")
@@ -98,6 +111,10 @@ def test_a_session_at_the_shell_from_select_to_quit(station: Station) -> None:
         status = json.loads(run.done("status", "--json"))
         assert (status["source"], status["fps"], status["state"]) == ("simulated microscope", 15.0, "RUNNING")
         assert "research use only" in status["notice"]
+        hello = hello_on(run.entry.grades)
+        assert (hello.source.fps, hello.source.um_per_px, hello.model.name) == (15.0, 0.25, status["model"])
+        assert hello.program.startswith("rostfine-station ")
+        assert hello_on(run.entry.tracks).model == hello.model
         text = run.done("status")
         assert f"sperm {first:>2}" in text
         assert "DEMONSTRATION" in text
@@ -155,6 +172,8 @@ def test_a_session_at_the_shell_from_select_to_quit(station: Station) -> None:
     assert asked[4].details == f"sperm {chosen} marked as chosen: straight tail"
     assert asked[5].details == "second dish"
     assert any(isinstance(record, KeepRecord) for record in events)
+    (said,) = (record.header for record in events if isinstance(record, HelloRecord))
+    assert said.model_copy(update={"seq": hello.seq}) == hello
     assert station.left() == []
 
 
@@ -194,6 +213,7 @@ def test_a_replay_refuses_to_select_and_a_stopped_station_says_nothing(station: 
             "a replay follows the sperm that were selected in the recording",
         )
         assert run.entry.source is not None
+        assert hello_on(run.entry.grades).source.um_per_px == 0.25
 
 
 def test_killed_runs_leave_no_station_to_be_found(station: Station) -> None:

@@ -15,6 +15,7 @@ from station.transport.control_messages import (
     ProcessStatus,
     SourceInfo,
 )
+from station.transport.hello import HelloHeader
 from station.transport.messages import (
     AppliedCommand,
     CommandName,
@@ -147,6 +148,20 @@ MESSAGES: dict[str, tuple[Header, list[list[int]] | None]] = {
                     patches=[[4, 0], [4, 5]],
                 )
             ],
+        ),
+        None,
+    ),
+    "hello": (
+        HelloHeader(
+            seq=5,
+            program="rostfine-station 0.1.0",
+            source=SourceInfo(name="clip.mp4", height=480, width=640, fps=49.0, um_per_px=0.25),
+            model=ModelInfo(
+                name="demo", sha256="ab", runtime="onnxruntime", demonstration=True, um_per_px=0.25, fps=15.0
+            ),
+            window_frames=16,
+            window_px=150,
+            stride=3,
         ),
         None,
     ),

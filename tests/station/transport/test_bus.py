@@ -1,5 +1,6 @@
 """Links over real sockets: order, policy, counting of losses, and that live senders never wait."""
 
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -15,7 +16,9 @@ from station.transport.bus import QUEUE_LIVE, Publisher
 from station.transport.endpoints import private_endpoints
 from station.transport.messages import EndHeader, FrameHeader
 from station.transport.receivers import LosslessReceiver, PolledReceiver, ThreadedReceiver, open_receiver
+from station.transport.wire import decode
 
+GOLDEN = json.loads((Path(__file__).parent / "golden_wire.json").read_text())
 Context = zmq.Context[zmq.Socket[bytes]]
 
 
@@ -142,6 +145,19 @@ def test_policy_and_holes_are_counted_apart(context: Context, tmp_path: Path) ->
         assert (receiver.counters.replaced, receiver.counters.lost) == (3, 3)
         newest = [message.header.seq for message in iter(lambda: receiver.receive(0), None) if message]
         assert newest == [3, 4, 5, 9]
+
+
+def test_a_hello_takes_no_number_and_is_no_loss(context: Context, tmp_path: Path) -> None:
+    hello = decode([bytes.fromhex(part) for part in GOLDEN["hello"]])[0]
+    endpoint = f"ipc://{tmp_path}/link"
+    with open_receiver(context, endpoint, Fifo(None), lossless=False) as reader, Publisher(context, endpoint) as link:
+        assert link.wait_for_readers(1, forever)
+        for message in (hello, frame(0), hello, frame(1), hello):
+            pixels = np.zeros((2, 3), np.uint8) if isinstance(message, FrameHeader) else None
+            link.send(message.model_copy(update={"seq": link.next_seq}), pixels)
+        got = [reader.receive(5.0) for _ in range(5)]
+        assert [message.header.seq for message in got if message] == [0, 0, 1, 1, 2]
+        assert (reader.counters.received, reader.counters.lost) == (2, 0)
 
 
 def test_first_message_lost_counts_too(context: Context, tmp_path: Path) -> None:

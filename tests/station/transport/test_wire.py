@@ -9,6 +9,7 @@ import pytest
 
 from station.errors import MessageError
 from station.transport.control_messages import ProcessStatus
+from station.transport.hello import HelloHeader
 from station.transport.messages import EndHeader, FrameHeader, GradesHeader, Header, TracksHeader, WindowsHeader
 from station.transport.wire import MAX_HEADER_BYTES, decode, encode
 
@@ -39,7 +40,7 @@ def test_golden_frame_says_what_the_document_says() -> None:
 
 def test_golden_covers_every_header() -> None:
     kinds = {type(decode(parts_of(name))[0]) for name in GOLDEN}
-    assert kinds >= {FrameHeader, WindowsHeader, TracksHeader, GradesHeader, ProcessStatus, EndHeader}
+    assert kinds >= {FrameHeader, WindowsHeader, TracksHeader, GradesHeader, ProcessStatus, HelloHeader, EndHeader}
 
 
 def frame_parts(topic: bytes = b"frame", pixels: bytes = bytes(6), **changes: object) -> list[bytes]:
