@@ -35,8 +35,7 @@ with guarded_imports():
     from station.output import say
     from station.processes.signals import StopRequest
     from station.processes.supervisor import Supervisor
-    from station.programs import PROGRAMS
-    from station.session import commands as session
+    from station.programs import ARCHIVE, PROGRAMS
     from station.transport.control_messages import PIPELINE, ProcessName
     from station.transport.endpoints import private_endpoints
 
@@ -137,8 +136,7 @@ def check_machine(argv: Sequence[str]) -> int:
 
 COMMANDS = {
     "doctor": Command(check_machine, "", "check this machine and its cameras"),
-    "verify": Command(session.verify, "SESSION", "check that a recorded session is unchanged"),
-    "tables": Command(session.tables, "SESSION", "write the tables of a session that was cut off"),
+    **ARCHIVE,
     "compare": Command(lambda argv: run(parse_comparison(argv)), "SESSION --model DIR", "grade it with another model"),
     **shell.COMMANDS,
     **PROGRAMS,

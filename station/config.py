@@ -184,6 +184,8 @@ class Config(Section):
     """How many sperm are selected automatically where no point is given."""
     replace_lost_s: Annotated[float, Field(ge=0, le=3600)] = 3.0
     """A sperm that was selected automatically and has been lost for so long is replaced by the next best; 0: never."""
+    label: Annotated[str, Field(max_length=80)] = ""
+    """What the recorded session is called in lists and reports; no names of persons."""
     speed: Literal["live", "max"] = "live"
     """"max": as fast as the machine allows, nothing dropped (files and simulation only)."""
     duration_s: Annotated[float, Field(gt=0, le=1e7)] | None = None

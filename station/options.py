@@ -14,6 +14,7 @@ from station.config import REPLAY, Config, build_config, load_config, require_us
 from station.errors import InputError
 from station.model_window import model_window
 from station.notice import NOTICE
+from station.output import printable
 
 DESCRIPTION = f"""\
 Tracks the selected sperm in a live picture and predicts, for each, how experts
@@ -83,6 +84,8 @@ def parse_options(argv: Sequence[str], commands: Mapping[str, Command] | None = 
         data["record"]["folder"] = arguments.session
     if arguments.record is not None:
         data["record"]["mode"] = arguments.record
+    if arguments.label is not None:
+        data["label"] = " ".join(printable(arguments.label).split())
     if arguments.view:
         data["view"]["enabled"] = True
     if arguments.select:
@@ -210,6 +213,7 @@ def _parser(commands: Mapping[str, Command]) -> Parser:
         metavar="DIR",
         help="folder for recorded sessions; each run makes its own folder in it (default: in the user's data folder)",
     )
+    add("--label", metavar="TEXT", help="what the recorded session is called in lists and reports; no names of persons")
     add(
         "--comparison",
         type=Path,

@@ -1,6 +1,6 @@
-"""The other programs that ``rostfine`` leads to: trainer, engine, bench.
+"""What ``rostfine`` leads to beside a run: what is done with recorded sessions, and trainer, engine, bench.
 
-They are known by name and imported only when they are asked for: a station starts without what they need.
+All are known by name and imported only when they are asked for: a station starts without what they need.
 """
 
 import importlib
@@ -14,6 +14,24 @@ def _program(package: str, *words: str) -> Main:
     return lambda argv: int(importlib.import_module(f"{package}.__main__").main([*words, *argv]))
 
 
+def _function(module: str, name: str) -> Main:
+    """Return a function of a module, which is imported when it is called."""
+    return lambda argv: int(getattr(importlib.import_module(module), name)(argv))
+
+
+ARCHIVE: Final = {
+    "sessions": Command(
+        _function("station.archive.sessions_command", "sessions"), "", "list the recorded sessions",
+        "show label note remove",
+    ),
+    "verify": Command(
+        _function("station.archive.record_commands", "verify"), "SESSION", "check that a recorded session is unchanged"
+    ),
+    "tables": Command(
+        _function("station.archive.record_commands", "tables"), "SESSION",
+        "write the tables of a session that was cut off",
+    ),
+}  # fmt: skip
 TRAINER: Final = (
     "simulate prepare import-clips votes check pretrain train crossval fit-heads evaluate export import predict rollout"
 )

@@ -11,7 +11,7 @@ What a chain does not show: one that was computed anew as a whole. The last valu
 import hashlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Self
@@ -124,8 +124,10 @@ class Torn:
     bytes: int
 
 
-def read_log(path: Path) -> Iterator[Event | Fault | Torn]:
+def read_log(path: Path, kinds: Mapping[str, type[Record]] = KINDS) -> Iterator[Event | Fault | Torn]:
     """Yield the events of a log in order, a Fault for each line that is not one, and a Torn at most as the last.
+
+    ``kinds``: the records that may stand in it, by name.
 
     Behind a faulty line reading goes on with the chain as that line states it, so that one change is one fault.
     Raises SessionError where the file cannot be read at all.
@@ -142,14 +144,14 @@ def read_log(path: Path) -> Iterator[Event | Fault | Torn]:
                     if rest:
                         yield Torn(n, len(rest))
                     return
-                found = _parse(line[:-1], n, chain)
+                found = _parse(line[:-1], n, chain, kinds)
                 yield found
                 chain, n = _stated_chain(line[:-1]) or chain, n + 1
     except OSError as error:
         raise SessionError(f"{path}: cannot be read ({error.strerror}); give the folder of a session") from error
 
 
-def _parse(line: bytes, n: int, chain: str) -> Event | Fault:
+def _parse(line: bytes, n: int, chain: str, kinds: Mapping[str, type[Record]]) -> Event | Fault:
     stated = _stated_chain(line)
     if stated is None:
         return Fault(n, "is not a chained line")
@@ -160,7 +162,7 @@ def _parse(line: bytes, n: int, chain: str) -> Event | Fault:
         parts = json.loads(body + b"}")
         if parts["n"] != n:
             return Fault(n, f"says that it is event {parts['n']}")
-        record = KINDS[parts["kind"]].model_validate(parts["data"])
+        record = kinds[parts["kind"]].model_validate(parts["data"])
         return Event(n, int(parts["t_ns"]), str(parts["kind"]), record, stated)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]

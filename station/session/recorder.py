@@ -234,6 +234,8 @@ class Recorder:
         header, pixels, writer = message.header, message.pixels, self._writer
         if isinstance(header, TracksHeader):
             writer.event(TracksRecord(header=header))
+            newest = max((track.sperm_id for track in header.tracks), default=0)  # they are numbered from 1
+            writer.counters.sperm = max(writer.counters.sperm, newest)
         elif isinstance(header, WindowsHeader) and pixels is not None:
             writer.event(WindowsRecord(header=header, crc32=[zlib.crc32(clip.data) for clip in pixels]))
         elif isinstance(header, GradesHeader):
@@ -260,6 +262,8 @@ class Recorder:
                 continue
             details = self._pseudonym.clean(header.details)
             self._writer.event(ActionRecord(action=header.model_copy(update={"details": details})))
+            self._writer.counters.marks += header.name == "mark"
+            self._writer.counters.notes += header.name == "note"
             if header.name in KEEP:
                 self._asked_ns.append(header.t_ns)
         return busy

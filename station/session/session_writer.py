@@ -46,6 +46,10 @@ class SessionCounters:
     """Frames that are missing in it."""
     kept: int = 0
     bytes: int = 0
+    sperm: int = 0
+    """So many were followed."""
+    marks: int = 0
+    notes: int = 0
 
 
 class SessionWriter:

@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,7 +59,9 @@ def write_chunk(
     )  # fmt: skip
 
 
-def record(parent: Path, *, frames: int = 12, per_chunk: int = 5, codec: str = "ffv1") -> Path:
+def record(
+    parent: Path, *, frames: int = 12, per_chunk: int = 5, codec: str = "ffv1", config: dict[str, Any] | None = None
+) -> Path:
     """A complete session of noise; return its folder."""
     folder = new_session(parent)
     shown = [(header(seq), pixels) for seq, pixels in enumerate(noise_images(frames))]
@@ -70,7 +73,7 @@ def record(parent: Path, *, frames: int = 12, per_chunk: int = 5, codec: str = "
         log.append(
             StartRecord(
                 notice=NOTICE, session=folder.name, started_utc="2026-01-01T00:00:00Z", mode="all", program="test",
-                git_commit=None, config={}, machine={}, packages={},
+                git_commit=None, config=config or {}, machine={}, packages={},
             )
         )  # fmt: skip
         log.append(

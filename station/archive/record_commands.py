@@ -1,8 +1,9 @@
-"""The commands ``verify SESSION`` and ``tables SESSION``: what can be asked of a recorded session."""
+"""The commands ``verify SESSION`` and ``tables SESSION``: is a session what was recorded, and its tables."""
 
 from collections.abc import Sequence
 from pathlib import Path
 
+from station.archive.annotations import Annotations, read_annotations
 from station.command_line import Parser, invocation
 from station.errors import InputError, SessionError
 from station.notice import NOTICE
@@ -23,10 +24,11 @@ def verify(argv: Sequence[str]) -> int:
     folder = _folder("verify", VERIFY, argv)
     try:
         found = verify_session(folder)
+        later = read_annotations(folder, found.session)
     except OSError as error:
         raise SessionError(f"session {folder}: cannot be read ({error.strerror or error}); check the disk") from error
-    say(report(found))
-    return 0 if found.intact else 1
+    say(report(found, later))
+    return 0 if found.intact and not later.faults else 1
 
 
 def tables(argv: Sequence[str]) -> int:
@@ -39,27 +41,30 @@ def tables(argv: Sequence[str]) -> int:
     return 0
 
 
-def report(found: Verification) -> str:
+def report(found: Verification, later: Annotations) -> str:
     """Return what was found, for people; the last line but the notice is the verdict."""
+    places = [*map(str, found.breaks), *later.faults]
     lines = [
         f"session  {found.session or 'unknown'}, {found.duration_s:.1f} s",
         f"log      {found.events} events, last chain value {found.chain or 'none'}",
         f"video    {found.frames} frames, {found.video_bytes / 1e6:.1f} MB",
     ]
-    if found.intact and found.outcome is SessionOutcome.CUT_OFF:
+    if later.written or later.faults:
+        lines.append(f"later    {len(later.written)} later labels, notes and marks, last chain value {later.chain}")
+    if places:
+        lines.append(f"BROKEN  first at {places[0]}")
+        if len(places) > 1:
+            lines.append(f"        and {len(places) - 1} more places")
+    elif found.outcome is SessionOutcome.CUT_OFF:
         behind = f"; {found.unproved_bytes} bytes of video after that are not covered" if found.unproved_bytes else ""
         torn = f"; an incomplete last line of {found.torn_bytes} bytes was ignored" if found.torn_bytes else ""
         lines.append(
             f"CUT OFF, INTACT  not closed properly; unchanged as far as it goes: log to {found.duration_s:.1f} s, "
             f"video verified to {found.proved_s:.1f} s{behind}{torn}"
         )
-    elif found.intact:
+    else:
         early = ", recording was stopped before the run ended" if found.outcome is SessionOutcome.STOPPED else ""
         lines.append(f"COMPLETE, INTACT  as it was recorded{early}")
-    else:
-        lines.append(f"BROKEN  first at {found.breaks[0]}")
-        if len(found.breaks) > 1:
-            lines.append(f"        and {len(found.breaks) - 1} more places")
     return "\n".join([*lines, NOTICE])
 
 

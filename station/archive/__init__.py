@@ -1,0 +1,1 @@
+"""What remains of sessions: found again, labelled, removed, and what was chosen in them."""
