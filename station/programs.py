@@ -24,6 +24,9 @@ ARCHIVE: Final = {
         _function("station.archive.sessions_command", "sessions"), "", "list the recorded sessions",
         "show label note remove",
     ),
+    "report": Command(
+        _function("station.report.command", "report"), "SESSION", "write the report of a session: one page, HTML"
+    ),
     "verify": Command(
         _function("station.archive.record_commands", "verify"), "SESSION", "check that a recorded session is unchanged"
     ),

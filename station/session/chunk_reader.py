@@ -6,7 +6,7 @@ says of it. This module knows files and time stamps; the log is read elsewhere.
 
 import contextlib
 import zlib
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Collection, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Final, Self
 
@@ -29,8 +29,9 @@ Picture = tuple[int, NDArray[np.uint8]]
 class ChunkReader:
     """Finds frames of a chunk by their time stamps, in rising order; skips what cannot be read."""
 
-    def __init__(self, path: Path) -> None:
-        self._decoded = _decode(path)
+    def __init__(self, path: Path, wanted: Collection[int] | None = None) -> None:
+        """``wanted``: time stamps in ms; no other frame is decoded. None: all are."""
+        self._decoded = _decode(path, wanted)
         self._pictures = _rising(self._decoded)
         self._ahead: Picture | None = None
 
@@ -67,7 +68,7 @@ def _rising(pictures: Iterable[Picture]) -> Iterator[Picture]:
         yield before
 
 
-def _decode(path: Path) -> Generator[Picture, None, None]:
+def _decode(path: Path, wanted: Collection[int] | None) -> Generator[Picture, None, None]:
     av.logging.set_level(None)  # the caller says what is missing
     options = {"protocol_whitelist": "file"}
     with (
@@ -81,6 +82,12 @@ def _decode(path: Path) -> Generator[Picture, None, None]:
         stream.codec_context.thread_count = 1
         stream.codec_context.options = {"err_detect": "crccheck", "max_pixels": str(MOST_PX)}
         for packet in container.demux(stream):
+            if (
+                wanted is not None
+                and packet.pts is not None
+                and round(packet.pts * packet.time_base * 1000) not in wanted
+            ):
+                continue
             pictures: list[VideoFrame] = []
             with contextlib.suppress(av.FFmpegError, ValueError, MemoryError):
                 pictures = [picture for picture in packet.decode() if isinstance(picture, VideoFrame)]
