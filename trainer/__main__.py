@@ -39,6 +39,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "simulate": Entry("trainer.commands.simulate", "make clips of simulated sperm with the votes of simulated raters"),
     "prepare": Entry("trainer.commands.prepare", "cut clips from videos at tagged sperm, with the live tracker"),
     "import-clips": Entry("trainer.commands.import_clips", "make a folder of clips from elsewhere usable here"),
+    "rate": Entry("trainer.commands.rate", "let raters grade the clips of a folder in a browser"),
     "votes": Entry("trainer.commands.votes", "give the clips of a folder the votes of the experts"),
     "check": Entry("trainer.commands.check", "validate a folder of clips and name every bad row"),
     "pretrain": Entry("trainer.commands.pretrain", "pretrain a new network on films of simulated sperm"),

@@ -1,7 +1,6 @@
 """The web server of the live view: the page's own files, and one WebSocket per page. It runs in a thread of its own."""
 
 import asyncio
-import socket
 import threading
 from pathlib import Path
 from typing import Self
@@ -13,9 +12,9 @@ from starlette.responses import Response
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 
-from station.errors import InputError
 from station.view.access import Address, Guard
 from station.view.hub import Hub
+from station.view.listener import listen
 from station.view.page_messages import MOST_TEXT_BYTES
 from station.view.page_session import PageSession
 
@@ -42,7 +41,7 @@ class ViewServer:
         self.pages = 0
         """Pages that look on."""
         self._fault: BaseException | None = None
-        self._listener = _bind(host, port)
+        self._listener = listen(host, port, "view")
         self.address = Address.create(host, self._listener.getsockname()[1])
         self.guard = Guard(self._application(), self.address)
         self._server = uvicorn.Server(
@@ -120,21 +119,3 @@ class ViewServer:
                 WebSocketRoute("/live", serve_page),
             ]
         )
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    """Return a listening socket. Raises InputError."""
-    if host in ("", "0.0.0.0", "::"):
-        raise InputError(
-            f"view: host {host!r} names no one address; give the name or address of this machine that others use"
-        )
-    listener = socket.socket()
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        listener.close()
-        raise InputError(
-            f"view: cannot listen at {host} port {port} ({error.strerror or error}); give another [view] host or port"
-        ) from None
-    return listener

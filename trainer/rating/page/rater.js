@@ -1,0 +1,321 @@
+// A rater's page: wires clip, keys, votes and words together.
+
+import { Course, inWords, minutesLeft } from "./course.js";
+import { byId, make, setText } from "./dom.js";
+import { Outbox } from "./outbox.js";
+import { Player } from "./player.js";
+import { newId, postActs, readClip, readState } from "./server.js";
+
+const AHEAD = 8; // clips fetched before they are needed
+const NOT_BEFORE_MS = 250; // a key that is pressed twice must not grade the next clip
+const SAID_MS = 6000;
+const RETRY_MS = 3000;
+const LOOKS_MS = 1000;
+const THEMES = ["dark", "night", "light"];
+const KEYS = [["1 to 5", "grade A to E"], ["0", "can't be judged"], ["U, Backspace", "undo"], ["space", "play, pause"], ["← →", "single frames"], ["S", "speed"], ["+ −", "zoom (drag to move)"], ["F", "whole clip"], ["C", "contrast"], ["D", "dark, night, light"], ["?", "this list"]];
+
+let course = null;
+let outbox = null;
+let state = null;
+let position = null;
+let shownMs = 0; // how long this clip has been looked at
+let lookedAt = 0;
+let saidTimer = 0;
+const clips = new Map(); // position: clip, or the promise of one
+
+const player = new Player(byId("clip"), () => {
+  setText(byId("play"), player.playing ? "Pause" : "Play");
+  setText(byId("speed"), player.speedWord);
+  setText(byId("contrast"), player.contrastWord);
+  setText(byId("frame"), player.frameWord);
+});
+
+async function begin() {
+  try {
+    const { status, body } = await readState();
+    if (status !== 200) return halt(body.why ?? "The server does not answer as it should.");
+    state = body;
+  } catch {
+    wait("No connection. The page goes on when there is one.");
+    setTimeout(begin, RETRY_MS);
+    return;
+  }
+  document.title = state.title;
+  setText(byId("title"), state.title);
+  setText(byId("question"), state.question);
+  outbox = new Outbox(state.key, postActs, { answered, changed: showSaved });
+  course = new Course(state, outbox.acts);
+  byId("grades").replaceChildren(...state.grades.map(({ grade, words }, k) =>
+    make("button", { type: "button", "data-grade": grade, onclick: () => give(grade) }, make("b", {}, grade), make("span", {}, words), make("kbd", {}, String(k + 1)))));
+  outbox.send();
+  goOn();
+}
+
+// Show the next clip that is not graded, or that there is none.
+function goOn(to = null) {
+  position = to ?? course.next()[0] ?? null;
+  shownMs = 0;
+  lookedAt = performance.now();
+  showProgress();
+  if (state.closed) return halt("This study is closed. Thank you.");
+  if (position === null) {
+    player.show(null);
+    enable(false);
+    return wait(course.total ? "All clips are graded. Thank you!" : "There is nothing to grade yet.");
+  }
+  setText(byId("kind"), "Practice clip: its agreed grade is shown afterwards");
+  byId("kind").hidden = !course.calibration.has(position);
+  for (const other of clips.keys()) if (other !== position && course.is(other) && other !== course.last) clips.delete(other);
+  showClip(position);
+}
+
+async function showClip(wanted) {
+  const ready = clips.get(wanted);
+  if (!ready || ready instanceof Promise) {
+    player.show(null);
+    enable(false);
+    wait("Loading ...");
+  }
+  const clip = await fetched(wanted);
+  if (wanted !== position) return;
+  if (!clip) {
+    wait(navigator.onLine ? "The clip cannot be loaded. Trying again ..." : "No network. The next clip comes when there is one; your votes are kept.");
+    setTimeout(() => wanted === position && showClip(wanted), RETRY_MS);
+    return;
+  }
+  byId("waiting").hidden = true;
+  lookedAt = performance.now();
+  shownMs = 0;
+  player.show(clip);
+  byId("clip").dataset.position = wanted;
+  enable(true);
+  for (const ahead of course.next(AHEAD)) fetched(ahead);
+}
+
+function fetched(wanted) {
+  const known = clips.get(wanted);
+  if (known) return known;
+  const promise = readClip(wanted, state.frames).then((clip) => {
+    if (clip) clips.set(wanted, clip);
+    else clips.delete(wanted);
+    return clip;
+  }, () => {
+    clips.delete(wanted);
+    return null;
+  });
+  clips.set(wanted, promise);
+  return promise;
+}
+
+function enable(can) {
+  for (const button of byId("grades").children) {
+    button.disabled = !can;
+    button.classList.remove("before");
+  }
+  byId("unjudged").disabled = !can;
+  byId("undo").disabled = course === null || course.last === null;
+}
+
+function looked() {
+  const now = performance.now();
+  if (!document.hidden) shownMs += Math.min(now - lookedAt, 2 * LOOKS_MS);
+  lookedAt = now;
+}
+
+function give(grade, reason = "", note = "") {
+  if (position === null || byId("unjudged").disabled || byId("dialog").open) return;
+  looked();
+  if (shownMs < NOT_BEFORE_MS) return;
+  const at = position;
+  act(at, { grade, reason, note });
+  worked(shownMs);
+  say(`${grade || "Can't be judged"}. Undo: U`);
+  if (breakIsDue()) return propose();
+  goOn();
+}
+
+function act(at, { grade, reason = "", note = "" }) {
+  const made = { id: newId(), position: at, base: course.base(at), grade, reason, note, shown_ms: Math.round(shownMs), t_page_ms: Date.now() };
+  course.act(at, made);
+  outbox.add(made);
+}
+
+function undo() {
+  if (!course || course.last === null || byId("dialog").open || state.closed) return;
+  const at = course.last;
+  looked();
+  act(at, { grade: "" });
+  say("Taken back. Grade this clip again.");
+  goOn(at);
+}
+
+// The server has kept acts.
+function answered(acts, body) {
+  state.pace_s = body.pace_s;
+  for (const agreed of body.agreed) {
+    if (course.agreed.has(agreed.position)) continue;
+    course.agreed.set(agreed.position, agreed);
+    const mine = acts.find((one) => one.position === agreed.position)?.grade;
+    say(`Agreed grade: ${agreed.grade}${mine ? ` (yours: ${mine})` : ""}. ${agreed.why}`, 2 * SAID_MS);
+  }
+  const aside = body.answers.filter((answer) => !answer.counts);
+  if (body.closed && !state.closed) {
+    state.closed = true;
+    halt("This study is closed. Thank you.");
+  } else if (aside.length) {
+    say(`${aside.length === 1 ? "One vote does" : `${aside.length} votes do`} not count: ${aside[0].why}.`, 2 * SAID_MS);
+    refresh();
+  } else showProgress();
+}
+
+// Look what another tab or device has graded meanwhile.
+async function refresh() {
+  try {
+    const { status, body } = await readState();
+    if (status !== 200) return;
+    state = body;
+    course.take(state, outbox.acts);
+    if (position === null || course.is(position) || !state.positions.includes(position)) goOn();
+    else showProgress();
+    if (state.closed) halt("This study is closed. Thank you.");
+  } catch { /* no network: later */ }
+}
+
+function showProgress() {
+  const graded = course.graded, left = minutesLeft(state.pace_s, course.total - graded, state.break_after_min, state.break_min);
+  setText(byId("progress"), `${graded} of ${course.total}${graded < course.total ? `, ${inWords(left)}` : ""}`);
+  byId("bar").value = course.total ? graded / course.total : 0;
+  byId("undo").disabled = course.last === null;
+}
+
+function showSaved() {
+  const waiting = outbox.acts.length, saved = byId("saved");
+  const words = outbox.stopped ? `${outbox.stopped}${waiting ? ` ${waiting} not sent, kept here.` : ""}`
+    : outbox.refused.length ? `${outbox.refused.length} refused: ${outbox.refused.at(-1).why}. Tell the lead.`
+      : waiting ? `${waiting} not sent yet, ${outbox.kept ? "kept in this browser" : "keep this page open"}` : "all saved";
+  setText(saved, words);
+  saved.classList.toggle("waits", words !== "all saved");
+  if (outbox.stopped) halt(outbox.stopped);
+}
+
+function wait(text) {
+  setText(byId("waiting"), text);
+  byId("waiting").hidden = false;
+}
+
+function halt(text) {
+  player.show(null);
+  position = null;
+  enable(false);
+  byId("undo").disabled = true;
+  byId("kind").hidden = true;
+  wait(text);
+}
+
+function say(text, ms = SAID_MS) {
+  setText(byId("said"), text);
+  clearTimeout(saidTimer);
+  saidTimer = setTimeout(() => setText(byId("said"), ""), ms);
+}
+
+// Breaks: minutes of grading since the last one, kept over a reload.
+const workKey = () => `rate/${state.key}/worked_ms`;
+
+function worked(ms) {
+  try {
+    localStorage.setItem(workKey(), String(Number(localStorage.getItem(workKey()) ?? 0) + Math.min(ms, 120000)));
+  } catch { /* a browser without a store takes its breaks itself */ }
+}
+
+function breakIsDue() {
+  try {
+    return state.break_after_min > 0 && course.next().length && Number(localStorage.getItem(workKey()) ?? 0) > state.break_after_min * 60000;
+  } catch {
+    return false;
+  }
+}
+
+function propose() {
+  localStorage.removeItem(workKey());
+  player.show(null);
+  showProgress();
+  const dialog = byId("dialog"), until = Date.now() + state.break_min * 60000;
+  const left = make("p", { role: "timer" }), go = make("button", { type: "button", onclick: () => dialog.close() }, "Go on");
+  const tick = () => {
+    const seconds = Math.ceil((until - Date.now()) / 1000);
+    setText(left, seconds > 0 ? `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")} left of the break` : "The break is over.");
+  };
+  tick();
+  dialog.onkeydown = null;
+  const timer = setInterval(tick, 500);
+  dialog.replaceChildren(make("h2", {}, "Time for a break"), make("p", {}, `You have graded for ${state.break_after_min} minutes. Tired eyes grade otherwise: look at something else. Everything is kept.`), left, go);
+  dialog.onclose = () => {
+    clearInterval(timer);
+    dialog.onclose = null;
+    goOn();
+  };
+  dialog.showModal();
+  go.focus();
+}
+
+function askWhy() {
+  if (position === null || byId("unjudged").disabled) return;
+  const dialog = byId("dialog"), note = make("textarea", { maxlength: 500, rows: 2, "aria-label": "Note, if you like" });
+  const choose = (reason) => {
+    dialog.close();
+    give("", reason, note.value.trim());
+  };
+  const choices = state.reasons.map((reason, k) => make("button", { type: "button", onclick: () => choose(reason) }, make("kbd", {}, String(k + 1)), ` ${reason}`));
+  dialog.onkeydown = (event) => {
+    if (event.target !== note && choices[Number(event.key) - 1] && /^[1-9]$/.test(event.key)) {
+      event.preventDefault();
+      event.stopPropagation();
+      choices[Number(event.key) - 1].click();
+    }
+  };
+  dialog.replaceChildren(make("h2", {}, "Why can't it be judged?"), make("div", { class: "choices" }, ...choices,
+    make("label", {}, "Note, if you like", note), make("button", { type: "button", onclick: () => dialog.close() }, "Back to the clip")));
+  dialog.showModal();
+  choices[0].focus();
+}
+
+function help() {
+  const dialog = byId("dialog");
+  dialog.onkeydown = null;
+  dialog.replaceChildren(make("h2", {}, "Keys"), make("table", {}, ...KEYS.map(([key, does]) => make("tr", {}, make("td", {}, make("kbd", {}, key)), make("td", {}, does)))),
+    make("p", {}, "Every vote is kept as soon as it is given. You can stop at any time and come back with the same link."),
+    make("button", { type: "button", onclick: () => dialog.close() }, "Close"));
+  dialog.showModal();
+}
+
+function changeTheme() {
+  const root = document.documentElement;
+  root.dataset.theme = THEMES[(THEMES.indexOf(root.dataset.theme ?? "dark") + 1) % THEMES.length];
+  setText(byId("theme"), { dark: "Night", night: "Light", light: "Dark" }[root.dataset.theme]);
+}
+
+const actions = {
+  "0": askWhy, u: undo, Backspace: undo, " ": () => player.toggle(), ArrowLeft: () => player.step(-1), ArrowRight: () => player.step(1),
+  s: () => player.changeSpeed(), c: () => player.changeContrast(), "+": () => player.zoomBy(1.4), "-": () => player.zoomBy(1 / 1.4), f: () => player.zoomBy(0), d: changeTheme, "?": help,
+};
+
+addEventListener("keydown", (event) => {
+  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || byId("dialog").open) return;
+  const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
+  const grade = state?.grades[Number(key) - 1];
+  if (key === " " && event.target.closest("button")) return; // presses that button
+  if (/^[1-5]$/.test(key) && grade) give(grade.grade);
+  else if (Object.hasOwn(actions, key)) actions[key]();
+  else return;
+  event.preventDefault();
+});
+for (const [id, does] of Object.entries({
+  back: () => player.step(-1), play: () => player.toggle(), on: () => player.step(1), speed: () => player.changeSpeed(), out: () => player.zoomBy(1 / 1.4),
+  in: () => player.zoomBy(1.4), contrast: () => player.changeContrast(), unjudged: askWhy, undo, theme: changeTheme, "help-button": help,
+})) byId(id).addEventListener("click", does);
+document.addEventListener("visibilitychange", () => {
+  lookedAt = performance.now();
+  if (!document.hidden && course) refresh();
+});
+setInterval(looked, LOOKS_MS);
+begin();

@@ -1,0 +1,194 @@
+"""A study in its folder: brought into force, extended, and its raters invited, each with an order of clips.
+
+What has been drawn stays: a changed study adds clips at the end of the orders or takes them out of what is asked. Every
+change is a line in the log. It does not know browsers or votes.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from station.errors import InputError
+from station.files import write_atomically
+from trainer.data.dataset import Clips, open_clips, read_hashes
+from trainer.rating.database import DATABASE, create_database
+from trainer.rating.links import make_link
+from trainer.rating.orders import Item, Kind, choose, order_of, share_of, spread_over
+from trainer.rating.records import Person
+from trainer.rating.store import INVITED, Store
+from trainer.rating.study import STUDY, Study, new_study, parse_study, read_study
+
+SUFFIX: Final = "-rating"
+"""The study of DATA lies beside it, not in it: a folder of clips is given away, invitations are not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """What is given to one rater."""
+
+    rater: str
+    word: str
+    """The secret in the link."""
+
+
+def study_folder(data: Path) -> Path:
+    """Return where the study of a folder of clips lies, if nothing else is said."""
+    return data.resolve().parent / (data.resolve().name + SUFFIX)
+
+
+def begin_study(folder: Path, data: Path) -> Path:
+    """Make a folder with a study file to be edited, and return the file. Raises InputError where there is one."""
+    open_clips(data, verify=False, unlabelled=True)
+    path = folder / STUDY
+    if path.exists():
+        raise InputError(f"{path} exists already; edit it, or give another --study")
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    write_atomically(path, new_study(data.resolve().name).encode())
+    return path
+
+
+def bring_into_force(folder: Path, data: Path, t_ms: int) -> tuple[Study, Clips, list[str]]:
+    """Read the study file and let the database follow it; return the study, its clips, and what has changed.
+
+    Raises InputError where the file, the clips, or the change cannot be.
+    """
+    if not (folder / STUDY).is_file():
+        raise InputError(f"{folder}: no {STUDY}; python -m trainer rate {data} --new writes one")
+    study, text = read_study(folder / STUDY)
+    clips = open_clips(data, unlabelled=True)
+    chosen = _chosen(study, clips, folder / STUDY)
+    create_database(folder / DATABASE)
+    with Store(folder / DATABASE) as store, store.all_or_nothing():
+        changes = _follow(store, study, text, chosen, folder / STUDY)
+        for change in changes:
+            store.write_log(change, t_ms)
+        if changes:
+            store.put_study(hashlib.sha256(text.encode()).hexdigest(), text, t_ms)
+    return study, clips, changes
+
+
+def study_in_force(store: Store) -> Study:
+    """Return the study that votes are collected under."""
+    return parse_study(store.study_text(), "the study in force")
+
+
+def invite(store: Store, study: Study, names: Sequence[str], days: float, t_ms: int) -> list[Invitation]:
+    """Add raters, each with a link and an order of clips. Raises InputError where a name or the number cannot be."""
+    invitations = []
+    with store.all_or_nothing():
+        for name in names:
+            store.add_rater(name, INVITED)
+            present = len([row for row in store.raters(t_ms) if row.origin == INVITED])
+            if present > study.raters:
+                raise InputError(
+                    f"the study plans {study.raters} raters, this would be number {present}; raise raters in {STUDY}"
+                )
+            _give_order(store, study, name)
+            invitations.append(Invitation(name, make_link(store, Person("rater", name), days, t_ms)))
+            store.write_log(f"rater {name} invited, {days:g} days", t_ms)
+    return invitations
+
+
+def base_of(study: Study) -> str:
+    """Return the address before a link's word."""
+    return study.server.url or f"http://{study.server.host}:{study.server.port}"
+
+
+def new_names(store: Store, count: int) -> list[str]:
+    """Return so many pseudonyms that are not taken."""
+    taken = {row.name for row in store.raters(0)}
+    free = (name for k in range(1, len(taken) + count + 1) if (name := f"rater-{k:02d}") not in taken)
+    return [next(free) for _ in range(count)]
+
+
+def _chosen(study: Study, clips: Clips, origin: Path) -> dict[str, str]:
+    """Return SHA-256 of each clip that the study asks for, calibration clips included. Raises InputError."""
+    hashes = read_hashes(clips.root)
+    there = {row.id: hashes[row.file] for row in clips.rows}
+    calibrating = [one.clip for one in study.calibration]
+    wanted = list(there) if study.clips == "all" else [*study.clips, *calibrating]
+    for clip in [*wanted, *calibrating]:
+        if clip not in there:
+            raise InputError(f"{origin}: there is no clip {clip!r} in {clips.root}; the ids are in its clips.csv")
+    if not set(wanted) - set(calibrating):
+        raise InputError(f"{origin}: no clip is left to grade beside those for calibration; name more clips")
+    return {clip: there[clip] for clip in wanted}
+
+
+def _follow(store: Store, study: Study, text: str, chosen: dict[str, str], origin: Path) -> list[str]:
+    """Let the tables follow the study; return what has changed, in words."""
+    known = store.clips()
+    for clip, digest in chosen.items():
+        if known.get(clip, (digest, True))[0] != digest:
+            raise InputError(f"clip {clip!r} is another film than the one that was rated; bring the old one back")
+    before = store.study_text()
+    if not before:
+        store.put_clips(chosen)
+        return [f"study begun with {len(chosen)} clips"]
+    was = parse_study(before, "the study in force")
+    if was.seed != study.seed:
+        raise InputError(f"{origin}: the orders were drawn with seed {was.seed}, not {study.seed}; put it back")
+    if [one.clip for one in was.calibration] != [one.clip for one in study.calibration]:
+        raise InputError(f"{origin}: the calibration clips cannot change once the study has begun; put them back")
+    changes = [
+        f"{key}: {getattr(was, key)} is now {getattr(study, key)}"
+        for key in Study.model_fields
+        if key != "clips" and getattr(was, key) != getattr(study, key)
+    ]
+    current = {clip for clip, (_, is_in) in known.items() if is_in}
+    added, gone = sorted(chosen.keys() - current), sorted(current - chosen.keys())
+    store.put_clips(chosen)
+    new = [clip for clip in added if clip not in known]
+    _extend(store, study, new, len(known))
+    if added:
+        changes.append(f"{len(added)} clips more: {_shortened(added)}")
+    if gone:
+        changes.append(f"{len(gone)} clips taken out, their votes are kept aside: {_shortened(gone)}")
+    if not changes and before != text:
+        changes.append("study.toml written anew, nothing in it changed")
+    return changes
+
+
+def _give_order(store: Store, study: Study, name: str) -> None:
+    """Draw the order of a new rater."""
+    calibrating = [one.clip for one in study.calibration]
+    assigned = {clip: 0 for clip, (_, is_in) in store.clips().items() if is_in and clip not in calibrating}
+    per_clip = None if study.raters_per_clip == "all" else study.raters_per_clip
+    if per_clip is not None:
+        for row in store.raters(0):
+            # Whoever's link was taken back will grade no more: only what is graded counts.
+            done = {head.position for head in store.heads(row.name) if not head.open}
+            for position, (item, _) in enumerate(store.items(row.name)):
+                if item.kind is Kind.CLIP and item.clip in assigned and (row.link == "open" or position in done):
+                    assigned[item.clip] += 1
+    rng = _rng(study, name, 0)
+    mine = choose(assigned, share_of(len(assigned), study.raters, per_clip), rng)
+    store.add_items(name, [Item(clip, Kind.CALIBRATION) for clip in calibrating])
+    store.add_items(name, order_of(mine, study.repeats, rng))
+
+
+def _extend(store: Store, study: Study, new: Sequence[str], known: int) -> None:
+    """Give new clips to the raters that are there."""
+    if not new:
+        return
+    raters = [row.name for row in store.raters(0) if row.origin == INVITED and row.link in ("open", "expired")]
+    loads = {name: len(store.items(name)) for name in raters}
+    per_clip = None if study.raters_per_clip == "all" else study.raters_per_clip
+    given = spread_over(loads, new, per_clip, np.random.default_rng([study.seed, 0xADD, known]))
+    for name, clips in given.items():
+        store.add_items(name, order_of(clips, study.repeats, _rng(study, name, known)))
+
+
+def _rng(study: Study, name: str, stage: int) -> np.random.Generator:
+    """Return the numbers of one rater's order: from the seed, the pseudonym, and how many clips there were before."""
+    person = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+    return np.random.default_rng([study.seed, person, stage])
+
+
+def _shortened(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (" ..." if len(names) > 5 else "")
