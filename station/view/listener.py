@@ -18,7 +18,7 @@ def listen(host: str, port: int, section: str) -> socket.socket:
     except OSError as error:
         listener.close()
         raise InputError(
-            f"{section}: cannot listen at {host} port {port} ({error.strerror or error}); give another [{section}] host "
-            "or port"
+            f"{section}: cannot listen at {host} port {port} ({error.strerror or error}); "
+            f"give another [{section}] host or port"
         ) from None
     return listener

@@ -7,7 +7,6 @@ done while a server runs. How a study is set up: docs/labelling.md.
 import argparse
 import signal
 import sys
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -16,9 +15,11 @@ from station.files import PRIVATE, write_atomically
 from station.output import say
 from trainer.data.tables import table
 from trainer.rating.database import DATABASE, back_up
+from trainer.rating.elsewhere import take_in
 from trainer.rating.links import has_link, make_link, require_rater, revoke_links
 from trainer.rating.plan import Invitation, base_of, begin_study, bring_into_force, invite, new_names, study_folder
 from trainer.rating.records import Person
+from trainer.rating.results import VOTES, give_to_clips, utc, write_results
 from trainer.rating.store import Store, now_ms
 from trainer.rating.study import Study
 
@@ -32,7 +33,10 @@ examples:
   python -m trainer rate DATA --new                   write the study file, then edit it
   python -m trainer rate DATA --invite 40             forty pseudonyms and links, in a table for you alone
   python -m trainer rate DATA                         serve; Ctrl-C ends it, and nothing is lost
-  python -m trainer rate DATA --backup votes-monday.sqlite"""
+  python -m trainer rate DATA --backup votes-monday.sqlite
+  python -m trainer rate DATA --export RATED --into-clips
+
+next: python -m trainer check DATA"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +46,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.add_argument("data", type=Path, metavar="DATA", help="folder of clips")
     parser.add_argument("--study", type=Path, metavar="FOLDER", help="folder of the study (default: DATA-rating)")
+    parser.add_argument(
+        "--into-clips", action="store_true", help="with --export: also give the clips of DATA these votes"
+    )
     parser.add_argument("--days", type=float, default=DAYS, metavar="N", help="how long new links open (default: 60)")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--new", action="store_true", help="write a study file to be edited")
@@ -53,6 +60,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--lead", action="store_true", help="a new link to the lead's page; the old one no longer opens")
     what.add_argument("--close", action="store_true", help="take no more votes")
     what.add_argument("--reopen", action="store_true", help="take votes again")
+    what.add_argument("--export", type=Path, metavar="OUT", help="write votes, ratings, history and a data card")
+    what.add_argument("--take-in", type=Path, metavar="FILE", help="take in votes from elsewhere: CSV, id,rater,grade")
     what.add_argument("--log", action="store_true", help="print every change of the study")
     what.add_argument("--backup", type=Path, metavar="FILE", help="write a checked copy of the votes")
 
@@ -70,6 +79,11 @@ def run(args: argparse.Namespace) -> int:
         back_up(folder / DATABASE, args.backup)
         say(f"{args.backup}: copied and checked")
         return 0
+    if args.into_clips and not args.export:
+        raise InputError("--into-clips belongs to --export OUT; add it")
+    if args.export:
+        _export(args, folder)
+        return 0
     if any((args.log, args.close, args.reopen, args.revoke)):
         with Store(folder / DATABASE) as store:
             _change(store, args)
@@ -80,6 +94,11 @@ def run(args: argparse.Namespace) -> int:
     if args.lead:
         with Store(folder / DATABASE) as store, store.all_or_nothing():
             _say_lead_link(store, study, args.days)
+        return 0
+    if args.take_in:
+        with Store(folder / DATABASE) as store:
+            new, raters = take_in(store, args.take_in, now_ms())
+        say(f"{new} votes of {raters} raters taken in")
         return 0
     if args.invite or args.renew:
         with Store(folder / DATABASE) as store:
@@ -108,11 +127,22 @@ def _say_lead_link(store: Store, study: Study, days: float) -> None:
     store.write_log(f"new link for the lead, {days:g} days", now_ms())
 
 
+def _export(args: argparse.Namespace, folder: Path) -> None:
+    """Write the results and, where that is wanted, give them to the clips."""
+    count = write_results(folder, args.export)
+    say(f"{args.export}: {count} votes, with every rating, the history, the study and DATA_CARD.md")
+    if args.into_clips:
+        given = give_to_clips(args.export, args.data)
+        say(f"{args.data}: {given.clips} clips got votes, {given.waiting} of {given.kept} have none yet")
+    else:
+        say(f"next: python -m trainer votes {args.data} --votes {args.export / VOTES}")
+
+
 def _change(store: Store, args: argparse.Namespace) -> None:
     """Do what needs no clips."""
     if args.log:
         for t_ms, what in store.log():
-            say(f"{_utc(t_ms)}  {what}")
+            say(f"{utc(t_ms)}  {what}")
         return
     with store.all_or_nothing():
         if args.revoke:
@@ -151,7 +181,3 @@ def _give_links(store: Store, study: Study, folder: Path, args: argparse.Namespa
 
 def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
-
-
-def _utc(t_ms: int) -> str:
-    return datetime.fromtimestamp(t_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")

@@ -8,10 +8,8 @@ import argparse
 from pathlib import Path
 from typing import Final
 
-from station.files import sha256_of
 from station.output import say
-from trainer.data.dataset import open_clips, read_hashes, write_table
-from trainer.data.votes import join, read_votes
+from trainer.data.votes import give_votes
 
 EPILOG: Final = """\
 Votes are joined by the id in clips.csv; clips that FILE does not name keep what they have. Training and scoring want
@@ -45,18 +43,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Join the votes by id."""
-    clips = open_clips(args.data, unlabelled=True)
-    votes = read_votes(args.votes).of([row.id for row in clips.rows])
-    for notice in votes.notices:
+    given = give_votes(args.data, args.votes, replace=args.replace, leave_out=args.leave_out)
+    for notice in given.notices:
         say(notice)
-    joined = join(clips, votes, replace=args.replace, leave_out=args.leave_out)
-    waiting = sum(not row.votes for row in joined.rows)
-    digest = sha256_of(args.votes)
-    made = dict(joined.made) | {"votes": {"file": args.votes.name, "sha256": digest, "clips": len(votes.counts)}}
-    write_table(args.data, joined.rows, read_hashes(args.data), joined.shape, made)
-    left_out = len(clips) - len(joined)
     say(
-        f"{len(votes.counts)} clips got votes, {left_out} were left out, {waiting} of {len(joined)} have none yet"
-        + (" (--leave-out takes them out)" if waiting else "")
+        f"{given.clips} clips got votes, {given.left_out} were left out, {given.waiting} of {given.kept} have none yet"
+        + (" (--leave-out takes them out)" if given.waiting else "")
     )
     return 0

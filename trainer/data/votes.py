@@ -5,20 +5,23 @@ A table has one row per clip (``id,A,B,C,D,E``: how many raters chose each grade
 """
 
 import dataclasses
+import hashlib
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from station.errors import InputError
+from station.files import sha256_of, write_atomically
 from station.transport.messages import GRADES
 from trainer.data.clip_ids import match_ids, spreadsheet_damage
 from trainer.data.clip_table import parse_votes
-from trainer.data.dataset import Clips
+from trainer.data.dataset import Clips, open_clips, read_hashes, write_table
 from trainer.data.tables import Table, column_name, read_table
 
 COUNTS: Final = ("id", *GRADES)
@@ -82,6 +85,40 @@ def join(clips: Clips, votes: Votes, *, replace: bool, leave_out: bool) -> Clips
     if not kept:
         raise InputError(f"{votes.name}: leaves no clip with votes; do without --leave-out")
     return dataclasses.replace(clips, rows=kept)
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """What a folder of clips was given."""
+
+    clips: int
+    """That got votes."""
+    left_out: int
+    waiting: int
+    """Of those that are kept, without votes yet."""
+    kept: int
+    notices: tuple[str, ...]
+    """How the table was read, where it is not plain."""
+
+
+def give_votes(
+    root: Path, path: Path, *, replace: bool, leave_out: bool, further: Mapping[str, bytes] = MappingProxyType({})
+) -> Given:
+    """Join the votes of a table to the clips of a folder, on the disk. Raises InputError as ``join`` does.
+
+    ``further`` are files to lie beside them, by name; the manifest has their SHA-256 too.
+    """
+    clips = open_clips(root, unlabelled=True)
+    votes = read_votes(path).of([row.id for row in clips.rows])
+    joined = join(clips, votes, replace=replace, leave_out=leave_out)
+    hashes = read_hashes(root)
+    for name, content in further.items():
+        write_atomically(root / name, content)
+        hashes[name] = hashlib.sha256(content).hexdigest()
+    made = dict(joined.made) | {"votes": {"file": path.name, "sha256": sha256_of(path), "clips": len(votes.counts)}}
+    write_table(root, joined.rows, hashes, joined.shape, made)
+    waiting = sum(not row.votes for row in joined.rows)
+    return Given(len(votes.counts), len(clips) - len(joined), waiting, len(joined), votes.notices)
 
 
 def read_votes(path: Path, name: str = "") -> Votes:
@@ -150,10 +187,10 @@ def _read_counts(found: Table) -> Mapping[str, tuple[int, ...]]:
     return votes
 
 
-def _tally(found: Table) -> Mapping[str, tuple[int, ...]]:
-    """Return the votes of a table with one row per vote."""
+def single_votes(found: Table) -> dict[tuple[str, str], str]:
+    """Return the grade by clip and rater of a table with one row per vote. Raises InputError with the line."""
     seen: dict[tuple[str, str], int] = {}
-    counts: dict[str, Counter[str]] = {}
+    votes: dict[tuple[str, str], str] = {}
     for row in found.rows:
         clip, rater, grade = row.cells["id"], row.cells["rater"], row.cells["grade"].upper()
         if not rater or grade not in GRADES:
@@ -166,5 +203,13 @@ def _tally(found: Table) -> Mapping[str, tuple[int, ...]]:
                 "keep one of them"
             )
         seen[clip, rater] = row.line
+        votes[clip, rater] = grade
+    return votes
+
+
+def _tally(found: Table) -> Mapping[str, tuple[int, ...]]:
+    """Return the votes of a table with one row per vote."""
+    counts: dict[str, Counter[str]] = {}
+    for (clip, _), grade in single_votes(found).items():
         counts.setdefault(clip, Counter())[grade] += 1
     return {clip: tuple(count[grade] for grade in GRADES) for clip, count in counts.items()}

@@ -59,6 +59,7 @@ FIRST_PAGE: Final = {"rater": "rater.html", "lead": "lead.html"}
 MOST_ROWS: Final = 16384
 """Of a picture in every browser."""
 MOST_CONNECTIONS: Final = 1000
+MOST_WAITING: Final = 512
 WRITTEN_EVERY_S: Final = 2.0
 """How long refusals are counted before they are written down."""
 
@@ -80,6 +81,7 @@ class RatingServer:
         self._path = folder / DATABASE
         self._fault: BaseException | None = None
         self._listener = listen(study.server.host, study.server.port, "server")
+        self._listener.listen(MOST_WAITING)  # who comes before the loop runs waits
         self.port: int = self._listener.getsockname()[1]
         self._server: uvicorn.Server | None = None
         self._identity = ""

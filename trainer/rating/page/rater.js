@@ -59,8 +59,7 @@ function goOn(to = null) {
   showProgress();
   if (state.closed) return halt("This study is closed. Thank you.");
   if (position === null) {
-    player.show(null);
-    enable(false);
+    blank();
     return wait(course.total ? "All clips are graded. Thank you!" : "There is nothing to grade yet.");
   }
   setText(byId("kind"), "Practice clip: its agreed grade is shown afterwards");
@@ -72,8 +71,7 @@ function goOn(to = null) {
 async function showClip(wanted) {
   const ready = clips.get(wanted);
   if (!ready || ready instanceof Promise) {
-    player.show(null);
-    enable(false);
+    blank();
     wait("Loading ...");
   }
   const clip = await fetched(wanted);
@@ -203,10 +201,15 @@ function wait(text) {
   byId("waiting").hidden = false;
 }
 
-function halt(text) {
+function blank() {
   player.show(null);
-  position = null;
+  byId("clip").dataset.position = "";
   enable(false);
+}
+
+function halt(text) {
+  position = null;
+  blank();
   byId("undo").disabled = true;
   byId("kind").hidden = true;
   wait(text);

@@ -1,0 +1,210 @@
+"""The rater's page in a real browser: by keys, undone, reloaded, offline and back, in two tabs, on a phone."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.support.browser import BrowserContext, Page, browser
+from tests.support.rating_study import Served, served
+from trainer.rating.orders import Kind
+
+pytest.importorskip("uvicorn", reason="the rating server needs the extra rate")
+
+TEXT = """\
+repeats = 0.1
+reasons = ["out of focus", "other"]
+[grades]
+A = "the best: I would choose it"
+B = "good"
+C = "ordinary"
+D = "poor: only if there is nothing else"
+E = "never"
+[[calibration]]
+clip = "clip-003"
+grade = "B"
+why = "straight and fast"
+"""
+SHOTS = os.environ.get("RATING_SHOTS")
+"""A folder for pictures, to be looked at."""
+
+
+@pytest.fixture(scope="module")
+def context() -> Iterator[BrowserContext]:
+    with browser() as opened:
+        yield opened
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Iterator[Served]:
+    with served(tmp_path, TEXT, clips=30) as found:
+        yield found
+
+
+@contextmanager
+def opened(context: BrowserContext, study: Served, rater: str = "anna", size: tuple[int, int] = (1280, 800)) -> (
+    Iterator[Page]
+):  # fmt: skip
+    said: list[str] = []
+    page = context.new_page()
+    page.on("pageerror", lambda error: said.append(str(error)))
+    page.on("console", lambda message: said.append(message.text) if "Failed to load" not in message.text else None)
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    page.goto(study.raters[rater].url)
+    page.locator("#grades button").first.wait_for()
+    try:
+        yield page
+        assert said == []
+    finally:
+        page.close()
+
+
+def grade(page: Page, key: str) -> int:
+    """Press a key once the next clip can be graded; return the position of the clip."""
+    position = ready(page)
+    page.keyboard.press(key)
+    page.wait_for_selector(f"#clip:not([data-position='{position}'])")
+    return position
+
+
+def ready(page: Page) -> int:
+    """Wait until a clip can be graded; return its position."""
+    page.wait_for_selector("#grades button:enabled")
+    position = int(page.locator("#clip").get_attribute("data-position") or -1)
+    page.wait_for_timeout(300)  # the page takes no key earlier
+    return position
+
+
+def saved(page: Page) -> None:
+    page.locator("#saved", has_text="all saved").wait_for()
+
+
+def shot(page: Page, name: str) -> None:
+    if SHOTS:
+        (Path(SHOTS) / f"{name}.png").write_bytes(page.screenshot())
+
+
+def votes(study: Served, rater: str = "anna") -> dict[int, str]:
+    with study.open_store() as store:
+        return {head.position: head.grade or head.reason for head in store.heads(rater) if not head.open}
+
+
+def test_thirty_clips_by_keys_with_undo_reload_no_network_and_a_second_tab(
+    context: BrowserContext, study: Served
+) -> None:
+    expected: dict[int, str] = {}
+    with opened(context, study) as page:
+        assert page.locator("#kind").is_visible()  # the practice clip
+        expected[grade(page, "1")] = "A"
+        page.locator("#said", has_text="Agreed grade: B (yours: A). straight and fast").wait_for()
+        shot(page, "calibrated")
+        for key in "23451":
+            expected[grade(page, key)] = "ABCDE"[int(key) - 1]
+        shot(page, "desk")
+        # Undo: the clip comes again and is graded otherwise.
+        position = grade(page, "5")
+        page.keyboard.press("u")
+        page.wait_for_selector(f"#clip[data-position='{position}']")
+        assert grade(page, "2") == position
+        expected[position] = "B"
+        # Can't be judged, with a reason by its key.
+        position = ready(page)
+        page.keyboard.press("0")
+        page.locator("#dialog textarea").fill("<img src=x onerror=alert(1)>")
+        shot(page, "reasons")
+        page.locator("#dialog button", has_text="out of focus").click()
+        expected[position] = "out of focus"
+        saved(page)
+        # Reload in the middle.
+        page.reload()
+        page.locator("#progress", has_text="8 of 33").wait_for()
+        for key in "3333":
+            expected[grade(page, key)] = "C"
+        assert "left" in page.locator("#progress").inner_text()
+        # No network: votes are kept, over a reload too.
+        saved(page)
+        context.set_offline(True)
+        expected[grade(page, "4")] = "D"
+        expected[grade(page, "4")] = "D"
+        page.locator("#saved", has_text="2 not sent yet, kept in this browser").wait_for()
+        shot(page, "offline")
+        assert len(votes(study)) == len(expected) - 2
+        context.set_offline(False)
+        saved(page)
+        assert votes(study) == expected
+        # A second tab of the same rater, which has not heard of what the first has graded.
+        with opened(context, study) as other:
+            position = ready(other)
+            assert grade(page, "1") == position
+            expected[position] = "A"
+            saved(page)
+            other.keyboard.press("5")
+            other.locator("#said", has_text="graded in another tab").wait_for()
+            expected[grade(other, "3")] = "C"
+            saved(other)
+        page.reload()
+        while len(expected) < 33:
+            expected[grade(page, "2")] = "B"
+        page.locator("#waiting", has_text="All clips are graded").wait_for()
+        saved(page)
+        shot(page, "done")
+    assert votes(study) == expected
+    with study.open_store() as store:
+        kinds = [item.kind for item, _ in store.items("anna")]
+        assert [kinds.count(kind) for kind in Kind] == [1, 29, 3]
+        aside = [vote for vote in store.history() if not vote.counts]
+        assert [(vote.grade, vote.why) for vote in aside] == [
+            ("E", "this clip was graded in another tab or browser before")
+        ]
+
+
+def test_on_a_phone_everything_is_within_reach(context: BrowserContext, study: Served) -> None:
+    sizes = {"phone": (390, 844), "small-phone": (360, 640), "tablet": (820, 1180), "lying": (844, 390)}
+    for name, size in sizes.items():
+        with opened(context, study, "ben", size) as page:
+            position = ready(page)
+            for button in page.locator("button:visible").all():
+                box = button.bounding_box()
+                assert box is not None
+                assert 0 <= box["x"] <= size[0] - box["width"], button.inner_text()
+                assert box["y"] + box["height"] <= size[1] + 1, button.inner_text()
+                assert box["height"] >= 30
+            canvas = page.locator("#clip").bounding_box()
+            assert canvas is not None
+            assert min(canvas["width"], canvas["height"]) > 140
+            shot(page, name)
+            page.locator("#grades button[data-grade=C]").click()
+            page.wait_for_selector(f"#clip:not([data-position='{position}'])")
+            saved(page)
+    assert len(votes(study, "ben")) == 4
+
+
+def test_single_frames_slow_motion_zoom_and_contrast(context: BrowserContext, study: Served) -> None:
+    with opened(context, study) as page:
+        ready(page)
+        seen = page.evaluate(
+            "() => new Promise((done) => { const seen = [], start = performance.now(); const look = (now) => { "
+            "seen.push(Number(document.querySelector('#clip').dataset.frame)); "
+            "now - start < 1500 ? requestAnimationFrame(look) : done(seen); }; requestAnimationFrame(look); })"
+        )
+        assert set(seen) == {0, 1, 2, 3}  # it loops
+        page.keyboard.press(" ")
+        page.locator("#play", has_text="Play").wait_for()
+        before = page.locator("#frame").inner_text()
+        page.keyboard.press("ArrowRight")
+        assert page.locator("#frame").inner_text() != before
+        page.keyboard.press("ArrowLeft")
+        page.locator("#frame", has_text=before).wait_for()
+        page.keyboard.press("s")
+        page.locator("#speed", has_text="Half speed").wait_for()
+        page.keyboard.press("c")
+        assert "contrast(1.5)" in (page.locator("#clip").get_attribute("style") or "")
+        page.keyboard.press("+")
+        page.keyboard.press("d")
+        shot(page, "night-zoomed")
+        page.keyboard.press("?")
+        page.locator("#dialog", has_text="play, pause").wait_for()
+        shot(page, "keys")
+    assert votes(study) == {}
