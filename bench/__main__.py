@@ -13,6 +13,7 @@ BENCHES = {
     "chaos": "the whole station under kills, stops, overload and long runs: what must hold, and how often it did",
     "fuzz": "damaged video, TIFF and session files: the outcome of each",
     "tracking": "track sperm in a video and score the tracks; time per frame and per sperm",
+    "pictures": "bad pictures: how soon they are noticed, and false alarms on good ones",
     "record": "the whole station with and without its recorder: frames lost, latency",
     "curve": "error against latency of networks of different sizes",
     "engine": "time from a window to its grades",

@@ -16,9 +16,11 @@ from engine.overlay import selected_patches
 from engine.replay import GradesReplay
 from engine.runtime import Runtime, WindowId
 from engine.scheduler import Batch, EveryWindow, NewestPerSperm, PendingWindow
+from engine.validity import evidence_of, validity_of
 from station.clock import ms_between, now_ns
 from station.config import WindowSettings
 from station.errors import InputError
+from station.model_fit import model_doubts
 from station.processes.control import PATIENCE_S
 from station.processes.herald import Herald
 from station.processes.latency import LatencyRecorder
@@ -29,7 +31,7 @@ from station.transport.buffers import Buffer
 from station.transport.bus import Publisher
 from station.transport.control_messages import ModelInfo, ProcessState, SpermTally
 from station.transport.counters import EngineCounters
-from station.transport.messages import CommandName, GradeInfo, GradesHeader, Trace, Validity
+from station.transport.messages import CommandName, GradeInfo, GradesHeader, ModelDoubt, Trace
 from station.transport.receivers import open_receiver
 
 WAIT_S = 0.02
@@ -66,6 +68,8 @@ def run(context: ProcessContext) -> None:
             start = context.wait_for(CommandName.START)
             if start is None:
                 return
+            if start.source is not None:
+                grader.doubts = model_doubts(model, start.source.um_per_px, start.source.fps / (start.stride or 1))
             control.report(ProcessState.RUNNING)
             counters = grader.counters
             herald = Herald(grades, config, start)
@@ -94,6 +98,9 @@ class Grader:
     def __init__(self, context: ProcessContext, runtime: Runtime, selected: int) -> None:
         """``selected``: K, patches that the network selects in each frame."""
         self._selected = selected
+        self.doubts: list[ModelDoubt] = []
+        """Why this model's grades may be wrong for this source."""
+        self._lossless = context.lossless
         window = context.config.window
         self._runtime = runtime
         self._account = context.control.account
@@ -117,6 +124,7 @@ class Grader:
         answer = self._runtime.infer(clips, [_window_id(window) for window in batch])
         patches = selected_patches(answer.attention, self._selected).tolist()
         t_grade_ns = now_ns()
+        evidence = [evidence_of(window.info, self.doubts) for window in batch]
         grades = [
             GradeInfo(
                 sperm_id=window.info.sperm_id,
@@ -125,9 +133,12 @@ class Grader:
                 y=window.info.y,
                 grade=answer.grade[row].tolist(),
                 heads=answer.heads[row].tolist(),
-                validity=Validity.PADDED if window.info.padded else Validity.VALID,
+                validity=validity_of(
+                    window.info, evidence[row], None if self._lossless else t_grade_ns - window.trace.t_exposure_ns
+                ),
                 trace=window.trace.model_copy(update={"t_infer_ns": t_infer_ns, "t_grade_ns": t_grade_ns}),
                 patches=patches[row],
+                evidence=evidence[row],
             )
             for row, window in enumerate(batch)
         ]
@@ -140,7 +151,8 @@ class Grader:
         self.counters.grades += len(grades)
         for row, grade in enumerate(grades):
             count = self._counts[grade.sperm_id] = self._counts.get(grade.sperm_id, 0) + 1
-            last = grade.model_copy(update={"patches": None})  # nobody reads them here, and a heartbeat should be small
+            # Nobody reads these here, and a heartbeat should be small.
+            last = grade.model_copy(update={"patches": None, "evidence": None})
             put_recent(account.sperm, grade.sperm_id, SpermTally(sperm_id=grade.sperm_id, grades=count, last=last))
             for name, duration_ms in durations_ms(grade.trace).items():
                 account.latency[name].add(duration_ms)

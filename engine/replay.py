@@ -17,7 +17,7 @@ from station.session.playback import Playback
 from station.transport.buffers import Received
 from station.transport.control_messages import ModelInfo
 from station.transport.counters import EngineCounters
-from station.transport.messages import GradeInfo, GradesHeader, WindowsHeader
+from station.transport.messages import GradeInfo, GradesHeader, Validity, WindowsHeader
 
 Key = tuple[int, int]
 """Sperm, newest frame of the window."""
@@ -107,7 +107,7 @@ class GradesReplay:
             recorded = self._recorded(new)
             if recorded is None:
                 continue
-            same = (new.grade, new.heads, new.validity) == (recorded.grade, recorded.heads, recorded.validity)
+            same = (new.grade, new.heads) == (recorded.grade, recorded.heads) and _same_worth(recorded, new)
             counters.grades_as_recorded += same
             counters.grades_differ += not same
             if self._comparison is not None:
@@ -130,3 +130,14 @@ class GradesReplay:
                 return None
             self._open = {(grade.sperm_id, grade.frame_seq): grade for grade in header.grades}
         return self._open.pop(key)
+
+
+def _same_worth(recorded: GradeInfo, new: GradeInfo) -> bool:
+    """Return whether the evidence came out again, and what follows from it.
+
+    Staleness was decided by the clock of the recorded run; sessions of before have no evidence.
+    """
+    if recorded.evidence is None:
+        return True
+    clock = recorded.validity is Validity.STALE
+    return recorded.evidence == new.evidence and (clock or recorded.validity is new.validity)

@@ -111,6 +111,8 @@ class EngineSettings(Section):
     model: str = str(Path(__file__).resolve().parent.parent / "models" / "demo")
     """Folder of the model; by default the one that comes with the program."""
     runtime: Literal["auto", "onnxruntime", "tensorrt_rtx", "tensorrt"] = "auto"
+    force_model: bool = False
+    """Grade even where the model was made for another scale or frame rate than the source's; every grade says so."""
     threads: Annotated[int, Field(ge=0, le=256)] = 0
     """CPU threads of the network; 0: all cores but one, at least one, so that the tracker keeps a core."""
     grades_per_s: Annotated[float, Field(ge=0, le=1000)] = 5.0

@@ -76,6 +76,8 @@ def parse_options(argv: Sequence[str], commands: Mapping[str, Command] | None = 
         data["engine"]["model"] = arguments.model
     if arguments.runtime is not None:
         data["engine"]["runtime"] = arguments.runtime
+    if arguments.force_model:
+        data["engine"]["force_model"] = True
     if arguments.speed is not None:
         data["speed"] = arguments.speed
     if arguments.duration is not None:
@@ -193,6 +195,12 @@ def _parser(commands: Mapping[str, Command]) -> Parser:
         metavar="auto|NAME",
         help="what runs the network: onnxruntime, or on a GPU tensorrt_rtx or tensorrt (default auto: the fastest "
         "available)",
+    )
+    add(
+        "--force-model",
+        action="store_true",
+        help="grade even where the model was made for another scale or frame rate than the source's; every grade says "
+        "so",
     )
     add(
         "--speed",

@@ -79,6 +79,45 @@ class DisturbanceParams:
 
 
 @dataclass(frozen=True, slots=True)
+class PictureParams:
+    """When a picture is bad: found on the clips and the simulation, see decision 57."""
+
+    frozen_repeats: int = 2
+    """The camera counts as frozen where so many frames in a row are exactly the one before."""
+    least_sharpness: float = 0.37
+    """Sharpness below which the picture is out of focus; real and simulated ones in focus have 0.41 and more."""
+    sharp_again: float = 0.39
+    """Sharpness from which it is in focus again."""
+    sharpness_every_s: float = 0.1
+    """Sharpness is measured so often: nobody turns a knob faster."""
+    near_heads: float = 0.1
+    """Sharpness: what the steepest edges rise over this ..."""
+    far_heads: float = 0.4
+    """... beside what they rise over this."""
+    soft_heads: float = 1 / 7
+    """Sharpness: the picture is averaged over so much first, against the camera's noise."""
+    edges_percent: float = 99.8
+    """The steepest edges are those that so many percent of all places do not reach."""
+    least_edge_levels: float = 15.0
+    """Edges lower than this say nothing: they may be noise."""
+    most_saturated: float = 0.05
+    """Share of saturated pixels above which the picture is too bright; on the clips it is 0.00002."""
+    least_brightest: float = 16.0
+    """Grey level that 99 % of the pixels do not pass, below which the picture is too dark: 4 of 8 bits are unused. On
+    the clips it is 85 and more."""
+
+
+@dataclass(frozen=True, slots=True)
+class EvidenceParams:
+    """From when on what happened during a window makes its grade a disturbed one."""
+
+    most_stage_heads: float = 0.25
+    """Way of the stage; less is within its measurement's error over a window."""
+    least_apart_heads: float = 0.57
+    """Distance to another head: nearer, the two overlap (``CrossingParams.meet_heads``)."""
+
+
+@dataclass(frozen=True, slots=True)
 class StageParams:
     """How far the stage has moved the picture. "Small" px are those of the picture shrunk to ``working_head_px``."""
 
@@ -381,6 +420,8 @@ class TrackerParams:
 
     background: BackgroundParams = field(default_factory=BackgroundParams)
     disturbance: DisturbanceParams = field(default_factory=DisturbanceParams)
+    picture: PictureParams = field(default_factory=PictureParams)
+    evidence: EvidenceParams = field(default_factory=EvidenceParams)
     stage: StageParams = field(default_factory=StageParams)
     detection: DetectionParams = field(default_factory=DetectionParams)
     matching: MatchingParams = field(default_factory=MatchingParams)

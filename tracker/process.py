@@ -4,7 +4,7 @@ It knows links, times and commands; where each sperm is, the Tracker says.
 """
 
 import math
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,8 @@ FIFO_FRAMES = 8
 """Matching wants neighbouring frames, so a few may queue: at 60 frames/s as many as an automatic selection holds up.
 More would only age."""
 WAIT_S = 0.02
+GAP = "gap"
+"""What broke a window where neither field nor track says so."""
 KINEMATICS_NS = NS_PER_S // 2
 
 
@@ -70,6 +72,7 @@ def run(context: ProcessContext) -> None:
         record = recorded_tracks(context)
         feeder = FrameFeeder(context, start.stride or 1, record, start.source.um_per_px if start.source else None)
         comparison = TracksComparison(control.account, counters, record)
+        cautions: tuple[str, ...] = ()
         while context.carry_on():
             herald.speak()
             message = frames.receive(WAIT_S)
@@ -83,11 +86,15 @@ def run(context: ProcessContext) -> None:
             waiting.add(ms_between(message.t_received_ns, t_work_ns))
             result = feeder.feed(message)
             counters.tracked += 1
+            if result.cautions != cautions:
+                others = [notice for notice in control.account.notices if notice not in cautions]
+                control.account.notices = [*result.cautions, *others]
+                cautions = result.cautions
             trace = _trace(message)
             seq = message.header.seq
-            since = feeder.unbroken_since(result, seq)
+            feeder.note_breaks(result, seq)
             kinematics = feeder.kinematics(result, message)
-            header = _tracks_header(result, trace, seq, tracks.next_seq, feeder, since, kinematics)
+            header = _tracks_header(result, trace, seq, tracks.next_seq, feeder, kinematics)
             tracks.send(header)
             comparison.note(header)
             if result.windows:
@@ -96,6 +103,14 @@ def run(context: ProcessContext) -> None:
                     break
             latency.add(ms_between(t_work_ns, now_ns()))
         context.finish(windows, tracks)
+
+
+@dataclass(frozen=True, slots=True)
+class Break:
+    """When a window was broken last, and by what."""
+
+    frame_seq: int = 0
+    why: str = ""
 
 
 class FrameFeeder:
@@ -124,16 +139,16 @@ class FrameFeeder:
         self._replacement = Replacement(context.config.replace_lost_s)
         self._next_seq = 0
         self._filled: dict[int, int] = {}
-        self._unbroken_since: dict[int, int] = {}
+        self.breaks: dict[int, Break] = {}
+        """By sperm, what last broke its window."""
 
-    def unbroken_since(self, result: FrameResult, frame_seq: int) -> dict[int, int]:
-        """Return, by sperm, the frame since which its window has not been broken: it never shrinks but by a gap."""
+    def note_breaks(self, result: FrameResult, frame_seq: int) -> None:
+        """Take note of windows that this frame broke: they never shrink otherwise."""
         for track in result.tracks:
             if track.filled < self._filled.get(track.sperm_id, 1):
-                self._unbroken_since[track.sperm_id] = frame_seq
+                self.breaks[track.sperm_id] = Break(frame_seq, result.disturbance or track.reason or GAP)
         self._filled = {track.sperm_id: track.filled for track in result.tracks}
-        self._unbroken_since = {s: seq for s, seq in self._unbroken_since.items() if s in self._filled}
-        return self._unbroken_since
+        self.breaks = {s: found for s, found in self.breaks.items() if s in self._filled}
 
     def feed(self, message: Received) -> FrameResult:
         """Take one frame message to the tracker. Raises InputError where the frame size changes in mid-run."""
@@ -237,7 +252,6 @@ def _tracks_header(
     frame_seq: int,
     seq: int,
     feeder: FrameFeeder,
-    since: dict[int, int],
     kinematics: dict[int, KinematicsInfo],
 ) -> TracksHeader:
     tracks = [
@@ -249,7 +263,8 @@ def _tracks_header(
             score=track.score,
             reason=track.reason,
             filled=track.filled,
-            unbroken_since=since.get(track.sperm_id, 0),
+            unbroken_since=feeder.breaks.get(track.sperm_id, Break()).frame_seq,
+            broken_by=feeder.breaks.get(track.sperm_id, Break()).why,
             kinematics=kinematics.get(track.sperm_id),
         )
         for track in result.tracks
@@ -286,6 +301,7 @@ def _windows_message(
             frame_seqs=list(window.frame_seqs),
             t_source_ns=list(window.t_source_ns),
             padded=window.padded,
+            measured=window.measured,
         )
         for window in result.windows
     ]

@@ -64,5 +64,5 @@ class TracksComparison:
 
 
 def _followed(header: TracksHeader) -> list[TrackInfo]:
-    """Return the tracks without what is reckoned from them: sessions of before have no kinematics."""
-    return [track.model_copy(update={"kinematics": None}) for track in header.tracks]
+    """Return the tracks without what is reckoned from them: sessions of before do not have all of it."""
+    return [track.model_copy(update={"kinematics": None, "broken_by": ""}) for track in header.tracks]

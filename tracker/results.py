@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from station.transport.messages import TrackState
+from station.transport.messages import Measured, TrackState
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,8 @@ class WindowResult:
     """(T,) source times of those frames."""
     padded: bool
     """True where a crop reached over the frame's edge."""
+    measured: Measured
+    """What was measured in these frames and those between."""
     pixels: NDArray[np.uint8]
     """(T, H, W), a view of the rolling buffer: valid until the next ``update``; copy it to keep it longer."""
 
@@ -49,3 +51,5 @@ class FrameResult:
     windows: tuple[WindowResult, ...]
     disturbance: str
     """What disturbs the whole field at this frame, in a few words; else empty."""
+    cautions: tuple[str, ...] = ()
+    """What is wrong with the pictures, one sentence each."""

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 
 from station.config import TrackerSettings
 from station.errors import InputError, MissingExtraError
-from station.transport.messages import TrackState
+from station.transport.messages import Measured, TrackState
+from tracker.evidence import WindowEvidence
+from tracker.field.cautions import PictureCautions
 from tracker.field.preprocessor import Preprocessor
 from tracker.heads.head import Head
 from tracker.heads.head_tracker import HeadTracker
@@ -51,6 +53,8 @@ class Tracker:
         self._window_shape = window
         self._head_tracker = HeadTracker(self._matcher)
         self._windows: dict[int, RollingWindow] = {}
+        self._evidence: dict[int, WindowEvidence] = {}
+        self._cautions = PictureCautions()
         self._trajectories: dict[int, Trajectory] = {}
         self._next_id = 1
         self._waiting: list[tuple[int, float, float]] = []
@@ -83,6 +87,7 @@ class Tracker:
         self._waiting = [w for w in self._waiting if w[0] != sperm_id]
         self._windows.pop(sperm_id, None)
         self._trajectories.pop(sperm_id, None)
+        self._evidence.pop(sperm_id, None)
         self._head_tracker.release(sperm_id)
 
     def kinematics(self, sperm_id: int, um_per_px: float | None) -> Kinematics | Refusal:
@@ -114,11 +119,16 @@ class Tracker:
             verdict = judge(head, prepared)
             self._note(sperm_id, head, verdict.state, prepared)
             window = self._windows[sperm_id]
-            if self._fill(window, head, verdict.state, prepared):
-                windows.append(_result(sperm_id, window, head))
+            complete = self._fill(window, head, verdict.state, prepared)
+            evidence = self._evidence[sperm_id]
+            evidence.note(prepared, self._head_tracker.nearest_px(head), window.frame_seqs)
+            if complete:
+                measured = evidence.measured(prepared.head_px, prepared.params.evidence)
+                windows.append(_result(sperm_id, window, head, measured))
             x, y = self._in_sight(head)
             tracks.append(TrackResult(sperm_id, x, y, verdict.state, verdict.score, verdict.reason, window.filled))
-        return FrameResult(tuple(tracks), tuple(windows), prepared.disturbance)
+        cautions = self._cautions.after(prepared)
+        return FrameResult(tuple(tracks), tuple(windows), prepared.disturbance, cautions)
 
     def _in_sight(self, head: Head) -> tuple[float, float]:
         """Return where a head is, or the nearest place in the frame: the stage carries lost ones out of sight."""
@@ -164,6 +174,7 @@ class Tracker:
         phase = free_phase((window.phase for window in windows), shape.stride) if shape.spread else None
         self._windows[sperm_id] = RollingWindow(shape, phase)
         self._trajectories[sperm_id] = Trajectory()
+        self._evidence[sperm_id] = WindowEvidence()
 
     def _note(self, sperm_id: int, head: Head, state: TrackState, prepared: PreparedFrame) -> None:
         """Put a locked position into the trajectory, relative to the field; begin again after a loss or a swap."""
@@ -191,8 +202,10 @@ class Tracker:
         )
 
 
-def _result(sperm_id: int, window: RollingWindow, head: Head) -> WindowResult:
-    return WindowResult(sperm_id, head.x, head.y, window.frame_seqs, window.t_source_ns, window.padded, window.pixels)
+def _result(sperm_id: int, window: RollingWindow, head: Head, measured: Measured) -> WindowResult:
+    return WindowResult(
+        sperm_id, head.x, head.y, window.frame_seqs, window.t_source_ns, window.padded, measured, window.pixels
+    )
 
 
 def matcher_for(settings: TrackerSettings, params: TrackerParams = DEFAULT_PARAMS) -> Matcher:

@@ -10,22 +10,30 @@ from enum import StrEnum
 
 from station.clock import NS_PER_MS, NS_PER_S
 from station.dashboard.snapshot import RATE_WINDOW_S, Snapshot
-from station.stride import differs
+from station.model_fit import model_doubts
 from station.transport.control_messages import PIPELINE, Percentiles, ProcessName, ProcessState, ProcessStatus
 from station.transport.counters import EngineCounters, TrackerCounters, counters_of
-from station.transport.messages import GradeInfo, TrackInfo, TrackState, Validity
+from station.transport.messages import STALE_S, GradeInfo, ModelDoubt, TrackInfo, TrackState, Validity
 
 NO_PROGRESS_S = 0.5
 """A running process without progress for longer than this is shown as such."""
 DISK_PATIENCE_S = 2.0
-STALE_S = 1.0
-"""In a live run a grade older than this is stale: the sperm has moved on."""
 SLOW_SHARE = 0.9
 """A live source below this fraction of its nominal frame rate is called slow."""
 LATE_SHARE = 0.05
 """A machine is called too slow when more than this share of the latest frames came late."""
-SCALE_TOLERANCE = 0.2
-"""Relative difference of um/px between source and model above which the grades are in doubt."""
+GAP = "gap"
+"""What a tracker says broke a window where frames were missing."""
+DISTURBED_BY = {
+    "focus changed": "focus",
+    "exposure changed": "exposure",
+    "stage jumped": "stage",
+    "field changed": "field",
+    "picture frozen": "frozen",
+    "nothing to see": "dark",
+    "crossing": "crossing",
+}
+"""What a tracker may say that broke a window, in the words that the table has room for; anything else is a doubt."""
 LATENCY_TOTAL = "exposure_to_grade"
 LATENCY_PARTS = {
     "capture": "capture",
@@ -106,6 +114,8 @@ class GradeValidity(StrEnum):
     NONE = "none"
     CURRENT = "current"
     STALE = "stale"
+    DISTURBED = "disturbed"
+    """The stage moved, the focus was changed or another sperm crossed while the window filled, or broke it since."""
     BEFORE_GAP = "last before gap"
     """The sperm is tracked, but its window broke after the grade and is refilling."""
     BEFORE_DOUBT = "last before doubt"
@@ -137,6 +147,8 @@ def sperm_views(snapshot: Snapshot) -> list[SpermView]:
 
 def worth(snapshot: Snapshot, view: SpermView) -> str:
     """Return what the grade is worth: "valid" only where window, model, scale and frame rate all allow it."""
+    if view.validity is GradeValidity.DISTURBED and view.grade is not None:
+        return f"disturbed: {disturbed_by(view.track, view.grade)}"
     if view.validity is not GradeValidity.CURRENT or view.grade is None:
         return "STALE" if view.validity is GradeValidity.STALE else view.validity.value
     validity = view.grade.validity
@@ -145,9 +157,22 @@ def worth(snapshot: Snapshot, view: SpermView) -> str:
         return "model unknown"
     if model.demonstration:
         return "demonstration" if validity is Validity.VALID else f"demo, {validity.value}"
+    doubts = view.grade.evidence.doubts if view.grade.evidence is not None else []
+    if doubt or doubts:
+        return doubt or doubts[0].value
     if validity is not Validity.VALID:
         return "padded at edge" if validity is Validity.PADDED else validity.value
-    return doubt or "valid"
+    return "valid"
+
+
+def disturbed_by(track: TrackInfo, grade: GradeInfo) -> str:
+    """Return in one word what disturbed a grade's window while it filled, or broke it since."""
+    if grade.validity is Validity.GAP:
+        return "gap"
+    measured = grade.evidence.measured if grade.evidence is not None else None
+    if grade.validity is Validity.DISTURBED and measured is not None and measured.causes:
+        return measured.causes[0].value
+    return DISTURBED_BY.get(track.broken_by, "cause unknown")
 
 
 def no_grade(snapshot: Snapshot, view: SpermView) -> str:
@@ -198,12 +223,10 @@ def why_unknown(snapshot: Snapshot) -> str:
 def scale_doubt(snapshot: Snapshot) -> str:
     """Return why the source's scale does not fit the model's, in a few words; empty where it does."""
     source, model = snapshot.source, snapshot.model
-    if source is None or model is None or model.um_per_px is None:
+    if source is None or model is None:
         return ""
-    if source.um_per_px is None:
-        return "scale not known"
-    differs = abs(source.um_per_px / model.um_per_px - 1.0) > SCALE_TOLERANCE
-    return "scale differs" if differs else ""
+    found = [doubt for doubt in model_doubts(model, source.um_per_px, source.fps) if doubt is not ModelDoubt.RATE]
+    return found[0].value if found else ""
 
 
 def rate_doubt(snapshot: Snapshot) -> str:
@@ -211,7 +234,7 @@ def rate_doubt(snapshot: Snapshot) -> str:
     model, window_fps = snapshot.model, snapshot.window_fps
     if model is None or window_fps is None:
         return ""
-    return "frame rate differs" if differs(window_fps, model.fps) else ""
+    return ModelDoubt.RATE.value if ModelDoubt.RATE in model_doubts(model, None, window_fps) else ""
 
 
 class Overall(StrEnum):
@@ -326,8 +349,17 @@ def grade_validity(track: TrackInfo, grade: GradeInfo | None, window_frames: int
     if track.state is TrackState.UNCERTAIN:
         return GradeValidity.BEFORE_DOUBT
     if track.filled < window_frames or grade.frame_seq < track.unbroken_since:
-        return GradeValidity.BEFORE_GAP
-    return GradeValidity.CURRENT
+        return _before_break(track)
+    if grade.validity in (Validity.DISTURBED, Validity.GAP):
+        return GradeValidity.DISTURBED
+    return GradeValidity.STALE if grade.validity is Validity.STALE else GradeValidity.CURRENT
+
+
+def _before_break(track: TrackInfo) -> GradeValidity:
+    """Return what a grade is worth whose window has been broken since: by the field, a gap, or a doubt that is gone."""
+    if track.broken_by in DISTURBED_BY:
+        return GradeValidity.DISTURBED
+    return GradeValidity.BEFORE_DOUBT if track.broken_by not in ("", GAP) else GradeValidity.BEFORE_GAP
 
 
 def _validity_now(snapshot: Snapshot, track: TrackInfo, grade: GradeInfo | None, age_ms: float | None) -> GradeValidity:

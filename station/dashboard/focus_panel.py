@@ -8,12 +8,13 @@ from rich.text import Text
 
 from station.clock import NS_PER_MS, NS_PER_S
 from station.dashboard.assessment import positions_current
+from station.dashboard.evidence_words import evidence_in_words
 from station.dashboard.history import HISTORY_S
 from station.dashboard.motion import motion_in_words
 from station.dashboard.picture import picture_lines
 from station.dashboard.snapshot import Snapshot
 from station.dashboard.spread import heads_apart, heads_in_words, spread, spread_in_words
-from station.dashboard.text import Glyphs, duration, fit, percent, sparkline
+from station.dashboard.text import Glyphs, duration, fit, percent, sparkline, wrap
 from station.transport.messages import GRADES, GradeInfo
 
 PANEL_ROWS = 7
@@ -45,6 +46,10 @@ def focus_lines(snapshot: Snapshot, width: int, rows: int, glyphs: Glyphs, *, co
         words = [Text(fit("  no picture now", 2 * rows, glyphs), "dim")]
         picture = [*words, *(Text(" " * 2 * rows) for _ in range(rows - 1))]
     facts = _facts(snapshot, width - cells, glyphs)
+    newest = snapshot.history[-1] if snapshot.history else None
+    if rows > len(facts) + 1 and newest is not None:
+        for line in wrap(evidence_in_words(newest), width - cells - 2)[: rows - len(facts)]:
+            facts.append(Text(fit(f"  {line}", width - cells, glyphs)))
     facts += [Text(" " * (width - cells))] * (rows - len(facts))
     return [Text.assemble(line, " " * GAP, fact) for line, fact in zip(picture, facts, strict=True)]
 
@@ -56,7 +61,8 @@ def _facts(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:
     for number, letter in enumerate(GRADES):
         lead = f"  grade {letter} {percent(newest.grade[number]) if newest else ' N/A'}  "
         lines.append(Text(fit(lead + _spark(snapshot, number, room, glyphs), width, glyphs)))
-    return [*lines, Text(fit(f"  {_opinion(snapshot, newest)}", width, glyphs))]
+    lines.append(Text(fit(f"  {_opinion(snapshot, newest)}", width, glyphs)))
+    return lines
 
 
 def _title(snapshot: Snapshot, width: int) -> str:

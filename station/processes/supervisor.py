@@ -16,6 +16,7 @@ import zmq
 from station.clock import NS_PER_S, AwakeClock, now_ns
 from station.config import Config
 from station.errors import InputError, ProcessError, StationError
+from station.model_fit import require_fit
 from station.processes.control import ControlCentre
 from station.processes.process import log_path, run_process
 from station.processes.suspension import is_suspended
@@ -207,6 +208,8 @@ class Supervisor:
         stride = window_stride(self._config.window.stride, source.fps, model.fps)
         readers = 1 + self._listening
         parameters = self.statuses[ProcessName.TRACKER].parameters
+        if name is ProcessName.ENGINE and self._config.replay_of is None:
+            require_fit(model, source, stride, forced=self._config.engine.force_model)
         opened: dict[str, Any] = {"source": source, "model": model}
         if name is ProcessName.RECORDER:
             opened["parameters"] = parameters

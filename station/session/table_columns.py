@@ -34,7 +34,8 @@ COLUMNS: Final[dict[str, list[tuple[str, pa.DataType]]]] = {
     ],
     "tracks": [
         ("event", INT), ("frame", INT), *TIME, ("sperm", INT), *POSITION, ("state", TEXT), ("score", REAL),
-        ("reason", TEXT), ("window_filled", INT), ("unbroken_since", INT), ("disturbance", TEXT),
+        ("reason", TEXT), ("window_filled", INT), ("unbroken_since", INT), ("broken_by", TEXT),
+        ("disturbance", TEXT),
     ],
     "kinematics": [
         ("event", INT), ("frame", INT), *TIME, ("sperm", INT), ("vcl_um_s", REAL), ("vsl_um_s", REAL),
@@ -50,7 +51,9 @@ COLUMNS: Final[dict[str, list[tuple[str, pa.DataType]]]] = {
         ("event", INT), ("frame", INT), *TIME, ("sperm", INT), *POSITION,
         *((f"grade_{letter}", REAL) for letter in GRADES),
         *((f"{head}_{letter}", REAL) for head in HEADS for letter in GRADES),
-        ("validity", TEXT), ("exposure_to_grade_ms", REAL),
+        ("validity", TEXT), ("exposure_to_grade_ms", REAL), ("first_frame", INT), ("span_ms", REAL),
+        ("causes", TEXT), ("doubts", TEXT), ("stage_px", REAL), ("sharpness", REAL), ("saturated", REAL),
+        ("brightest", REAL), ("nearest_px", REAL), ("repeated", INT),
     ],
     "events": [("event", INT), *TIME, ("kind", TEXT), ("what", TEXT)],
 }  # fmt: skip
@@ -74,6 +77,21 @@ MEANING: Final = {
     "refused": "why there are no kinematics",
     "padded": "1 where a crop of the window reached over the frame's edge",
     "unbroken_since": "frame since which no gap has broken the window",
+    "broken_by": "what broke it then",
+    "validity": "valid, or the worst that applies when it was published: padded (at the edge), unsuited (see doubts), "
+    "stale (older than 1 s), disturbed (see causes), gap (frames missing in the window)",
+    "first_frame": "oldest frame of the window",
+    "span_ms": "source time from the window's first to its last frame",
+    "causes": "what disturbed the window: stage, focus, crossing, repeated, bright, dark; several are separated by ' '",
+    "doubts": "why the model may be wrong for this source, whatever the window; several are separated by ';'",
+    "stage_px": "how far the stage moved the picture during the window: length of its way",
+    "sharpness": "least during the window: what edges rise over a tenth of a head beside four tenths; 0.41 and more in "
+    "focus, below 0.37 out of focus; empty where there were no edges to judge by",
+    "saturated": "largest share of pixels at 255 during the window",
+    "brightest": "least grey level during the window that 99 % of the pixels do not pass",
+    "nearest_px": "least distance to another followed head during the window, centre to centre; empty where none was "
+    "near",
+    "repeated": "pictures during the window that were exactly the one before",
 }
 """What the columns mean whose names do not say all of it."""
 

@@ -41,7 +41,7 @@ from station.session.records import (
 from station.session.session_reader import Session
 from station.session.table_columns import COLUMNS, Provenance
 from station.transport.control_messages import ProcessState
-from station.transport.messages import KinematicsInfo
+from station.transport.messages import Evidence, KinematicsInfo, Measured
 
 FLUSH_ROWS: Final = 5000
 FLUSH_S: Final = 5.0
@@ -102,7 +102,8 @@ class Tables:
                 for t in h.tracks:
                     yield "tracks", (
                         n, h.frame_seq, *about.times(h.trace.t_exposure_ns), t.sperm_id, *about.position(t.x, t.y),
-                        t.state.value, t.score, t.reason, t.filled, t.unbroken_since, h.disturbance,
+                        t.state.value, t.score, t.reason, t.filled, t.unbroken_since, t.broken_by,
+                        h.disturbance,
                     )  # fmt: skip
                     if t.kinematics is not None:
                         yield "kinematics", (
@@ -127,6 +128,7 @@ class Tables:
                     yield "grades", (
                         n, g.frame_seq, *about.times(g.trace.t_exposure_ns), g.sperm_id, *about.position(g.x, g.y),
                         *g.grade, *heads, g.validity.value, ms_between(g.trace.t_exposure_ns, g.trace.t_grade_ns),
+                        *_evidence_row(g.evidence),
                     )  # fmt: skip
             case _:
                 for what in self._events(record):
@@ -167,6 +169,16 @@ def _kinematics_row(k: KinematicsInfo) -> Row:
     return (
         k.vcl_um_s, k.vsl_um_s, k.vap_um_s, k.lin, k.straightness, k.wob, k.alh_max_um, k.alh_mean_um, k.bcf_hz,
         k.mad_deg, k.motility, k.confidence, k.rate_hz, k.duration_s, k.refused,
+    )  # fmt: skip
+
+
+def _evidence_row(e: Evidence | None) -> Row:
+    if e is None:  # a session of before
+        return (None,) * 10
+    m = e.measured or Measured()
+    return (
+        e.frame_seqs[0] if e.frame_seqs else None, e.span_ms, " ".join(m.causes), "; ".join(e.doubts), m.stage_px,
+        m.sharpness, m.saturated, m.brightest, m.nearest_px, m.repeated,
     )  # fmt: skip
 
 

@@ -225,7 +225,7 @@ class Command(Header):
     """With START: how many readers the process's link has; nothing is sent before all are there."""
     source: SourceInfo | None = None
     model: ModelInfo | None = None
-    """With START, to the recorder: what the others have opened. To the tracker: the source."""
+    """With START, to the recorder: what the others have opened. To tracker, engine and view: the source."""
     exposure_us: PositiveReal | None = Field(default=None, exclude_if=is_none)
     """With CAMERA, to capture, as the next: what the camera shall take. Left out of the message where None."""
     gain: float | None = Field(default=None, exclude_if=is_none)

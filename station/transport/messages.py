@@ -20,6 +20,8 @@ from station.transport.counters import (
 )
 
 WIRE_VERSION: Final = 1
+STALE_S: Final = 1.0
+"""In a live run a grade older than this is stale: the sperm has moved on."""
 GRADES = ("A", "B", "C", "D", "E")
 """The five grades, best first. The bare letter is never shown without the word "grade": WHO classes use letters too."""
 
@@ -96,6 +98,54 @@ class Trace(BaseModel):
     """The grade was published."""
 
 
+def is_none(value: object) -> bool:
+    """Say of an optional field whether to leave it out of the message."""
+    return value is None
+
+
+def is_empty(value: str) -> bool:
+    """Say the same of an optional text."""
+    return not value
+
+
+class Cause(StrEnum):
+    """What disturbed the frames of a window, so that its grade cannot be taken at its word; in the screens' words."""
+
+    STAGE = "stage"
+    """The stage moved."""
+    FOCUS = "focus"
+    """The picture was out of focus."""
+    CROSSING = "crossing"
+    """Another head crossed."""
+    REPEATED = "repeated"
+    """A picture was exactly the one before: motion looks slower than it is, and a camera may be about to freeze."""
+    BRIGHT = "bright"
+    """Too many pixels were saturated."""
+    DARK = "dark"
+    """Nearly all of the picture was nearly black."""
+
+
+class Measured(BaseModel):
+    """What was measured in all frames from a window's first to its last, those between its crops included."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    causes: list[Annotated[Cause, Field(strict=False)]] = []
+    """What disturbed them, in the order of ``Cause``."""
+    stage_px: Annotated[float, Field(ge=0)] = 0.0
+    """How far the stage moved the picture: the length of the way, px."""
+    sharpness: Annotated[float, Field(ge=0)] | None = None
+    """The least of them (``tracker.field.picture``); None where no frame had edges to judge by."""
+    saturated: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Largest share of pixels at 255."""
+    brightest: Annotated[float, Field(ge=0, le=255)] = 255.0
+    """Least of the grey levels that 99 % of the pixels do not pass."""
+    nearest_px: Annotated[float, Field(ge=0)] | None = None
+    """Least distance to another head, centre to centre; None where none was near."""
+    repeated: Count = 0
+    """Pictures that were exactly the one before."""
+
+
 class WindowInfo(BaseModel):
     """One window of the batch that follows: what it shows. Only complete windows of locked frames are sent."""
 
@@ -110,6 +160,8 @@ class WindowInfo(BaseModel):
     """(T,) source times of those frames."""
     padded: bool
     """True where at least one crop reached over the frame's edge and was filled with the edge's mean."""
+    measured: Measured | None = Field(default=None, exclude_if=is_none)
+    """Left out of the message where None: older records have none."""
 
 
 class WindowsHeader(Header):
@@ -129,11 +181,6 @@ class TrackState(StrEnum):
     LOCKED = "locked"
     UNCERTAIN = "uncertain"
     LOST = "lost"
-
-
-def is_none(value: object) -> bool:
-    """Say of an optional field whether to leave it out of the message."""
-    return value is None
 
 
 class KinematicsInfo(BaseModel):
@@ -184,6 +231,8 @@ class TrackInfo(BaseModel):
     """Frames in the window so far, of the frames it needs: "n/16"."""
     unbroken_since: Count = 0
     """Frame number since which no gap has broken the window: a grade of an older frame is from before the gap."""
+    broken_by: str = Field(default="", exclude_if=is_empty)
+    """What broke it then, in a few words: "focus changed", "gap". Left out of the message where empty."""
     kinematics: KinematicsInfo | None = Field(default=None, exclude_if=is_none)
     """In the frames for which they were worked out, twice a second; left out of the message in all others."""
 
@@ -227,11 +276,43 @@ class TracksHeader(Header):
 
 
 class Validity(StrEnum):
-    """Whether a grade can be taken at its word. The worst that applies is given."""
+    """Whether a grade could be taken at its word when it was published. The worst that applies is given.
+
+    What became of the sperm afterwards, and the grade's age now, are the reader's to judge.
+    """
 
     VALID = "valid"
     PADDED = "padded"
     """The window reached over the frame's edge."""
+    UNSUITED = "unsuited"
+    """The model was made for another scale or frame rate, or the source's scale is not known: see ``doubts``."""
+    STALE = "stale"
+    """In a live run, it was older than 1 s when it was published."""
+    DISTURBED = "disturbed"
+    """The window's frames were disturbed: see ``causes``."""
+    GAP = "gap"
+    """Frames are missing between those of the window. The tracker sends no such window."""
+
+
+class ModelDoubt(StrEnum):
+    """Why a model's grades may be wrong for a source, whatever the window."""
+
+    SCALE = "scale differs"
+    SCALE_UNKNOWN = "scale not known"
+    RATE = "frame rate differs"
+
+
+class Evidence(BaseModel):
+    """Why a grade is worth what its validity says."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    frame_seqs: list[Count]
+    """(T,) frames that the network saw, oldest first."""
+    span_ms: Annotated[float, Field(ge=0)]
+    """Source time from the first to the last of them."""
+    measured: Measured | None = Field(default=None, exclude_if=is_none)
+    doubts: list[Annotated[ModelDoubt, Field(strict=False)]] = []
 
 
 class GradeInfo(BaseModel):
@@ -253,6 +334,8 @@ class GradeInfo(BaseModel):
     patches: list[list[Count]] | None = Field(default=None, exclude_if=is_none)
     """(T, K) which patches of each frame the network selected, the most attended first; ``ModelInfo.patch_grid`` says
     where they are. Left out of the message where None: older records have none."""
+    evidence: Evidence | None = Field(default=None, exclude_if=is_none)
+    """Left out of the message where None: older records have none."""
 
 
 class GradesHeader(Header):

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 from station.clock import NS_PER_MS, NS_PER_S
 from station.dashboard.assessment import GradeValidity, SpermView, no_grade, sperm_views, why_unknown, worth
+from station.dashboard.evidence_words import evidence_in_words
 from station.dashboard.snapshot import Snapshot
 from station.dashboard.spread import heads_apart, heads_in_words, spread, spread_in_words
 from station.recent import put_recent
@@ -47,6 +48,7 @@ def _card(snapshot: Snapshot, view: SpermView, swimming: KinematicsInfo | None) 
             "grade": grade.grade,
             "heads": grade.heads,
             "age_ms": view.age_ms,
+            "evidence": evidence_in_words(grade),
             "holds": view.validity is GradeValidity.CURRENT,
             "spread": spread_in_words(steps),
             "spread_steps": steps,

@@ -17,11 +17,10 @@ import numpy as np
 from station.clock import NS_PER_MS, now_ns
 from station.config import Config
 from station.crop import crop_into
-from station.dashboard.assessment import STALE_S
 from station.dashboard.key_handler import KEYS
 from station.transport.buffers import Received
 from station.transport.control_messages import ProcessStatus
-from station.transport.messages import GradesHeader, TrackState
+from station.transport.messages import STALE_S, GradesHeader, TrackState
 from station.view.cards import GradeHistory, cards
 from station.view.commands import Answered, Asked, Commands
 from station.view.overview import StationFacts, overview

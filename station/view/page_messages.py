@@ -160,6 +160,8 @@ class Card(PageMessage):
     """False: the grade is old, or of before a gap, doubt or loss; to be shown as such."""
     worth: str
     """What the grade is worth, or why there is none."""
+    evidence: str = ""
+    """Which frames it was made of and what was measured in them, in plain words."""
     spread: str = ""
     spread_steps: float | None = None
     heads_word: str = ""

@@ -16,11 +16,14 @@ from station.clock import NS_PER_S
 from station.errors import InputError
 from tracker.field.background import Background
 from tracker.field.disturbances import Focus, blank, level_table, thinned
+from tracker.field.picture_watch import PictureWatch
 from tracker.field.stage_motion import Shift, StageMotion
 from tracker.matching.matcher import Matcher
 from tracker.matching.prepared_frame import REFERENCE_HZ, Disturbance, PreparedFrame
 from tracker.params import DEFAULT_PARAMS, TrackerParams
 
+NOWHERE: Final = Shift(0.0, 0.0, False, 0)
+"""It is not known that the stage moved."""
 LARGE_PX: Final = 700_000
 """Frames with more pixels are sampled in every second frame at most."""
 
@@ -49,8 +52,9 @@ class Preprocessor:
         self._background: Background | None = None
         self._motion = StageMotion(self.head_px, params.stage)
         self._focus = Focus(params.disturbance)
+        self._watch = PictureWatch(height, width, params.picture)
         self._frames = 0
-        self._last_ns = 0
+        self._last_ns = self._looked_ns = 0
         self._intervals_s: deque[float] = deque(maxlen=params.background.usual_frames)
         self._interval_s = self._sampled_s = 1 / REFERENCE_HZ
         self._watched_s = 0.0
@@ -75,11 +79,16 @@ class Preprocessor:
                 f"frame {frame_seq}: expected {self._shape[1]} x {self._shape[0]} px of uint8, got shape {pixels.shape}"
                 f" of {pixels.dtype}; start again with this source"
             )
-        interval_s, gap = self._elapsed(t_source_ns, lost_before)
-        background = self._begin(pixels, interval_s)
-        shift, disturbance = self._locate(background, pixels, interval_s, exposure_id)
+        picture = self._watch.look(pixels, (t_source_ns - self._looked_ns) / NS_PER_S, self.head_px)
+        self._looked_ns = t_source_ns
+        interval_s, gap = self._elapsed(t_source_ns, lost_before, frozen=picture.frozen)
+        background = self._begin(pixels, 0.0 if picture.frozen else interval_s)
+        if picture.frozen and not blank(pixels, self._params.disturbance):
+            shift, disturbance = NOWHERE, Disturbance.FROZEN
+        else:
+            shift, disturbance = self._locate(background, pixels, interval_s, exposure_id)
         params = self._params.background
-        if disturbance is not Disturbance.NOTHING_TO_SEE:
+        if disturbance not in (Disturbance.NOTHING_TO_SEE, Disturbance.FROZEN):
             background.add(pixels, dense=self._watched_s < params.dense_s)
         still = background.image()
         deadband = self._deadband(pixels, still)
@@ -101,16 +110,22 @@ class Preprocessor:
             shift=(shift.dx, shift.dy),
             restarted=self._watched_s == 0.0,
             disturbance=disturbance,
+            picture=picture,
             params=self._params,
         )
 
-    def _elapsed(self, t_source_ns: int, lost_before: int) -> tuple[float, bool]:
-        """Return the time since the frame before, and whether frames are missing in between."""
+    def _elapsed(self, t_source_ns: int, lost_before: int, *, frozen: bool) -> tuple[float, bool]:
+        """Return the time since the frame before, and whether frames are missing in between.
+
+        A frozen picture shows nothing of its own moment: time goes on to the next one that is new, as after a gap.
+        """
         self._frames += 1
         if self._frames == 1:
             self._last_ns = t_source_ns
             return self._interval_s, False
         interval_s = max((t_source_ns - self._last_ns) / NS_PER_S, 1e-4)
+        if frozen:
+            return interval_s, True
         self._last_ns = t_source_ns
         late = interval_s > self._params.background.gap_intervals * self._interval_s
         gap = lost_before > 0 or (len(self._intervals_s) > 1 and late)
@@ -144,9 +159,8 @@ class Preprocessor:
         that has become another one, which starts the background again.
         """
         params = self._params.disturbance
-        nowhere = Shift(0.0, 0.0, False, 0)
         if blank(pixels, params):
-            return nowhere, Disturbance.NOTHING_TO_SEE
+            return NOWHERE, Disturbance.NOTHING_TO_SEE
         disturbance = Disturbance.NONE
         still = background.image()
         level = float(np.median(thinned(pixels).astype(np.int16) - thinned(still)))
@@ -160,7 +174,7 @@ class Preprocessor:
         shift = self._motion.measure(still, pixels)
         unlike = self._unlike(still, pixels)
         if shift.known and not self._fits(shift, still, pixels):
-            shift = nowhere
+            shift = NOWHERE
         step = unlike - self._unlike_before
         settling = self._frames <= params.settling_frames
         most = max(params.jump_share * unlike, params.jump_steps * self._usual_step)

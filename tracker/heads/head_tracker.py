@@ -60,6 +60,8 @@ class HeadTracker:
         self._carry(prepared)
         if prepared.interval_s > prepared.params.state.lost_after_s:
             self._lose_sight()
+        if prepared.frozen:
+            return
         heads = [h for h in self.heads if h.followed]
         if heads and not prepared.blank:
             self._follow(heads, prepared)
@@ -150,6 +152,11 @@ class HeadTracker:
     def selected(self) -> list[tuple[int, Head]]:
         """Return the selected sperm with their numbers, in the order of these."""
         return sorted(((h.sperm_id, h) for h in self.heads if h.sperm_id is not None), key=lambda pair: pair[0])
+
+    def nearest_px(self, head: Head) -> float | None:
+        """Return how far the nearest other head is that is followed, centre to centre; None where there is none."""
+        others = [apart(head, other) for other in self.heads if other is not head and other.followed]
+        return min(others, default=None) if head.followed else None
 
     def release(self, sperm_id: int) -> None:
         """Follow this sperm no longer."""

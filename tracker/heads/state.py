@@ -38,6 +38,7 @@ class Doubt(StrEnum):
 
     NEW = "new"
     NOTHING_TO_SEE = "nothing to see"
+    FROZEN = "picture frozen"
     NEAR_BORDER = "near the border"
     LOOKS_DIFFERENT = "looks different"
     FADED = "faded"
@@ -127,6 +128,8 @@ def _doubt(head: Head, prepared: PreparedFrame) -> Doubt | None:
     height, width = prepared.pixels.shape
     if prepared.blank:
         return Doubt.NOTHING_TO_SEE
+    if prepared.frozen:
+        return Doubt.FROZEN
     if _inside_px(head, width, height) <= params.border_heads * prepared.head_px:
         return Doubt.NEAR_BORDER
     if doubt := lack_of_support(head, prepared):

@@ -150,6 +150,7 @@ export class Cards {
     card.none.hidden = graded;
     setText(card.none, graded ? "" : data.worth);
     setText(card.worth, graded ? data.worth : "");
+    card.worth.title = data.evidence;
     if (!graded) return;
     card.bars.forEach((bar, k) => {
       bar.fill.style.width = `${100 * data.grade[k]}%`;
@@ -165,11 +166,13 @@ export class Cards {
     if (!card.table) {
       card.table = HEADS.map(() => GRADES.map(() => make("td")));
       card.motility = make("p");
+      card.evidence = make("p", { class: "evidence" });
       card.more.append(make("table", {},
         make("tr", {}, make("th", {}, "head of the network"), ...GRADES.map((letter) => make("th", {}, letter))),
-        ...HEADS.map((name, row) => make("tr", {}, make("th", {}, name), ...card.table[row]))), card.motility);
+        ...HEADS.map((name, row) => make("tr", {}, make("th", {}, name), ...card.table[row]))), card.motility, card.evidence);
     }
     data.heads.forEach((head, row) => head.forEach((share, k) => setText(card.table[row][k], percent(share))));
+    setText(card.evidence, data.evidence);
     setText(card.motility, [data.motility, data.kinematics].filter(Boolean).join(": "));
   }
 

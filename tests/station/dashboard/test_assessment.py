@@ -18,7 +18,9 @@ from station.dashboard.assessment import (
     source_slow,
     sperm_views,
     why_unknown,
+    worth,
 )
+from station.dashboard.evidence_words import evidence_in_words
 from station.dashboard.snapshot import LateMeter, ProcessView, RateMeter, Snapshot
 from station.dashboard.text import ASCII, UTF8, bar, duration, fit, percent, shorten, sparkline, wrap
 from station.transport.control_messages import (
@@ -30,7 +32,18 @@ from station.transport.control_messages import (
     ProcessStatus,
     SourceInfo,
 )
-from station.transport.messages import GradeInfo, Trace, TrackInfo, TracksHeader, TrackState, Validity
+from station.transport.messages import (
+    Cause,
+    Evidence,
+    GradeInfo,
+    Measured,
+    ModelDoubt,
+    Trace,
+    TrackInfo,
+    TracksHeader,
+    TrackState,
+    Validity,
+)
 
 NOW_NS = 100 * NS_PER_S
 SHARES = [0.1, 0.2, 0.4, 0.2, 0.1]
@@ -67,6 +80,9 @@ def snapshot(
     source: SourceInfo = SOURCE,
     model: ModelInfo = MODEL,
     processes: dict[ProcessName, ProcessView] | None = None,
+    broken_by: str = "",
+    validity: Validity = Validity.VALID,
+    evidence: Evidence | None = None,
     **fields: object,
 ) -> Snapshot:
     all_processes = {
@@ -74,7 +90,10 @@ def snapshot(
         ProcessName.TRACKER: view(ProcessName.TRACKER),
         ProcessName.ENGINE: view(ProcessName.ENGINE, model=model),
     }
-    track = TrackInfo(sperm_id=7, x=1.0, y=2.0, state=state, score=0.5, filled=filled, unbroken_since=unbroken_since)
+    track = TrackInfo(
+        sperm_id=7, x=1.0, y=2.0, state=state, score=0.5, filled=filled, unbroken_since=unbroken_since,
+        broken_by=broken_by,
+    )  # fmt: skip
     header = TracksHeader(seq=0, frame_seq=9, trace=trace(track_age_ms), window_frames=16, tracks=[track])
     grades = {}
     if grade_age_ms is not None:
@@ -85,8 +104,9 @@ def snapshot(
             y=2.0,
             grade=SHARES,
             heads=[SHARES] * 3,
-            validity=Validity.VALID,
+            validity=validity,
             trace=trace(grade_age_ms),
+            evidence=evidence,
         )
     values: dict[str, object] = {"elapsed_s": 60.0, "tracks": header, "grades": grades}
     return Snapshot(now_ns=NOW_NS, processes=all_processes | (processes or {}), **(values | fields))  # type: ignore[arg-type]
@@ -104,6 +124,18 @@ def snapshot(
         pytest.param(
             {"unbroken_since": 10_000}, GradeValidity.BEFORE_GAP, id="window full again, grade from before the gap"
         ),
+        pytest.param({"filled": 3, "broken_by": "gap"}, GradeValidity.BEFORE_GAP, id="frames were missing"),
+        pytest.param({"filled": 3, "broken_by": "focus changed"}, GradeValidity.DISTURBED, id="focus since"),
+        pytest.param(
+            {"unbroken_since": 10_000, "broken_by": "stage jumped"}, GradeValidity.DISTURBED, id="stage since"
+        ),
+        pytest.param({"filled": 3, "broken_by": "may be another"}, GradeValidity.BEFORE_DOUBT, id="doubt since"),
+        pytest.param({"validity": Validity.DISTURBED}, GradeValidity.DISTURBED, id="disturbed while the window filled"),
+        pytest.param({"validity": Validity.GAP}, GradeValidity.DISTURBED, id="a gap in the window itself"),
+        pytest.param({"validity": Validity.STALE}, GradeValidity.STALE, id="stale when it was published"),
+        pytest.param(
+            {"validity": Validity.DISTURBED, "state": TrackState.LOST}, GradeValidity.BEFORE_LOSS, id="and then lost"
+        ),
         pytest.param({"state": TrackState.UNCERTAIN}, GradeValidity.BEFORE_DOUBT, id="uncertain"),
         pytest.param({"state": TrackState.LOST}, GradeValidity.BEFORE_LOSS, id="lost"),
         pytest.param({"state": TrackState.LOST, "grade_age_ms": 9000}, GradeValidity.BEFORE_LOSS, id="lost and old"),
@@ -118,6 +150,37 @@ def snapshot(
 def test_what_a_grade_is_worth(given: dict[str, object], expected: GradeValidity) -> None:
     (found,) = sperm_views(snapshot(**given))  # type: ignore[arg-type]
     assert found.validity is expected
+
+
+MOVED = Evidence(frame_seqs=[1, 2], span_ms=20.0, measured=Measured(causes=[Cause.STAGE, Cause.FOCUS]))
+UNSUITED = Evidence(frame_seqs=[1, 2], span_ms=20.0, doubts=[ModelDoubt.SCALE])
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, "valid"),
+        ({"validity": Validity.PADDED}, "padded at edge"),
+        ({"validity": Validity.DISTURBED, "evidence": MOVED}, "disturbed: stage"),
+        ({"filled": 3, "broken_by": "picture frozen"}, "disturbed: frozen"),
+        ({"validity": Validity.GAP}, "disturbed: gap"),
+        ({"validity": Validity.UNSUITED, "evidence": UNSUITED}, "scale differs"),
+        ({"filled": 3}, "last before gap"),
+    ],
+)
+def test_what_it_is_worth_in_words(given: dict[str, object], expected: str) -> None:
+    model = ModelInfo(name="m", sha256="", runtime="r", demonstration=False)
+    found = snapshot(model=model, **given)  # type: ignore[arg-type]
+    assert worth(found, sperm_views(found)[0]) == expected
+
+
+def test_the_evidence_in_plain_words() -> None:
+    (view_,) = sperm_views(snapshot(validity=Validity.DISTURBED, evidence=MOVED))
+    assert view_.grade is not None
+    assert evidence_in_words(view_.grade) == (
+        "2 frames 1 to 2, 0.0 s; stage 0 px; no other near; no edges to judge the focus by; disturbed by stage, focus"
+    )
+    assert evidence_in_words(view_.grade.model_copy(update={"evidence": None})) == ""
 
 
 def test_a_grade_from_the_future_is_not_older_than_nothing() -> None:

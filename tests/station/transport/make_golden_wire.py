@@ -18,13 +18,17 @@ from station.transport.control_messages import (
 from station.transport.hello import HelloHeader
 from station.transport.messages import (
     AppliedCommand,
+    Cause,
     CommandName,
     EndHeader,
+    Evidence,
     FrameHeader,
     GradeInfo,
     GradesHeader,
     Header,
     KinematicsInfo,
+    Measured,
+    ModelDoubt,
     Trace,
     TrackInfo,
     TracksHeader,
@@ -162,6 +166,30 @@ MESSAGES: dict[str, tuple[Header, list[list[int]] | None]] = {
             window_frames=16,
             window_px=150,
             stride=3,
+        ),
+        None,
+    ),
+    "grades_evidence": (
+        GradesHeader(
+            seq=2,
+            grades=[
+                GradeInfo(
+                    sperm_id=3,
+                    frame_seq=9,
+                    x=1.0,
+                    y=2.0,
+                    grade=[0.2] * 5,
+                    heads=[[0.2] * 5] * 3,
+                    validity=Validity.DISTURBED,
+                    trace=GRADED,
+                    evidence=Evidence(
+                        frame_seqs=[8, 9],
+                        span_ms=20.0,
+                        measured=Measured(causes=[Cause.STAGE], stage_px=6.5, sharpness=0.5, brightest=200.0),
+                        doubts=[ModelDoubt.RATE],
+                    ),
+                )
+            ],
         ),
         None,
     ),

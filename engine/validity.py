@@ -1,0 +1,41 @@
+"""Whether a grade can be taken at its word at the moment it is published, by the evidence of its window.
+
+The order of ``Validity`` is that of gravity: the worst that applies is given; the evidence has all of it. This module
+judges one window; what becomes of the sperm afterwards is for those who show it.
+"""
+
+import itertools
+from collections.abc import Sequence
+
+from station.clock import NS_PER_MS, NS_PER_S
+from station.transport.messages import STALE_S, Evidence, ModelDoubt, Validity, WindowInfo
+
+
+def evidence_of(window: WindowInfo, doubts: Sequence[ModelDoubt]) -> Evidence:
+    """Return what a window's grade rests on."""
+    times_ns = window.t_source_ns
+    span_ms = max(0.0, (times_ns[-1] - times_ns[0]) / NS_PER_MS) if times_ns else 0.0
+    return Evidence(frame_seqs=window.frame_seqs, span_ms=span_ms, measured=window.measured, doubts=list(doubts))
+
+
+def validity_of(window: WindowInfo, evidence: Evidence, age_ns: int | None) -> Validity:
+    """Return the worst that applies; ``age_ns``: of the newest frame now, None where age means nothing."""
+    if not _even(window.frame_seqs) or not _rising(window.t_source_ns):
+        return Validity.GAP
+    if evidence.measured is not None and evidence.measured.causes:
+        return Validity.DISTURBED
+    if age_ns is not None and age_ns > STALE_S * NS_PER_S:
+        return Validity.STALE
+    if evidence.doubts:
+        return Validity.UNSUITED
+    return Validity.PADDED if window.padded else Validity.VALID
+
+
+def _even(seqs: Sequence[int]) -> bool:
+    """Return whether the frames are the same number of frames apart, one after the other."""
+    steps = {later - earlier for earlier, later in itertools.pairwise(seqs)}
+    return len(steps) <= 1 and min(steps, default=1) > 0
+
+
+def _rising(times_ns: Sequence[int]) -> bool:
+    return all(earlier < later for earlier, later in itertools.pairwise(times_ns))

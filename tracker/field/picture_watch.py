@@ -1,0 +1,85 @@
+"""What a frame is worth as a picture: repeated, out of focus, saturated, too dark. Measured on a thinned-out frame.
+
+How the thresholds were found, with figures, is in ``docs/decisions/0057-when-a-picture-is-bad.md``. This module
+measures; what to do about a bad picture, and how to say it, is for others.
+"""
+
+from typing import Final
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from station.transport.messages import Cause
+from tracker.field.disturbances import percentile, thinned
+from tracker.matching.prepared_frame import Picture
+from tracker.params import PictureParams
+
+SATURATED: Final = 255
+BRIGHTEST_PERCENT: Final = 99.0
+
+
+class PictureWatch:
+    """Looks at every frame of a stream."""
+
+    def __init__(self, height: int, width: int, params: PictureParams) -> None:
+        """Keeps a copy of the last frame: a frozen camera sends the same bytes, noise and all."""
+        self._params = params
+        self._before = np.zeros((height, width), np.uint8)
+        self._seen = False
+        self._repeats = 0
+        self._sharpness: float | None = None
+        self._blurred = False
+        self._measured_s = params.sharpness_every_s
+
+    def look(self, pixels: NDArray[np.uint8], interval_s: float, head_px: float) -> Picture:
+        """Return what the next frame (H, W) is worth; ``interval_s``: since the frame before."""
+        params = self._params
+        self._repeats = self._repeats + 1 if self._same(pixels) else 0
+        small = thinned(pixels)
+        saturated = float(np.count_nonzero(small == SATURATED)) / small.size
+        brightest = percentile(small, BRIGHTEST_PERCENT)
+        self._measured_s += interval_s
+        if self._measured_s >= params.sharpness_every_s:
+            self._measured_s = 0.0
+            self._judge_focus(sharpness(pixels, head_px, params))
+        found = {
+            Cause.FOCUS: self._blurred,
+            Cause.REPEATED: self._repeats > 0,
+            Cause.BRIGHT: saturated > params.most_saturated,
+            Cause.DARK: brightest < params.least_brightest,
+        }
+        faults = tuple(cause for cause, applies in found.items() if applies)
+        frozen = self._repeats >= params.frozen_repeats
+        return Picture(self._repeats, frozen, self._sharpness, saturated, brightest, faults)
+
+    def _same(self, pixels: NDArray[np.uint8]) -> bool:
+        """Return whether a frame is the one before, byte by byte; a few rows tell most frames apart."""
+        same = self._seen and np.array_equal(pixels[::64], self._before[::64]) and np.array_equal(pixels, self._before)
+        if not same:
+            np.copyto(self._before, pixels)
+        self._seen = True
+        return same
+
+    def _judge_focus(self, found: float | None) -> None:
+        """Judge the focus; a picture without edges leaves the verdict as it was: an empty field is not out of focus."""
+        self._sharpness = found
+        if found is not None:
+            limit = self._params.sharp_again if self._blurred else self._params.least_sharpness
+            self._blurred = found < limit
+
+
+def sharpness(pixels: NDArray[np.uint8], head_px: float, params: PictureParams) -> float | None:
+    """Return how steep the steepest edges are beside their height; None where they are too low, or heads too small.
+
+    Out of focus, an edge is spread over a good part of a head and rises evenly: over a tenth of a head by about a
+    quarter of what it rises over four tenths. Contrast, and how many cells there are, cancel out.
+    """
+    near, far = round(params.near_heads * head_px), round(params.far_heads * head_px)
+    if near < 1 or far <= near + 1 or pixels.shape[1] <= 2 * far:
+        return None
+    rows = np.ascontiguousarray(pixels[:: 4 * max(1, round(pixels.shape[0] / 480))])
+    soft = cv2.blur(rows, (max(1, round(params.soft_heads * head_px)), 1))
+    steps = [np.asarray(cv2.absdiff(soft[:, d:], soft[:, :-d]), np.uint8) for d in (near, far)]
+    over_near, over_far = (percentile(step, params.edges_percent) for step in steps)
+    return over_near / over_far if over_far >= params.least_edge_levels else None
