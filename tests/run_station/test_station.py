@@ -16,7 +16,7 @@ def check_grades(summary: dict[str, Any]) -> None:
         if sperm["last"] is not None:
             assert math.isclose(sum(sperm["last"]["grade"]), 1.0, abs_tol=1e-5)
             assert min(sperm["last"]["grade"]) >= 0
-            assert sperm["last"]["validity"] in {"valid", "padded"}
+            assert sperm["last"]["validity"] in {"valid", "padded", "unsuited", "stale", "disturbed"}
             assert sperm["last"]["age_ms"] > 0
 
 
