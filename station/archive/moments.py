@@ -13,8 +13,8 @@ from typing import Final
 
 from station.archive.story import SpermStory, Story
 from station.clock import NS_PER_S
-from station.dashboard.assessment import STALE_S, GradeValidity, grade_validity
-from station.transport.messages import GRADES, GradeInfo, TrackInfo
+from station.dashboard.assessment import GradeValidity, grade_validity
+from station.transport.messages import GRADES, STALE_S, GradeInfo, TrackInfo
 
 MARK: Final = re.compile(r"sperm (\d+) marked as chosen(?:: (.*))?", re.DOTALL)
 GONE_S: Final = 1.0
