@@ -30,6 +30,14 @@ class ClipPictures:
         self._bytes = 0
         self._lock = threading.Lock()
 
+    def __contains__(self, clip: object) -> bool:
+        return clip in self._places
+
+    @property
+    def frames(self) -> int:
+        """Of every clip."""
+        return self._clips.shape[0]
+
     def fps(self, clip: str) -> float:
         """Return the clip's own frames a second."""
         return self._clips.rows[self._places[clip]].fps

@@ -30,6 +30,7 @@ from trainer.data.dataset import Clips
 from trainer.rating.access import Gate
 from trainer.rating.clip_pictures import ClipPictures
 from trainer.rating.database import DATABASE
+from trainer.rating.lead_routes import lead_routes
 from trainer.rating.orders import Kind
 from trainer.rating.pace import pace
 from trainer.rating.page_messages import (
@@ -155,6 +156,7 @@ class RatingServer:
         return Starlette(
             routes=[
                 *self._rater_routes(store, writer),
+                *lead_routes(self.study, self.pictures, self._path),
                 Route("/", serve_file, methods=["GET"]),
                 Route("/{name}", serve_file, methods=["GET"]),
             ],

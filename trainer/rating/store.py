@@ -114,6 +114,11 @@ class Store:
         )
         return [shown_ms / 1000 for (shown_ms,) in rows]
 
+    @property
+    def aside(self) -> int:
+        """How many acts are kept and do not count."""
+        return int(self._db.execute("SELECT COUNT(*) FROM votes WHERE NOT counts").fetchone()[0])
+
     def history(self) -> list[KeptVote]:
         """Return every act there ever was, oldest first."""
         return self._kept("JOIN items USING (rater, position) ORDER BY number")
