@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from engine.artifact import MAX_BATCH, Artifact
 from engine.factory import open_verified_runtime
+from engine.outlet import Outlet
 from engine.overlay import selected_patches
 from engine.replay import GradesReplay
 from engine.runtime import Runtime, WindowId
@@ -25,16 +26,17 @@ from station.processes.control import PATIENCE_S
 from station.processes.herald import Herald
 from station.processes.latency import LatencyRecorder
 from station.processes.process import ProcessContext
-from station.recent import put_recent
 from station.session.playback import Playback
 from station.transport.buffers import Buffer
 from station.transport.bus import Publisher
-from station.transport.control_messages import ModelInfo, ProcessState, SpermTally
+from station.transport.control_messages import ModelInfo, ProcessState
 from station.transport.counters import EngineCounters
-from station.transport.messages import CommandName, GradeInfo, GradesHeader, ModelDoubt, Trace
+from station.transport.messages import CommandName, GradeInfo, ModelDoubt, Trace
 from station.transport.receivers import open_receiver
 
 WAIT_S = 0.02
+LAST_TURN_S = 1.0
+"""At the end of a run: for grades that were withheld and may go, so that the record has them."""
 WORTHWHILE_BATCH = 1.5
 """A batch may make its first sperm wait at most this many times as long as a batch of one."""
 
@@ -70,11 +72,18 @@ def run(context: ProcessContext) -> None:
                 return
             if start.source is not None:
                 grader.doubts = model_doubts(model, start.source.um_per_px, start.source.fps / (start.stride or 1))
-            control.report(ProcessState.RUNNING)
-            counters = grader.counters
+            counters, blind = grader.counters, config.blind if start.blind is None else start.blind
+            outlet = Outlet(grades, control.account, counters, blind=blind)
             herald = Herald(grades, config, start)
+            control.report(ProcessState.RUNNING)
             while context.carry_on():
+                while control.commands:
+                    command = control.commands.popleft()
+                    if command.name is CommandName.BLIND and command.blind is not None:
+                        outlet.hide(command.blind)
+                herald.tell(withheld=control.account.withheld is not None)
                 herald.speak()
+                outlet.let_go(context.carry_on)
                 batch = windows.receive(WAIT_S)
                 counters.replaced = windows.counters.replaced
                 counters.lost = windows.counters.lost
@@ -83,12 +92,13 @@ def run(context: ProcessContext) -> None:
                     if windows.ended:
                         break
                     continue
-                header = GradesHeader(seq=grades.next_seq, grades=grader.grade(batch))
-                grades.send(header)
+                graded = grader.grade(batch)
+                outlet.send(graded)
                 if replay is not None:
-                    replay.note(header.grades)
+                    replay.note(graded)
             if replay is not None:
                 replay.finish(ended=windows.ended)
+            outlet.let_go(context.carry_on, LAST_TURN_S)
             context.finish(grades)
 
 
@@ -111,8 +121,6 @@ class Grader:
                                                  "waiting", "engine")
         }  # fmt: skip
         self._digest = hashlib.sha256()
-        self._counts: dict[int, int] = {}
-        """Grades by sperm, of all that were ever graded: a number each, where the tallies are of the latest alone."""
         self._clips = np.empty((MAX_BATCH, window.frames, window.size, window.size), np.uint8)
 
     def grade(self, batch: Batch) -> list[GradeInfo]:
@@ -150,10 +158,6 @@ class Grader:
         self.counters.batches += 1
         self.counters.grades += len(grades)
         for row, grade in enumerate(grades):
-            count = self._counts[grade.sperm_id] = self._counts.get(grade.sperm_id, 0) + 1
-            # Nobody reads these here, and a heartbeat should be small.
-            last = grade.model_copy(update={"patches": None, "evidence": None})
-            put_recent(account.sperm, grade.sperm_id, SpermTally(sperm_id=grade.sperm_id, grades=count, last=last))
             for name, duration_ms in durations_ms(grade.trace).items():
                 account.latency[name].add(duration_ms)
             self._digest.update(f"{grade.sperm_id} {grade.frame_seq} ".encode() + values[row].tobytes())

@@ -188,6 +188,8 @@ class Config(Section):
     """A sperm that was selected automatically and has been lost for so long is replaced by the next best; 0: never."""
     label: Annotated[str, Field(max_length=80)] = ""
     """What the recorded session is called in lists and reports; no names of persons."""
+    blind: bool = False
+    """Study mode: grades are hidden everywhere until the operator has marked a choice."""
     speed: Literal["live", "max"] = "live"
     """"max": as fast as the machine allows, nothing dropped (files and simulation only)."""
     duration_s: Annotated[float, Field(gt=0, le=1e7)] | None = None

@@ -88,6 +88,8 @@ def parse_options(argv: Sequence[str], commands: Mapping[str, Command] | None = 
         data["record"]["mode"] = arguments.record
     if arguments.label is not None:
         data["label"] = " ".join(printable(arguments.label).split())
+    if arguments.blind:
+        data["blind"] = True
     if arguments.view:
         data["view"]["enabled"] = True
     if arguments.select:
@@ -98,11 +100,20 @@ def parse_options(argv: Sequence[str], commands: Mapping[str, Command] | None = 
         data["window"] |= model_window(Path(data["engine"]["model"]))
     config = build_config(data, "command line")
     require_used_settings(config)
+    _require_use_of_blindness(config)
     if config.replay_of is not None:
         config = _replayed(config, arguments)
     elif arguments.comparison is not None:
         raise InputError("--comparison compares a replay with its recording; give --source replay:SESSION")
     return Options(config, arguments.headless, arguments.summary, arguments.name)
+
+
+def _require_use_of_blindness(config: Config) -> None:
+    """Raise InputError where a blind run makes no sense."""
+    if config.blind and config.replay_of is not None:
+        raise InputError("--blind: a replay's grades can be read in its recording; run blind live, or on a video")
+    if config.blind and config.record.mode == "off":
+        raise InputError("--blind: choice and grades are kept in the recording; leave --no-record (--record off) out")
 
 
 def _replayed(config: Config, arguments: argparse.Namespace) -> Config:
@@ -228,6 +239,12 @@ def _parser(commands: Mapping[str, Command]) -> Parser:
         metavar="FILE",
         help="in a replay: write recorded and new grades side by side to FILE (CSV); always done when the model is not "
         "the recorded one",
+    )
+    add(
+        "--blind",
+        action="store_true",
+        help="study mode: no grade is shown, sent or written before the operator has marked a choice; the recording "
+        "then has both, with their times",
     )
     add("--view", action="store_true", help="live view in a browser on this machine; the link is shown at the start")
     add("--headless", action="store_true", help="no dashboard, only a few lines on standard output")

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from station.clock import NS_PER_S, now_ns
 from station.commands.requests import (
+    BlindRequest,
     CameraRequest,
     KeepRequest,
     MarkRequest,
@@ -26,6 +27,7 @@ from station.commands.requests import (
     SelectPreviousRequest,
     SelectRequest,
     StatusRequest,
+    UnblindRequest,
 )
 from station.commands.station_status import station_status
 from station.config import Config
@@ -36,9 +38,9 @@ from station.transport.control_messages import ProcessName, ProcessState, Record
 from station.transport.messages import CommandName, TrackInfo, TrackState
 
 PATIENCE_S: Final = 0.8
+"""The answer leaves after so long at the latest: an asker is answered within a second."""
 SILENT_S: Final = 2.0
 """A recorder that has said nothing for so long may never write what is asked of it now."""
-"""The answer leaves after so long at the latest: an asker is answered within a second."""
 MOST_OPEN: Final = 8
 """Requests that may wait for their outcome at once."""
 SAME_PLACE_PX: Final = 3.0
@@ -98,6 +100,9 @@ class Operator:
         logged = not isinstance(request, StatusRequest | KeepRequest)  # to keep, the recorder must be told beforehand
         if logged and reply.outcome in (Outcome.DONE, Outcome.UNCONFIRMED):
             self._supervisor.note_action(request.name, reply.text, request.asked_by)
+        if isinstance(request, MarkRequest) and reply.done and self.is_blind:  # once the choice is in the record
+            self._supervisor.hide_grades(blind=False)
+            self._supervisor.note_action("unblind", f"a choice was marked: sperm {request.sperm_id}", request.asked_by)
         answer(reply)
 
     def _refusal(self, request: Request) -> str:
@@ -110,7 +115,9 @@ class Operator:
             tracker = self._supervisor.statuses.get(ProcessName.TRACKER)
             if tracker is None or tracker.state is not ProcessState.RUNNING or not self._monitor.has_tracks:
                 return "the tracker is not running"
-        if isinstance(request, MarkRequest | NoteRequest | KeepRequest):
+        if isinstance(request, BlindRequest) and self.is_replay:
+            return "a replay's grades can be read in its recording"
+        if isinstance(request, MarkRequest | NoteRequest | KeepRequest | BlindRequest):
             return self.why_not_recorded
         return ""
 
@@ -118,6 +125,11 @@ class Operator:
     def is_replay(self) -> bool:
         """True where nothing can be selected: a replay follows the recording."""
         return self._config.replay_of is not None
+
+    @property
+    def is_blind(self) -> bool:
+        """True while grades are hidden, or are about to be."""
+        return self._supervisor.blind
 
     @property
     def records(self) -> bool:
@@ -249,8 +261,33 @@ class Operator:
         self.marked.add(request.sperm_id)
         if not self.is_replay and self._track(request.sperm_id) is not None:
             self._supervisor.command(ProcessName.TRACKER, CommandName.MARK, sperm_id=request.sperm_id)
-        text = f"sperm {request.sperm_id} marked as chosen"
-        return _done(request, f"{text}: {request.note}" if request.note else text, request.sperm_id)
+        text = f"sperm {request.sperm_id} marked as chosen" + (f": {request.note}" if request.note else "")
+        return _done(request, f"{text} (grades are shown now)" if self.is_blind else text, request.sperm_id)
+
+    def _blind(self, request: BlindRequest) -> Reply | _Finding:
+        if self.is_blind:
+            return _refused(request, "grades are hidden already, until a choice is marked")
+        self._supervisor.hide_grades(blind=True)
+        return self._hidden(request, True, "grades are hidden until a choice is marked")
+
+    def _unblind(self, request: UnblindRequest) -> Reply | _Finding:
+        if not self.is_blind:
+            return _refused(request, "grades are not hidden")
+        if self._config.blind:
+            return _refused(request, "this is a blind study: grades are shown once a choice has been marked")
+        self._supervisor.hide_grades(blind=False)
+        return self._hidden(request, False, "grades are shown again")
+
+    def _hidden(self, request: Request, hidden: bool, text: str) -> _Finding:
+        """Answer once the engine has said that it withholds grades, or has let them all go."""
+
+        def look(*, late: bool) -> Reply | None:
+            engine = self._supervisor.statuses.get(ProcessName.ENGINE)
+            if engine is not None and (engine.withheld is not None) is hidden:
+                return _done(request, text)
+            return _unconfirmed(request, "passed on to the engine, which has not confirmed it yet") if late else None
+
+        return look
 
     def _note(self, request: NoteRequest) -> Reply:
         return _done(request, request.text)
@@ -312,6 +349,8 @@ _HANDLERS: Final[dict[type[Request], Callable[..., Reply | _Finding]]] = {
     MarkRequest: Operator._mark,
     NoteRequest: Operator._note,
     KeepRequest: Operator._keep,
+    BlindRequest: Operator._blind,
+    UnblindRequest: Operator._unblind,
     CameraRequest: Operator._camera,
     QuitRequest: Operator._quit,
 }

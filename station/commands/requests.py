@@ -105,6 +105,18 @@ class KeepRequest(Request):
     name: Literal["keep"] = "keep"
 
 
+class BlindRequest(Request):
+    """Hide all grades until a choice is marked."""
+
+    name: Literal["blind"] = "blind"
+
+
+class UnblindRequest(Request):
+    """Show grades again; in study mode only after a choice was marked."""
+
+    name: Literal["unblind"] = "unblind"
+
+
 class CameraRequest(Request):
     """Let the camera take another exposure or gain; its answer says what it accepted."""
 
@@ -130,6 +142,8 @@ AnyRequest = Annotated[
     | MarkRequest
     | NoteRequest
     | KeepRequest
+    | BlindRequest
+    | UnblindRequest
     | CameraRequest
     | QuitRequest,
     Field(discriminator="name"),
@@ -189,6 +203,8 @@ class StationStatus(BaseModel):
     demonstration: bool | None = None
     """True: the grades mean nothing about real sperm."""
     replay: bool = False
+    blind: bool = False
+    """Grades are hidden until a choice is marked."""
     session: str | None = None
     """Folder of the recorded session."""
     window_frames: Count | None = None

@@ -8,6 +8,7 @@ from typing import Final
 
 from station.commands.operator import Operator
 from station.commands.requests import (
+    BlindRequest,
     KeepRequest,
     MarkRequest,
     NoteRequest,
@@ -17,17 +18,20 @@ from station.commands.requests import (
     Request,
     SelectNextRequest,
     SelectPreviousRequest,
+    UnblindRequest,
 )
 
 ASKER: Final = "screen"
 Answer = Callable[[str], None]
 SELECTIONS: Final = frozenset({"select_next", "select_previous", "release", "replace_lost"})
-RECORDS: Final = frozenset({"mark", "note", "keep"})
+RECORDS: Final = frozenset({"mark", "note", "keep", "blind"})
 PLAIN: Final[Mapping[str, Callable[..., Request]]] = {
     "select_next": SelectNextRequest,
     "select_previous": SelectPreviousRequest,
     "replace_lost": ReplaceLostRequest,
     "keep": KeepRequest,
+    "blind": BlindRequest,
+    "unblind": UnblindRequest,
 }
 
 
@@ -55,8 +59,8 @@ class ScreenRun:
     @property
     def offers(self) -> Collection[str]:
         """What can be asked for in this run, by the names of the requests."""
-        selections = frozenset() if self._operator.is_replay else SELECTIONS
-        return selections | (RECORDS if self._operator.records else frozenset())
+        records = RECORDS if self._operator.records else frozenset()
+        return records - {"blind"} if self._operator.is_replay else SELECTIONS | records
 
     def ask(self, name: str, answer: Answer, *, sperm_id: int | None = None, text: str = "") -> None:
         """Ask for something that the run offers; ``answer`` is called once, now or within a second."""
@@ -65,6 +69,8 @@ class ScreenRun:
             text = f"noted: {reply.text}" if reply.done and name == "note" else reply.text
             answer(f"{text[:1].upper()}{text[1:]}.")
 
+        if name == "blind" and self._operator.is_blind:
+            name = "unblind"
         self._operator.carry_out(_request(name, sperm_id, text), say)
 
 

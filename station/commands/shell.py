@@ -19,6 +19,7 @@ from station.commands.client import CommandClient
 from station.commands.registry import find_station
 from station.commands.requests import (
     MAX_TEXT,
+    BlindRequest,
     CameraRequest,
     KeepRequest,
     MarkRequest,
@@ -33,6 +34,7 @@ from station.commands.requests import (
     SelectRequest,
     StationStatus,
     StatusRequest,
+    UnblindRequest,
 )
 from station.errors import InputError, StationError
 from station.notice import NOTICE
@@ -70,6 +72,14 @@ def _note(given: argparse.Namespace, key: str) -> Request:
 
 def _keep(_given: argparse.Namespace, key: str) -> Request:
     return KeepRequest(key=key, asked_by=ASKER)
+
+
+def _blind(_given: argparse.Namespace, key: str) -> Request:
+    return BlindRequest(key=key, asked_by=ASKER)
+
+
+def _unblind(_given: argparse.Namespace, key: str) -> Request:
+    return UnblindRequest(key=key, asked_by=ASKER)
 
 
 def _replace(_given: argparse.Namespace, key: str) -> Request:
@@ -154,6 +164,8 @@ def status_text(status: StationStatus) -> str:
             shares = " ".join(f"{letter} {100 * p:.0f} %" for letter, p in zip(GRADES, sperm.grade, strict=True))
             age = f"{sperm.grade_age_ms / 1000:.1f} s old"
             lines.append(f"          RoSTFine grade {shares}; {sperm.grade_worth}, {age}")
+        elif sperm.grade_worth:
+            lines.append(f"          {sperm.grade_worth}")
     lines += [f"! {line}" for line in (*status.alarms, *status.cautions)]
     return "\n".join([*lines, status.notice])
 
@@ -197,6 +209,8 @@ _COMMANDS: Final = {
     "mark": _ShellCommand(_mark, "mark a sperm as chosen, in the record", "N [--note TEXT]", (_SPERM, _REMARK)),
     "note": _ShellCommand(_note, "write a remark into the record", "TEXT", (_TEXT,)),
     "keep": _ShellCommand(_keep, "keep the last seconds of video"),
+    "blind": _ShellCommand(_blind, "hide all grades until a choice is marked"),
+    "unblind": _ShellCommand(_unblind, "show grades again; in a blind study only a marked choice does that"),
     "camera": _ShellCommand(_camera, "set exposure or gain of the camera", "NAME=VALUE ...", (_SETTING,)),
     "quit": _ShellCommand(_quit, "end a running station"),
 }

@@ -3,7 +3,7 @@
 from collections.abc import Collection
 
 from station.commands.requests import SpermStatus, StationStatus
-from station.dashboard.assessment import alarms, cautions, overall, sperm_views, worth
+from station.dashboard.assessment import alarms, cautions, no_grade, overall, sperm_views, worth
 from station.dashboard.snapshot import Snapshot
 from station.notice import NOTICE
 
@@ -21,7 +21,7 @@ def station_status(snapshot: Snapshot, marked: Collection[int]) -> StationStatus
             filled=view.track.filled,
             marked=view.track.sperm_id in marked,
             grade=view.grade.grade if view.grade else None,
-            grade_worth=worth(snapshot, view) if view.grade else "",
+            grade_worth=worth(snapshot, view) if view.grade else no_grade(snapshot, view) if snapshot.blind else "",
             grade_age_ms=view.age_ms,
         )
         for view in sperm_views(snapshot)
@@ -39,6 +39,7 @@ def station_status(snapshot: Snapshot, marked: Collection[int]) -> StationStatus
         model_sha256=model.sha256 if model else None,
         demonstration=model.demonstration if model else None,
         replay=snapshot.replay,
+        blind=snapshot.blind,
         session=recording.folder if recording else None,
         window_frames=tracks.window_frames if tracks else None,
         frame_seq=tracks.frame_seq if tracks else None,

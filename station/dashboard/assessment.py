@@ -177,6 +177,8 @@ def disturbed_by(track: TrackInfo, grade: GradeInfo) -> str:
 
 def no_grade(snapshot: Snapshot, view: SpermView) -> str:
     """Return why a sperm has no grade."""
+    if snapshot.blind:
+        return "hidden until a choice is marked"
     window_frames = snapshot.tracks.window_frames if snapshot.tracks else 0
     track = view.track
     if track.state is TrackState.LOST:
@@ -320,6 +322,8 @@ def cautions(snapshot: Snapshot) -> list[str]:
     if snapshot.speed == "live" and (snapshot.late_share or 0.0) > LATE_SHARE:
         lines.append(f"{snapshot.late_share:.0%} of the latest frames came late: this machine is too slow")
     lines += snapshot.notices
+    lost = counters_of(EngineCounters, snapshot.process(ProcessName.ENGINE).status).withheld_lost
+    lines += [f"{lost} hidden grades are lost: blind for longer than there is memory for"] if lost else []
     stopped = snapshot.process(ProcessName.VIEW).died
     lines += [f"live view STOPPED: {stopped}. Everything else goes on"] if stopped else []
     for name in (*PIPELINE, ProcessName.RECORDER):

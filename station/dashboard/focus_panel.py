@@ -88,6 +88,8 @@ def _spark(snapshot: Snapshot, number: int, width: int, glyphs: Glyphs) -> str:
 
 def _opinion(snapshot: Snapshot, newest: GradeInfo | None) -> str:
     """Return how far the expected experts, and the network's three heads, are apart in the newest grade."""
+    if snapshot.blind:
+        return "Grades are hidden until a choice is marked."
     if newest is None:
         return "No grade in the last minute."
     age = duration(max(0.0, (snapshot.now_ns - newest.trace.t_exposure_ns) / NS_PER_MS))

@@ -14,6 +14,7 @@ from station.transport.messages import GRADES, Validity
 
 EVERY_S = 5.0
 WIDTH = 80
+BLIND = "BLIND: grades are hidden until a choice is marked"
 DEMONSTRATION = "DEMONSTRATION model: its grades mean nothing about real sperm."
 
 
@@ -24,6 +25,7 @@ class HeadlessReport:
         self._introduced = False
         self._recording_said = False
         self._view_said = False
+        self._blind = False
         self._next_s = EVERY_S
         self._said: set[str] = set()
 
@@ -39,6 +41,9 @@ class HeadlessReport:
             say(f"model   {model.name}, {model.runtime}")
             if model.demonstration:
                 say(DEMONSTRATION, flush=True)
+        if snapshot.blind is not self._blind:
+            self._blind = snapshot.blind
+            say(BLIND if snapshot.blind else "grades are shown again", flush=True)
         if snapshot.recording is not None and not self._recording_said:
             self._recording_said = True
             say(f"record  {snapshot.recording.folder}", flush=True)
@@ -73,7 +78,7 @@ def closing_report(summary: RunSummary) -> str:
     if summary.replay is not None:
         lines += _replay_lines(summary.replay)
     for sperm in summary.sperm:
-        lines += _sperm_lines(sperm)
+        lines += _sperm_lines(sperm, hidden=summary.withheld is not None)
     lines += [_caution(caution) for caution in summary.cautions]
     if summary.model is not None and summary.model.demonstration:
         lines.append(DEMONSTRATION)
@@ -106,10 +111,10 @@ def _recording_lines(recording: RecordingSummary) -> list[str]:
     return lines + ([f"chain   {recording.chain}"] if recording.chain else [])
 
 
-def _sperm_lines(sperm: SpermSummary) -> list[str]:
+def _sperm_lines(sperm: SpermSummary, *, hidden: bool) -> list[str]:
     last, state = sperm.last, sperm.state.value if sperm.state else "not seen"
     if last is None:
-        return [f"sperm {sperm.id:>2}  {state} at the end, never graded"]
+        return [f"sperm {sperm.id:>2}  {state} at the end, {'grades hidden' if hidden else 'never graded'}"]
     shares = " ".join(f"{letter} {percent(p)}" for letter, p in zip(GRADES, last.grade, strict=True))
     standing = last.standing.value if last.standing else "no longer tracked"
     padded = ", padded at the frame's edge" if last.validity is Validity.PADDED else ""

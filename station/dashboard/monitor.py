@@ -98,6 +98,7 @@ class Monitor:
         capture = statuses.get(ProcessName.CAPTURE)
         source = capture.source if capture else None
         # Where senders wait for their readers, one more reader would slow them.
+        blind = is_blind(supervisor.blind, statuses)
         has_crops = not self._config.lossless and source is not None and affordable(source)
         return Snapshot(
             now_ns=now_ns(),
@@ -115,7 +116,8 @@ class Monitor:
                 if process in PIPELINE or process.value in self._config.extras
             },
             tracks=self._tracks,
-            grades=dict(self._grades),
+            blind=blind,
+            grades={} if blind else dict(self._grades),
             window_fps=window_fps(self._config, statuses),
             drops=losses(statuses),
             late_share=late_share(self._late, statuses),
@@ -127,7 +129,7 @@ class Monitor:
             ),
             keys=self._keys(),
             screen=screen,
-            history=self._history.of(screen.focus, now_ns()),
+            history=() if blind else self._history.of(screen.focus, now_ns()),
             motion=self._motion.get(screen.focus) if screen.focus is not None else None,
             crop=self._crop.look(self._tracks, screen.focus if has_crops else None),
             has_crops=has_crops,
@@ -179,6 +181,12 @@ def losses(statuses: Statuses) -> dict[str, int]:
         "to engine": engine_counters.lost,
         "windows replaced": engine_counters.replaced,
     }
+
+
+def is_blind(asked: bool, statuses: Statuses) -> bool:
+    """Return whether no grade may be seen: from the moment it is asked for until the engine has let all of them go."""
+    engine = statuses.get(ProcessName.ENGINE)
+    return asked or (engine is not None and engine.withheld is not None)
 
 
 def window_fps(config: Config, statuses: Statuses) -> float | None:

@@ -33,6 +33,7 @@ from station.transport.control_messages import PIPELINE
 
 MIN_WIDTH, MIN_HEIGHT = 80, 20
 """Below this no grades are drawn: a truncated distribution could be taken for a whole one."""
+BLIND = "BLIND: grades are hidden until a choice is marked (focus a sperm, then m)"
 ROOMY_HEIGHT = 30
 MIN_TABLE_ROWS = 4
 """Of the table beside the details of the focused sperm: heading, that sperm, and what is not shown."""
@@ -75,6 +76,7 @@ def _full(snapshot: Snapshot, width: int, height: int, glyphs: Glyphs, *, colour
         source_line(snapshot, width, glyphs),
         model_line(snapshot, width, glyphs),
         *_demonstration(snapshot, width, glyphs),
+        *_blind(snapshot, width, glyphs),
         *_empty(height >= ROOMY_HEIGHT),
         *process_lines(snapshot, width, glyphs),
         *drop_lines(snapshot, width, glyphs)[:2],
@@ -130,6 +132,10 @@ def _demonstration(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]
     if snapshot.model is None or not snapshot.model.demonstration:
         return []
     return [Text(fit(f"{glyphs.alarm} {DEMONSTRATION}", width, glyphs), "bold magenta")]
+
+
+def _blind(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:
+    return [Text(fit(f"{glyphs.alarm} {BLIND}", width, glyphs), "bold reverse")] if snapshot.blind else []
 
 
 def _footer(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:

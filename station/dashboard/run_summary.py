@@ -144,6 +144,8 @@ class RunSummary:
     replay: ReplaySummary | None
     windows: WindowSummary
     grades: int
+    withheld: int | None
+    """Of a run that was blind to its end: the grades that nobody has seen, in no record; None of any other."""
     grades_sha256: str
     frame_interval_ms: Latency
     frame_jitter_ms: Latency

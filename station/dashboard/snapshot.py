@@ -73,6 +73,8 @@ class Snapshot:
     speed: Literal["live", "max"] = "live"
     replay: bool = False
     """What is shown was recorded earlier and is not happening now."""
+    blind: bool = False
+    """Grades are hidden until a choice is marked: there are none in here."""
     window_fps: float | None = None
     """Frames per second of source time in a window, once the source is known."""
     processes: Mapping[ProcessName, ProcessView] = field(default_factory=dict)

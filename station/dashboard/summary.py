@@ -52,6 +52,7 @@ def summarise(snapshot: Snapshot, tracks: list[TrackInfo], *, ended: str) -> Run
         ended=ended,
         cautions=[
             *recording_alarms(snapshot),
+            *_withheld(engine),
             *_lateness(captured),
             *_not_listed(tallies.keys() | newest.keys()),
             *cautions(replace(snapshot, late_share=None)),
@@ -67,6 +68,7 @@ def summarise(snapshot: Snapshot, tracks: list[TrackInfo], *, ended: str) -> Run
         replay=_replay(tracked, graded),
         windows=WindowSummary(replaced=graded.replaced, lost=graded.lost),
         grades=graded.grades,
+        withheld=engine.withheld if engine else None,
         grades_sha256=engine.digest if engine else "",
         frame_interval_ms=_latency(capture, "frame_interval"),
         frame_jitter_ms=_latency(capture, "frame_jitter"),
@@ -98,6 +100,16 @@ def _replay(tracked: TrackerCounters, graded: EngineCounters) -> ReplaySummary |
         windows_missing=graded.windows_missing,
         windows_left_out=graded.left_out,
     )
+
+
+def _withheld(engine: ProcessStatus | None) -> list[str]:
+    """Return what is to be said of a run that was blind to its end."""
+    if engine is None or engine.withheld is None:
+        return []
+    return [
+        f"blind to the end: no choice was marked, so {engine.withheld} grades were shown to nobody and are in no "
+        "recording; its video can be graded later"
+    ]
 
 
 def _lateness(counters: CaptureCounters) -> list[str]:

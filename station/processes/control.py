@@ -56,6 +56,7 @@ class Account:
     source: SourceInfo | None = None
     model: ModelInfo | None = None
     sperm: dict[int, SpermTally] = field(default_factory=dict)
+    withheld: int | None = None
     digest: str = ""
     recording: RecordingInfo | None = None
     adjustment: CameraAdjustment | None = None
@@ -130,6 +131,7 @@ class ProcessControl:
             source=account.source,
             model=account.model,
             sperm=list(account.sperm.values()),
+            withheld=account.withheld,
             digest=account.digest,
             recording=account.recording,
             adjustment=account.adjustment,

@@ -30,6 +30,11 @@ class Herald:
                 stride=start.stride or 1,
             )
 
+    def tell(self, *, withheld: bool) -> None:
+        """Say from now on, and at once, whether grades are withheld."""
+        if self._hello is not None and self._hello.withheld is not withheld:
+            self._hello, self._next_s = self._hello.model_copy(update={"withheld": withheld}), 0.0
+
     def speak(self) -> None:
         """Say it where it is due; called in every round of a process's loop."""
         if self._hello is not None and time.monotonic() >= self._next_s:

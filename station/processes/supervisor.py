@@ -62,6 +62,8 @@ class Supervisor:
         """Why an optional process is no more, one line."""
         self.suspended: set[ProcessName] = set()
         """Processes that somebody has stopped (SIGSTOP, a debugger): they do not count as hanging."""
+        self.blind = config.blind
+        """The engine withholds its grades, or has been told to."""
         self._optional = optional
         self._ran: set[ProcessName] = set()
         self._forwarded_ns: dict[tuple[ProcessName, ProcessName], int] = {}
@@ -123,6 +125,11 @@ class Supervisor:
     def command(self, process: ProcessName, name: CommandName, **fields: Any) -> int:
         """Send one command to a process and return the command's number."""
         return self._centre.send(process, name, **fields)
+
+    def hide_grades(self, *, blind: bool) -> None:
+        """Let the engine withhold its grades, or let them go."""
+        self.blind = blind
+        self._centre.send(ProcessName.ENGINE, CommandName.BLIND, blind=blind)
 
     def note_action(self, name: str, details: str = "", asked_by: str = "") -> None:
         """Let the recorder know what the operator did and how it was asked for, or what ends the run."""
@@ -213,6 +220,8 @@ class Supervisor:
         opened: dict[str, Any] = {"source": source, "model": model}
         if name is ProcessName.RECORDER:
             opened["parameters"] = parameters
+        if name is ProcessName.ENGINE:
+            opened["blind"] = self.blind
         self._centre.send(name, CommandName.START, stride=stride, readers=readers, **opened)
 
     def _check_or_give_up(self, name: ProcessName) -> None:
@@ -299,6 +308,7 @@ class Supervisor:
         if status.state is ProcessState.RUNNING:
             self._ran.add(name)
         changed = before is None or before.state is not status.state or before.notices != status.notices
+        changed |= before is not None and (before.withheld is None) is not (status.withheld is None)
         for listener, every_s in FORWARD_S.items():
             due = now_ns() - self._forwarded_ns.get((listener, name), 0) >= every_s * NS_PER_S
             if self._hears(listener, name) and (changed or due):

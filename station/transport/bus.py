@@ -84,6 +84,18 @@ class Publisher:
                 self._seq += not isinstance(header, HelloHeader)  # which takes no number
                 return True
 
+    def send_to_all(self, header: Header, keep_waiting: Callable[[], bool]) -> bool:
+        """Send one message late rather than lose it to a reader that is behind, on a live link too.
+
+        Waits as long as ``keep_waiting`` allows; False means not sent.
+        """
+        self._socket.setsockopt(zmq.XPUB_NODROP, 1)
+        try:
+            return self.send(header, None, keep_waiting)
+        finally:
+            if not self._lossless:
+                self._socket.setsockopt(zmq.XPUB_NODROP, 0)
+
     def close(self) -> None:
         """Close the socket; may be called more than once."""
         self._socket.close()

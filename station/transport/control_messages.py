@@ -189,6 +189,8 @@ class ProcessStatus(Header):
     model: ModelInfo | None = None
     recording: RecordingInfo | None = None
     sperm: list[SpermTally] = Field(default=[])
+    withheld: Count | None = Field(default=None, exclude_if=is_none)
+    """Engine: grades that have not been published yet, the run being blind. Left out where nothing is withheld."""
     digest: str = ""
     """Engine: SHA-256 over all grades published so far, to compare runs bit for bit."""
     adjustment: CameraAdjustment | None = Field(default=None, exclude_if=is_none)
@@ -229,6 +231,8 @@ class Command(Header):
     exposure_us: PositiveReal | None = Field(default=None, exclude_if=is_none)
     """With CAMERA, to capture, as the next: what the camera shall take. Left out of the message where None."""
     gain: float | None = Field(default=None, exclude_if=is_none)
+    blind: bool | None = Field(default=None, exclude_if=is_none)
+    """With BLIND, and with START to the engine: whether grades are withheld. Left out of the message where None."""
     parameters: Parameters = Field(default={}, exclude_if=_is_empty)
     """With START, to the recorder: the tracker's tuned constants. Left out of the message where empty."""
 

@@ -78,6 +78,8 @@ class EngineCounters(Counters):
     """Windows that were graded when it was recorded and did not come out this time."""
     left_out: Count = 0
     """Windows that were not graded when it was recorded."""
+    withheld_lost: Count = 0
+    """Grades of a blind run that were withheld for longer than there is memory for."""
 
     @property
     def handled(self) -> int:

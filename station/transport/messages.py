@@ -247,6 +247,7 @@ class CommandName(StrEnum):
     RELEASE = "release"
     MARK = "mark"
     CAMERA = "camera"
+    BLIND = "blind"
 
 
 class AppliedCommand(BaseModel):

@@ -119,10 +119,11 @@ class Hub:
             window_px=self._config.window.size,
             disturbance=tracks.disturbance if tracks else "",
             cards=cards(snapshot, self.marked, self.pairing.kinematics_at(header.t_exposure_ns)),
-            past=self.history.since(wanted.seen_grades),
+            blind=snapshot.blind,
+            past=[] if snapshot.blind else self.history.since(wanted.seen_grades),
             crops=crops,
         )
-        return pack(picture, data, pixels), self.history.end
+        return pack(picture, data, pixels), wanted.seen_grades if snapshot.blind else self.history.end
 
     def overview(self) -> Overview:
         """Return the state of the station."""

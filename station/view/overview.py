@@ -21,10 +21,13 @@ from station.dashboard.headless import DEMONSTRATION
 from station.dashboard.monitor import late_share, losses, window_fps
 from station.dashboard.snapshot import LateMeter, ProcessView, RateMeter, Snapshot
 from station.notice import NOTICE
-from station.transport.control_messages import PIPELINE, ProcessName, ProcessStatus
+from station.transport.control_messages import PIPELINE, ProcessName, ProcessState, ProcessStatus
 from station.transport.messages import FrameHeader, GradeInfo, TracksHeader
 from station.view.page_messages import Histogram, KeyHelp, Overview, ProcessFacts
 
+BLIND = "BLIND: grades are hidden until a choice is marked (m)"
+GRADING = (ProcessState.RUNNING, ProcessState.ENDED)
+"""States in which the engine says whether it withholds its grades."""
 UNWELL = (ProcessCondition.FAILED, ProcessCondition.NO_PROGRESS)
 
 
@@ -37,6 +40,7 @@ class StationFacts:
         self._start_ns = now_ns()
         self._statuses: dict[ProcessName, ProcessStatus] = {}
         self._progressed_ns: dict[ProcessName, int] = {}
+        self._blind = config.blind
         self._late = LateMeter()
         self._rates = {name: RateMeter() for name in ProcessName}
 
@@ -47,6 +51,8 @@ class StationFacts:
             if before is None or status.progress > before.progress or status.state is not before.state:
                 self._progressed_ns[status.process] = now_ns()
             self._statuses[status.process] = status
+            if status.process is ProcessName.ENGINE and status.state in GRADING:
+                self._blind = status.withheld is not None
 
     def snapshot(
         self, tracks: TracksHeader | None, tracks_received_ns: int | None, grades: dict[int, GradeInfo]
@@ -69,7 +75,8 @@ class StationFacts:
                     for name in (*PIPELINE, *((ProcessName.RECORDER,) if recorded else ()))
                 },
                 tracks=tracks,
-                grades=grades,
+                blind=self._blind,
+                grades={} if self._blind else grades,
                 window_fps=window_fps(self._config, statuses),
                 drops=losses(statuses),
                 late_share=late_share(self._late, statuses),
@@ -92,6 +99,7 @@ def overview(
         demonstration=DEMONSTRATION if model and model.demonstration else "",
         notice=NOTICE,
         replay=snapshot.replay,
+        blind=BLIND if snapshot.blind else "",
         processes=[_facts(snapshot, name) for name in PIPELINE],
         latency=_latency(snapshot),
         recording=recording,

@@ -119,6 +119,8 @@ class Overview(PageMessage):
     """Sentence; empty for a model that was made for use."""
     notice: str
     replay: bool
+    blind: str
+    """Sentence while grades are hidden; empty else."""
     processes: list[ProcessFacts]
     latency: str
     """Exposure to grade."""
@@ -205,6 +207,8 @@ class Picture(PageMessage):
     jpeg_bytes: Whole
     stale_ms: float | None
     """A grade older than this is stale; None where age means nothing (a run that is not live)."""
+    blind: bool
+    """Grades are hidden: none is in here, and none of before may stay on the page."""
     tracked: bool
     """False: the tracker did not answer for this frame, nothing is known about positions."""
     window_frames: Whole

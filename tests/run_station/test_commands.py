@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +42,15 @@ class Run:
     station: Station
     process: "subprocess.Popen[str]"
     name: str
+    said: list[str] = field(default_factory=list)
+
+    def line(self, first: str) -> str:
+        """The line of its output that begins like that."""
+        while not (found := [line for line in self.said if line.startswith(first)]):
+            assert self.process.stdout is not None
+            self.said.append(self.process.stdout.readline())
+            assert self.said[-1], self.process.stderr.read() if self.process.stderr else ""
+        return found[0]
 
     def shell(self, *words: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
@@ -84,9 +93,8 @@ def running(station: Station, *options: str, name: str = "station") -> Iterator[
         )
         stack.callback(lambda: process.poll() is None and process.send_signal(signal.SIGTERM))
         assert process.stdout is not None
-        while not (line := process.stdout.readline()).startswith("record" if "--no-record" not in options else "model"):
-            assert line, process.stderr.read() if process.stderr else ""
         run = Run(station, process, name)
+        run.line("record" if "--no-record" not in options else "model")
         wait_for(lambda: run.status()["frame_seq"] is not None)
         yield run
 

@@ -71,6 +71,7 @@ class PlayedStation:
         self.paused = threading.Event()
         self.silent_tracker = threading.Event()
         self.disturbance = ""
+        self.blind = False
         self.states: dict[int, tuple[TrackState, str]] = {}
         self.played = 0
         self._stop = threading.Event()
@@ -153,7 +154,7 @@ class PlayedStation:
             (ProcessName.CAPTURE, {"source": source, "counters": {"captured": seq}}),
             (ProcessName.TRACKER, {"counters": {"tracked": seq}}),
             (ProcessName.ENGINE, {
-                "model": model, "counters": {"grades": seq},
+                "model": model, "counters": {"grades": seq}, "withheld": 7 if self.blind else None,
                 "recent_ms": {"exposure_to_grade": Percentiles(count=9, p50=31.0, p95=44.0, p99=50.0, max=60.0)},
             }),
         ):  # fmt: skip

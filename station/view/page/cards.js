@@ -27,6 +27,7 @@ export class Cards {
   show(shot) {
     const { head, crops } = shot;
     this.#shot = shot;
+    if (head.blind) this.#past.clear();
     for (const past of head.past) {
       if (!this.#past.has(past.sperm_id)) this.#past.set(past.sperm_id, []);
       this.#past.get(past.sperm_id).push({ t: past.t_ms, grade: past.grade });
@@ -151,7 +152,10 @@ export class Cards {
     setText(card.none, graded ? "" : data.worth);
     setText(card.worth, graded ? data.worth : "");
     card.worth.title = data.evidence;
-    if (!graded) return;
+    if (!graded) {
+      forget(card); // nothing of before may stay in the page: the run may be blind
+      return;
+    }
     card.bars.forEach((bar, k) => {
       bar.fill.style.width = `${100 * data.grade[k]}%`;
       setText(bar.share, percent(data.grade[k]));
@@ -185,6 +189,18 @@ export class Cards {
     }
     this.handlers.seen(seen.sort((a, b) => a - b));
   }
+}
+
+// Take every trace of a grade off a card.
+function forget(card) {
+  for (const bar of card.bars) {
+    bar.fill.style.width = "0";
+    setText(bar.share, "");
+  }
+  card.grid.removeAttribute("aria-label");
+  for (const element of [card.spread, card.heads, card.age]) setText(element, "");
+  card.table = null;
+  card.more.replaceChildren();
 }
 
 function percent(share) {

@@ -18,6 +18,8 @@ export function showOverview(overview) {
   const demonstration = byId("demonstration");
   demonstration.hidden = !overview.demonstration;  // its place is kept until the model is known: nothing moves later
   setText(demonstration, overview.demonstration);
+  byId("blind").hidden = !overview.blind;
+  setText(byId("blind"), overview.blind);
   setText(byId("notice"), overview.notice);
   setText(byId("model"), `model ${overview.model}`);
   fill(byId("alarms"), overview.alarms.map((text) => ({ text })), "li");

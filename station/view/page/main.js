@@ -91,6 +91,7 @@ const keys = new Keys({
   PageUp: () => step(-5),
   a: () => ask("replace_lost"),
   k: () => ask("keep"),
+  b: () => ask(overview?.blind ? "unblind" : "blind"),
   s: () => selectNext(),
   u: () => ask("select_previous"),
   r: () => withFocus((id) => ask("release", { sperm_id: id })),

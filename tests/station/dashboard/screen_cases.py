@@ -224,6 +224,7 @@ CASES = {
             6: grade(6, 0.003, 0.0, 0.001, 0.0, 0.996, validity=Validity.PADDED, age_ms=1630),
         },
     ),
+    "blind": dataclasses.replace(recorded(), blind=True, grades={}, screen=ScreenState(focus=3), motion=SWIMS),
     "many": MANY,
     "many_scrolled": dataclasses.replace(MANY, screen=ScreenState(focus=9), history=past(9)),
     "focused": dataclasses.replace(recorded(), screen=ScreenState(focus=3), history=past(3), motion=SWIMS),

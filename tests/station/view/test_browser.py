@@ -1,6 +1,7 @@
 """The page in a real browser: that ring and cell agree, that a click selects the right sperm, keys, stale pictures."""
 
 import math
+import re
 import statistics
 import time
 from collections.abc import Iterator
@@ -230,6 +231,22 @@ def test_a_picture_that_stands_still_is_said_to_be_old(
         page.locator("#gone", has_text="s old").wait_for()
         station.paused.clear()
         page.wait_for_selector("#gone", state="hidden")
+
+
+def test_a_blind_run_leaves_no_grade_in_the_page(context: BrowserContext, played: tuple[str, PlayedStation]) -> None:
+    link, station = played
+    with page_at(context, link) as page:
+        page.locator(".card:not(.old) .share:visible").first.wait_for()
+        page.keyboard.press("n")
+        page.locator(".card.focused .more td", has_text="%").first.wait_for()
+        station.blind = True
+        page.locator("#blind", has_text="BLIND: grades are hidden").wait_for()
+        page.locator(".card .none", has_text="hidden until a choice is marked").first.wait_for()
+        cards = page.locator("#cards").evaluate("cards => cards.outerHTML")
+        assert not re.findall(r"\d %|grade [A-E] \d|experts (?:agreed|mixed|split)|s old", cards)
+        station.blind = False
+        page.locator(".card:not(.old) .share:visible").first.wait_for()
+        page.wait_for_selector("#blind", state="hidden")
 
 
 def test_the_end_of_the_station_is_said(context: BrowserContext) -> None:
