@@ -208,7 +208,7 @@ def test_blindness_that_could_not_be_kept_is_refused_and_b_hides_grades_on_the_t
     with Terminal(station, "--select", "auto:2", "--session", str(sessions)) as terminal:
         terminal.wait(lambda text: re.search(r"\n +1 .*\n +2 ", text, re.DOTALL))
         terminal.press("b", r"BLIND: grades are hidden")
-        terminal.press("n", r"\n> ?\d")
+        terminal.press("n", r"> ?\d")
         terminal.press("m", r"marked as chosen \(grades are shown now\)")
         terminal.press("b", r"Grades are hidden until a choice is marked")
         terminal.press("b", r"Grades are shown again")
