@@ -97,7 +97,7 @@ class Operator:
         self._monitor.applied.clear()
 
     def _close(self, request: Request, answer: Answer, reply: Reply) -> None:
-        logged = not isinstance(request, StatusRequest | KeepRequest)  # to keep, the recorder must be told beforehand
+        logged = not isinstance(request, _LOGGED_BEFORE)
         if logged and reply.outcome in (Outcome.DONE, Outcome.UNCONFIRMED):
             self._supervisor.note_action(request.name, reply.text, request.asked_by)
         if isinstance(request, MarkRequest) and reply.done and self.is_blind:  # once the choice is in the record
@@ -267,6 +267,7 @@ class Operator:
     def _blind(self, request: BlindRequest) -> Reply | _Finding:
         if self.is_blind:
             return _refused(request, "grades are hidden already, until a choice is marked")
+        self._supervisor.note_action(request.name, asked_by=request.asked_by)
         self._supervisor.hide_grades(blind=True)
         return self._hidden(request, True, "grades are hidden until a choice is marked")
 
@@ -275,6 +276,7 @@ class Operator:
             return _refused(request, "grades are not hidden")
         if self._config.blind:
             return _refused(request, "this is a blind study: grades are shown once a choice has been marked")
+        self._supervisor.note_action(request.name, asked_by=request.asked_by)
         self._supervisor.hide_grades(blind=False)
         return self._hidden(request, False, "grades are shown again")
 
@@ -339,6 +341,8 @@ class Operator:
 
 
 _SELECTIONS = (SelectRequest, SelectNextRequest, SelectPreviousRequest, ReleaseRequest, ReplaceLostRequest)
+_LOGGED_BEFORE = (StatusRequest, KeepRequest, BlindRequest, UnblindRequest)
+"""What is not recorded once it is done: a question; and what the record must have before, whatever comes of it."""
 _HANDLERS: Final[dict[type[Request], Callable[..., Reply | _Finding]]] = {
     StatusRequest: Operator._status,
     SelectRequest: Operator._select,
