@@ -22,7 +22,7 @@ from station.clock import ms_between, now_ns
 from station.config import WindowSettings
 from station.errors import InputError
 from station.model_fit import model_doubts
-from station.processes.control import PATIENCE_S
+from station.processes.control import PATIENCE_S, ProcessControl
 from station.processes.herald import Herald
 from station.processes.latency import LatencyRecorder
 from station.processes.process import ProcessContext
@@ -77,10 +77,7 @@ def run(context: ProcessContext) -> None:
             herald = Herald(grades, config, start)
             control.report(ProcessState.RUNNING)
             while context.carry_on():
-                while control.commands:
-                    command = control.commands.popleft()
-                    if command.name is CommandName.BLIND and command.blind is not None:
-                        outlet.hide(command.blind)
+                _obey(control, outlet)
                 herald.tell(withheld=control.account.withheld is not None)
                 herald.speak()
                 outlet.let_go(context.carry_on)
@@ -98,8 +95,17 @@ def run(context: ProcessContext) -> None:
                     replay.note(graded)
             if replay is not None:
                 replay.finish(ended=windows.ended)
+            _obey(control, outlet)  # what came together with the word to stop
             outlet.let_go(context.carry_on, LAST_TURN_S)
             context.finish(grades)
+
+
+def _obey(control: ProcessControl, outlet: Outlet) -> None:
+    """Do what was asked since the last time."""
+    while control.commands:
+        command = control.commands.popleft()
+        if command.name is CommandName.BLIND and command.blind is not None:
+            outlet.hide(command.blind)
 
 
 class Grader:
