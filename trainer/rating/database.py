@@ -42,6 +42,7 @@ CREATE TABLE votes (
   t_page_ms INTEGER NOT NULL, t_server_ms INTEGER NOT NULL, browser TEXT NOT NULL, counts INTEGER NOT NULL,
   why TEXT NOT NULL, FOREIGN KEY (rater, position) REFERENCES items
 );
+CREATE INDEX votes_of_rater ON votes (rater, number);
 CREATE TABLE heads (
   rater TEXT NOT NULL, position INTEGER NOT NULL, vote INTEGER NOT NULL REFERENCES votes, PRIMARY KEY (rater, position)
 ) WITHOUT ROWID;

@@ -11,7 +11,6 @@ from starlette.routing import Route
 
 from station.errors import InputError
 from trainer.rating.clip_pictures import ClipPictures
-from trainer.rating.lead_report import lead_report
 from trainer.rating.study import Study
 
 KEPT_S: Final = 5.0
@@ -22,13 +21,19 @@ def lead_routes(study: Study, pictures: ClipPictures, path: Path) -> list[Route]
     lock = asyncio.Lock()
     kept: dict[str, tuple[float, str]] = {}
 
+    def report() -> str:
+        # The statistics take seconds to import, and a server that was started again has raters waiting.
+        from trainer.rating.lead_report import lead_report
+
+        return lead_report(path, study).model_dump_json()
+
     async def serve_report(request: Request) -> Response:
         if request.scope["person"].role != "lead":
             return _nothing()
         async with lock:
             made_s, text = kept.get("report", (-KEPT_S, ""))
             if time.monotonic() - made_s > KEPT_S:
-                text = (await asyncio.to_thread(lead_report, path, study)).model_dump_json()
+                text = await asyncio.to_thread(report)
                 kept["report"] = time.monotonic(), text
         return Response(text, media_type="application/json")
 

@@ -32,7 +32,7 @@ from trainer.rating.clip_pictures import ClipPictures
 from trainer.rating.database import DATABASE
 from trainer.rating.lead_routes import lead_routes
 from trainer.rating.orders import Kind
-from trainer.rating.pace import pace
+from trainer.rating.pace import NEWEST, pace
 from trainer.rating.page_messages import (
     Acts,
     Answer,
@@ -197,7 +197,7 @@ class RatingServer:
                     answers=answers,
                     closed=store.closed,
                     agreed=self._agreed(store, rater, graded),
-                    pace_s=pace(store.seconds(rater)),
+                    pace_s=pace(store.seconds(rater, NEWEST)),
                 )
             )
 
@@ -226,7 +226,7 @@ class RatingServer:
             calibration=[place for place, (item, is_in) in enumerate(order) if is_in and item.kind is Kind.CALIBRATION],
             graded=[Graded(position=head.position, id=head.id, grade=head.grade, reason=head.reason) for head in heads],
             agreed=self._agreed(store, rater, [head.position for head in heads if not head.open]),
-            pace_s=pace(store.seconds(rater)),
+            pace_s=pace(store.seconds(rater, NEWEST)),
         )
 
     def _agreed(self, store: Store, rater: str, positions: Iterable[int]) -> list[Calibrated]:

@@ -106,12 +106,12 @@ class Store:
         )  # fmt: skip
         return [Head(*row) for row in rows]
 
-    def seconds(self, rater: str) -> list[float]:
-        """Return how long a rater looked at each clip before grading it, oldest first."""
+    def seconds(self, rater: str, newest: int) -> list[float]:
+        """Return how long a rater looked at each of the newest clips before grading it, newest first."""
         rows = self._db.execute(
-            "SELECT shown_ms FROM votes WHERE rater = ? AND counts AND (grade != '' OR reason != '') ORDER BY number",
-            (rater,),
-        )
+            "SELECT shown_ms FROM votes WHERE rater = ? AND counts AND (grade != '' OR reason != '') "
+            "ORDER BY number DESC LIMIT ?", (rater, newest),
+        )  # fmt: skip
         return [shown_ms / 1000 for (shown_ms,) in rows]
 
     @property
