@@ -32,6 +32,8 @@ class Timeline:
         self._unsettled = 0
         """Frames to come that may still be of the setting before."""
         self._reopened = False
+        self._camera_ns: int | None = None
+        """Of the last frame."""
         self._first_camera_ns: int | None = None
         """Camera time at which source time was ``_base_ns``, in this connection."""
         self._base_ns = 0
@@ -43,12 +45,16 @@ class Timeline:
         if device.info.settings != self.device.info.settings:
             self._exposure_id += 1
             self._exposed_like = None
-        self.clock = CameraClock()
         self.device = device
-        self._latched = False
+        self._begin_clock_anew()
         self._previous_id = None
         self._reopened = True
-        self._first_camera_ns = None
+
+    def _begin_clock_anew(self) -> None:
+        """Forget how the camera's clock ran: it counts from somewhere else now."""
+        self.clock = CameraClock()
+        self._latched = False
+        self._camera_ns = self._first_camera_ns = None
 
     def expose_anew(self, fps: float) -> None:
         """Begin a new exposure setting: the camera was told to take one.
@@ -63,8 +69,8 @@ class Timeline:
     def synchronise(self, device: Device) -> None:
         """Ask the camera for its time, if it has a latch."""
         pair = device.latch()
-        if pair is None and self._latched:
-            self.clock = CameraClock()  # arrivals from now on, which are later: the two kinds do not mix
+        if (pair is not None) is not self._latched:
+            self.clock = CameraClock()  # readings at arrival are later than latched ones: the two kinds do not mix
         self._latched = pair is not None
         if pair is not None:
             self.clock.add(*pair)
@@ -75,6 +81,10 @@ class Timeline:
             self._incomplete += 1
             return None
         self._compare_exposure(grab)
+        if grab.camera_ns is not None:
+            if self._camera_ns is not None and grab.camera_ns < self._camera_ns:
+                self._begin_clock_anew()  # the counter has wrapped round, or was reset
+            self._camera_ns = grab.camera_ns
         exposed_ns = self._exposure_end_ns(grab, t_arrival_ns)
         lost = self._lost_before(grab.frame_id, exposed_ns)
         self._t_source_ns = self._source_ns(grab.camera_ns, exposed_ns)
@@ -119,6 +129,9 @@ class Timeline:
             return max(1, round(missing))
         if frame_id is None or self._previous_id is None:
             return self._incomplete
+        if frame_id <= self._previous_id:  # the count has wrapped round, at a number that differs from camera to camera
+            missing = (exposed_ns - self._t_exposure_ns) / self._interval_ns - 1
+            return max(self._incomplete, round(missing))
         return max(self._incomplete, frame_id - self._previous_id - 1)
 
     def _source_ns(self, camera_ns: int | None, exposed_ns: int) -> int:
