@@ -14,9 +14,9 @@ from station.archive.story import SpermStory, Story
 from station.dashboard.assessment import GradeValidity
 from station.transport.messages import GRADES, GradeInfo, TrackState
 
-WIDTH: Final = 720
+WIDTH: Final = 560
 LEFT: Final = 40
-GRADE_TOP, GRADE_HEIGHT, STRIP = 16, 110, 14
+GRADE_TOP, GRADE_HEIGHT, STRIP = 16, 100, 14
 COLUMNS: Final = 340
 """Most columns of a plot over time: narrower ones could not be told apart."""
 POINTS: Final = 1200
