@@ -27,6 +27,12 @@ ARCHIVE: Final = {
     "report": Command(
         _function("station.report.command", "report"), "SESSION", "write the report of a session: one page, HTML"
     ),
+    "export": Command(
+        lambda argv: int(
+            importlib.import_module("station.export.command").export(argv, clips=_program("trainer", "prepare"))
+        ),
+        "SESSION --to FORMAT", "write a session for other programs",
+    ),
     "verify": Command(
         _function("station.archive.record_commands", "verify"), "SESSION", "check that a recorded session is unchanged"
     ),

@@ -1,5 +1,7 @@
 """``python -m trainer prepare VIDEOS --tags tags.csv --out DATA``: clips of tagged sperm, cut by the live tracker.
 
+With ``--sessions`` in place of videos and tags: the windows that were graded in recorded sessions.
+
 The clips have no votes yet; ``python -m trainer votes`` adds them. Beside the clip format (``trainer.data.dataset``)
 the folder holds ``tracked.csv`` (what became of every tag) and ``cuts.csv`` (where in which video each frame of each
 clip was cut). One bad video or tag is named and does not keep the others from being cut. How a video is followed:
@@ -19,10 +21,12 @@ from station.config import TrackerSettings
 from station.console import Console
 from station.errors import InputError
 from station.ranges import MAX_FPS, MAX_UM_PER_PX, MIN_FPS, MIN_UM_PER_PX
+from station.session.lookup import find_session
 from trainer.data.clip_extraction import cut_video
 from trainer.data.clip_files import ENDINGS, NPZ
-from trainer.data.clip_folder_writer import ClipFolderWriter, as_options
+from trainer.data.clip_folder_writer import ClipFolderWriter, as_options, hash_video
 from trainer.data.cuts import CutSettings, TagOutcome
+from trainer.data.session_clips import cut_session
 from trainer.data.tags import assign, read_tags
 from trainer.data.video_names import find_videos
 
@@ -33,6 +37,7 @@ cut) and manifest.json. Exit code 1: a video or a tag could not be used, the oth
 examples:
   python -m trainer prepare VIDEOS --tags tags.csv --um-per-px 0.25 --out DATA
   python -m trainer prepare d07_1.avi d07_2.avi --tags tags.csv --um-per-px 0.25 --windows 3 --format mkv --out DATA
+  python -m trainer prepare --sessions 20260131T141500Z-3f9c --windows 5 --out DATA
   python -m trainer prepare STACKS --tags tags.csv --fps 15 --stride uniform --out DATA
 
 next: python -m trainer votes DATA --votes votes.csv"""
@@ -43,13 +48,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.epilog = EPILOG
     parser.add_argument(
-        "videos", type=Path, nargs="+", metavar="VIDEOS", help="videos, TIFF stacks, folders of pictures, or a folder "
+        "videos", type=Path, nargs="*", metavar="VIDEOS", help="videos, TIFF stacks, folders of pictures, or a folder "
         "that holds them"
     )  # fmt: skip
     parser.add_argument(
-        "--tags", type=Path, required=True, metavar="FILE",
+        "--tags", type=Path, metavar="FILE",
         help="CSV: video,id,x,y (px, one point on each head) and, where wanted, um_per_px, frame (in which it was "
         "tagged, from 0; default: 0) and source (the donor; default: the video); or the results of ImageJ's point tool",
+    )  # fmt: skip
+    parser.add_argument(
+        "--sessions", nargs="+", default=[], metavar="SESSION",
+        help="in place of videos and tags: recorded sessions; the very windows that were graded are cut",
     )  # fmt: skip
     parser.add_argument("--out", type=Path, required=True, metavar="DATA", help="folder to make; must not exist")
     parser.add_argument("--um-per-px", type=float, metavar="UM", help="scale, where neither tags nor video say it")
@@ -88,6 +97,10 @@ def run(args: argparse.Namespace) -> int:
     settings = _settings(args)
     if args.out.exists():
         raise InputError(f"--out {args.out} exists already; remove it or give another folder")
+    if args.sessions:
+        return _cut_sessions(args, settings)
+    if not args.videos or args.tags is None:
+        raise InputError("expected VIDEOS and --tags FILE, or --sessions SESSION")
     videos = find_videos(args.videos)
     given = read_tags(args.tags, videos)
     by_video, unassigned = assign(given.tags, videos)
@@ -104,7 +117,7 @@ def run(args: argparse.Namespace) -> int:
                 progress.update(task, description=name)
                 found = cut_video(videos[name], of_video, settings, partial(_show, progress, task, name))
                 found_problems = [f"{args.tags}, {problem}" for problem in found.problems]
-                found_problems += folder.add(name, videos[name], found)
+                found_problems += folder.add(name, hash_video(videos[name]), found)
             except InputError as error:
                 why = as_options(str(error))
                 found_problems = [f"{name}: {why}; none of its {len(of_video)} sperm are cut"]
@@ -127,6 +140,37 @@ def run(args: argparse.Namespace) -> int:
         console.print(f"{folder.padded} of them reach over the frame's edge (--whole leaves such clips out)")
     if problems:
         console.print(f"{len(problems)} problem{'s' * (len(problems) > 1)}, named above")
+    return 1 if problems else 0
+
+
+def _cut_sessions(args: argparse.Namespace, settings: CutSettings) -> int:
+    """Cut the graded windows of sessions; return 1 where a session, or a window of one, could not be used."""
+    if args.videos or args.tags is not None:
+        raise InputError("--sessions: cuts what was graded in sessions; leave VIDEOS and --tags out")
+    for option, given in (("fps", args.fps), ("bits", args.bits), ("head-px", args.head_px)):
+        if given is not None:
+            raise InputError(f"--{option}: is for videos; a session is cut as it was recorded")
+    if args.stride != "auto":
+        raise InputError("--stride: is for videos; a session's windows have the frames that were graded")
+    console = Console(soft_wrap=True)
+    folder = ClipFolderWriter(args.out, settings, args.um_per_px, f".{args.format}")
+    problems: list[str] = []
+    sessions = dict.fromkeys(find_session(named) for named in args.sessions)
+    for session in sessions:
+        try:
+            problems += folder.add_session(cut_session(session, settings, lambda _: None))
+        except InputError as error:
+            problems.append(f"{session.name}: {as_options(str(error))}")
+    for line in (*problems, *folder.remarks):
+        console.print(line)
+    _print_lost(console, folder.outcomes)
+    if not folder.rows:
+        raise InputError(f"no clip was cut from {len(sessions)} sessions; nothing was written")
+    folder.finish()
+    console.print(
+        f"{len(folder.rows)} clips in {args.out} of {len(folder.outcomes)} sperm in {len(sessions)} sessions, as they "
+        f"were graded; they have no votes yet: python -m trainer votes {args.out} --votes FILE"
+    )
     return 1 if problems else 0
 
 

@@ -1,7 +1,8 @@
 """The folder of clips that ``prepare`` writes, as it grows video by video.
 
-Beside the clip format (``trainer.data.dataset``) it holds ``tracked.csv`` (what became of every tag) and ``cuts.csv``
-(where in which video each frame of each clip was cut). This module does not know how a clip is cut.
+Beside the clip format (``trainer.data.dataset``) it holds ``tracked.csv`` (what became of every tag), ``cuts.csv``
+(where in which video each frame of each clip was cut) and, of sessions, ``graded.csv`` (how each clip was
+graded). This module does not know how a clip is cut.
 """
 
 import dataclasses
@@ -17,16 +18,19 @@ from station.build_info import git_commit
 from station.clock import NS_PER_S
 from station.errors import InputError
 from station.files import sha256_of, write_atomically
+from station.transport.messages import GRADES
 from trainer.data.clip_extraction import FRAMES, SIZE_PX, WATCHED_S
 from trainer.data.clip_files import write_clip
 from trainer.data.clip_ids import safe_id
 from trainer.data.clip_table import ClipRow, rates_alike
 from trainer.data.cuts import Cut, CutSettings, TagOutcome, VideoCuts
 from trainer.data.dataset import write_table
+from trainer.data.session_clips import SessionCuts
 from trainer.data.tables import table
 
 TRACKED: Final = "tracked.csv"
 CUTS: Final = "cuts.csv"
+GRADED: Final = "graded.csv"
 POSITION: Final = ("x_px", "y_px", "x_um", "y_um")
 
 
@@ -46,9 +50,25 @@ class ClipFolderWriter:
         self._videos: dict[str, dict[str, Any]] = {}
         self._cuts: list[Sequence[object]] = []
         self._tracked: list[Sequence[object]] = []
+        self._graded: list[Sequence[object]] = []
 
-    def add(self, name: str, path: Path, found: VideoCuts) -> list[str]:
-        """Write a video's clips; return its problems. Raises InputError for a rate or scale that cannot be used."""
+    def add_session(self, cut: SessionCuts) -> list[str]:
+        """Write a session's clips, and how each was graded; return its problems. Raises InputError as ``add``."""
+        first = len(self.rows)
+        problems = self.add(cut.session, cut.chain, cut.found)
+        for row, one, grade in zip(self.rows[first:], cut.found.cuts, cut.grades, strict=True):
+            shares = (f"{share:.6f}" for share in grade.grade)
+            self._graded.append(
+                (row.id, cut.session, one.tag.id, grade.frame_seq, f"{one.t_ns[-1] / NS_PER_S:.6f}", *shares,
+                 cut.model_sha256)
+            )  # fmt: skip
+        return problems
+
+    def add(self, name: str, sha256: str, found: VideoCuts) -> list[str]:
+        """Write a video's clips; return its problems. Raises InputError for a rate or scale that cannot be used.
+
+        ``sha256``: of the video; of a session the last value of its chain.
+        """
         if self.rows and not rates_alike(self.rows[0].fps, found.fps):
             raise InputError(
                 f"gives {found.fps:g} frames a second, the videos before {self.rows[0].fps:g}; give --stride, or cut "
@@ -69,7 +89,7 @@ class ClipFolderWriter:
                 clip = clip_id(name, cut.tag.id, number)
             self._write(clip, name, cut, float(scale or 0), found.fps)
         self._videos[name] = {
-            "sha256": hash_video(path),
+            "sha256": sha256,
             "fps": found.info.fps,
             "width": found.info.width,
             "height": found.info.height,
@@ -119,6 +139,19 @@ class ClipFolderWriter:
             ),
             CUTS: table(("id", "video", "tag", "frame", "t_source_s", *POSITION, "padded"), self._cuts),
         }
+        if self._graded:
+            tables[GRADED] = table(
+                (
+                    "id",
+                    "video",
+                    "tag",
+                    "frame",
+                    "t_source_s",
+                    *(f"grade_{letter}" for letter in GRADES),
+                    "model_sha256",
+                ),
+                self._graded,
+            )
         for file, content in tables.items():
             write_atomically(self._root / file, content)
             self._hashes[file] = hashlib.sha256(content).hexdigest()
