@@ -16,7 +16,7 @@ from station.clock import NS_PER_S
 from station.dashboard.assessment import GradeValidity, grade_validity
 from station.transport.messages import GRADES, STALE_S, GradeInfo, TrackInfo
 
-MARK: Final = re.compile(r"sperm (\d+) marked as chosen(?:: (.*))?", re.DOTALL)
+MARK: Final = re.compile(r"sperm (\d+) marked as chosen(?:: (.*?))?(?: \(grades are shown now\))?$", re.DOTALL)
 GONE_S: Final = 1.0
 """A sperm without a track for so long by then was not on the screen."""
 
@@ -44,6 +44,8 @@ class Choice:
     sperm_id: int
     note: str
     asked_by: str
+    blind: bool
+    """Grades were hidden then: what is in ``seen`` was known to the model, and to nobody else."""
     seen: tuple[Seen, ...]
     """Everything on the screen then, by number."""
 
@@ -77,10 +79,20 @@ def choices(story: Story) -> list[Choice]:
                 sperm_id=int(mark[1]),
                 note=mark[2] or "",
                 asked_by=action.asked_by,
+                blind=blind_at(story, action.t_ns),
                 seen=on_screen(story, action.t_ns),
             )
         )
     return found
+
+
+def blind_at(story: Story, t_ns: int) -> bool:
+    """Return whether grades were hidden at a moment of the station clock."""
+    blind = bool(story.start.config.get("blind"))
+    for action in story.actions:
+        if action.t_ns < t_ns and action.name in ("blind", "unblind"):
+            blind = action.name == "blind"
+    return blind
 
 
 def on_screen(story: Story, t_ns: int) -> tuple[Seen, ...]:

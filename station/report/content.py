@@ -14,10 +14,10 @@ from station.archive.catalogue import began, folder_bytes, recorded_label
 from station.archive.moments import Choice, Seen, Span, choices, shares, spans
 from station.archive.story import SpermStory, Story
 from station.archive.windows import CutWindow, cut_windows
-from station.dashboard.assessment import GradeValidity
+from station.dashboard.assessment import GradeValidity, disturbed_by
 from station.report import clips, plots
 from station.transport.control_messages import Percentiles
-from station.transport.messages import GradeInfo, KinematicsInfo, TrackState
+from station.transport.messages import GradeInfo, KinematicsInfo, TrackState, Validity
 
 KINEMATICS = (
     ("VCL", "vcl_um_s", "um/s"), ("VSL", "vsl_um_s", "um/s"), ("VAP", "vap_um_s", "um/s"), ("LIN", "lin", ""),
@@ -87,6 +87,8 @@ class ChoiceReport:
     sperm_id: int
     by: str
     note: str
+    blind: bool
+    """Grades were hidden from everybody then."""
     rows: tuple[SeenRow, ...]
 
 
@@ -217,13 +219,23 @@ def _clip(story: Story, grade: GradeInfo, window: CutWindow) -> Clip:
 def _grade_row(story: Story, grade: GradeInfo, seen: Seen | None) -> GradeRow:
     """Return a grade; ``seen``: as it stood on the screen, where it did."""
     age = "" if seen is None or seen.age_s is None else f"{seen.age_s:.1f} s old"
-    edge = "" if grade.validity.value == "valid" else f", {grade.validity.value} at the frame's edge"
     current = seen is None or seen.validity is GradeValidity.CURRENT
     standing = "" if seen is None else seen.validity.value
+    if seen is not None and seen.validity is GradeValidity.DISTURBED:
+        standing = f"disturbed: {disturbed_by(seen.track, grade)}"
+    window = "" if grade.validity in (Validity.VALID, Validity.DISTURBED) and seen is not None else _window_worth(grade)
     demonstration = "demonstration model" if story.opened.model.demonstration else ""
-    worth = ", ".join(word for word in (standing, demonstration) if word) + edge
+    worth = ", ".join(word for word in (standing, window, demonstration) if word)
     rows = tuple((letter, "<1 %" if 0 < p < 0.01 else f"{p:.0%}".replace("%", " %"), p) for letter, p in shares(grade))
     return GradeRow(rows, age, worth, current)
+
+
+def _window_worth(grade: GradeInfo) -> str:
+    """Return what speaks against a grade's window itself, whatever became of the sperm since."""
+    doubts = [doubt.value for doubt in grade.evidence.doubts] if grade.evidence is not None else []
+    if grade.validity is Validity.PADDED:
+        return "padded at the frame's edge"
+    return doubts[0] if doubts else "" if grade.validity is Validity.VALID else grade.validity.value
 
 
 def _choice_report(story: Story, choice: Choice) -> ChoiceReport:
@@ -236,7 +248,7 @@ def _choice_report(story: Story, choice: Choice) -> ChoiceReport:
         )
         for one in choice.seen
     )
-    return ChoiceReport(_time(choice.t_s), choice.sperm_id, choice.asked_by, choice.note, rows)
+    return ChoiceReport(_time(choice.t_s), choice.sperm_id, choice.asked_by, choice.note, choice.blind, rows)
 
 
 def _kinematics(sperm: SpermStory, frame_seq: int | None) -> KinematicsInfo | None:
