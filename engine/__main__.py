@@ -13,11 +13,11 @@ from typing import Literal, get_args
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from engine.artifact import Artifact, Precision
-from engine.factory import RuntimeName, choose, open_runtime, why_not
+from engine.artifact import Artifact
+from engine.factory import PrecisionName, RuntimeName, choose, open_runtime, why_not
 from engine.onnx_runtime import PROVIDERS, available_providers, default_threads
 from engine.tensorrt.compile import build_plan
-from engine.tensorrt.plans import KINDS, Kind, list_plans
+from engine.tensorrt.plans import KINDS, PLAN_PRECISIONS, Kind, PlanPrecision, list_plans
 from engine.verify import compare, precision_of
 from station.command_line import Parser, as_invoked, exit_code_of
 from station.config import EngineSettings
@@ -46,23 +46,29 @@ def _run(argv: Sequence[str]) -> int:
             command.add_argument("--runtime", choices=KINDS, default=KINDS[0],
                                  help="tensorrt_rtx builds anywhere, for every RTX GPU; tensorrt needs the target GPU "
                                       "(default: %(default)s)")  # fmt: skip
-            command.add_argument("--precision", choices=get_args(Precision), default="float16",
+            command.add_argument("--precision", choices=PLAN_PRECISIONS, default="float16",
                                  help="precision the plan computes in (default: %(default)s)")  # fmt: skip
         if name == "verify":
             command.add_argument("--runtime", choices=get_args(RuntimeName), default="auto",
                                  help="runtime to verify on (default: the one the station would use)")  # fmt: skip
+            command.add_argument("--precision", choices=get_args(PrecisionName), default="auto",
+                                 help="precision to verify (default: the one the station would use)")  # fmt: skip
+        if name in ("verify", "info"):
             command.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores but one)")
+        if name == "info":
+            command.add_argument("--measure", action="store_true",
+                                 help="measure again which precision is the fastest here")  # fmt: skip
     args = parser.parse_args(argv)
     console = Console(soft_wrap=True)
     artifact = Artifact.open(args.model)
     if args.command == "compile":
         return compile_plan(console, artifact, args.runtime, args.precision)
     if args.command == "verify":
-        return verify(console, artifact, args.runtime, args.threads)
-    return info(console, artifact)
+        return verify(console, artifact, args.runtime, args.threads, args.precision)
+    return info(console, artifact, args.threads, anew=args.measure)
 
 
-def compile_plan(console: Console, artifact: Artifact, kind: Kind, precision: Precision) -> int:
+def compile_plan(console: Console, artifact: Artifact, kind: Kind, precision: PlanPrecision) -> int:
     """Build a plan, with a progress bar."""
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console) as progress:
@@ -82,9 +88,12 @@ def compile_plan(console: Console, artifact: Artifact, kind: Kind, precision: Pr
     return 0
 
 
-def verify(console: Console, artifact: Artifact, runtime: RuntimeName, threads: int) -> int:
+def verify(
+    console: Console, artifact: Artifact, runtime: RuntimeName, threads: int, precision: PrecisionName = "auto"
+) -> int:
     """Print the largest difference of each output; return 1 if one is too large."""
-    with open_runtime(artifact, runtime, threads) as session:
+    choice = choose(artifact, runtime, precision, threads)
+    with open_runtime(artifact, choice.runtime, threads, choice.precision) as session:
         started_s = time.monotonic()
         differences = compare(artifact, session)
         seconds = time.monotonic() - started_s
@@ -97,15 +106,21 @@ def verify(console: Console, artifact: Artifact, runtime: RuntimeName, threads: 
         console.print(table)
         clips = len(artifact.golden().clips)
         console.print(f"{clips} golden clips in {seconds:.2f} s, tolerances for {precision_of(artifact, session)}")
+    if choice.notice:
+        console.print(f"note: {choice.notice}")
     if all(difference.passed for difference in differences):
         console.print(f"model {artifact.folder}: verified")
         return 0
-    cure = f"rebuild its plans with `python -m engine compile {artifact.folder}`, or export it again with "
-    console.print(as_invoked(f"model {artifact.folder}: NOT verified; {cure}`python -m trainer export`"))
+    if choice.precision in ("bfloat16", "int8"):
+        cure = f"run it in float32, or make it anew with `python -m trainer export --from-model {artifact.folder}`"
+    else:
+        cure = f"rebuild its plans with `python -m engine compile {artifact.folder}`, or export it again with "
+        cure += "`python -m trainer export`"
+    console.print(as_invoked(f"model {artifact.folder}: NOT verified; {cure}"))
     return 1
 
 
-def info(console: Console, artifact: Artifact) -> int:
+def info(console: Console, artifact: Artifact, threads: int = 0, *, anew: bool = False) -> int:
     """Print what the artifact is, what this machine has, and what would be used."""
     manifest, network = artifact.manifest, artifact.manifest.network
     facts = {
@@ -116,6 +131,7 @@ def info(console: Console, artifact: Artifact) -> int:
         "clip": f"{network.frames} frames of {network.clip_px} x {network.clip_px} px, "
         f"trained for {_or_any(manifest.um_per_px, 'um/px')}, {_or_any(manifest.fps, 'frames/s')}",
         "weights": f"{manifest.weights}, {artifact.model_path.stat().st_size / 1e6:.1f} MB",
+        "precision": _precision(artifact),
         "trained on": manifest.training.description,
         "figures": ", ".join(f"{name} {value:.4g}" for name, value in sorted(manifest.metrics.items())) or "none",
         "exported by": manifest.git_commit,
@@ -135,11 +151,28 @@ def info(console: Console, artifact: Artifact) -> int:
     rows.append(("onnxruntime", f"ready: {providers}, {default_threads()} CPU thread(s) by default"))
     for name, text in rows:
         console.print(f"{name + ':':12s} {text}")
-    choice = choose(artifact)
-    reason = "the fastest that is ready" if choice.refused else "the fastest there is"
-    console.print(f"{'used:':12s} {choice.runtime}, {reason}")
+    choice = choose(artifact, threads=threads, anew=anew)
+    if choice.selection is not None and len(choice.selection.ways) > 1:
+        console.print(f"{'measured:':12s} on {choice.selection.processor}, {choice.selection.threads} thread(s)")
+        for one in choice.selection.ways:
+            time_ms = "does not run" if one.ms is None else f"{one.ms:.1f} ms a clip"
+            off = "" if one.grade_off is None else f", golden grades off by {one.grade_off:.1e} at most"
+            console.print(f"{'':12s} {one.way}: {time_ms}{off}{f'; refused: {one.refused}' if one.refused else ''}")
+    console.print(f"{'used:':12s} {choice.runtime}, {choice.precision}: {choice.why}")
     console.print(NOTICE)
     return 0
+
+
+def _precision(artifact: Artifact) -> str:
+    """Return what the model was proven for, and what it costs."""
+    cost = artifact.manifest.precision_cost
+    if cost is None:
+        return f"{artifact.precision}"
+    left = f", {len(cost.left_out)} layers left in float32" if cost.left_out else ""
+    return (
+        f"proven for {artifact.precision}{left}: on {cost.clips} clips the grades are {cost.mean_square:.1e} off those "
+        f"in float32 (mean square; {cost.largest:.3f} at most), the most likely one the same for {cost.same_grade:.1%}"
+    )
 
 
 def _or_any(value: float | None, unit: str) -> str:

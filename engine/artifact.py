@@ -2,7 +2,8 @@
 
 ``model.onnx`` (weights and all preprocessing), ``manifest.json`` (``Manifest``), ``golden.npz`` (clips and the outputs
 of the exported network) and ``MODEL_CARD.md``; once compiled, plans under ``compiled/``. This module checks and
-describes; it runs nothing and knows no runtime.
+describes; it runs nothing and knows no runtime. A model that was quantized has ``model.int8.onnx`` beside it: the same
+network with most of its matrices in integers (docs/decisions/0070).
 """
 
 import hashlib
@@ -27,19 +28,26 @@ NUM_GRADES = 5
 HEADS = 3
 MAX_BATCH = 8
 OPSET = 20
-SCHEMA: Literal[1] = 1
+SCHEMA: Literal[2] = 2
+"""Version 1 says neither precision nor its cost."""
+MODEL, INT8_MODEL = "model.onnx", "model.int8.onnx"
 MOST_BYTES = {
     "MODEL_CARD.md": 1 << 20,
     "golden.npz": 1 << 30,
-    "model.onnx": onnx_file.MOST_BYTES,
+    MODEL: onnx_file.MOST_BYTES,
+    INT8_MODEL: onnx_file.MOST_BYTES,
 }
 """Size up to which a file is read."""
-FILES = tuple(MOST_BYTES)
+FILES = ("MODEL_CARD.md", "golden.npz", MODEL)
+"""What every artifact has."""
 MOST_MANIFEST_BYTES = 1 << 20
 MOST_GOLDEN_CLIPS = 16
 EXPORT_HINT = "copy the folder again from its origin, or export it again with `python -m trainer export`"
 
-Precision = Literal["float32", "float16"]
+Stored = Literal["float32", "float16"]
+"""Types that weights are stored in."""
+Precision = Literal["float32", "float16", "bfloat16", "int8"]
+"""What a network is computed in. On a CPU, float16 means weights rounded to float16 and float32 arithmetic."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,10 +137,30 @@ class TrainingData(ManifestModel):
     seed: int | None = None
 
 
+class PrecisionCost(ManifestModel):
+    """How far the grades of a lower precision are from those in float32, measured when it was chosen."""
+
+    clips: Annotated[int, Field(ge=1)]
+    """Clips that the differences were measured on; the integers' ranges were not taken from them."""
+    described: str
+    """Which clips, in words."""
+    mean_square: Annotated[float, Field(ge=0)]
+    """Mean square difference of the probabilities."""
+    largest: Annotated[float, Field(ge=0, le=1)]
+    same_grade: Annotated[float, Field(ge=0, le=1)]
+    """Share of the clips whose most likely grade is the same."""
+    left_out: tuple[str, ...] = ()
+    """Layers that stay in float32 because integers cost them too much."""
+
+
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class Manifest(ManifestModel):
     """What an artifact is. Written by the trainer, checked by the engine."""
 
-    schema_version: Literal[1] = SCHEMA
+    schema_version: Literal[1, 2] = SCHEMA
     name: str
     licence: Literal["For research use only. Not for use in diagnostic procedures."] = NOTICE
     demonstration: bool
@@ -140,8 +168,12 @@ class Manifest(ManifestModel):
     preset: str
     """Name of the preset the network was built from."""
     network: NetworkConfig
-    weights: Precision
+    weights: Stored
     """Type the weights are stored in."""
+    precision: Precision | None = Field(default=None, exclude_if=_is_none)
+    """What it was exported and proven to be computed in; None (version 1): as the weights are stored."""
+    precision_cost: PrecisionCost | None = Field(default=None, exclude_if=_is_none)
+    """None where nothing was measured: float32 and float16."""
     opset: int = OPSET
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
@@ -209,7 +241,9 @@ class Artifact:
         manifest = _read_manifest(folder)
         try:
             _check_files(folder, manifest)
-            _check_graph(folder, manifest)
+            for name in (MODEL, INT8_MODEL):
+                if name in manifest.files:
+                    _check_graph(folder, name, manifest)
         except OSError as error:
             file = Path(error.filename).name if error.filename else "its files"
             why = error.strerror or error
@@ -219,12 +253,27 @@ class Artifact:
     @property
     def model_path(self) -> Path:
         """The ONNX file."""
-        return self.folder / "model.onnx"
+        return self.folder / MODEL
 
     @property
     def model_sha256(self) -> str:
         """The hash of the ONNX file."""
-        return self.manifest.files["model.onnx"]
+        return self.manifest.files[MODEL]
+
+    @property
+    def int8_path(self) -> Path | None:
+        """The ONNX file with integer matrices; None where there is none."""
+        return self.folder / INT8_MODEL if INT8_MODEL in self.manifest.files else None
+
+    @property
+    def int8_sha256(self) -> str:
+        """The hash of that file; empty where there is none."""
+        return self.manifest.files.get(INT8_MODEL, "")
+
+    @property
+    def precision(self) -> Precision:
+        """What the model was exported to be computed in."""
+        return self.manifest.precision or self.manifest.weights
 
     def golden(self) -> Golden:
         """Read the golden clips. Raises ArtifactError if they do not match the manifest."""
@@ -285,7 +334,11 @@ def _read_manifest(folder: Path) -> Manifest:
 
 def _check_files(folder: Path, manifest: Manifest) -> None:
     """Compare the files with the manifest's hashes."""
-    for name in FILES:
+    if (manifest.precision == "int8") != (INT8_MODEL in manifest.files):
+        says = f"precision {manifest.precision or manifest.weights}"
+        listed = "lists" if INT8_MODEL in manifest.files else "lists no"
+        raise ArtifactError(f"model {folder}: manifest.json says {says} and {listed} {INT8_MODEL}; {EXPORT_HINT}")
+    for name in (*FILES, INT8_MODEL) if INT8_MODEL in manifest.files else FILES:
         if name not in manifest.files:
             raise ArtifactError(f"model {folder}: manifest.json lists no {name}; {EXPORT_HINT}")
         try:
@@ -299,24 +352,22 @@ def _check_files(folder: Path, manifest: Manifest) -> None:
             )
 
 
-def _check_graph(folder: Path, manifest: Manifest) -> None:
-    """Compare the graph's opset and I/O with the manifest's, and both with the network config's."""
+def _check_graph(folder: Path, name: str, manifest: Manifest) -> None:
+    """Compare a graph's opset and I/O with the manifest's, and both with the network config's."""
     try:
-        model = read_bounded(folder / "model.onnx", onnx_file.MOST_BYTES)
+        model = read_bounded(folder / name, onnx_file.MOST_BYTES)
         header = onnx_file.read_header(model)
         incomplete = onnx_file.needs_other_files(model)
     except ValueError as error:
-        raise ArtifactError(
-            f"model {folder}: model.onnx is not a complete ONNX file ({error}); {EXPORT_HINT}"
-        ) from error
+        raise ArtifactError(f"model {folder}: {name} is not a complete ONNX file ({error}); {EXPORT_HINT}") from error
     if incomplete:
         raise ArtifactError(
-            f"model {folder}: model.onnx takes weights from another file, which no hash of the manifest covers; export "
+            f"model {folder}: {name} takes weights from another file, which no hash of the manifest covers; export "
             "it in one file, as `python -m trainer export` does"
         )
     if header.opset != OPSET or manifest.opset != OPSET:
         raise ArtifactError(
-            f"model {folder}: expected ONNX opset {OPSET}, model.onnx has {header.opset} and the manifest says "
+            f"model {folder}: expected ONNX opset {OPSET}, {name} has {header.opset} and the manifest says "
             f"{manifest.opset}; {EXPORT_HINT}"
         )
     inputs, outputs = tensor_specs(manifest.network)
@@ -327,7 +378,7 @@ def _check_graph(folder: Path, manifest: Manifest) -> None:
         wanted = tuple((spec.name, spec.dtype, spec.shape) for spec in expected)
         if told != expected or found != wanted:
             raise ArtifactError(
-                f"model {folder}: expected {kind} {_in_words(wanted)}, model.onnx has {_in_words(found)}; {EXPORT_HINT}"
+                f"model {folder}: expected {kind} {_in_words(wanted)}, {name} has {_in_words(found)}; {EXPORT_HINT}"
             )
 
 

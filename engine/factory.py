@@ -1,85 +1,196 @@
-"""From an artifact to a runtime: which one is used, and why.
+"""From an artifact to a runtime: which one is used, in which precision, and why.
 
-It only chooses; the runtimes do the work. Nothing is built here: if there is no plan, the next runtime is used.
+It only chooses; the runtimes do the work. Nothing is built here: if there is no plan, the next runtime is used. On a
+CPU the choice between precisions is measured (``engine.selection``).
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from importlib.util import find_spec
+from typing import Any, Literal, cast, get_args
 
-from engine.artifact import Artifact
-from engine.onnx_runtime import OnnxSession
+from engine.artifact import Artifact, Precision
+from engine.onnx_runtime import OnnxSession, default_threads
+from engine.openvino_runtime import OpenVinoSession
 from engine.runtime import Runtime
+from engine.selection import CpuRuntime, Selection, Way, select
 from engine.tensorrt.driver import load_cuda, load_tensorrt, open_device
-from engine.tensorrt.plans import KINDS, Kind, find_plan, list_plans
+from engine.tensorrt.plans import KINDS, Kind, Plan, find_plan, list_plans
 from engine.tensorrt.session import TensorRtSession
 from engine.verify import require_match
 from station.errors import ArtifactError, InputError, MissingExtraError
 
-RuntimeName = Literal["auto", "onnxruntime", "tensorrt_rtx", "tensorrt"]
+AnyRuntime = Literal["onnxruntime", "openvino", "tensorrt_rtx", "tensorrt"]
+RuntimeName = Literal["auto", "onnxruntime", "openvino", "tensorrt_rtx", "tensorrt"]
+PrecisionName = Literal["auto", "float32", "float16", "bfloat16", "int8"]
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What "auto" resolves to, and why the faster ones were not used."""
+    """What "auto" resolves to, and why the others were not used."""
 
-    runtime: Literal["onnxruntime", "tensorrt_rtx", "tensorrt"]
-    refused: tuple[tuple[str, str], ...]
+    runtime: AnyRuntime
+    precision: Precision
+    why: str
+    """Why this one, in words."""
+    refused: tuple[tuple[str, str], ...] = ()
     """(runtime, reason) of those that would be faster."""
+    selection: Selection | None = None
+    """The measurement it rests on; None where nothing was measured."""
+
+    @property
+    def notice(self) -> str:
+        """What the operator is told: a precision that the model was made for and that is not used; else empty."""
+        if self.selection is None:
+            return ""
+        refused = [one for one in self.selection.ways if one.refused]
+        return "; ".join(f"graded in {self.precision}, not with {one.way}: {one.refused}" for one in refused)
 
 
-def choose(artifact: Artifact) -> Choice:
-    """Return the fastest runtime that this machine has for an artifact.
+def choose(
+    artifact: Artifact,
+    runtime: RuntimeName = "auto",
+    precision: PrecisionName = "auto",
+    threads: int = 0,
+    *,
+    like: str = "",
+    anew: bool = False,
+) -> Choice:
+    """Return what runs an artifact on this machine: what was asked for, else the fastest there is.
 
-    A GPU's packages take seconds to load, so they are tried only if the artifact has a plan for them.
+    A GPU's packages take seconds to load, so they are tried only if the artifact has a plan for them, and torch only
+    where there is an NVIDIA driver.
+
+    Args:
+        artifact: An opened artifact.
+        runtime: The runtime to use, or "auto".
+        precision: The precision to use, or "auto".
+        threads: CPU threads; 0: all cores but one.
+        like: Name of the runtime of a recorded run, for its replay: the same is used where it is there.
+        anew: Measure again.
+
+    Raises:
+        InputError: The model or the runtime does not have that precision.
     """
+    if threads < 0:
+        raise InputError(f"threads {threads}: expected a number of CPU threads, or 0 for all cores but one")
+    if like and runtime == precision == "auto" and (same := _as_recorded(artifact, like)) is not None:
+        return same
+    if runtime == "tensorrt_rtx" or runtime == "tensorrt":
+        return Choice(runtime, _find_plan(artifact, runtime, precision)[0].info.precision, "asked for")
     refused: list[tuple[str, str]] = []
-    for kind in KINDS:
-        reason = why_not(artifact, kind)
-        if not reason:
-            return Choice(kind, tuple(refused))
-        refused.append((kind, reason))
-    return Choice("onnxruntime", tuple(refused))
+    if runtime == "auto":
+        for kind in KINDS:
+            reason = why_not(artifact, kind, precision)
+            if not reason:
+                found = _find_plan(artifact, kind, precision)[0].info.precision
+                return Choice(kind, found, "the fastest that is ready", tuple(refused))
+            refused.append((kind, reason))
+    if precision != "auto":
+        way = _asked_for(artifact, runtime, precision)
+        return Choice(way.runtime, way.precision, "asked for", tuple(refused))
+    ways = [way for way in ways_of(artifact) if runtime in ("auto", way.runtime)]
+    if runtime == "openvino":
+        way = ways[0] if ways else Way("openvino", "float32")
+        return Choice(way.runtime, way.precision, "asked for")
+    measured = select(
+        artifact, ways, threads or default_threads(), lambda way: _open(artifact, way.runtime, way.precision, threads),
+        anew=anew,
+    )  # fmt: skip
+    taken = measured.taken
+    return Choice(taken.runtime, taken.precision, measured.why, tuple(refused), measured)
 
 
-def why_not(artifact: Artifact, kind: Kind) -> str:
+def ways_of(artifact: Artifact) -> list[Way]:
+    """Return the ways to run an artifact on this CPU that it was exported and proven for, float32 first."""
+    ways = [Way("onnxruntime", "float32")]
+    if artifact.precision == "int8":
+        ways.append(Way("onnxruntime", "int8"))
+    if artifact.precision == "bfloat16" and find_spec("openvino") is not None:
+        ways.append(Way("openvino", "bfloat16"))
+    return ways
+
+
+def why_not(artifact: Artifact, kind: Kind, precision: PrecisionName = "auto") -> str:
     """Return why a TensorRT runtime cannot be used for an artifact on this machine; empty if it can."""
     if not any(plan.info.runtime == kind for plan in list_plans(artifact)):
         return f"no plan; build one with `python -m engine compile {artifact.folder} --runtime {kind}`"
     try:
-        trt = load_tensorrt(kind)
-        find_plan(artifact, kind, trt.__version__, str(open_device(load_cuda()).name()))
+        _find_plan(artifact, kind, precision)
     except (ArtifactError, InputError, MissingExtraError) as error:
         return str(error)
     return ""
 
 
-def open_runtime(artifact: Artifact, runtime: RuntimeName = "auto", threads: int = 0) -> Runtime:
+def _find_plan(artifact: Artifact, kind: Kind, precision: PrecisionName) -> tuple[Plan, Any, Any]:
+    """Return the plan for this machine, and the packages that run it."""
+    trt = load_tensorrt(kind)
+    cuda = load_cuda()
+    wanted = None if precision == "auto" else precision
+    return find_plan(artifact, kind, trt.__version__, str(open_device(cuda).name()), wanted), trt, cuda
+
+
+def _asked_for(artifact: Artifact, runtime: RuntimeName, precision: Precision) -> Way:
+    """Return the way to run a precision on a CPU; whether it is possible is said when it is opened."""
+    if runtime != "auto":
+        return Way(cast(CpuRuntime, runtime), precision)
+    if precision == "float16":
+        raise InputError(
+            f"precision float16: a CPU computes float16 weights in float32; take float32, or build a plan for a GPU "
+            f"with `python -m engine compile {artifact.folder}`"
+        )
+    return Way("openvino" if precision == "bfloat16" else "onnxruntime", precision)
+
+
+def _as_recorded(artifact: Artifact, name: str) -> Choice | None:
+    """Return the way that a runtime's name tells of, if this model and machine have it: "onnxruntime (CPU, int8)"."""
+    runtime, _, details = name.removesuffix(")").partition(" (")
+    told = details.rpartition(", ")[2]
+    way = Way(cast(CpuRuntime, runtime), cast(Precision, told) if told in get_args(Precision) else "float32")
+    return Choice(way.runtime, way.precision, "as recorded") if way in ways_of(artifact) else None
+
+
+def open_runtime(
+    artifact: Artifact, runtime: RuntimeName = "auto", threads: int = 0, precision: PrecisionName = "auto"
+) -> Runtime:
     """Open a runtime without checking the golden clips (``engine verify`` does that itself). Close it when done.
 
     Args:
         artifact: An opened artifact.
         runtime: Which one; "auto": the one ``choose`` returns.
         threads: CPU threads; 0: all cores but one.
+        precision: Which one; "auto": the fastest that holds.
 
     Raises:
         MissingExtraError: A package of the requested runtime is missing.
-        InputError: There is no usable GPU.
+        InputError: There is no usable GPU, or no such precision.
         ArtifactError: The model or its plan cannot be loaded.
     """
-    name = choose(artifact).runtime if runtime == "auto" else runtime
-    if name == "onnxruntime":
-        return OnnxSession(artifact, threads)
-    trt, cuda = load_tensorrt(name), load_cuda()
-    plan = find_plan(artifact, name, trt.__version__, str(open_device(cuda).name()))
-    return TensorRtSession(artifact, plan, trt, cuda)
+    choice = choose(artifact, runtime, precision, threads)
+    return _open(artifact, choice.runtime, choice.precision, threads)
 
 
-def open_verified_runtime(artifact: Artifact, runtime: RuntimeName = "auto", threads: int = 0) -> Runtime:
+def open_verified_runtime(
+    artifact: Artifact, runtime: RuntimeName = "auto", threads: int = 0, precision: PrecisionName = "auto"
+) -> Runtime:
     """Open a runtime and check it against the golden clips, as the station does. Raises ArtifactError on a mismatch."""
-    session = open_runtime(artifact, runtime, threads)
+    return open_choice(artifact, choose(artifact, runtime, precision, threads), threads)
+
+
+def open_choice(artifact: Artifact, choice: Choice, threads: int = 0) -> Runtime:
+    """Open what was chosen and check it against the golden clips. Raises ArtifactError on a mismatch."""
+    session = _open(artifact, choice.runtime, choice.precision, threads)
     try:
         require_match(artifact, session)
     except BaseException:
         session.close()
         raise
     return session
+
+
+def _open(artifact: Artifact, runtime: AnyRuntime, precision: Precision, threads: int) -> Runtime:
+    if runtime == "onnxruntime":
+        return OnnxSession(artifact, threads, precision=precision)
+    if runtime == "openvino":
+        return OpenVinoSession(artifact, threads, precision)
+    plan, trt, cuda = _find_plan(artifact, runtime, precision)
+    return TensorRtSession(artifact, plan, trt, cuda)

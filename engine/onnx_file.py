@@ -12,7 +12,7 @@ from typing import Literal
 Spec = tuple[str, str, tuple[int, ...]]
 """Name, dtype, shape of a tensor; -1 for a dynamic size."""
 
-ELEMENT_TYPES = {1: "float32", 2: "uint8", 7: "int64", 10: "float16"}
+ELEMENT_TYPES = {1: "float32", 2: "uint8", 7: "int64", 10: "float16", 16: "bfloat16"}
 VARINT, FIXED64, BYTES, FIXED32 = 0, 1, 2, 5
 MOST_BYTES = (2 << 30) - 1
 """Most that one protobuf message holds: a larger model keeps its weights in other files."""
@@ -86,7 +86,7 @@ def _leads_outside(kind: str, field: int, value: int | memoryview) -> bool:
     return kind == "node" and field == OPERATOR and bytes(_view(value)) in OTHER_FILES
 
 
-def in_compute_type(model: bytes, precision: Literal["float32", "float16"]) -> tuple[bytes, int]:
+def in_compute_type(model: bytes, precision: Literal["float32", "float16", "bfloat16"]) -> tuple[bytes, int]:
     """Return the model with all its ``compute/`` casts set to a type, and how many there are.
 
     Everything between such casts follows them: graphs are strongly typed. Raises ValueError for a broken model.

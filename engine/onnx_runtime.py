@@ -5,6 +5,7 @@ schedules.
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Self, cast
 
 import numpy as np
@@ -55,35 +56,52 @@ def session_options(threads: int) -> Any:
     return options
 
 
+def cpu_session(model: bytes, threads: int) -> Any:
+    """Return a session on the CPU of a graph that is in memory."""
+    return ort.InferenceSession(model, session_options(threads), providers=["CPUExecutionProvider"])
+
+
 class OnnxSession:
-    """A Runtime on ONNX Runtime. Raises ArtifactError if the graph cannot be loaded, InputError for threads < 0.
+    """A Runtime on ONNX Runtime.
 
     Args:
         artifact: Whose model is run.
         threads: CPU threads; 0: all cores but one.
         providers: Providers in order of preference; None: ``available_providers()``.
+        precision: "float32" or "int8", where the model has integers; those run on the CPU alone.
+
+    Raises:
+        ArtifactError: The graph cannot be loaded.
+        InputError: Another precision, one that the model does not have, or threads < 0.
     """
 
-    def __init__(self, artifact: Artifact, threads: int = 0, providers: list[str] | None = None) -> None:
+    def __init__(
+        self,
+        artifact: Artifact,
+        threads: int = 0,
+        providers: list[str] | None = None,
+        precision: Precision = "float32",
+    ) -> None:
         if threads < 0:
             raise InputError(f"threads {threads}: expected a number of CPU threads, or 0 for all cores but one")
         threads = threads or default_threads()
         options = session_options(threads)
+        path = _graph(artifact, precision)
+        if precision == "int8":
+            providers = ["CPUExecutionProvider"]
         try:
-            self._session = ort.InferenceSession(
-                artifact.model_path, options, providers=providers or available_providers()
-            )
+            self._session = ort.InferenceSession(path, options, providers=providers or available_providers())
         except Exception as error:  # the package raises a dozen pybind types that share no public base
             first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
             raise ArtifactError(
-                f"model {artifact.folder}: ONNX Runtime cannot load model.onnx ({first_line}); {EXPORT_HINT}"
+                f"model {artifact.folder}: ONNX Runtime cannot load {path.name} ({first_line}); {EXPORT_HINT}"
             ) from error
         device = PROVIDERS[self._session.get_providers()[0]]
         self._at_once = CLIPS_AT_ONCE_ON_A_CPU if device == "CPU" else MAX_BATCH
         detail = f"{device}, {threads} thread{'s' * (threads > 1)}" if device == "CPU" else device
-        self.name = f"onnxruntime ({detail})"
-        self.plan_sha256 = ""
-        self.precision: Precision = "float32"  # float16 weights are widened on loading
+        self.name = f"onnxruntime ({detail}{', int8' if precision == 'int8' else ''})"
+        self.plan_sha256 = artifact.int8_sha256 if precision == "int8" else ""
+        self.precision: Precision = precision  # float16 weights are widened to float32 on loading
         self._shape = artifact.manifest.inputs[0].shape[1:]
 
     def infer(self, clips: NDArray[np.uint8], ids: Sequence[WindowId] | None = None) -> Grades:
@@ -108,3 +126,17 @@ class OnnxSession:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _graph(artifact: Artifact, precision: Precision) -> Path:
+    """Return the file that holds the network in a precision. Raises InputError where there is none."""
+    if precision == "float32":
+        return artifact.model_path
+    if precision != "int8":
+        raise InputError(f"runtime onnxruntime: computes in float32 or int8 on a CPU, not in {precision}")
+    if artifact.int8_path is None:
+        raise InputError(
+            f"model {artifact.folder}: has no integers; make them with `python -m trainer export --from-model "
+            f"{artifact.folder} --precision int8`, or take float32"
+        )
+    return artifact.int8_path

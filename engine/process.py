@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.artifact import MAX_BATCH, Artifact
-from engine.factory import open_verified_runtime
+from engine.factory import choose, open_choice
 from engine.outlet import Outlet
 from engine.overlay import selected_patches
 from engine.replay import GradesReplay
@@ -46,14 +46,18 @@ def run(context: ProcessContext) -> None:
     control, config, endpoints = context.control, context.config, context.endpoints
     artifact = Artifact.open(config.engine.model)
     check_window(artifact, config.window)
-    with open_verified_runtime(artifact, config.engine.runtime, config.engine.threads) as runtime:
+    playback = None if config.replay_of is None else Playback(config.replay_of, control.beat)
+    settings, like = config.engine, playback.opened.model.runtime if playback is not None else ""
+    choice = choose(artifact, settings.runtime, settings.precision, settings.threads, like=like)
+    if choice.notice:
+        control.account.notices.append(choice.notice)
+    with open_choice(artifact, choice, settings.threads) as runtime:
         seconds = warm_up(runtime, config.window, context.carry_on)
         control.patience_s = max(PATIENCE_S, 5 * MAX_BATCH * seconds[1])
         model = model_info(artifact, runtime)
         grader = Grader(context, runtime, artifact.manifest.network.selected)
         replay: GradesReplay | None = None
-        if config.replay_of is not None:
-            playback = Playback(config.replay_of, control.beat)
+        if playback is not None:
             replay = GradesReplay(context, grader.counters, playback, model)
         buffer: Buffer[Batch]
         if replay is not None:

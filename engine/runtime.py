@@ -51,7 +51,7 @@ class Runtime(Protocol):
 
     @property
     def plan_sha256(self) -> str:
-        """Hash of the compiled plan in use; empty if the model file itself is run."""
+        """Hash of the compiled plan, or the quantized graph, in use; empty if the model file itself is run."""
         ...
 
     def infer(self, clips: NDArray[np.uint8], ids: Sequence[WindowId] | None = None) -> Grades:

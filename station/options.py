@@ -78,6 +78,8 @@ def parse_options(argv: Sequence[str], commands: Mapping[str, Command] | None = 
         data["engine"]["runtime"] = arguments.runtime
     if arguments.force_model:
         data["engine"]["force_model"] = True
+    if arguments.precision is not None:
+        data["engine"]["precision"] = arguments.precision
     if arguments.speed is not None:
         data["speed"] = arguments.speed
     if arguments.duration is not None:
@@ -204,8 +206,14 @@ def _parser(commands: Mapping[str, Command]) -> Parser:
     add(
         "--runtime",
         metavar="auto|NAME",
-        help="what runs the network: onnxruntime, or on a GPU tensorrt_rtx or tensorrt (default auto: the fastest "
-        "available)",
+        help="what runs the network: onnxruntime, openvino, or on a GPU tensorrt_rtx or tensorrt (default auto: the "
+        "fastest available)",
+    )
+    add(
+        "--precision",
+        metavar="auto|NAME",
+        help="what the network is computed in: float32, float16, bfloat16 or int8 (default auto: the fastest that the "
+        "model was proven for and that holds here; engine info says which)",
     )
     add(
         "--force-model",

@@ -9,10 +9,10 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from engine.artifact import EXPORT_HINT, Artifact, Precision, TensorSpec
+from engine.artifact import EXPORT_HINT, Artifact, TensorSpec
 from engine.onnx_file import MOST_BYTES, in_compute_type
 from engine.tensorrt.driver import Log, load_cuda, load_tensorrt, make_logger, open_device
-from engine.tensorrt.plans import BATCHES, PORTABLE, Kind, Plan, PlanInfo, save_plan
+from engine.tensorrt.plans import BATCHES, PORTABLE, Kind, Plan, PlanInfo, PlanPrecision, save_plan
 from station.errors import ArtifactError
 from station.files import read_bounded
 
@@ -20,7 +20,7 @@ Progress = Callable[[str, int, int], None]
 """Called with the name of a phase, steps done and steps in total."""
 
 
-def build_plan(artifact: Artifact, kind: Kind, precision: Precision, report: Progress) -> Plan:
+def build_plan(artifact: Artifact, kind: Kind, precision: PlanPrecision, report: Progress) -> Plan:
     """Compile an artifact and store the plan beside it.
 
     Args:

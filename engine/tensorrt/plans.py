@@ -8,7 +8,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import ValidationError
 
@@ -19,6 +19,9 @@ from station.files import read_bounded, write_atomically
 Kind = Literal["tensorrt_rtx", "tensorrt"]
 KINDS: tuple[Kind, ...] = ("tensorrt_rtx", "tensorrt")
 """The compilers, in order of preference."""
+PlanPrecision = Literal["float16", "bfloat16", "float32"]
+PLAN_PRECISIONS: tuple[PlanPrecision, ...] = get_args(PlanPrecision)
+"""In order of preference."""
 PORTABLE = "portable"
 """In place of a GPU's name: runs on every GPU the runtime supports."""
 BATCHES = (1, 4, MAX_BATCH)
@@ -33,7 +36,7 @@ class PlanInfo(ManifestModel):
     runtime: Kind
     version: str
     gpu: str
-    precision: Precision
+    precision: PlanPrecision
     model_sha256: str
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
@@ -113,15 +116,16 @@ def list_plans(artifact: Artifact) -> list[Plan]:
     return plans
 
 
-def find_plan(artifact: Artifact, kind: Kind, version: str, gpu: str) -> Plan:
+def find_plan(artifact: Artifact, kind: Kind, version: str, gpu: str, precision: Precision | None = None) -> Plan:
     """Return the plan for a runtime's version and a GPU. Raises ArtifactError that says what to build.
 
-    A plan for this GPU is preferred to a portable one, float16 to float32.
+    A plan for this GPU is preferred to a portable one, float16 to bfloat16 to float32; ``precision``: only this one.
     """
     ours = [plan for plan in list_plans(artifact) if plan.info.runtime == kind]
+    ours = [plan for plan in ours if precision in (None, plan.info.precision)]
     fitting = [plan for plan in ours if plan.info.version == version and plan.info.gpu in (gpu, PORTABLE)]
     if fitting:
-        return min(fitting, key=lambda plan: (plan.info.gpu == PORTABLE, plan.info.precision))
+        return min(fitting, key=lambda plan: (plan.info.gpu == PORTABLE, PLAN_PRECISIONS.index(plan.info.precision)))
     found = ", ".join(f"{plan.info.version} for {plan.info.gpu}" for plan in ours) or "none"
     raise ArtifactError(
         f"model {artifact.folder}: expected a plan of {kind} {version} for {gpu}, found {found}; "

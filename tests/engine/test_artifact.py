@@ -160,6 +160,10 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
     "model is a pipe": (lambda f: replaced_by(f / "model.onnx", os.mkfifo), "cannot be read .*a pipe"),
     **{f"{rate:g} frames/s": (partial(sealed, fps=rate), "not valid at 'fps'") for rate in (0.0, -5.0, 1e-300, 1e30)},
     "a scale of nothing": (lambda f: sealed(f, um_per_px=1e-300), "not valid at 'um_per_px'"),
+    "integers that are not there": (
+        lambda f: sealed(f, precision="int8"),
+        "says precision int8 and lists no model.int8.onnx",
+    ),
     "wrong manifest input": (lambda f: sealed(f, inputs=()), "expected input"),
 }
 
@@ -179,6 +183,15 @@ def test_broken_artifacts_are_refused(artifact: Artifact, case: str) -> None:
         Artifact.open(artifact.folder)
     assert "\n" not in str(caught.value)
     assert str(artifact.folder) in str(caught.value)
+
+
+def test_a_manifest_of_the_first_version_is_read(artifact: Artifact) -> None:
+    """It says no precision: that is the one in which the weights are stored."""
+    sealed(artifact.folder, schema_version=1, precision=None, precision_cost=None)
+    text = (artifact.folder / "manifest.json").read_text()
+    assert "precision" not in text
+    opened = Artifact.open(artifact.folder)
+    assert (opened.precision, opened.int8_path) == ("float32", None)
 
 
 def test_no_folder(tmp_path: Path) -> None:

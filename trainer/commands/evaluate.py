@@ -6,6 +6,7 @@ measures are in ``trainer.evaluation.metrics``, the plots in ``trainer.evaluatio
 """
 
 import argparse
+from dataclasses import asdict
 from pathlib import Path
 from typing import Final
 
@@ -15,15 +16,16 @@ from station.notice import NOTICE
 from trainer.data.ablations import ABLATIONS, HEAD_UM
 from trainer.data.dataset import open_clips
 from trainer.evaluation.leakage import find_leakage
+from trainer.evaluation.precisions import precision_table, score_precisions
 from trainer.evaluation.report import AblationSettings, make_report
-from trainer.evaluation.report_files import write_report
+from trainer.evaluation.report_files import write_json, write_report
 from trainer.evaluation.scoring import Ablations, Subject, parse_ablations, score_folds, score_network
 from trainer.evaluation.tables import report_tables
 
 EPILOG: Final = """\
 examples:
   python -m trainer evaluate --run RUN --data HELD_OUT --reference DATA --out SCORES
-  python -m trainer evaluate --model models/demo --data HELD_OUT --ablate all
+  python -m trainer evaluate --model models/demo --data HELD_OUT --ablate all --precisions
   python -m trainer evaluate --weights W.safetensors --data DATA
   python -m trainer evaluate --crossval CV --data DATA --out SCORES
 
@@ -57,6 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--head-um", type=float, default=HEAD_UM, metavar="UM",
                         help="diameter of the disc that is a head's, for --ablate (default: %(default)g)")  # fmt: skip
+    parser.add_argument("--precisions", action="store_true",
+                        help="with --model: also what each precision costs that this machine can run it in; with --out "
+                             "also as precisions.json")  # fmt: skip
     parser.add_argument("--bootstrap", type=int, default=1000, metavar="N",
                         help="draws for the confidence intervals (default: %(default)s)")  # fmt: skip
     parser.add_argument(
@@ -76,6 +81,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--head-um {args.head_um:g}: must be above 0")
     if args.crossval and args.reference:
         raise InputError("--crossval: each fold's own training clips are the reference; leave out --reference")
+    if args.precisions and not args.model:
+        raise InputError("--precisions: only an exported model has several; give --model DIR")
     ablations = Ablations(parse_ablations(args.ablate), AblationSettings(args.head_um, args.seed))
     clips = open_clips(args.data)
     ablations.check(clips)
@@ -94,7 +101,15 @@ def run(args: argparse.Namespace) -> int:
         console.print(f"note: {evaluated.frames}", soft_wrap=True)
     for table in report_tables(report):
         console.print(table)
+    precisions, missing = score_precisions(args.model, clips) if args.precisions else ([], [])
+    if precisions:
+        console.print(precision_table(precisions))
+        for line in missing:
+            console.print(f"not run: {line}", soft_wrap=True)
     if args.out:
+        if precisions:
+            args.out.mkdir(parents=True, exist_ok=True)
+            write_json(args.out / "precisions.json", {"precisions": [asdict(row) for row in precisions]})
         console.print(write_report(args.out, evaluated.scored, report, plots=not args.no_plots), soft_wrap=True)
     if caution:
         console.print(f"caution: {caution}", style="bold", soft_wrap=True)

@@ -6,7 +6,10 @@ network's answers.
 """
 
 import io
+import shutil
 import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,7 +17,17 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.artifact import FILES, Artifact, Golden, Manifest, NetworkConfig, Precision, TrainingData, tensor_specs
+from engine.artifact import (
+    FILES,
+    INT8_MODEL,
+    Artifact,
+    Golden,
+    Manifest,
+    NetworkConfig,
+    Stored,
+    TrainingData,
+    tensor_specs,
+)
 from engine.verify import compare
 from station.build_info import git_commit
 from station.errors import InputError
@@ -27,6 +40,8 @@ if TYPE_CHECKING:
     from trainer.model.rostfine import Rostfine
 
 MANIFEST: Final = "manifest.json"
+Lower = Callable[[Artifact], object]
+"""Changes the artifact that lies in a folder of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,30 +67,63 @@ class ArtifactFacts:
 
 
 def export_checked(
-    network: "Rostfine", folder: Path, facts: ArtifactFacts, clips: NDArray[np.uint8], precision: Precision = "float16"
+    network: "Rostfine",
+    folder: Path,
+    facts: ArtifactFacts,
+    clips: NDArray[np.uint8],
+    stored: Stored = "float16",
+    lower: Lower | None = None,
 ) -> Artifact:
     """Write an artifact, run it on its golden clips by ONNX Runtime, and only then put it in its place.
 
     What lies in the folder already stays as it is where the new one fails. The arguments are those of
-    ``export_artifact``.
+    ``export_artifact``; ``lower`` gives the written artifact a lower precision.
 
     Raises:
         InputError: The written model does not give the network's answers.
     """
-    target = folder.resolve()
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as place:
-        made = export_artifact(network, Path(place), facts, clips, precision)
+    with _put_in_place(folder) as place:
+        made = export_artifact(network, place, facts, clips, stored)
         _require_answers(made)
-        folder.mkdir(exist_ok=True)
-        (folder / MANIFEST).unlink(missing_ok=True)
-        for file in (*FILES, MANIFEST):  # the manifest last: it makes the folder an artifact
-            (made.folder / file).replace(folder / file)
+        if lower is not None:
+            lower(made)
     return Artifact.open(folder)
 
 
+def change_checked(source: Artifact, folder: Path, change: Lower) -> Artifact:
+    """Put a changed copy of an artifact into a folder, which may be its own, where the change succeeds."""
+    with _put_in_place(folder) as place:
+        for file in (*source.manifest.files, MANIFEST):
+            shutil.copyfile(source.folder / file, place / file)
+        change(Artifact.open(place))
+    return Artifact.open(folder)
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write the card's and the files' hashes into a manifest, and it into the folder, last: it makes it an artifact."""
+    names = (*FILES, INT8_MODEL) if (folder / INT8_MODEL).is_file() else FILES
+    manifest = manifest.model_copy(update={"files": {file: sha256_of(folder / file) for file in names}})
+    manifest = manifest.model_copy(update={"sha256": manifest.digest()})
+    write_atomically(folder / MANIFEST, manifest.to_json().encode())
+
+
+@contextmanager
+def _put_in_place(folder: Path) -> Iterator[Path]:
+    """Yield a new folder beside ``folder``; what is in it at the end replaces the artifact there."""
+    target = folder.resolve()
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as place:
+        yield Path(place)
+        made = Artifact.open(place)
+        folder.mkdir(exist_ok=True)
+        (folder / MANIFEST).unlink(missing_ok=True)
+        (folder / INT8_MODEL).unlink(missing_ok=True)
+        for file in (*made.manifest.files, MANIFEST):  # the manifest last: it makes the folder an artifact
+            (made.folder / file).replace(folder / file)
+
+
 def export_artifact(
-    network: "Rostfine", folder: Path, facts: ArtifactFacts, clips: NDArray[np.uint8], precision: Precision = "float16"
+    network: "Rostfine", folder: Path, facts: ArtifactFacts, clips: NDArray[np.uint8], stored: Stored = "float16"
 ) -> Artifact:
     """Write an artifact and return it, opened.
 
@@ -84,29 +132,27 @@ def export_artifact(
         folder: Where to; made where it does not exist. It is an artifact from the moment the manifest is written, last.
         facts: What it says about itself.
         clips: (N, T, H, W) uint8; the first few become the golden clips.
-        precision: Type the weights are stored in.
+        stored: Type the weights are stored in.
     """
     # Only here: everything else in this module works without the packages that these import.
     from trainer.model.onnx_graph import build_graph
 
     weights = {key: tensor.detach().cpu().double().numpy() for key, tensor in network.state_dict().items()}
-    model = build_graph(weights, network.config, precision)
+    model = build_graph(weights, network.config, stored)
     golden = golden_answers(network, clips[:GOLDEN_CLIPS])
-    manifest = _manifest(network.config, facts, precision)
+    manifest = _manifest(network.config, facts, stored)
     card = model_card(manifest, sum(values.size for values in weights.values()), facts.notes)
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / MANIFEST).unlink(missing_ok=True)
+    for old in (MANIFEST, INT8_MODEL):
+        (folder / old).unlink(missing_ok=True)
     write_atomically(folder / "model.onnx", model.SerializeToString(deterministic=True))
     write_atomically(folder / "golden.npz", _npz(golden))
     write_atomically(folder / "MODEL_CARD.md", card.encode())
-    files = {file: sha256_of(folder / file) for file in FILES}
-    manifest = manifest.model_copy(update={"files": files})
-    manifest = manifest.model_copy(update={"sha256": manifest.digest()})
-    write_atomically(folder / MANIFEST, manifest.to_json().encode())
+    write_manifest(folder, manifest)
     return Artifact.open(folder)
 
 
-def _manifest(network: NetworkConfig, facts: ArtifactFacts, precision: Precision) -> Manifest:
+def _manifest(network: NetworkConfig, facts: ArtifactFacts, stored: Stored) -> Manifest:
     """Return the manifest, as yet without the hashes of the files and its own."""
     inputs, outputs = tensor_specs(network)
     return Manifest(
@@ -114,7 +160,8 @@ def _manifest(network: NetworkConfig, facts: ArtifactFacts, precision: Precision
         demonstration=facts.demonstration,
         preset=facts.preset,
         network=network,
-        weights=precision,
+        weights=stored,
+        precision=stored,
         inputs=inputs,
         outputs=outputs,
         um_per_px=facts.um_per_px,

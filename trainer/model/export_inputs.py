@@ -6,7 +6,7 @@ It reads and checks files; it writes nothing.
 import json
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +22,9 @@ from trainer.model.golden import GOLDEN_CLIPS, pattern_clips
 if TYPE_CHECKING:
     from trainer.model.weights import Loaded
 
+MOST_CALIBRATION: Final = 1200
+"""Clips that are read to calibrate and to prove a precision."""
+
 
 class GoldenClips(NamedTuple):
     """Clips to take an artifact's golden ones from."""
@@ -34,6 +37,41 @@ class GoldenClips(NamedTuple):
     """Rate of the frames that the network takes, 1/s; None: not known."""
     frames: str
     """In words, which frames of the clips it takes; empty where it takes all."""
+
+
+class CalibrationClips(NamedTuple):
+    """Clips that a lower precision is made and proven with."""
+
+    clips: NDArray[np.uint8]
+    """(N, T, H, W)"""
+    described: str
+    """Which clips these are, for the card."""
+
+
+def calibration_clips(path: Path, network: NetworkConfig) -> CalibrationClips:
+    """Return the clips of a folder or a .npy file. Raises InputError where they do not fit."""
+    if path.is_dir():
+        folder = open_clips(path, verify=False, unlabelled=True)
+        count = min(MOST_CALIBRATION, len(folder))
+        clips = np.stack([folder.pixels(index) for index in range(count)])
+        described = (
+            f"{path.resolve().name}: {', '.join(sorted({row.source.split(':')[0] for row in folder.rows[:count]}))}"
+        )
+    else:
+        clips, described = np.array(read_clips(path, network)[:MOST_CALIBRATION]), path.name
+    taken = _fitting(path, clips, network, "--calibration")
+    return CalibrationClips(taken, described)
+
+
+def _fitting(path: Path, clips: NDArray[np.uint8], network: NetworkConfig, option: str) -> NDArray[np.uint8]:
+    """Return the frames that a network takes of clips. Raises InputError where they are of another shape."""
+    shape = (network.frames, network.clip_px, network.clip_px)
+    if clips.ndim != 4 or clips.shape[2:] != shape[1:] or clips.shape[1] % network.frames:
+        raise InputError(
+            f"{option} {path}: expected uint8 (N, {', '.join(map(str, shape))}), or a multiple of {network.frames} "
+            f"frames, is {clips.dtype} {clips.shape}"
+        )
+    return np.stack([middle_frames(clip, network.frames) for clip in clips])
 
 
 def golden_clips(path: Path | None, network: NetworkConfig) -> GoldenClips:
@@ -49,12 +87,7 @@ def golden_clips(path: Path | None, network: NetworkConfig) -> GoldenClips:
         clips = np.stack([folder.pixels(index) for index in range(min(GOLDEN_CLIPS, len(folder)))])
     else:
         clips = np.array(read_clips(path, network)[:GOLDEN_CLIPS])
-    if clips.ndim != 4 or clips.shape[2:] != shape[1:] or clips.shape[1] % network.frames:
-        raise InputError(
-            f"--clips {path}: expected uint8 (N, {', '.join(map(str, shape))}), or a multiple of {network.frames} "
-            f"frames, is {clips.dtype} {clips.shape}"
-        )
-    taken = np.stack([middle_frames(clip, network.frames) for clip in clips])
+    taken = _fitting(path, clips, network, "--clips")
     return GoldenClips(taken, um_per_px, fps, describe_frames(clips.shape[1], network.frames))
 
 

@@ -1,9 +1,47 @@
 """MODEL_CARD.md: what an artifact is, for people. It knows the manifest; it does not check it."""
 
+import re
 from collections.abc import Sequence
 
 from engine.artifact import HEADS, NUM_GRADES, Manifest
 from station.notice import NOTICE
+
+FIGURES, PRECISION, LIMITS = "## Figures on held-out clips", "## Precision", "## Limits"
+
+
+def figures(manifest: Manifest) -> str:
+    """Return the section of the figures."""
+    rows = [f"| {name} | {value:.5g} |" for name, value in sorted(manifest.metrics.items())]
+    return "\n".join(["| figure | value |", "|---|---|", *rows]) if rows else "None were given."
+
+
+def precision(manifest: Manifest) -> str:
+    """Return the section that says what the network is computed in, and what that costs."""
+    cost, proven = manifest.precision_cost, manifest.precision or manifest.weights
+    if cost is None:
+        return f"Weights in {manifest.weights}; computed in float32 on a CPU."
+    kept = (
+        f"\nLeft in float32, because integers cost them the most: {', '.join(cost.left_out)}." if cost.left_out else ""
+    )
+    return f"""Proven for {proven}, beside float32 with weights in {manifest.weights}. On {cost.clips} clips \
+({cost.described}) the grades in {proven} differ from those in float32
+by {cost.mean_square:.2g} (mean square of the probabilities; at most {cost.largest:.3f}), and the most likely grade is \
+the same for {cost.same_grade:.2%}.{kept}
+The station takes {proven} where it is the fastest and its golden clips hold on that machine, and float32 elsewhere; \
+`python -m engine info` says which and why."""
+
+
+def restated(card: str, manifest: Manifest) -> str:
+    """Return a card with the manifest's present figures and precision in place of its earlier ones."""
+    for title, text in ((FIGURES, figures(manifest)), (PRECISION, precision(manifest))):
+        section = f"{title}\n\n{text}\n\n"
+        earlier = re.compile(rf"^{re.escape(title)}\n.*?(?=^## )", re.M | re.S)
+        found = earlier.search(card)
+        if found:
+            card = card[: found.start()] + section + card[found.end() :]
+        else:
+            card = card.replace(f"{LIMITS}\n", f"{section}{LIMITS}\n")
+    return card
 
 
 def model_card(manifest: Manifest, weights: int, notes: Sequence[str] = ()) -> str:
@@ -12,8 +50,6 @@ def model_card(manifest: Manifest, weights: int, notes: Sequence[str] = ()) -> s
     ``notes`` are sections of Markdown that only the model's maker the model can write; they come before the limits.
     """
     n = manifest.network
-    rows = [f"| {name} | {value:.5g} |" for name, value in sorted(manifest.metrics.items())]
-    figures = "\n".join(["| figure | value |", "|---|---|", *rows]) if rows else "None were given."
     features = ", ".join(f"v^{name}" for name in n.features)
     scale = f"{manifest.um_per_px:g} um/px" if manifest.um_per_px else "no particular scale"
     rate = f"{manifest.fps:g} frames/s" if manifest.fps else "no particular frame rate"
@@ -48,11 +84,15 @@ made for {scale}, {rate}.
 
 {manifest.training.description}
 
-## Figures on held-out clips
+{FIGURES}
 
-{figures}
+{figures(manifest)}
 
-{"".join(note.strip() + chr(10) * 2 for note in notes)}## Limits
+{PRECISION}
+
+{precision(manifest)}
+
+{"".join(note.strip() + chr(10) * 2 for note in notes)}{LIMITS}
 
 It grades what it was trained on: another microscope, magnification, frame rate or preparation gives grades of unknown
 quality. A grade is no diagnosis and no advice to inject.

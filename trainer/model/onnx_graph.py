@@ -17,7 +17,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from engine.artifact import HEADS, NUM_GRADES, OPSET, NetworkConfig, Precision, TensorSpec, tensor_specs
+from engine.artifact import HEADS, NUM_GRADES, OPSET, NetworkConfig, Stored, TensorSpec, tensor_specs
 from station.notice import NOTICE
 from trainer.model.onnx_nodes import Array, NodeList
 from trainer.model.rostfine import BRANCH_EPS, ENCODER_EPS, PIXEL_MEAN, PIXEL_STD
@@ -25,7 +25,7 @@ from trainer.model.rostfine import BRANCH_EPS, ENCODER_EPS, PIXEL_MEAN, PIXEL_ST
 IR_VERSION = 10
 
 
-def build_graph(weights: dict[str, Array], network: NetworkConfig, precision: Precision) -> onnx.ModelProto:
+def build_graph(weights: dict[str, Array], network: NetworkConfig, precision: Stored) -> onnx.ModelProto:
     """Return the checked model.
 
     Args:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
-from engine.artifact import NUM_GRADES, Precision
+from engine.artifact import NUM_GRADES, Stored
 
 Array = NDArray[np.float64]
 
@@ -17,7 +17,7 @@ Array = NDArray[np.float64]
 class NodeList:
     """Collects nodes and initializers; every method returns the name of what it made."""
 
-    def __init__(self, precision: Precision) -> None:
+    def __init__(self, precision: Stored) -> None:
         self.nodes: list[NodeProto] = []
         self.initializers: list[TensorProto] = []
         self._stored = np.dtype(precision)

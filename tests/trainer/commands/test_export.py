@@ -17,7 +17,7 @@ import onnxruntime as ort  # noqa: E402
 
 from capture.simulator.clips import render_clip  # noqa: E402
 from capture.simulator.sperm import sample_sperm  # noqa: E402
-from engine.artifact import NetworkConfig, TrainingData  # noqa: E402
+from engine.artifact import Artifact, NetworkConfig, TrainingData  # noqa: E402
 from station.errors import InputError  # noqa: E402
 from trainer import __main__ as command  # noqa: E402
 from trainer.model.artifact_export import ArtifactFacts, export_artifact, pattern_clips  # noqa: E402
@@ -221,6 +221,73 @@ class TestCommand:
         assert command.main(arguments) == 2
         assert {path.name: path.read_bytes() for path in (tmp_path / "model").iterdir()} == before
         assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "w.safetensors"]
+
+    def test_int8_is_made_proven_stated_and_taken_away_again(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        save_weights(lively(CASES["prenorm"], 0.1), tmp_path / "w.safetensors")
+        np.save(tmp_path / "clips.npy", pattern_clips(24, (4, 30, 30)))
+        calibration = ["--calibration", str(tmp_path / "clips.npy")]
+        made = ["export", "--weights", str(tmp_path / "w.safetensors"), "--out", str(tmp_path / "a"), "--precision"]
+        assert command.main([*made, "int8"]) == 2
+        assert "give --calibration CLIPS" in capsys.readouterr().err
+        # Random heads grade all clips nearly alike.
+        monkeypatch.setattr("trainer.model.lower_precision.LEAST_SAME_GRADE", 0.5)
+        assert command.main([*made, "int8", *calibration]) == 0
+        said = capsys.readouterr().out
+        assert "int8: on 12 clips the grades are " in said
+        first = Artifact.open(tmp_path / "a")
+        cost = first.manifest.precision_cost
+        assert first.manifest.precision == "int8"
+        assert cost is not None
+        assert (cost.clips, cost.described) == (12, "clips.npy")
+        assert 0 < cost.mean_square < 1e-4
+        card = (first.folder / "MODEL_CARD.md").read_text()
+        assert card.count("## Precision") == 1
+        assert "Proven for int8" in card
+        # From the exported model: the same integers; the network itself and its golden clips are not touched.
+        again = ["export", "--from-model", str(tmp_path / "a"), "--out", str(tmp_path / "b"), "--precision"]
+        assert command.main([*again, "float16"]) == 0
+        plain = Artifact.open(tmp_path / "b")
+        assert plain.int8_path is None
+        assert "Proven for" not in (plain.folder / "MODEL_CARD.md").read_text()
+        back = ["export", "--from-model", str(tmp_path / "b"), "--precision", "int8", *calibration]
+        assert command.main(back) == 0
+        second = Artifact.open(tmp_path / "b")
+        assert second.manifest.files == first.manifest.files
+        (tmp_path / "figures.json").write_text('{"mse": 0.25}')
+        assert command.main([*again[:3], "--metrics", str(tmp_path / "figures.json")]) == 0
+        assert "| mse | 0.25 |" in (first.folder / "MODEL_CARD.md").read_text()
+        assert Artifact.open(first.folder).precision == "int8"
+
+    def test_integers_that_cost_too_much_are_refused_and_nothing_is_left(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        save_weights(lively(CASES["prenorm"], 0.1), tmp_path / "w.safetensors")
+        np.save(tmp_path / "clips.npy", pattern_clips(12, (4, 30, 30)))
+        monkeypatch.setattr("trainer.model.lower_precision.MOST_MEAN_SQUARE", 1e-12)
+        arguments = ["export", "--weights", str(tmp_path / "w.safetensors"), "--out", str(tmp_path / "model")]
+        arguments += ["--precision", "int8", "--calibration", str(tmp_path / "clips.npy")]
+        assert command.main(arguments) == 2
+        error = capsys.readouterr().err
+        assert error.count("\n") == 1
+        assert "nothing was written: in int8 the grades of 6 clips differ by" in error
+        assert sorted(path.name for path in tmp_path.iterdir()) == ["clips.npy", "w.safetensors"]
+
+    @pytest.mark.parametrize(
+        ("options", "expected"),
+        [
+            ([], "give --precision or --metrics"),
+            (["--precision", "float32"], "are stored in float16; export them again with --weights"),
+            (["--precision", "float16", "--name", "other"], "--name: stays as it is with --from-model"),
+        ],
+    )
+    def test_what_an_exported_model_cannot_get(
+        self, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], expected: str
+    ) -> None:
+        export(tmp_path / "small")
+        assert command.main(["export", "--from-model", str(tmp_path / "small"), *options]) == 2
+        assert expected in capsys.readouterr().err
 
     @pytest.mark.parametrize("content", [b"nothing", None], ids=["rubbish", "no file"])
     def test_files_that_are_no_weights(
