@@ -9,6 +9,7 @@ import time
 import cv2
 
 from capture.factory import open_source
+from capture.lens import Lens
 from capture.source import Adjustable, ExposureChange, Frame, Pending, Source
 from station.clock import NS_PER_S, ms_between, now_ns
 from station.processes.control import Account
@@ -30,7 +31,8 @@ def run(context: ProcessContext) -> None:
         open_source(config, control.beat) as source,
         Publisher(context.zmq, context.endpoints.frames, lossless=context.lossless) as frames,
     ):
-        control.account.source = source.info
+        lens = Lens.of_config(config)
+        control.account.source = lens.seen_through(source.info)
         counters = CaptureCounters(captured=0, lost_by_source=0, late=0)
         control.account.counters = counters
         timing = FrameTiming(control.account, source.info.fps)
@@ -38,6 +40,7 @@ def run(context: ProcessContext) -> None:
         start = context.wait_for(CommandName.START)
         if start is None or not frames.wait_for_readers(start.readers or 1, context.carry_on):
             return
+        lens = lens.changed(start)
         control.report(ProcessState.RUNNING)
         live = config.speed == "live"
         pacer = Pacer(live=live, interval_ns=round(NS_PER_S / source.info.fps))
@@ -45,9 +48,11 @@ def run(context: ProcessContext) -> None:
         first_ns: int | None = None
         while context.carry_on():
             while control.commands:
-                _carry_out(control.commands.popleft(), source, control.account)
+                command = control.commands.popleft()
+                lens = lens.changed(command)
+                _carry_out(command, source, control.account)
             frame = source.read()
-            _account_for(source, control.account, counters)
+            _account_for(source, lens, control.account, counters)
             if frame is Pending.NOTHING_YET:
                 continue
             if frame is None:
@@ -78,15 +83,15 @@ def _carry_out(command: Command, source: Source, account: Account) -> None:
         account.adjustment = CameraAdjustment(command_seq=command.seq, done=done, text=text)
 
     if isinstance(source, Adjustable):
-        source.adjust(ExposureChange(command.exposure_us, command.gain), report)
+        source.adjust(ExposureChange(command.exposure_us, command.gain, command.trigger or None), report)
     else:
-        report(False, f"{source.info.name} has no exposure or gain to set")
+        report(False, f"{source.info.name} has no exposure, gain or trigger to set")
 
 
-def _account_for(source: Source, account: Account, counters: CaptureCounters) -> None:
+def _account_for(source: Source, lens: Lens, account: Account, counters: CaptureCounters) -> None:
     """Report the source's condition."""
     condition = source.condition
-    account.source = source.info
+    account.source = lens.seen_through(source.info)
     account.notices = list(condition.notices)
     if condition.faults is not None:
         counters.incomplete = condition.faults.incomplete

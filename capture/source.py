@@ -73,6 +73,8 @@ class ExposureChange:
     exposure_us: float | None = None
     gain: float | None = None
     """In the camera's own unit."""
+    trigger: str | None = None
+    """"off", or the line whose signals each expose one frame: as in the configuration."""
 
 
 Report = Callable[[bool, str], None]

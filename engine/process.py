@@ -6,6 +6,7 @@ It knows the links, the order of work and the clock; a Runtime computes the grad
 import hashlib
 import time
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -75,13 +76,15 @@ def run(context: ProcessContext) -> None:
             if start is None:
                 return
             if start.source is not None:
-                grader.doubts = model_doubts(model, start.source.um_per_px, start.source.fps / (start.stride or 1))
+                window_fps = start.source.fps / (start.stride or 1)
+                grader.suit = partial(model_doubts, model, window_fps=window_fps)
+                grader.doubts = grader.suit(start.source.um_per_px)
             counters, blind = grader.counters, config.blind if start.blind is None else start.blind
             outlet = Outlet(grades, control.account, counters, blind=blind)
             herald = Herald(grades, config, start)
             control.report(ProcessState.RUNNING)
             while context.carry_on():
-                _obey(control, outlet)
+                _obey(control, outlet, grader, herald)
                 herald.tell(withheld=control.account.withheld is not None)
                 herald.speak()
                 outlet.let_go(context.carry_on)
@@ -99,17 +102,20 @@ def run(context: ProcessContext) -> None:
                     replay.note(graded)
             if replay is not None:
                 replay.finish(ended=windows.ended)
-            _obey(control, outlet)  # what came together with the word to stop
+            _obey(control, outlet, grader, herald)  # what came together with the word to stop
             outlet.let_go(context.carry_on, LAST_TURN_S)
             context.finish(grades)
 
 
-def _obey(control: ProcessControl, outlet: Outlet) -> None:
+def _obey(control: ProcessControl, outlet: Outlet, grader: "Grader", herald: Herald) -> None:
     """Do what was asked since the last time."""
     while control.commands:
         command = control.commands.popleft()
         if command.name is CommandName.BLIND and command.blind is not None:
             outlet.hide(command.blind)
+        if command.name is CommandName.SCALE and command.um_per_px is not None:
+            herald.rescale(command.objective, command.um_per_px)
+            grader.doubts = grader.suit(command.um_per_px)
 
 
 class Grader:
@@ -118,6 +124,8 @@ class Grader:
     def __init__(self, context: ProcessContext, runtime: Runtime, selected: int) -> None:
         """``selected``: K, patches that the network selects in each frame."""
         self._selected = selected
+        self.suit: Callable[[float | None], list[ModelDoubt]] = lambda _: []
+        """What speaks against the model at a scale, um/px."""
         self.doubts: list[ModelDoubt] = []
         """Why this model's grades may be wrong for this source."""
         self._lossless = context.lossless

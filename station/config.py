@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from station.errors import InputError
 from station.files import read_bounded
+from station.objectives import ObjectiveName, Objectives
 from station.ranges import MIN_FPS, FrameRate, Scale
 from station.validation import explain
 
@@ -40,8 +41,13 @@ class SourceSettings(Section):
     """Frame rate to go by instead of the source's own, 1/s; None: what the source says, else assumed, with a notice."""
     um_per_px: Scale | None = None
     """Micrometres per px of the source, where known."""
+    objective: ObjectiveName | None = None
+    """The objective in use, one of [objectives] or of those that were calibrated: it says um_per_px."""
     bits: Annotated[int, Field(ge=8, le=16)] | None = None
     """Bits in use, for images and videos of more than 8 bits; None: what the file says, else all of them."""
+
+
+Trigger = Literal["off", "line1", "line2", "line3", "line4"]
 
 
 class CameraSettings(Section):
@@ -59,7 +65,7 @@ class CameraSettings(Section):
     """In the camera's own unit: dB, or steps (classic GigE)."""
     fps: FrameRate | None = None
     """Frame rate in free run, 1/s."""
-    trigger: Literal["off", "line1", "line2", "line3", "line4"] = "off"
+    trigger: Trigger = "off"
     """"off": free run; else each signal on that input exposes one frame, and [source] fps says how often it comes."""
     trigger_edge: Literal["rising", "falling"] = "rising"
     buffers: Annotated[int, Field(ge=2, le=1024)] = 32
@@ -182,6 +188,8 @@ class Config(Section):
     record: RecordSettings = RecordSettings()
     dashboard: DashboardSettings = DashboardSettings()
     view: ViewSettings = ViewSettings()
+    objectives: Objectives = {}
+    """[objectives] The scale, um/px, by the name of the objective; in a run also those that were calibrated."""
     select: Annotated[tuple[Annotated[tuple[float, float], Field(strict=False)], ...], Field(strict=False)] = ()
     """Points (x, y) in px of the first frame at which sperm are selected."""
     select_auto: Annotated[int, Field(ge=0, le=64)] = 4
@@ -256,6 +264,11 @@ def require_used_settings(config: Config) -> None:
     A file, a folder and a camera take ``[source] um_per_px`` in place of what they state themselves; the simulated
     microscope and a recorded session have a scale of their own.
     """
+    if config.source.objective is not None:
+        if config.source.um_per_px is not None:
+            raise InputError("[source] objective and um_per_px: both say the scale; leave one of them out")
+        if config.replay_of is not None:
+            raise InputError("[source] objective: a replay has the scale of the recording; leave it out")
     given = [key for key in ("fps", "um_per_px", "bits") if getattr(config.source, key) is not None]
     if given and config.source.kind == "simulated":
         own = ", ".join(key for key in given if key != "bits")

@@ -14,6 +14,7 @@ from station.config import REPLAY, Config, build_config, load_config, require_us
 from station.errors import InputError
 from station.model_window import model_window
 from station.notice import NOTICE
+from station.objectives import all_objectives, calibration_path, known
 from station.output import printable
 
 DESCRIPTION = f"""\
@@ -100,7 +101,12 @@ def parse_options(argv: Sequence[str], commands: Mapping[str, Command] | None = 
         data["replay"]["comparison"] = str(arguments.comparison)
     if not config.window.model_fields_set & {"frames", "size"}:
         data["window"] |= model_window(Path(data["engine"]["model"]))
+    if arguments.objective is not None:
+        data["source"] |= {"objective": arguments.objective, "um_per_px": None}
+    data["objectives"] = all_objectives(config.objectives, calibration_path())
     config = build_config(data, "command line")
+    if config.source.objective is not None:
+        known(config.source.objective, config.objectives)
     require_used_settings(config)
     _require_use_of_blindness(config)
     if config.replay_of is not None:
@@ -194,6 +200,11 @@ def _parser(commands: Mapping[str, Command]) -> Parser:
         metavar="simulated|PATH|basler[:SERIAL]|replay:SESSION",
         help="where frames come from: the simulated microscope (default), a video file, a TIFF stack, a folder of "
         "images, a Basler camera, or a recorded session",
+    )
+    add(
+        "--objective",
+        metavar="NAME",
+        help="the objective in use, by its name under [objectives] or as it was calibrated: it says the scale",
     )
     add(
         "--select",

@@ -85,6 +85,9 @@ def run(context: ProcessContext) -> None:
             t_work_ns = now_ns()
             waiting.add(ms_between(message.t_received_ns, t_work_ns))
             result = feeder.feed(message)
+            for command in feeder.applied_commands:
+                if command.um_per_px is not None:
+                    herald.rescale(command.objective or "", command.um_per_px)
             counters.tracked += 1
             if result.cautions != cautions:
                 others = [notice for notice in control.account.notices if notice not in cautions]
@@ -209,14 +212,13 @@ class FrameFeeder:
             commands.append(AppliedCommand(name=CommandName.SELECT_AUTO, count=config.select_auto))
         while asked:
             command = asked.popleft()
-            fields = command.model_dump(include={"name", "x", "y", "sperm_id", "count"})
-            commands.append(AppliedCommand(**fields))
+            fields = command.model_dump(include={"name", "x", "y", "sperm_id", "count", "um_per_px", "objective"})
+            commands.append(AppliedCommand(**{key: value for key, value in fields.items() if value != ""}))
         if not commands and self._latest is not None:
             return self._replacement.due(self._latest, self._latest_ns, selecting=tracker.selecting)
         return commands
 
-    @staticmethod
-    def _apply(tracker: Tracker, command: AppliedCommand) -> AppliedCommand | None:
+    def _apply(self, tracker: Tracker, command: AppliedCommand) -> AppliedCommand | None:
         """Carry a command out; return what was done, None where it says nothing that can be. Raises InputError."""
         if command.name is CommandName.SELECT and command.x is not None and command.y is not None:
             return command.model_copy(update={"sperm_id": tracker.select(command.x, command.y)})
@@ -225,6 +227,10 @@ class FrameFeeder:
             return command
         if command.name is CommandName.MARK and command.sperm_id is not None:
             return command  # the tracker follows it as before; it is not given up by itself any more
+        if command.name is CommandName.SCALE and command.um_per_px is not None:
+            self._um_per_px = command.um_per_px
+            tracker.forget_motion()
+            return command
         if command.name is CommandName.RELEASE and command.sperm_id is not None:
             tracker.release(command.sperm_id)
             return command

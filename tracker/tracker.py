@@ -90,6 +90,11 @@ class Tracker:
         self._evidence.pop(sperm_id, None)
         self._head_tracker.release(sperm_id)
 
+    def forget_motion(self) -> None:
+        """Begin all trajectories anew: behind another objective a px is another length."""
+        for trajectory in self._trajectories.values():
+            trajectory.clear()
+
     def kinematics(self, sperm_id: int, um_per_px: float | None) -> Kinematics | Refusal:
         """Return how a selected sperm swims, from its last seconds, or why that cannot be said."""
         trajectory = self._trajectories.get(sperm_id, Trajectory())

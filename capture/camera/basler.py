@@ -70,6 +70,7 @@ class BaslerDevice:
         from pypylon import genicam
 
         self._sdk_error = genicam.GenericException
+        self._settings = settings
         self.triggered = settings.trigger != "off"
         if self.triggered and fps is None:
             raise InputError(
@@ -135,10 +136,12 @@ class BaslerDevice:
             raise DeviceLostError(short(error)) from error
 
     def adjust(self, change: ExposureChange) -> None:
-        """Take another exposure or gain from now on. Raises InputError, with nothing changed, or DeviceLostError."""
+        """Take another exposure, gain or trigger. Raises InputError, with nothing changed, or DeviceLostError."""
         try:
             nodes = self._camera.GetNodeMap()
-            accepted = adjust_exposure(nodes, change, None if self.triggered else self.info.fps)
+            triggered = self.triggered if change.trigger is None else change.trigger != "off"
+            accepted = adjust_exposure(nodes, change, None if triggered else self.info.fps, self._settings.trigger_edge)
+            self.triggered = triggered
             self.exposure_ns = exposure_ns_of(nodes)
         except self._sdk_error as error:
             raise DeviceLostError(short(error)) from error

@@ -45,17 +45,19 @@ def apply_settings(nodes: Any, settings: CameraSettings) -> tuple[dict[str, str]
     return _read_back(nodes, settings), _notices(nodes, settings)
 
 
-def adjust_exposure(nodes: Any, change: ExposureChange, fps: float | None) -> dict[str, str]:
-    """Set exposure and gain of a camera that is grabbing; return them as accepted, by their configuration names.
+def adjust_exposure(nodes: Any, change: ExposureChange, fps: float | None, edge: str) -> dict[str, str]:
+    """Set exposure, gain and trigger of a camera that is grabbing; return what it accepted, by configuration names.
 
     Args:
         nodes: Of the camera.
         change: What to set.
-        fps: The rate that must not suffer, frames/s; None: a trigger sets it.
+        fps: The rate that the run goes by, frames/s; None: a trigger sets it.
+        edge: Of a trigger's signals: "rising" or "falling".
 
     Raises InputError for what the camera cannot do; then everything is as it was before.
     """
-    touched = [node for node in (_first(nodes, EXPOSURE), _first(nodes, GAIN)) if node is not None]
+    names = (EXPOSURE, GAIN, *((("TriggerSource",), ("TriggerMode",)) if change.trigger is not None else ()))
+    touched = [node for node in (_first(nodes, candidates) for candidates in names) if node is not None]
     before = [node.Value for node in touched]
     try:
         if change.exposure_us is not None:
@@ -64,10 +66,18 @@ def adjust_exposure(nodes: Any, change: ExposureChange, fps: float | None) -> di
         if change.gain is not None:
             _manual(nodes, "GainAuto")
             _number(nodes, GAIN, change.gain, "gain", "")
-        if fps is not None and frame_rate_of(nodes) < SLOWER * fps:
+        if change.trigger is not None:
+            _switch_trigger(nodes, change.trigger, edge)
+        free = frame_rate_of(nodes)
+        if fps is not None and change.trigger is not None and free * SLOWER > fps:
             raise InputError(
-                f"[camera] exposure_us: {change.exposure_us:g} us would slow the camera from {fps:g} to "
-                f"{frame_rate_of(nodes):.1f} frames/s; the interval is {1e6 / fps:.0f} us"
+                f"[camera] trigger: without one the camera takes {free:.1f} frames/s, and this run goes by {fps:g}; "
+                "set [camera] fps and start again"
+            )
+        if fps is not None and free < SLOWER * fps:
+            raise InputError(
+                f"[camera] exposure_us: {exposure_ns_of(nodes) / 1000:g} us would slow the camera from {fps:g} to "
+                f"{free:.1f} frames/s; the interval is {1e6 / fps:.0f} us"
             )
     except InputError:
         for node, value in zip(touched, before, strict=True):
@@ -75,7 +85,28 @@ def adjust_exposure(nodes: Any, change: ExposureChange, fps: float | None) -> di
                 node.Value = value
         raise
     read = {"exposure_us": _first(nodes, EXPOSURE), "gain": _first(nodes, GAIN)}
-    return {key: str(node.Value) for key, node in read.items() if node is not None}
+    accepted = {key: str(node.Value) for key, node in read.items() if node is not None}
+    return accepted | ({"trigger": _trigger_of(nodes)} if change.trigger is not None else {})
+
+
+def _switch_trigger(nodes: Any, trigger: str, edge: str) -> None:
+    """Set the trigger of a camera that is grabbing. Raises InputError where it does not allow that."""
+    mode = _first(nodes, ("TriggerMode",))
+    if mode is None or not _writable(mode):
+        raise InputError("[camera] trigger: the camera does not allow setting it now; set it in the configuration")
+    if trigger == "off":
+        _choose(nodes, "TriggerMode", "Off", "trigger")
+        return
+    _choose(nodes, "TriggerSelector", "FrameStart", "trigger")
+    _choose(nodes, "TriggerSource", trigger.capitalize(), "trigger")
+    _choose(nodes, "TriggerActivation", f"{edge.capitalize()}Edge", "trigger_edge")
+    _choose(nodes, "TriggerMode", "On", "trigger")
+
+
+def _trigger_of(nodes: Any) -> str:
+    """Return the trigger as the camera has it, in the configuration's words."""
+    mode, source = _first(nodes, ("TriggerMode",)), _first(nodes, ("TriggerSource",))
+    return "off" if mode is None or source is None or mode.Value == "Off" else str(source.Value).lower()
 
 
 def exposure_ns_of(nodes: Any) -> int:
@@ -111,12 +142,8 @@ def _region(nodes: Any, settings: CameraSettings) -> None:
 
 
 def _trigger(nodes: Any, settings: CameraSettings) -> None:
-    if settings.trigger == "off":
-        return  # opening the camera has switched all triggers off
-    _choose(nodes, "TriggerSelector", "FrameStart", "trigger")
-    _choose(nodes, "TriggerSource", settings.trigger.capitalize(), "trigger")
-    _choose(nodes, "TriggerActivation", f"{settings.trigger_edge.capitalize()}Edge", "trigger_edge")
-    _choose(nodes, "TriggerMode", "On", "trigger")
+    if settings.trigger != "off":  # opening the camera has switched all triggers off
+        _switch_trigger(nodes, settings.trigger, settings.trigger_edge)
 
 
 def _read_back(nodes: Any, settings: CameraSettings) -> dict[str, str]:

@@ -75,7 +75,7 @@ class Camera:
         return Pending.NOTHING_YET
 
     def adjust(self, change: ExposureChange, report: Report) -> None:
-        """Ask for another exposure or gain; the grabbing thread sees to it."""
+        """Ask for another exposure, gain or trigger; the grabbing thread sees to it."""
         if self._gone:
             report(False, self._gone)
         else:
@@ -146,11 +146,12 @@ class Camera:
         self._change = ExposureChange(
             change.exposure_us if change.exposure_us is not None else self._change.exposure_us,
             change.gain if change.gain is not None else self._change.gain,
+            change.trigger if change.trigger is not None else self._change.trigger,
         )
         self.info = device.info
         self._timeline.expose_anew(device.info.fps)
-        settings = device.info.settings
-        report(True, ", ".join(f"{name} {settings[name]}" for name in ("exposure_us", "gain") if name in settings))
+        accepted = {name: device.info.settings.get(name) for name in ("exposure_us", "gain", "trigger")}
+        report(True, ", ".join(f"{name} {value}" for name, value in accepted.items() if value is not None))
 
     def _put(self, frame: Frame) -> None:
         with self._arrived:

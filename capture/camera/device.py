@@ -48,7 +48,7 @@ class Device(Protocol):
         ...
 
     def adjust(self, change: ExposureChange) -> None:
-        """Take another exposure or gain from now on; ``info`` then has what was accepted.
+        """Take another exposure, gain or trigger from now on; ``info`` then has what was accepted.
 
         Raises InputError if the camera cannot, with what it can: nothing has changed then. Raises DeviceLostError.
         """

@@ -8,15 +8,18 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from station.clock import NS_PER_S, now_ns
 from station.commands.requests import (
     BlindRequest,
+    CalibrateRequest,
     CameraRequest,
     KeepRequest,
     MarkRequest,
     NoteRequest,
+    ObjectiveRequest,
     Outcome,
     QuitRequest,
     ReleaseRequest,
@@ -33,7 +36,12 @@ from station.commands.station_status import station_status
 from station.config import Config
 from station.dashboard.monitor import Monitor
 from station.dashboard.snapshot import ScreenState
+from station.errors import InputError
+from station.model_fit import require_fit
+from station.objectives import Calibration, calibration_path, keep_calibration, known, read_calibrations
 from station.processes.supervisor import Supervisor
+from station.ranges import is_scale
+from station.stride import window_stride
 from station.transport.control_messages import ProcessName, ProcessState, RecordingInfo
 from station.transport.messages import CommandName, TrackInfo, TrackState
 
@@ -44,6 +52,8 @@ SILENT_S: Final = 2.0
 MOST_OPEN: Final = 8
 """Requests that may wait for their outcome at once."""
 SAME_PLACE_PX: Final = 3.0
+SHORTEST_PX: Final = 50
+"""A length for a calibration: a click that is off by half a px is then 1 %."""
 Answer = Callable[[Reply], None]
 
 
@@ -73,6 +83,8 @@ class Operator:
         """What the operator looks at; a status must not change it."""
         self.marked: set[int] = set()
         """Sperm that were marked as chosen."""
+        self.objectives = dict(config.objectives)
+        """Scale in um/px by name: configured, or calibrated, in this run too."""
         self.ended = ""
         """What ends the run, once somebody asked for its end."""
 
@@ -94,6 +106,9 @@ class Operator:
             if reply is not None:
                 self._open.remove(one)
                 self._close(one.request, one.answer, reply)
+        for applied in self._monitor.applied if self.is_replay else ():
+            if applied.um_per_px is not None:  # the tracker has it from the record, the others from here
+                self._supervisor.set_scale(applied.objective or "", applied.um_per_px)
         self._monitor.applied.clear()
 
     def _close(self, request: Request, answer: Answer, reply: Reply) -> None:
@@ -115,6 +130,8 @@ class Operator:
             tracker = self._supervisor.statuses.get(ProcessName.TRACKER)
             if tracker is None or tracker.state is not ProcessState.RUNNING or not self._monitor.has_tracks:
                 return "the tracker is not running"
+        if isinstance(request, ObjectiveRequest | CalibrateRequest) and self.is_replay:
+            return "a replay has the scale of the recording"
         if isinstance(request, BlindRequest) and self.is_replay:
             return "a replay's grades can be read in its recording"
         if isinstance(request, MarkRequest | NoteRequest | KeepRequest | BlindRequest):
@@ -152,6 +169,13 @@ class Operator:
         return "the recorder does not answer at the moment; ask again" if silent_ns > SILENT_S * NS_PER_S else ""
 
     @property
+    def next_objective(self) -> str:
+        """The name that follows that of the objective in use; empty where there is none."""
+        capture, names = self._supervisor.statuses.get(ProcessName.CAPTURE), list(self.objectives)
+        here = capture.source.objective if capture is not None and capture.source is not None else ""
+        return names[(names.index(here) + 1) % len(names) if here in names else 0] if names else ""
+
+    @property
     def tracked_ids(self) -> list[int]:
         """The sperm that are tracked now."""
         return sorted(track.sperm_id for track in self._monitor.current)
@@ -164,7 +188,7 @@ class Operator:
         return None if gone or status is None else status.recording
 
     def _status(self, request: StatusRequest) -> Reply:
-        status = station_status(self._monitor.snapshot(self._supervisor, self.screen), self.marked)
+        status = station_status(self._monitor.snapshot(self._supervisor, self.screen), self.marked, self.objectives)
         return Reply(id=request.id, name=request.name, outcome=Outcome.DONE, text=status.state, status=status)
 
     def _select(self, request: SelectRequest) -> Reply | _Finding:
@@ -311,13 +335,17 @@ class Operator:
         return look
 
     def _camera(self, request: CameraRequest) -> Reply | _Finding:
-        if request.exposure_us is None and request.gain is None:
-            return _refused(request, "neither exposure_us nor gain is given")
+        if request.exposure_us is None and request.gain is None and request.trigger is None:
+            return _refused(request, "none of exposure_us, gain and trigger is given")
         capture = self._supervisor.statuses.get(ProcessName.CAPTURE)
         if capture is None or capture.state is not ProcessState.RUNNING:
             return _refused(request, "the camera is not running")
         number = self._supervisor.command(
-            ProcessName.CAPTURE, CommandName.CAMERA, exposure_us=request.exposure_us, gain=request.gain
+            ProcessName.CAPTURE,
+            CommandName.CAMERA,
+            exposure_us=request.exposure_us,
+            gain=request.gain,
+            trigger=request.trigger or "",
         )
 
         def look(*, late: bool) -> Reply | None:
@@ -327,6 +355,69 @@ class Operator:
             return _unconfirmed(request, "passed on to the camera, which has not answered yet") if late else None
 
         return look
+
+    def _objective(self, request: ObjectiveRequest) -> Reply | _Finding:
+        try:
+            um_per_px = known(request.objective, self.objectives)
+        except InputError as error:
+            return _refused(request, str(error))
+        return self._scaled(request, request.objective, um_per_px, f"{um_per_px:.4g} um/px")
+
+    def _calibrate(self, request: CalibrateRequest) -> Reply | _Finding:
+        name, um_per_px = request.objective, request.length_um / request.length_px
+        if request.length_px < SHORTEST_PX:
+            return _refused(request, f"{request.length_px:.0f} px are too short: mark at least {SHORTEST_PX} px")
+        if not is_scale(um_per_px):
+            return _refused(request, f"{um_per_px:.3g} um/px is no scale of a microscope; check the length")
+        kept = Calibration(
+            um_per_px=um_per_px, length_um=request.length_um, length_px=request.length_px,
+            calibrated_utc=datetime.now(UTC).isoformat(timespec="seconds"),
+        )  # fmt: skip
+        try:
+            path = calibration_path()
+            if name in self.objectives and name not in read_calibrations(path):
+                here = self.objectives[name]
+                return _refused(request, f"{name} is {here:.4g} um/px in the configuration; give another name")
+            refusal = self._misfit(um_per_px)
+            if not refusal:
+                keep_calibration(path, name, kept)
+        except InputError as error:
+            return _refused(request, str(error))
+        if refusal:
+            return _refused(request, refusal)
+        self.objectives = dict(sorted((self.objectives | {name: um_per_px}).items()))
+        words = f"{um_per_px:.4g} um/px, from {request.length_um:g} um over {request.length_px:.1f} px; kept"
+        return self._scaled(request, name, um_per_px, words)
+
+    def _scaled(self, request: Request, name: str, um_per_px: float, words: str) -> Reply | _Finding:
+        """Let the scale be in force, and answer once capture says that it is."""
+        if refusal := self._misfit(um_per_px):
+            return _refused(request, refusal)
+        self._supervisor.set_scale(name, um_per_px)
+
+        def look(*, late: bool) -> Reply | None:
+            source = self._supervisor.statuses[ProcessName.CAPTURE].source
+            if source is not None and (source.objective, source.um_per_px) == (name, um_per_px):
+                return _done(request, f"objective {name}: {words}")
+            return _unconfirmed(request, "passed on, and not confirmed yet") if late else None
+
+        return look
+
+    def _misfit(self, um_per_px: float) -> str:
+        """Return why a scale cannot be in force now; empty where it can."""
+        statuses = self._supervisor.statuses
+        capture, engine = statuses.get(ProcessName.CAPTURE), statuses.get(ProcessName.ENGINE)
+        if capture is None or engine is None or capture.source is None or engine.model is None:
+            return "source and model are not open yet"
+        if capture.state is not ProcessState.RUNNING:
+            return "the source is not running"
+        source, model = capture.source.model_copy(update={"um_per_px": um_per_px}), engine.model
+        stride = window_stride(self._config.window.stride, source.fps, model.fps)
+        try:
+            require_fit(model, source, stride, forced=self._config.engine.force_model)
+        except InputError as error:
+            return str(error)
+        return ""
 
     def _quit(self, request: QuitRequest) -> Reply:
         self.ended = f"by request ({request.asked_by})"
@@ -355,6 +446,8 @@ _HANDLERS: Final[dict[type[Request], Callable[..., Reply | _Finding]]] = {
     KeepRequest: Operator._keep,
     BlindRequest: Operator._blind,
     UnblindRequest: Operator._unblind,
+    ObjectiveRequest: Operator._objective,
+    CalibrateRequest: Operator._calibrate,
     CameraRequest: Operator._camera,
     QuitRequest: Operator._quit,
 }

@@ -11,7 +11,9 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 import msgpack  # type: ignore[import-untyped]
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+from station.config import Trigger
 from station.errors import MessageError
+from station.objectives import ObjectiveName
 from station.transport.counters import Count
 from station.transport.messages import Five, TrackState
 
@@ -117,13 +119,31 @@ class UnblindRequest(Request):
     name: Literal["unblind"] = "unblind"
 
 
+class ObjectiveRequest(Request):
+    """Another objective is in use from now on: its scale is in force."""
+
+    name: Literal["objective"] = "objective"
+    objective: ObjectiveName
+
+
+class CalibrateRequest(Request):
+    """Keep the scale that a length in the picture gives as that of an objective, and use it."""
+
+    name: Literal["calibrate"] = "calibrate"
+    objective: ObjectiveName
+    length_px: Annotated[float, Field(gt=0)]
+    length_um: Annotated[float, Field(gt=0)]
+
+
 class CameraRequest(Request):
-    """Let the camera take another exposure or gain; its answer says what it accepted."""
+    """Let the camera take another exposure, gain or trigger; its answer says what it accepted."""
 
     name: Literal["camera"] = "camera"
     exposure_us: Annotated[float, Field(gt=0)] | None = None
     gain: float | None = None
     """In the camera's own unit."""
+    trigger: Trigger | None = None
+    """"off": free run; else the input whose signals each expose one frame."""
 
 
 class QuitRequest(Request):
@@ -144,6 +164,8 @@ AnyRequest = Annotated[
     | KeepRequest
     | BlindRequest
     | UnblindRequest
+    | ObjectiveRequest
+    | CalibrateRequest
     | CameraRequest
     | QuitRequest,
     Field(discriminator="name"),
@@ -196,6 +218,10 @@ class StationStatus(BaseModel):
     source: str | None = None
     fps: float | None = None
     um_per_px: float | None = None
+    objective: str = ""
+    """In use; empty where none was named."""
+    objectives: dict[str, float] = {}
+    """All that are known, um/px by name."""
     width: Count | None = None
     height: Count | None = None
     model: str | None = None

@@ -12,6 +12,7 @@ from station.commands.requests import (
     KeepRequest,
     MarkRequest,
     NoteRequest,
+    ObjectiveRequest,
     ReleaseRequest,
     ReplaceLostRequest,
     Reply,
@@ -23,7 +24,8 @@ from station.commands.requests import (
 
 ASKER: Final = "screen"
 Answer = Callable[[str], None]
-SELECTIONS: Final = frozenset({"select_next", "select_previous", "release", "replace_lost"})
+SELECTIONS: Final = frozenset({"select_next", "select_previous", "release", "replace_lost", "objective"})
+"""What a replay does not offer, as it follows the recording."""
 RECORDS: Final = frozenset({"mark", "note", "keep", "blind"})
 PLAIN: Final[Mapping[str, Callable[..., Request]]] = {
     "select_next": SelectNextRequest,
@@ -71,6 +73,11 @@ class ScreenRun:
 
         if name == "blind" and self._operator.is_blind:
             name = "unblind"
+        if name == "objective":
+            text = self._operator.next_objective
+            if not text:
+                answer("No objective is known: write [objectives], or calibrate one in the live view (l).")
+                return
         self._operator.carry_out(_request(name, sperm_id, text), say)
 
 
@@ -78,6 +85,8 @@ def _request(name: str, sperm_id: int | None, text: str) -> Request:
     """Return the request; it needs no key, for it does not come from outside."""
     if name == "note":
         return NoteRequest(key="", asked_by=ASKER, text=text)
+    if name == "objective":
+        return ObjectiveRequest(key="", asked_by=ASKER, objective=text)
     if name == "mark" and sperm_id is not None:
         return MarkRequest(key="", asked_by=ASKER, sperm_id=sperm_id, note=text)
     if name == "release" and sperm_id is not None:

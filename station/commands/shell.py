@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 import zmq
 
@@ -20,10 +20,12 @@ from station.commands.registry import find_station
 from station.commands.requests import (
     MAX_TEXT,
     BlindRequest,
+    CalibrateRequest,
     CameraRequest,
     KeepRequest,
     MarkRequest,
     NoteRequest,
+    ObjectiveRequest,
     QuitRequest,
     ReleaseRequest,
     ReplaceLostRequest,
@@ -36,8 +38,10 @@ from station.commands.requests import (
     StatusRequest,
     UnblindRequest,
 )
+from station.config import Trigger
 from station.errors import InputError, StationError
 from station.notice import NOTICE
+from station.objectives import NAME_PATTERN
 from station.output import say
 from station.transport.messages import GRADES
 
@@ -74,6 +78,33 @@ def _keep(_given: argparse.Namespace, key: str) -> Request:
     return KeepRequest(key=key, asked_by=ASKER)
 
 
+def _objective(given: argparse.Namespace, key: str) -> Request:
+    return ObjectiveRequest(key=key, asked_by=ASKER, objective=_objective_name(given.name))
+
+
+def _calibrate(given: argparse.Namespace, key: str) -> Request:
+    return CalibrateRequest(
+        key=key, asked_by=ASKER, objective=_objective_name(given.name),
+        length_px=_length(given.px, "px"), length_um=_length(given.um, "um"),
+    )  # fmt: skip
+
+
+def _objective_name(text: str) -> str:
+    if not re.match(NAME_PATTERN, text):
+        raise InputError(f"objective {text!r}: a name has up to 40 letters, digits, spaces and . _ + / -")
+    return text
+
+
+def _length(text: str, unit: str) -> float:
+    try:
+        length = float(text)
+    except ValueError:
+        length = math.nan
+    if not (math.isfinite(length) and length > 0):
+        raise InputError(f"calibrate --{unit} {text}: expected a length in {unit}, such as 100")
+    return length
+
+
 def _blind(_given: argparse.Namespace, key: str) -> Request:
     return BlindRequest(key=key, asked_by=ASKER)
 
@@ -87,18 +118,23 @@ def _replace(_given: argparse.Namespace, key: str) -> Request:
 
 
 def _camera(given: argparse.Namespace, key: str) -> Request:
-    values: dict[str, float] = {}
+    values: dict[str, Any] = {}
     for word in given.setting:
         name, _, value = word.partition("=")
+        if name == "trigger":
+            if value not in get_args(Trigger):
+                raise InputError(f"camera {word}: expected trigger= and one of {', '.join(get_args(Trigger))}")
+            values[name] = value
+            continue
         if name not in ("exposure_us", "gain"):
-            raise InputError(f"camera {word}: expected exposure_us=VALUE or gain=VALUE")
+            raise InputError(f"camera {word}: expected exposure_us=VALUE, gain=VALUE or trigger=LINE")
         try:
             values[name] = float(value)
         except ValueError:
             raise InputError(f"camera {word}: expected a number behind {name}=") from None
         if not math.isfinite(values[name]) or (name == "exposure_us" and values[name] <= 0):
             raise InputError(f"camera {word}: this is no {'gain' if name == 'gain' else 'exposure'}")
-    return CameraRequest(key=key, asked_by=ASKER, exposure_us=values.get("exposure_us"), gain=values.get("gain"))
+    return CameraRequest(key=key, asked_by=ASKER, **values)
 
 
 def _quit(_given: argparse.Namespace, key: str) -> Request:
@@ -149,6 +185,7 @@ def _shown(reply: Reply, *, as_json: bool) -> str:
 def status_text(status: StationStatus) -> str:
     """Return the status in lines for people."""
     scale = "scale not known" if status.um_per_px is None else f"{status.um_per_px:.3g} um/px"
+    scale += f" ({status.objective})" if status.objective else ""
     source = f"{status.source}, {status.fps:g} frames/s, {scale}" if status.source and status.fps else "not open yet"
     lines = [
         f"state   {status.state}, {status.elapsed_s:.0f} s",
@@ -193,8 +230,12 @@ _POINT = _Argument(("which",), {"metavar": "X,Y|next|previous", "help": "point i
 _REMARK = _Argument(("--note",), {"metavar": "TEXT", "default": "", "help": "a remark to go with it"})
 _TEXT = _Argument(("text",), {"metavar": "TEXT", "nargs": "+", "help": "the remark"})
 _SETTING = _Argument(
-    ("setting",), {"metavar": "NAME=VALUE", "nargs": "+", "help": "exposure_us=4000 (microseconds), gain=2"}
+    ("setting",),
+    {"metavar": "NAME=VALUE", "nargs": "+", "help": "exposure_us=4000, gain=2, trigger=line1 or off"},
 )
+_NAME = _Argument(("name",), {"metavar": "NAME", "help": "of the objective, such as 40x"})
+_UM = _Argument(("--um",), {"metavar": "LENGTH", "required": True, "help": "a true length, um"})
+_PX = _Argument(("--px",), {"metavar": "LENGTH", "required": True, "help": "how long it is in the picture, px"})
 _JSON = _Argument(("--json",), {"action": "store_true", "help": "print everything as one JSON document"})
 _COMMANDS: Final = {
     "status": _ShellCommand(_status, "show how a running station is", "[--json]", (_JSON,)),
@@ -211,7 +252,14 @@ _COMMANDS: Final = {
     "keep": _ShellCommand(_keep, "keep the last seconds of video"),
     "blind": _ShellCommand(_blind, "hide all grades until a choice is marked"),
     "unblind": _ShellCommand(_unblind, "show grades again; in a blind study only a marked choice does that"),
-    "camera": _ShellCommand(_camera, "set exposure or gain of the camera", "NAME=VALUE ...", (_SETTING,)),
+    "objective": _ShellCommand(_objective, "say which objective is in use: its scale is in force", "NAME", (_NAME,)),
+    "calibrate": _ShellCommand(
+        _calibrate,
+        "keep a measured scale as that of an objective, and use it",
+        "NAME --um LENGTH --px LENGTH",
+        (_NAME, _UM, _PX),
+    ),
+    "camera": _ShellCommand(_camera, "set exposure, gain or trigger of the camera", "NAME=VALUE ...", (_SETTING,)),
     "quit": _ShellCommand(_quit, "end a running station"),
 }
 COMMANDS: Final = {

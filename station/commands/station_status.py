@@ -1,6 +1,6 @@
 """The answer to "status": what the screen shows, as one typed value."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from station.commands.requests import SpermStatus, StationStatus
 from station.dashboard.assessment import alarms, cautions, no_grade, overall, sperm_views, worth
@@ -8,7 +8,7 @@ from station.dashboard.snapshot import Snapshot
 from station.notice import NOTICE
 
 
-def station_status(snapshot: Snapshot, marked: Collection[int]) -> StationStatus:
+def station_status(snapshot: Snapshot, marked: Collection[int], objectives: Mapping[str, float]) -> StationStatus:
     """Return the station as of a snapshot."""
     source, model, recording, tracks = snapshot.source, snapshot.model, snapshot.recording, snapshot.tracks
     sperm = [
@@ -33,6 +33,8 @@ def station_status(snapshot: Snapshot, marked: Collection[int]) -> StationStatus
         source=source.name if source else None,
         fps=source.fps if source else None,
         um_per_px=source.um_per_px if source else None,
+        objective=source.objective if source else "",
+        objectives=dict(objectives),
         width=source.width if source else None,
         height=source.height if source else None,
         model=model.name if model else None,

@@ -53,6 +53,7 @@ def source_line(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Text:
     rate = NOT_AVAILABLE if rate_hz is None else f"{rate_hz:.1f}"
     slow = ", SLOW" if source_slow(snapshot) else ""
     scale = "scale not known" if source.um_per_px is None else f"{source.um_per_px:.3g} um/px"
+    scale += f" ({source.objective})" if source.objective else ""
     facts = f"  {source.width} x {source.height} px  {rate} fps (nominal {source.fps:.1f}{slow})  {scale}"
     clock_error = latency(snapshot, CAMERA_CLOCK)
     if clock_error is not None:

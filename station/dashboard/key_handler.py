@@ -82,6 +82,7 @@ KEYS = (
     Key("t", "write a note", "note", written=True),
     Key("a", "replace lost sperm", "replace_lost"),
     Key("k", "keep the last seconds", "keep"),
+    Key("o", "next objective", "objective"),
     Key("b", "hide grades, until a mark", "blind"),
     Key("Ctrl-C", "quit at once"),
 )

@@ -30,6 +30,12 @@ class Herald:
                 stride=start.stride or 1,
             )
 
+    def rescale(self, objective: str, um_per_px: float) -> None:
+        """Say from now on, and at once, that this objective is in use."""
+        if self._hello is not None:
+            source = self._hello.source.model_copy(update={"um_per_px": um_per_px, "objective": objective})
+            self._hello, self._next_s = self._hello.model_copy(update={"source": source}), 0.0
+
     def tell(self, *, withheld: bool) -> None:
         """Say from now on, and at once, whether grades are withheld."""
         if self._hello is not None and self._hello.withheld is not withheld:

@@ -21,7 +21,7 @@ from station.processes.control import ControlCentre
 from station.processes.process import log_path, run_process
 from station.processes.suspension import is_suspended
 from station.stride import window_stride
-from station.transport.control_messages import ActionHeader, ProcessName, ProcessState, ProcessStatus
+from station.transport.control_messages import PIPELINE, ActionHeader, ProcessName, ProcessState, ProcessStatus
 from station.transport.endpoints import Endpoints
 from station.transport.messages import CommandName, TrackInfo, TrackState
 
@@ -62,6 +62,8 @@ class Supervisor:
         """Why an optional process is no more, one line."""
         self.suspended: set[ProcessName] = set()
         """Processes that somebody has stopped (SIGSTOP, a debugger): they do not count as hanging."""
+        self._scale: dict[str, Any] = {}
+        """Of another objective than the one of the start: what its processes are told."""
         self.blind = config.blind
         """The engine withholds its grades, or has been told to."""
         self._optional = optional
@@ -125,6 +127,12 @@ class Supervisor:
     def command(self, process: ProcessName, name: CommandName, **fields: Any) -> int:
         """Send one command to a process and return the command's number."""
         return self._centre.send(process, name, **fields)
+
+    def set_scale(self, objective: str, um_per_px: float) -> None:
+        """Let all processes know which objective is in use from now on, and its scale."""
+        self._scale = {"objective": objective, "um_per_px": um_per_px}
+        for name in PIPELINE:
+            self._centre.send(name, CommandName.SCALE, **self._scale)
 
     def hide_grades(self, *, blind: bool) -> None:
         """Let the engine withhold its grades, or let them go."""
@@ -222,6 +230,8 @@ class Supervisor:
             opened["parameters"] = parameters
         if name is ProcessName.ENGINE:
             opened["blind"] = self.blind
+        if name is ProcessName.CAPTURE:
+            opened |= self._scale
         self._centre.send(name, CommandName.START, stride=stride, readers=readers, **opened)
 
     def _check_or_give_up(self, name: ProcessName) -> None:

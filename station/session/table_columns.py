@@ -18,7 +18,7 @@ from station.clock import NS_PER_S
 from station.files import PRIVATE, write_atomically
 from station.notice import NOTICE
 from station.session.layout import TABLES
-from station.session.records import FileRecord, OpenedRecord, Record, StartRecord
+from station.session.records import FileRecord, OpenedRecord, Record, StartRecord, TracksRecord
 from station.transport.messages import GRADES
 
 HEADS: Final = ("global", "spatial", "temporal")
@@ -103,7 +103,8 @@ class Provenance:
         self._path = folder / TABLES / ABOUT
         self._began_ns: int | None = None
         self._began: datetime | None = None
-        self._um_per_px: float | None = None
+        self._scales: list[tuple[int, float | None]] = []
+        """From which frame on which scale, um/px, was in force."""
         self._content: dict[str, object] = {"notice": NOTICE}
 
     def add(self, t_ns: int, record: Record) -> None:
@@ -120,11 +121,18 @@ class Provenance:
                 "git_commit": record.git_commit,
             }  # fmt: skip
         elif isinstance(record, OpenedRecord):
-            self._um_per_px = record.source.um_per_px
+            self._scales = [(0, record.source.um_per_px)]
             self._content |= {
                 "source": record.source.name, "fps": record.source.fps, "um_per_px": record.source.um_per_px,
                 "model": record.model.name, "model_sha256": record.model.sha256, "stride": record.stride,
             }  # fmt: skip
+
+        elif isinstance(record, TracksRecord):
+            for done in record.header.applied_commands:
+                if done.um_per_px is not None:
+                    self._scales.append((record.header.frame_seq, done.um_per_px))
+                    changes = [{"frame": frame, "um_per_px": scale} for frame, scale in self._scales[1:]]
+                    self._content["um_per_px_changes"] = changes
 
     def times(self, t_ns: int) -> tuple[float, str]:
         """Return the columns of ``TIME`` for a reading of the station clock."""
@@ -133,9 +141,9 @@ class Provenance:
             return round(since_s, 6), ""
         return round(since_s, 6), (self._began + timedelta(seconds=since_s)).isoformat(" ", "milliseconds")
 
-    def position(self, x_px: float, y_px: float) -> tuple[float, float, float | None, float | None]:
-        """Return the columns of ``POSITION``."""
-        scale = self._um_per_px
+    def position(self, frame: int, x_px: float, y_px: float) -> tuple[float, float, float | None, float | None]:
+        """Return the columns of ``POSITION``, at the scale of that frame."""
+        scale = next((scale for first, scale in reversed(self._scales) if frame >= first), None)
         return (x_px, y_px, round(x_px * scale, 4), round(y_px * scale, 4)) if scale else (x_px, y_px, None, None)
 
     def write(self) -> FileRecord:

@@ -101,7 +101,8 @@ class Tables:
             case TracksRecord(header=h):
                 for t in h.tracks:
                     yield "tracks", (
-                        n, h.frame_seq, *about.times(h.trace.t_exposure_ns), t.sperm_id, *about.position(t.x, t.y),
+                        n, h.frame_seq, *about.times(h.trace.t_exposure_ns), t.sperm_id,
+                        *about.position(h.frame_seq, t.x, t.y),
                         t.state.value, t.score, t.reason, t.filled, t.unbroken_since, t.broken_by,
                         h.disturbance,
                     )  # fmt: skip
@@ -118,7 +119,8 @@ class Tables:
             case WindowsRecord(header=h):
                 for w in h.windows:
                     yield "windows", (
-                        n, h.frame_seq, *about.times(h.trace.t_exposure_ns), w.sperm_id, *about.position(w.x, w.y),
+                        n, h.frame_seq, *about.times(h.trace.t_exposure_ns), w.sperm_id,
+                        *about.position(h.frame_seq, w.x, w.y),
                         w.frame_seqs[0], w.frame_seqs[-1], w.t_source_ns[0] / NS_PER_S, w.t_source_ns[-1] / NS_PER_S,
                         int(w.padded),
                     )  # fmt: skip
@@ -126,7 +128,8 @@ class Tables:
                 for g in h.grades:
                     heads = [value for head in g.heads for value in head]
                     yield "grades", (
-                        n, g.frame_seq, *about.times(g.trace.t_exposure_ns), g.sperm_id, *about.position(g.x, g.y),
+                        n, g.frame_seq, *about.times(g.trace.t_exposure_ns), g.sperm_id,
+                        *about.position(g.frame_seq, g.x, g.y),
                         *g.grade, *heads, g.validity.value, ms_between(g.trace.t_exposure_ns, g.trace.t_grade_ns),
                         *_evidence_row(g.evidence),
                     )  # fmt: skip

@@ -54,6 +54,14 @@ class ProcessState(StrEnum):
     FAILED = "failed"
 
 
+Parameters = dict[str, float | list[float]]
+"""Tuned constants by "group.name"."""
+
+
+def _is_empty(value: Parameters | str) -> bool:
+    return not value
+
+
 class Percentiles(BaseModel):
     """A distribution of durations in ms."""
 
@@ -79,6 +87,8 @@ class SourceInfo(BaseModel):
     """Nominal frame rate, 1/s."""
     um_per_px: Scale | None = None
     """Micrometres per px, where known."""
+    objective: str = Field(default="", exclude_if=_is_empty)
+    """Name of the objective that the scale belongs to. Left out of the message where empty: none was named."""
     settings: dict[str, str] = {}
     """A camera's settings as it accepted them, by name; empty for files."""
 
@@ -139,14 +149,6 @@ class SpermTally(BaseModel):
     sperm_id: Count
     grades: Count
     last: GradeInfo
-
-
-Parameters = dict[str, float | list[float]]
-"""Tuned constants by "group.name"."""
-
-
-def _is_empty(value: Parameters | str) -> bool:
-    return not value
 
 
 class CameraAdjustment(BaseModel):
@@ -231,6 +233,10 @@ class Command(Header):
     exposure_us: PositiveReal | None = Field(default=None, exclude_if=is_none)
     """With CAMERA, to capture, as the next: what the camera shall take. Left out of the message where None."""
     gain: float | None = Field(default=None, exclude_if=is_none)
+    trigger: str = Field(default="", exclude_if=_is_empty)
+    um_per_px: Scale | None = Field(default=None, exclude_if=is_none)
+    """With SCALE, and with START to capture: the scale of another objective than the one of the start, and its name."""
+    objective: str = Field(default="", exclude_if=_is_empty)
     blind: bool | None = Field(default=None, exclude_if=is_none)
     """With BLIND, and with START to the engine: whether grades are withheld. Left out of the message where None."""
     parameters: Parameters = Field(default={}, exclude_if=_is_empty)

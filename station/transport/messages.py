@@ -15,6 +15,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from station.ranges import Scale
 from station.transport.counters import (
     Count,
 )
@@ -248,6 +249,7 @@ class CommandName(StrEnum):
     MARK = "mark"
     CAMERA = "camera"
     BLIND = "blind"
+    SCALE = "scale"
 
 
 class AppliedCommand(BaseModel):
@@ -261,6 +263,9 @@ class AppliedCommand(BaseModel):
     sperm_id: Count | None = None
     """Of a release: whose. Of a selection by point: the number it was given."""
     count: Annotated[int, Field(ge=1)] | None = None
+    um_per_px: Scale | None = Field(default=None, exclude_if=is_none)
+    """Of a change of the objective: the scale from this frame on, and the objective's name. Left out where None."""
+    objective: str | None = Field(default=None, exclude_if=is_none)
 
 
 class TracksHeader(Header):

@@ -4,7 +4,8 @@ The view carries nothing out itself. What the page asks goes to the main process
 (``station.commands``), with "view" as the asker; its answer comes back in the station's words.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
 from typing import Any, Protocol, Self
 
 import zmq
@@ -29,6 +30,12 @@ class Asked:
     sperm_id: int | None = None
     note: str | None = None
     text: str | None = None
+    objective: str | None = None
+    length_px: float | None = None
+    length_um: float | None = None
+    exposure_us: float | None = None
+    gain: float | None = None
+    trigger: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +48,16 @@ class Answered:
     """Of a selection: the number it was given."""
 
 
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the main process alone knows."""
+
+    marked: frozenset[int] = frozenset()
+    """The sperm that are marked as chosen, by any means."""
+    objectives: Mapping[str, float] = field(default_factory=dict)
+    """Scale in um/px by name."""
+
+
 class Commands(Protocol):
     """Asks the main process; called in a thread that may wait, at most about a second."""
 
@@ -50,7 +67,7 @@ class Commands(Protocol):
 
 
 class StationCommands:
-    """The command socket of this run. ``ask`` belongs to one thread, ``marked`` to another."""
+    """The command socket of this run. ``ask`` belongs to one thread, ``known`` to another."""
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoints: Endpoints) -> None:
         self._key = endpoints.key
@@ -60,9 +77,9 @@ class StationCommands:
     def ask(self, asked: Asked) -> Answered:
         """Send one request and return its answer."""
         given: dict[str, Any] = {
-            field: value
-            for field in ("x", "y", "sperm_id", "note", "text")
-            if (value := getattr(asked, field)) is not None
+            given_field.name: value
+            for given_field in fields(asked)
+            if given_field.name != "name" and (value := getattr(asked, given_field.name)) is not None
         }
         try:
             request = REQUESTS.validate_python({"name": asked.name, "key": self._key, "asked_by": ASKER, **given})
@@ -72,12 +89,13 @@ class StationCommands:
         reply = self._client.ask(request)
         return Answered(reply.done, reply.text, reply.sperm_id)
 
-    def marked(self) -> frozenset[int] | None:
-        """Return which sperm are marked, by any means; None where the station does not say."""
-        reply = self._status.ask(StatusRequest(key=self._key, asked_by=ASKER))
-        if reply.status is None:
+    def known(self) -> Known | None:
+        """Return what the main process alone knows; None where it does not say."""
+        status = self._status.ask(StatusRequest(key=self._key, asked_by=ASKER)).status
+        if status is None:
             return None
-        return frozenset(sperm.sperm_id for sperm in reply.status.sperm if sperm.marked)
+        marked = frozenset(sperm.sperm_id for sperm in status.sperm if sperm.marked)
+        return Known(marked, status.objectives)
 
     def close(self) -> None:
         """Close both connections; may be called more than once."""

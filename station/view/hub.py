@@ -22,7 +22,7 @@ from station.transport.buffers import Received
 from station.transport.control_messages import ProcessStatus
 from station.transport.messages import STALE_S, GradesHeader, TrackState
 from station.view.cards import GradeHistory, cards
-from station.view.commands import Answered, Asked, Commands
+from station.view.commands import Answered, Asked, Commands, Known
 from station.view.overview import StationFacts, overview
 from station.view.page_messages import Crop, KeyHelp, Overview, Picture, pack
 from station.view.pairing import Pairing, Shot
@@ -57,8 +57,7 @@ class Hub:
         self._jpegs: dict[tuple[int, float], asyncio.Future[bytes]] = {}
         self._overview: tuple[float, Overview] | None = None
         self._keys = [KeyHelp(key=key.shown, does=key.does) for key in KEYS]
-        self.marked: frozenset[int] = frozenset()
-        """The sperm that the operator has marked."""
+        self.known = Known()
 
     # -- filled by the links -------------------------------------------------------------------------------------
 
@@ -118,7 +117,7 @@ class Hub:
             window_frames=tracks.window_frames if tracks else 0,
             window_px=self._config.window.size,
             disturbance=tracks.disturbance if tracks else "",
-            cards=cards(snapshot, self.marked, self.pairing.kinematics_at(header.t_exposure_ns)),
+            cards=cards(snapshot, self.known.marked, self.pairing.kinematics_at(header.t_exposure_ns)),
             blind=snapshot.blind,
             past=[] if snapshot.blind else self.history.since(wanted.seen_grades),
             crops=crops,
@@ -137,6 +136,7 @@ class Hub:
                 shot.header if shot else None,
                 histogram(shot.pixels) if shot else None,
                 self._keys,
+                self.known.objectives,
                 commands=self._commands is not None,
             )
             self._overview = (now_s, found)

@@ -5,6 +5,7 @@ that terminal and browser never disagree.
 """
 
 import threading
+from collections.abc import Mapping
 
 from station.clock import now_ns
 from station.config import Config
@@ -85,7 +86,13 @@ class StationFacts:
 
 
 def overview(
-    snapshot: Snapshot, frame: FrameHeader | None, pixels: Histogram | None, keys: list[KeyHelp], *, commands: bool
+    snapshot: Snapshot,
+    frame: FrameHeader | None,
+    pixels: Histogram | None,
+    keys: list[KeyHelp],
+    objectives: Mapping[str, float],
+    *,
+    commands: bool,
 ) -> Overview:
     """Return the page's view of the whole station."""
     source, model = snapshot.source, snapshot.model
@@ -107,14 +114,21 @@ def overview(
         alarms=alarms(snapshot),
         cautions=cautions(snapshot),
         um_per_px=source.um_per_px if source else None,
+        objective=source.objective if source else "",
+        objectives=dict(objectives),
         fps=snapshot.process(ProcessName.CAPTURE).rate_hz,
-        exposure=f"{exposure_us:.0f} us" if exposure_us else settings.get("exposure", ""),
+        exposure=f"{exposure_us:.0f} us" if exposure_us else _in_us(settings.get("exposure_us", "")),
         gain=f"{gain:.2f}" if gain is not None else settings.get("gain", ""),
+        trigger=settings.get("trigger", ""),
         camera=bool(settings),
         histogram=pixels,
         keys=keys,
         commands=commands,
     )
+
+
+def _in_us(exposure: str) -> str:
+    return f"{exposure} us" if exposure else ""
 
 
 def _facts(snapshot: Snapshot, name: ProcessName) -> ProcessFacts:

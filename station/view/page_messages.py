@@ -52,6 +52,12 @@ class Ask(PageMessage):
     sperm_id: Whole | None = None
     note: Annotated[str, Field(max_length=500)] | None = None
     text: Annotated[str, Field(max_length=500)] | None = None
+    objective: Annotated[str, Field(max_length=40)] | None = None
+    length_px: float | None = None
+    length_um: float | None = None
+    exposure_us: float | None = None
+    gain: float | None = None
+    trigger: Annotated[str, Field(max_length=10)] | None = None
 
 
 FROM_PAGE: TypeAdapter[Look | Shown | Ask] = TypeAdapter(Annotated[Look | Shown | Ask, Field(discriminator="kind")])
@@ -129,11 +135,17 @@ class Overview(PageMessage):
     alarms: list[str]
     cautions: list[str]
     um_per_px: float | None
+    objective: str
+    """In use; empty where none was named."""
+    objectives: dict[str, float]
+    """All that are known: scale in um/px by name."""
     fps: float | None
     """Measured."""
     exposure: str
     """Of the newest frame or as the camera accepted it; empty where not known."""
     gain: str
+    trigger: str
+    """As the camera accepted it; empty where not known."""
     camera: bool
     """True where exposure and gain can be asked for."""
     histogram: Histogram | None

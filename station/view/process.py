@@ -22,8 +22,8 @@ from station.view.pairing import FramesIn, TracksIn
 
 WAIT_S = 0.02
 MOST_GRADES = 256
-MARKS_S = 1.0
-"""How often it asks which sperm are marked, while a page looks on."""
+ASK_S = 1.0
+"""How often it asks which sperm are marked, and which objectives there are, while a page looks on."""
 NICE = 5
 """Tracker and network come first."""
 
@@ -56,12 +56,11 @@ def run(context: ProcessContext) -> None:
             ThreadedReceiver(context.zmq, endpoints.grades, Fifo(MOST_GRADES)) as grades,
         ):
             control.report(ProcessState.RUNNING)
-            next_marks_s = 0.0
+            next_ask_s = 0.0
             while context.carry_on():
-                if time.monotonic() >= next_marks_s and server.pages:
-                    next_marks_s = time.monotonic() + MARKS_S
-                    marked = commands.marked()
-                    hub.marked = hub.marked if marked is None else marked
+                if time.monotonic() >= next_ask_s and server.pages:
+                    next_ask_s = time.monotonic() + ASK_S
+                    hub.known = commands.known() or hub.known
                 while control.reports:
                     word = control.reports.popleft()
                     if isinstance(word, ProcessStatus):

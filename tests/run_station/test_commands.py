@@ -240,10 +240,19 @@ def test_the_camera_is_set_and_what_it_accepted_is_read_back(station: Station, e
     toml.write_text("[camera]\nwidth = 320\nheight = 240\nfps = 20\nexposure_us = 1000\n")
     with running(station, "--config", str(toml), "--source", f"basler:{emulator[0]}", "--record", "all") as run:
         assert run.done("camera", "exposure_us=2500").startswith("camera: exposure_us 2500")
+        assert run.done("camera", "trigger=line1", "gain=1").strip().endswith(", trigger line1")
+        assert run.status()["source"].startswith("Basler")
+        assert run.done("camera", "trigger=off").strip().endswith(", trigger off"), "frames come again"
+        refused = run.shell("camera", "trigger=line4")
+        assert "the camera has no 'Line4'" in refused.stderr
         refused = run.shell("camera", "exposure_us=1e12")
         assert (refused.returncode, refused.stderr.count("\n")) == (1, 1)
         assert "outside the camera's range" in refused.stderr
-        for word, why in (("exposure_us=long", "expected a number"), ("focus=1", "exposure_us=VALUE or gain=VALUE")):
+        for word, why in (
+            ("exposure_us=long", "expected a number"),
+            ("trigger=door", "one of off, line1"),
+            ("focus=1", "exposure_us=VALUE, gain=VALUE or trigger=LINE"),
+        ):
             wrong = run.shell("camera", word)
             assert (wrong.returncode, wrong.stdout) == (2, "")
             assert why in wrong.stderr
@@ -251,12 +260,16 @@ def test_the_camera_is_set_and_what_it_accepted_is_read_back(station: Station, e
         run.process.communicate(timeout=20.0)
     (folder,) = (station.folder / "sessions").iterdir()
     events = [event.record for event in Session(folder).events()]
-    (asked,) = (e.action for e in events if isinstance(e, ActionRecord) and e.action.name == "camera")
-    assert asked.details.startswith("camera: exposure_us 2500")
+    asked = [e.action for e in events if isinstance(e, ActionRecord) and e.action.name == "camera"]
+    assert asked[0].details.startswith("camera: exposure_us 2500")
+    assert [action.details.rpartition(" ")[2] for action in asked[1:]] == ["line1", "off"]
     assert len({e.header.exposure_id for e in events if isinstance(e, FrameRecord)}) > 1
 
 
 def test_a_file_has_no_exposure_to_set(station: Station) -> None:
     with running(station, "--no-record") as run:
         reply = run.ask(CameraRequest(key="", exposure_us=1000.0))
-        assert (reply.outcome, reply.text) == (Outcome.REFUSED, "simulated microscope has no exposure or gain to set")
+        assert (reply.outcome, reply.text) == (
+            Outcome.REFUSED,
+            "simulated microscope has no exposure, gain or trigger to set",
+        )

@@ -40,7 +40,9 @@ def browser() -> Iterator[BrowserContext]:
 
 
 @contextmanager
-def page_at(context: BrowserContext, link: str, size: str = "small", scheme: str = "dark") -> Iterator[Page]:
+def page_at(
+    context: BrowserContext, link: str, size: str = "small", scheme: str = "dark", source: str = "microscope"
+) -> Iterator[Page]:
     """The page behind a link, once it has drawn its first picture; nothing may appear on its console."""
     said: list[str] = []
     page = context.new_page()
@@ -51,7 +53,7 @@ def page_at(context: BrowserContext, link: str, size: str = "small", scheme: str
     page.set_viewport_size({"width": SIZES[size][0], "height": SIZES[size][1]})
     page.goto(link)
     page.wait_for_selector("#picture[data-frame-seq]")
-    page.locator("#source", has_text="microscope").wait_for()
+    page.locator("#source", has_text=source).wait_for()
     try:
         yield page
         assert said == [], said

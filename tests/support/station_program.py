@@ -44,6 +44,7 @@ class Station:
             "XDG_DATA_HOME": str(self.folder / "data"),  # no recording of a test among the user's own
             # Which precision is the fastest here is measured once for all tests, not in each one's folder.
             "XDG_CACHE_HOME": str(Path(tempfile.gettempdir()) / f"rostfine-tests-{getattr(os, 'getuid', int)()}"),
+            "XDG_CONFIG_HOME": str(self.folder / "config"),  # nor an objective among theirs
             "XDG_RUNTIME_DIR": str(self.folder / "runtime"),  # nor a running station
         }
         return os.environ | {"TMPDIR": str(self.temporary), "TERM": "xterm-256color"} | data

@@ -1,12 +1,14 @@
-// Measures a length in the picture with two clicks; with the true length it tells the scale. Changes nothing by itself.
+// Measures a length in the picture with two clicks; with the true length it gives an objective its scale.
 
 import { prompt } from "./keys.js";
 
 export class Calibration {
-  // field: where the clicks come from; say(text, well): where the outcome goes
-  constructor(field, say) {
+  // field: where the clicks come from; say(text, well): where words go; keep({objective, length_px, length_um})
+  constructor(field, say, keep) {
     this.field = field;
     this.say = say;
+    this.keep = keep;
+    this.objective = ""; // the one in use
   }
 
   toggle() {
@@ -32,11 +34,14 @@ export class Calibration {
     if (points.length < 2) return;
     const px = Math.hypot(points[1][0] - points[0][0], points[1][1] - points[0][1]);
     const known = this.field.umPerPx ? `, ${(px * this.field.umPerPx).toFixed(1)} \u00b5m at the present scale` : "";
-    const given = await prompt(`${px.toFixed(1)} px${known}`, [{ label: "True length in \u00b5m, to find the scale" }], "Compute");
+    const given = await prompt(`${px.toFixed(1)} px${known}`, [
+      { label: "True length in \u00b5m" }, { label: "Objective, such as 40x", value: this.objective },
+    ], "Keep as its scale");
     this.stop();
     if (!given?.[0]) return;
     const um = Number(given[0].replace(",", "."));
     if (!(um > 0) || !(px > 0)) this.say(`"${given[0]}": a length in \u00b5m was expected, such as 100`, false);
-    else this.say(`${(um / px).toPrecision(4)} \u00b5m/px: write um_per_px = ${(um / px).toPrecision(4)} under [source] in the configuration`, true, true);
+    else if (!given[1]) this.say(`${(um / px).toPrecision(4)} \u00b5m/px, not kept: no objective was named`, false, true);
+    else this.keep({ objective: given[1], length_px: px, length_um: um });
   }
 }

@@ -1,17 +1,34 @@
-// The camera panel: exposure, gain, how the picture is exposed, how many frames come, the scale.
+// The camera panel: exposure, gain, trigger, how the picture is exposed, how many frames come, the objective.
 
 import { byId, make, setText } from "./dom.js";
 
 export class CameraPanel {
-  constructor() {
+  // ask(name, fields): asks the station
+  constructor(ask) {
+    this.ask = ask;
     this.root = byId("camera");
     this.rate = make("p");
     this.canvas = make("canvas", { width: 256, height: 80 });
     this.saturation = make("p");
     this.exposure = make("p");
     this.scale = make("p");
-    this.root.append(make("h2", {}, "Camera"), this.rate, this.exposure,
-      make("h2", {}, "Grey levels"), this.canvas, this.saturation, make("h2", {}, "Scale"), this.scale);
+    this.fields = {
+      exposure_us: make("input", { inputmode: "decimal", maxlength: 12 }),
+      gain: make("input", { inputmode: "decimal", maxlength: 12 }),
+    };
+    this.trigger = make("select", { onchange: () => this.ask("camera", { trigger: this.trigger.value }) },
+      ...["off", "line1", "line2", "line3", "line4"].map((word) => make("option", { value: word }, word)));
+    this.form = make("form", { onsubmit: (event) => {
+      event.preventDefault();
+      this.#set();
+    } },
+      make("label", {}, "exposure in \u00b5s", this.fields.exposure_us), make("label", {}, "gain", this.fields.gain),
+      make("div", { class: "row" }, make("button", {}, "Set")), make("label", {}, "trigger", this.trigger));
+    this.objective = make("select", { "aria-label": "Objective", onchange: () =>
+      this.ask("objective", { objective: this.objective.value }) });
+    this.root.append(make("h2", {}, "Camera"), this.rate, this.exposure, this.form,
+      make("h2", {}, "Grey levels"), this.canvas, this.saturation,
+      make("h2", {}, "Objective"), make("label", {}, "in use", this.objective), this.scale);
   }
 
   toggle() {
@@ -23,8 +40,30 @@ export class CameraPanel {
     setText(this.rate, overview.fps === null ? "frame rate not known yet" : `${overview.fps.toFixed(1)} frames/s measured`);
     const known = [overview.exposure && `exposure ${overview.exposure}`, overview.gain && `gain ${overview.gain}`].filter(Boolean);
     setText(this.exposure, known.join(", ") || "This source has no exposure or gain.");
-    setText(this.scale, overview.um_per_px ? `${overview.um_per_px.toPrecision(4)} \u00b5m/px` : "not set");
+    this.form.hidden = !overview.camera || !overview.commands;
+    if (document.activeElement !== this.trigger && overview.trigger) this.trigger.value = overview.trigger;
+    setText(this.scale, overview.um_per_px ? `${overview.um_per_px.toPrecision(4)} \u00b5m/px` : "scale not set: press l and measure a length");
+    this.#objectives(overview);
     if (overview.histogram) this.#histogram(overview.histogram);
+  }
+
+  #set() {
+    const given = {};
+    for (const [name, input] of Object.entries(this.fields)) {
+      const value = Number(input.value.replace(",", "."));
+      if (input.value.trim() && Number.isFinite(value)) given[name] = value;
+    }
+    this.ask("camera", given);
+    for (const input of Object.values(this.fields)) input.value = "";
+  }
+
+  #objectives(overview) {
+    const names = Object.keys(overview.objectives).sort();
+    const wanted = overview.objective ? names : ["", ...names];
+    if (wanted.join("|") !== [...this.objective.options].map((option) => option.value).join("|"))
+      this.objective.replaceChildren(...wanted.map((name) => make("option", { value: name }, name || "none named")));
+    if (document.activeElement !== this.objective) this.objective.value = overview.objective;
+    this.objective.parentElement.hidden = !names.length;
   }
 
   #histogram(found) {

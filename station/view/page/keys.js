@@ -2,7 +2,7 @@
 
 import { byId, make } from "./dom.js";
 
-const OWN = [["l", "measure a length with two clicks; find the scale"], ["f", "whole field"], ["+ -", "zoom"], ["c", "camera panel"], ["d", "light or dark"]];
+const OWN = [["l", "measure a length with two clicks; give an objective its scale"], ["f", "whole field"], ["+ -", "zoom"], ["c", "camera panel"], ["d", "light or dark"]];
 const DIGITS_MS = 1000; // digits that follow each other within this time make one number, as in the terminal
 const MOUSE = [["click", "select the sperm there"], ["click a ring", "focus it"], ["Shift click", "select beside a ring"], ["right click a ring", "release it"], ["wheel, drag", "zoom, pan"]];
 
@@ -55,7 +55,7 @@ export function prompt(title, fields, does) {
       dialog.close();
       resolve(values);
     };
-    const inputs = fields.map((field) => make("input", { maxlength: 500, "aria-label": field.label }));
+    const inputs = fields.map((field) => make("input", { maxlength: 500, "aria-label": field.label, value: field.value ?? "" }));
     const ok = make("button", {}, does);
     const form = make("form", {}, make("h2", {}, title),
       ...inputs.map((input, k) => make("label", {}, fields[k].label, " ", input)),

@@ -36,6 +36,7 @@ const link = new Link({
     overview = found;
     showOverview(found);
     field.umPerPx = found.um_per_px;
+    calibration.objective = found.objective;
     keys.station = found.keys;
     camera.show(found);
   },
@@ -71,8 +72,8 @@ const cards = new Cards(byId("cards"), {
   },
 });
 
-const camera = new CameraPanel();
-const calibration = new Calibration(field, (text, well, stays) => say(text, well, stays));
+const camera = new CameraPanel((name, fields) => ask(name, fields));
+const calibration = new Calibration(field, (text, well, stays) => say(text, well, stays), (kept) => ask("calibrate", kept));
 
 const keys = new Keys({
   "?": () => keys.toggleHelp(),
@@ -91,6 +92,7 @@ const keys = new Keys({
   PageUp: () => step(-5),
   a: () => ask("replace_lost"),
   k: () => ask("keep"),
+  o: () => nextObjective(),
   b: () => ask(overview?.blind ? "unblind" : "blind"),
   s: () => selectNext(),
   u: () => ask("select_previous"),
@@ -134,6 +136,12 @@ async function selectNext() {
 async function markWithNote(id) {
   const given = await prompt(`Mark sperm ${id} as chosen`, [{ label: "Note" }], "Mark");
   if (given) ask("mark", { sperm_id: id, note: given[0] });
+}
+
+function nextObjective() {
+  const names = Object.keys(overview?.objectives ?? {}).sort();
+  if (names.length) ask("objective", { objective: names[(names.indexOf(overview.objective) + 1) % names.length] });
+  else say("No objective is known: press l and measure one, or write [objectives].", false);
 }
 
 async function note() {

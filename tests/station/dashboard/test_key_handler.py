@@ -119,6 +119,8 @@ def test_q_ends_at_once_where_nothing_is_recorded_or_nobody_can_be_asked(run: Ru
     ("key", "expected"),
     [
         ("k", ("keep", None, "")),
+        ("o", ("objective", None, "")),
+        ("b", ("blind", None, "")),
         ("A", ("replace_lost", None, "")),
         ("s", ("select_next", None, "")),
         ("u", ("select_previous", None, "")),

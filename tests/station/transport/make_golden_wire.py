@@ -155,6 +155,19 @@ MESSAGES: dict[str, tuple[Header, list[list[int]] | None]] = {
         ),
         None,
     ),
+    "command_scale": (Command(seq=1, name=CommandName.SCALE, um_per_px=0.5, objective="20x"), None),
+    "command_blind": (Command(seq=2, name=CommandName.BLIND, blind=True), None),
+    "tracks_scale": (
+        TracksHeader(
+            seq=2,
+            frame_seq=10,
+            trace=TRACE,
+            window_frames=16,
+            tracks=[],
+            applied_commands=[AppliedCommand(name=CommandName.SCALE, um_per_px=0.5, objective="20x")],
+        ),
+        None,
+    ),
     "hello": (
         HelloHeader(
             seq=5,

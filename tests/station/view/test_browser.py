@@ -12,6 +12,7 @@ import pytest
 from bench.support.frame_code import BITS, SIDE_PX
 from station.config import SimulatedSettings
 from station.transport.messages import TrackState
+from station.view.commands import Known
 from tests.support.browser import BrowserContext, Page, browser, page_at
 from tests.support.looked_at_field import SETTINGS, Obedient, PlayedStation, looked_at
 
@@ -204,7 +205,9 @@ def test_the_operators_keys_ask_the_station(
         asked(commands, "quit")
 
 
-def test_two_clicks_and_a_length_give_the_scale(context: BrowserContext, played: tuple[str, PlayedStation]) -> None:
+def test_two_clicks_and_a_length_give_an_objective_its_scale(
+    context: BrowserContext, played: tuple[str, PlayedStation], commands: Obedient
+) -> None:
     link, station = played
     with page_at(context, link) as page:
         stand_still(page, station)
@@ -213,10 +216,16 @@ def test_two_clicks_and_a_length_give_the_scale(context: BrowserContext, played:
         page.mouse.click(*on_screen(page, 500.0, 230.0))  # 401.1 px
         page.locator("#prompt", has_text="100.").wait_for()  # um at the source's 0.25 um/px
         page.keyboard.type("80.22")
+        page.locator("#prompt input").nth(1).fill("40x")
         page.keyboard.press("Enter")
-        said = page.locator("#said", has_text="um_per_px")
-        said.wait_for()
-        assert float(said.inner_text().split()[0]) == pytest.approx(0.2, rel=0.01)
+        kept = asked(commands, "calibrate")
+        assert (kept.objective, kept.length_um) == ("40x", 80.22)
+        assert kept.length_px == pytest.approx(401.1, rel=0.005)
+        station.hub.known = Known(objectives={"20x": 0.5, "40x": 0.25})
+        page.keyboard.press("c")
+        page.locator("#camera option", has_text="40x").wait_for(state="attached")
+        page.keyboard.press("o")
+        assert asked(commands, "objective").objective == "20x"
 
 
 def test_a_picture_that_stands_still_is_said_to_be_old(
