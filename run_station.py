@@ -8,6 +8,7 @@ import signal
 if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # while the rest is imported, Ctrl-C ends it without a word
 
+import errno
 import importlib
 import sys
 from collections.abc import Sequence
@@ -43,6 +44,8 @@ PROCESSES = {name: f"{name.value}.process" for name in PIPELINE}  # capture.proc
 OPTIONAL = {ProcessName.RECORDER: "station.session.recorder", ProcessName.VIEW: "station.view.process"}
 """What each process runs: ``run(context)`` of a module. A run goes on without the optional ones."""
 POLL_S = 0.02
+UNREAD = (errno.EPIPE, errno.EIO)
+"""Writing fails so where the reader of the output, or the terminal, has gone."""
 
 
 def main(argv: Sequence[str]) -> int:
@@ -111,7 +114,12 @@ def monitor_run(
             return server.operator.ended
         if display.due:
             snapshot = monitor.snapshot(supervisor, keys.screen)
-            display.show(snapshot)
+            try:
+                display.show(snapshot)
+            except OSError as error:
+                if error.errno not in UNREAD:
+                    raise
+                return "because nobody reads its output any more"
             server.note(snapshot)
         if supervisor.finished:
             return "at the end of the source" + ("" if config.duration_s is None else ", or after the duration given")

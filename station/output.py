@@ -29,11 +29,27 @@ def complain(text: str) -> None:
 
 
 def make_output_forgiving() -> None:
-    """Let signs that the terminal's encoding lacks come out as "?" instead of ending the run."""
+    """Let signs that the terminal's encoding lacks come out as "?" instead of ending the run.
+
+    A standard stream that was closed leads nowhere: its number would go to the next file or socket that is opened, and
+    what is printed with it.
+    """
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
     sys.excepthook = _show_defect
+
+
+def _open_closed_streams() -> None:
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free: this one
+            os.set_inheritable(number, True)
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", encoding="utf-8", closefd=False))
 
 
 def discard_output() -> None:
