@@ -10,6 +10,7 @@ import json
 import os
 import pty
 import resource
+import select
 import shutil
 import signal
 import subprocess
@@ -36,7 +37,9 @@ STEP_AFTER_S: Final = 6
 HANDLES: Final = 64
 ODD_NAME: Final = "Proben vom Tag 3 \u00e4\u00f6\u00fc \u00df"
 LONG_NAME: Final = "a" * 120
-C_LOCALE: Final = {"LC_ALL": "C", "LANG": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+C_LOCALE: Final = {"LC_ALL": "C", "LANG": "C"}
+ASCII_ONLY: Final = C_LOCALE | {"PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+"""Without these two Python speaks UTF-8 in locale C, as most terminals do."""
 SMALL: Final = "[simulated]\nwidth = 480\nheight = 360\nsperm = 8\ndebris = 20\n"
 THROUGH: Final = "grades, session intact, nothing on standard error, nothing left"
 
@@ -237,13 +240,16 @@ def _terminal_closed(folder: Path) -> Found:
 
 
 def _read_until(terminal: int, wanted: bytes, timeout_s: float) -> bytes:
+    """Return what comes from a terminal, up to what is wanted or to the end of the program at its other end."""
     seen = bytearray()
-    os.set_blocking(terminal, False)
     deadline = time.monotonic() + timeout_s
     while wanted not in seen and time.monotonic() < deadline:
-        with contextlib.suppress(OSError):
+        if not select.select([terminal], [], [], 0.1)[0]:
+            continue
+        try:
             seen.extend(os.read(terminal, 1 << 16))
-        time.sleep(0.02)
+        except OSError:  # the program has ended
+            break
     return bytes(seen)
 
 
@@ -275,19 +281,23 @@ def _locale_c(folder: Path) -> Found:
     place = Place(folder / ODD_NAME, C_LOCALE)
     done = offline(place)
     wrong, figures = went_through(place, done)
-    command = place.command("--duration", "3", sessions=folder / "screen")
+    screen, code = _on_terminal(Place(folder / "ascii", ASCII_ONLY))
+    wrong += [] if code == 0 and b"RoSTFine" in screen else [f"exit code {code}; the screen: {screen[-200:]!r}"]
+    wrong += [f"the screen has the byte {byte:#x}" for byte in sorted(set(screen)) if byte > 0x7F][:1]
+    return wrong, figures
+
+
+def _on_terminal(place: Place) -> tuple[bytes, int]:
+    """Run the dashboard for 3 s on a terminal; return all that it drew, and the exit code."""
+    command = place.command("--duration", "3")
     pid, terminal = pty.fork()
     if pid == 0:
         os.chdir(ROOT)
         os.execve(command[0], command, place.environment | {"COLUMNS": "120", "LINES": "40"})
-    screen = _read_until(terminal, b"last before", 12.0)
-    _read_until(terminal, b"\0never", 8.0)
+    screen = _read_until(terminal, b"\0 never", LIMIT_S)
+    _, status = os.waitpid(pid, 0)
     os.close(terminal)
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, 0)
-    wrong += [] if b"RoSTFine" in screen else ["no screen"]
-    wrong += [f"the screen has the byte {byte:#x}" for byte in sorted(set(screen)) if byte > 0x7F][:1]
-    return wrong, figures
+    return screen, os.waitstatus_to_exitcode(status)
 
 
 def _long_temporary(folder: Path) -> Found:

@@ -1,4 +1,4 @@
-"""Runs in surroundings that the program did not choose; ``python -m bench chaos --only environments`` has all of them."""
+"""Runs in surroundings that the program did not choose; `bench chaos --only environments` has all of them."""
 
 import resource
 import sys

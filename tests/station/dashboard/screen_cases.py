@@ -18,7 +18,18 @@ from station.transport.control_messages import (
     RecordingInfo,
     SourceInfo,
 )
-from station.transport.messages import GradeInfo, KinematicsInfo, Trace, TrackInfo, TracksHeader, TrackState, Validity
+from station.transport.messages import (
+    Cause,
+    Evidence,
+    GradeInfo,
+    KinematicsInfo,
+    Measured,
+    Trace,
+    TrackInfo,
+    TracksHeader,
+    TrackState,
+    Validity,
+)
 
 NOW_NS = 1_000 * NS_PER_S
 ALL_KEYS = tuple((key.shown, key.does) for key in KEYS)
@@ -81,6 +92,18 @@ def grade(sperm_id: int, *shares: float, age_ms: int = 190, validity: Validity =
     )
 
 
+def disturbed(sperm_id: int, *causes: Cause) -> GradeInfo:
+    """A grade with the evidence that it was disturbed by these."""
+    measured = Measured(causes=list(causes), stage_px=42.0, sharpness=0.31, nearest_px=38.0)
+    evidence = Evidence(frame_seqs=list(range(370, 401, 2)), span_ms=1000.0, measured=measured)
+    found = grade(sperm_id, 0.37, 0.31, 0.22, 0.072, 0.028, validity=Validity.DISTURBED)
+    return found.model_copy(update={"evidence": evidence})
+
+
+def broken(sperm_id: int, by: str) -> TrackInfo:
+    return track(sperm_id, filled=5).model_copy(update={"unbroken_since": 397, "broken_by": by})
+
+
 def tracks(*items: TrackInfo, disturbance: str = "", age_ms: int = 60) -> TracksHeader:
     t_ns = NOW_NS - age_ms * NS_PER_MS
     trace = Trace(t_exposure_ns=t_ns, t_sent_ns=t_ns)
@@ -89,6 +112,7 @@ def tracks(*items: TrackInfo, disturbance: str = "", age_ms: int = 60) -> Tracks
     )
 
 
+BLURRED = "the picture is out of focus: grades are marked as disturbed. Turn the focus"
 RUNNING = Snapshot(
     now_ns=NOW_NS,
     elapsed_s=83.4,
@@ -223,6 +247,26 @@ CASES = {
             5: grade(5, 0.2, 0.2, 0.2, 0.2, 0.2, age_ms=900),
             6: grade(6, 0.003, 0.0, 0.001, 0.0, 0.996, validity=Validity.PADDED, age_ms=1630),
         },
+    ),
+    "disturbed": dataclasses.replace(
+        recorded(),
+        processes=recorded().processes
+        | {
+            ProcessName.ENGINE: view(ProcessName.ENGINE, model=REAL_MODEL),
+            ProcessName.TRACKER: view(ProcessName.TRACKER, notices=[BLURRED]),
+        },
+        screen=ScreenState(focus=1),
+        tracks=tracks(track(1), track(2), broken(3, "focus changed"), broken(4, "gap"), track(5)),
+        grades={
+            1: disturbed(1, Cause.STAGE, Cause.FOCUS),
+            2: disturbed(2, Cause.CROSSING),
+            3: grade(3, 0.2, 0.3, 0.3, 0.1, 0.1, age_ms=640),
+            4: grade(4, 0.2, 0.3, 0.3, 0.1, 0.1, age_ms=640),
+            5: grade(5, 0.2, 0.3, 0.3, 0.1, 0.1, validity=Validity.STALE),
+        },
+        history=(disturbed(1, Cause.STAGE, Cause.FOCUS),),
+        crop=spot(),
+        has_crops=True,
     ),
     "blind": dataclasses.replace(recorded(), blind=True, grades={}, screen=ScreenState(focus=3), motion=SWIMS),
     "many": MANY,
