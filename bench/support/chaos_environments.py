@@ -266,15 +266,28 @@ def _output_closed(folder: Path) -> Found:
 
 def _reader_gone(folder: Path) -> Found:
     place = Place(folder / "p")
-    ours, theirs = os.pipe()
-    os.close(ours)
-    try:
-        done = place.run(place.command("--duration", "30"), stdout=theirs)
-    finally:
-        os.close(theirs)
-    wrong = [] if done.returncode == 0 and not done.stderr else [f"exit code {done.returncode}: {done.stderr[-300:]}"]
+    command = [*place.command("--duration", "60"), "--headless"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=place.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE, text=True, errors="replace",
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stderr is not None
+        deadline = time.monotonic() + GRADES_S
+        while not _tracks(place.sessions) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.stdout.close()
+        errors = process.stderr.read()
+        code = process.wait(LIMIT_S)
+    wrong = [] if code == 0 and not errors else [f"exit code {code}: {errors[-300:]}"]
     ended = json.loads(place.summary.read_text())["ended"]
+    wrong += [] if "nobody reads" in ended else ["the summary does not say why"]
     return wrong + recorded_well(place.sessions) + place.left(), f"ended {ended}"
+
+
+def _tracks(sessions: Path) -> bool:
+    """Return whether a run has begun to track."""
+    return any(b'"kind":"tracks"' in log.read_bytes() for log in sessions.glob("*/log.jsonl"))
 
 
 def _locale_c(folder: Path) -> Found:
