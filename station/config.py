@@ -200,6 +200,8 @@ class Config(Section):
     """What the recorded session is called in lists and reports; no names of persons."""
     blind: bool = False
     """Study mode: grades are hidden everywhere until the operator has marked a choice."""
+    operator: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,32}$")] = ""
+    """Pseudonym of who operates, for studies; never a name."""
     speed: Literal["live", "max"] = "live"
     """"max": as fast as the machine allows, nothing dropped (files and simulation only)."""
     duration_s: Annotated[float, Field(gt=0, le=1e7)] | None = None

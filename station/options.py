@@ -89,6 +89,8 @@ def parse_options(argv: Sequence[str], commands: Mapping[str, Command] | None = 
         data["record"]["folder"] = arguments.session
     if arguments.record is not None:
         data["record"]["mode"] = arguments.record
+    if arguments.operator is not None:
+        data["operator"] = arguments.operator
     if arguments.label is not None:
         data["label"] = " ".join(printable(arguments.label).split())
     if arguments.blind:
@@ -251,6 +253,7 @@ def _parser(commands: Mapping[str, Command]) -> Parser:
         metavar="DIR",
         help="folder for recorded sessions; each run makes its own folder in it (default: in the user's data folder)",
     )
+    add("--operator", metavar="CODE", help="pseudonym of who operates, for studies (letters and digits); never a name")
     add("--label", metavar="TEXT", help="what the recorded session is called in lists and reports; no names of persons")
     add(
         "--comparison",

@@ -33,6 +33,14 @@ ARCHIVE: Final = {
         ),
         "SESSION --to FORMAT", "write a session for other programs",
     ),
+    "agreement": Command(
+        _function("station.archive.agreement_command", "agreement"), "[SESSION...]",
+        "compare what was chosen with the model's order",
+    ),
+    "grade": Command(
+        _function("station.batch.command", "grade"), "RECORDING... --model DIR --out FILE",
+        "grade an archive of videos and sessions",
+    ),
     "verify": Command(
         _function("station.archive.record_commands", "verify"), "SESSION", "check that a recorded session is unchanged"
     ),

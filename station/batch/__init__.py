@@ -1,0 +1,1 @@
+"""Many recordings graded by one model: here on all cores, or on a cluster that is there already."""
