@@ -89,6 +89,8 @@ def run(options: Options) -> int:
                 if file is not None:
                     file.write(summary)
                 say(closing_report(summary))
+        if supervisor.broken:
+            raise ProcessError("; ".join(supervisor.faults[name] for name in supervisor.broken))
     return 0
 
 

@@ -4,23 +4,23 @@ It knows the clock and the link, not what a frame shows.
 """
 
 import math
-import time
 
 import cv2
 
 from capture.factory import open_source
 from capture.lens import Lens
+from capture.pacing import SLOWER, LateFrames, Pacer
+from capture.resumption import Resumption
 from capture.source import Adjustable, ExposureChange, Frame, Pending, Source
 from station.clock import NS_PER_S, ms_between, now_ns
 from station.processes.control import Account
 from station.processes.latency import LatencyRecorder
+from station.processes.ledger import Place
 from station.processes.process import ProcessContext
 from station.transport.bus import Publisher
 from station.transport.control_messages import CameraAdjustment, Command, ProcessState
 from station.transport.counters import CaptureCounters
 from station.transport.messages import CommandName, FrameHeader
-
-LONGEST_NAP_S = 0.05
 
 
 def run(context: ProcessContext) -> None:
@@ -29,52 +29,70 @@ def run(context: ProcessContext) -> None:
     cv2.setNumThreads(1)  # the other cores belong to the tracker and the network
     with (
         open_source(config, control.beat) as source,
-        Publisher(context.zmq, context.endpoints.frames, lossless=context.lossless) as frames,
+        Publisher(
+            context.zmq,
+            context.endpoints.frames,
+            lossless=context.lossless,
+            number=control.ledger.number(Place.FRAMES),
+        ) as frames,
     ):
         lens = Lens.of_config(config)
         control.account.source = lens.seen_through(source.info)
         counters = CaptureCounters(captured=0, lost_by_source=0, late=0)
         control.account.counters = counters
         timing = FrameTiming(control.account, source.info.fps)
+        resumption = Resumption(control.ledger, source.info.fps)
+        resumption.prepare(source)
+        frames.skip_to(resumption.next_seq)
         control.report(ProcessState.READY)
         start = context.wait_for(CommandName.START)
-        if start is None or not frames.wait_for_readers(start.readers or 1, context.carry_on):
+        if start is None or not context.await_readers(frames, start):
             return
         lens = lens.changed(start)
         control.report(ProcessState.RUNNING)
         live = config.speed == "live"
-        pacer = Pacer(live=live, interval_ns=round(NS_PER_S / source.info.fps))
+        interval_ns = round(NS_PER_S / source.info.fps)
+        pacer = Pacer(live=live, interval_ns=interval_ns)
+        late_frames = LateFrames(pacer, drops=live and not context.lossless, interval_ns=interval_ns)
         longest_ns = math.inf if config.duration_s is None else config.duration_s * NS_PER_S
-        first_ns: int | None = None
+        first_ns = resumption.first_ns
         while context.carry_on():
             while control.commands:
                 command = control.commands.popleft()
                 lens = lens.changed(command)
-                _carry_out(command, source, control.account)
+                _carry_out(command, source, control.account, resumption)
             frame = source.read()
-            _account_for(source, lens, control.account, counters)
+            _account_for(source, lens, control.account, counters, slowed=late_frames.slowed)
             if frame is Pending.NOTHING_YET:
                 continue
             if frame is None:
                 break
+            frame = resumption.continued(frame)
+            if frame is None:
+                continue
+            counters.lost_by_source += frame.lost_before
             first_ns = frame.t_source_ns if first_ns is None else first_ns
             if frame.t_source_ns - first_ns >= longest_ns:
                 break
             t_exposure_ns = pacer.wait(frame, context)
+            frame = late_frames.judge(frame, t_exposure_ns, source)
+            counters.skipped = late_frames.skipped
+            if frame is None:
+                continue
             if frame.seq is not None:
                 frames.skip_to(frame.seq)
             header = _header(frame, frames.next_seq, t_exposure_ns)
+            resumption.note(header, first_ns)
             if control.stopped or not frames.send(header, frame.pixels, context.carry_on):
                 break
             counters.captured += 1 + frame.dropped_before
-            counters.lost_by_source += frame.lost_before
-            counters.late += pacer.is_late(header)
+            counters.late += pacer.is_late(header.t_sent_ns - header.t_exposure_ns)
             if live:
                 timing.note(header)
         context.finish(frames)
 
 
-def _carry_out(command: Command, source: Source, account: Account) -> None:
+def _carry_out(command: Command, source: Source, account: Account, resumption: Resumption) -> None:
     """Pass a change of exposure on to the camera; the account says what came of it."""
     if command.name is not CommandName.CAMERA:
         return
@@ -83,16 +101,18 @@ def _carry_out(command: Command, source: Source, account: Account) -> None:
         account.adjustment = CameraAdjustment(command_seq=command.seq, done=done, text=text)
 
     if isinstance(source, Adjustable):
-        source.adjust(ExposureChange(command.exposure_us, command.gain, command.trigger or None), report)
+        change = ExposureChange(command.exposure_us, command.gain, command.trigger or None)
+        resumption.note_change(change)
+        source.adjust(change, report)
     else:
         report(False, f"{source.info.name} has no exposure, gain or trigger to set")
 
 
-def _account_for(source: Source, lens: Lens, account: Account, counters: CaptureCounters) -> None:
-    """Report the source's condition."""
+def _account_for(source: Source, lens: Lens, account: Account, counters: CaptureCounters, *, slowed: bool) -> None:
+    """Report the source's condition. ``slowed``: a film had to be played slower."""
     condition = source.condition
     account.source = lens.seen_through(source.info)
-    account.notices = list(condition.notices)
+    account.notices = [*condition.notices, *([SLOWER] if slowed else [])]
     if condition.faults is not None:
         counters.incomplete = condition.faults.incomplete
         counters.overrun = condition.faults.overrun
@@ -133,40 +153,3 @@ class FrameTiming:
             self._interval.add(interval_ms)
             self._jitter.add(abs(interval_ms - self._nominal_ms))
         self._last_ns = header.t_exposure_ns
-
-
-class Pacer:
-    """Releases the frames of a file or a simulation when a camera would have delivered them."""
-
-    def __init__(self, *, live: bool, interval_ns: int) -> None:
-        self._live = live
-        self._interval_ns = interval_ns
-        self._zero_ns: int | None = None
-        self._resumptions = 0
-
-    def wait(self, frame: Frame, context: ProcessContext) -> int:
-        """Wait until the frame is due; return its exposure time on the station clock, ns.
-
-        For a file or a simulation that is the moment it was due, so that running late counts as latency.
-        """
-        if frame.t_exposure_ns is not None:
-            return frame.t_exposure_ns
-        if not self._live:
-            return now_ns()
-        control, zero_ns = context.control, self._zero_ns
-        while True:
-            if zero_ns is None or control.resumptions != self._resumptions:
-                # At first, and after a suspension (Ctrl-Z, fg): the source goes on from here, with nothing to catch up.
-                zero_ns = self._zero_ns = now_ns() - frame.t_source_ns
-                self._resumptions = control.resumptions
-            due_ns = zero_ns + frame.t_source_ns
-            left_s = (due_ns - now_ns()) / NS_PER_S
-            if left_s <= 0 or control.stopped:
-                return due_ns
-            if left_s > LONGEST_NAP_S:
-                context.carry_on()
-            time.sleep(min(left_s, LONGEST_NAP_S))
-
-    def is_late(self, header: FrameHeader) -> bool:
-        """Return whether a live frame was sent more than a frame interval after its exposure."""
-        return self._live and header.t_sent_ns - header.t_exposure_ns > self._interval_ns

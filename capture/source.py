@@ -90,6 +90,15 @@ class Adjustable(Protocol):
         ...
 
 
+@runtime_checkable
+class Skipping(Protocol):
+    """A source that can leave frames out without making them."""
+
+    def skip_to(self, t_source_ns: int) -> int:
+        """Go on with the first frame at or after that time; return how many are left out. Never goes back."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Condition:
     """The state of a source, beyond its frames."""

@@ -26,6 +26,7 @@ from station.model_fit import model_doubts
 from station.processes.control import PATIENCE_S, ProcessControl
 from station.processes.herald import Herald
 from station.processes.latency import LatencyRecorder
+from station.processes.ledger import Place
 from station.processes.process import ProcessContext
 from station.session.playback import Playback
 from station.transport.buffers import Buffer
@@ -67,8 +68,14 @@ def run(context: ProcessContext) -> None:
             newest = NewestPerSperm(worthwhile_batch(seconds), config.engine.grades_per_s)
             buffer = EveryWindow() if context.lossless else newest
         with (
-            open_receiver(context.zmq, endpoints.windows, buffer, lossless=context.lossless) as windows,
-            Publisher(context.zmq, endpoints.grades) as grades,
+            open_receiver(
+                context.zmq,
+                endpoints.windows,
+                buffer,
+                lossless=context.lossless,
+                expected=control.ledger.number(Place.READ),
+            ) as windows,
+            Publisher(context.zmq, endpoints.grades, number=control.ledger.number(Place.GRADES)) as grades,
         ):
             control.account.model = model
             control.report(ProcessState.READY)

@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from station.clock import NS_PER_S, ms_between, now_ns
+from station.config import TrackerSettings
 from station.errors import InputError
 from station.processes.herald import Herald
 from station.processes.latency import LatencyRecorder
+from station.processes.ledger import Place
 from station.processes.process import ProcessContext
 from station.session.playback import RecordedTracks
 from station.transport.buffers import Fifo, Received
@@ -31,6 +33,7 @@ from station.transport.messages import (
     WindowsHeader,
 )
 from station.transport.receivers import open_receiver
+from tracker.handover import Handover, HandoverWriter
 from tracker.kinematics import Kinematics, Refusal
 from tracker.params import DEFAULT_PARAMS
 from tracker.replacement import Replacement
@@ -52,10 +55,16 @@ def run(context: ProcessContext) -> None:
     """Track from the first frame to the end of the link."""
     control, endpoints = context.control, context.endpoints
     buffer = Fifo(None if context.lossless else FIFO_FRAMES)
+    number = control.ledger.number
+    left = Handover.read(control.ledger.note) if control.ledger.resumed else None
+    if left is not None:
+        number(Place.READ).value = left.frame_seq + 1  # what had only arrived was not tracked
     with (
-        open_receiver(context.zmq, endpoints.frames, buffer, lossless=context.lossless) as frames,
-        Publisher(context.zmq, endpoints.windows, lossless=context.lossless) as windows,
-        Publisher(context.zmq, endpoints.tracks) as tracks,
+        open_receiver(
+            context.zmq, endpoints.frames, buffer, lossless=context.lossless, expected=number(Place.READ)
+        ) as frames,
+        Publisher(context.zmq, endpoints.windows, lossless=context.lossless, number=number(Place.WINDOWS)) as windows,
+        Publisher(context.zmq, endpoints.tracks, number=number(Place.TRACKS)) as tracks,
     ):
         counters = TrackerCounters(tracked=0, dropped=0, bad_messages=0)
         control.account.counters = counters
@@ -65,12 +74,12 @@ def run(context: ProcessContext) -> None:
         control.report(ProcessState.READY)
         start = context.wait_for(CommandName.START)
         control.account.parameters = {}
-        if start is None or not windows.wait_for_readers(start.readers or 1, context.carry_on):
+        if start is None or not context.await_readers(windows, start):
             return
         control.report(ProcessState.RUNNING)
         herald = Herald(tracks, context.config, start)
         record = recorded_tracks(context)
-        feeder = FrameFeeder(context, start.stride or 1, record, start.source.um_per_px if start.source else None)
+        feeder = FrameFeeder(context, start.stride or 1, record, start.source.um_per_px if start.source else None, left)
         comparison = TracksComparison(control.account, counters, record)
         cautions: tuple[str, ...] = ()
         while context.carry_on():
@@ -97,6 +106,7 @@ def run(context: ProcessContext) -> None:
             seq = message.header.seq
             feeder.note_breaks(result, seq)
             kinematics = feeder.kinematics(result, message)
+            feeder.hand_over(message)
             header = _tracks_header(result, trace, seq, tracks.next_seq, feeder, kinematics)
             tracks.send(header)
             comparison.note(header)
@@ -125,8 +135,11 @@ class FrameFeeder:
         stride: int,
         record: RecordedTracks | None = None,
         um_per_px: float | None = None,
+        left: Handover | None = None,
     ) -> None:
-        """``record``: of a replay, what is to be done before each frame. ``um_per_px``: of the source, if known."""
+        """``record``: of a replay, what is to be done before each frame. ``um_per_px``: of the source, if known.
+        ``left``: by a tracker of before.
+        """
         self._um_per_px = um_per_px
         self._next_kinematics_ns = 0
         window = context.config.window
@@ -140,7 +153,9 @@ class FrameFeeder:
         self._latest: FrameResult | None = None
         self._latest_ns = 0
         self._replacement = Replacement(context.config.replace_lost_s)
-        self._next_seq = 0
+        self._left = left
+        self._handover = HandoverWriter()
+        self._next_seq = self._left.frame_seq + 1 if self._left is not None else 0
         self._filled: dict[int, int] = {}
         self.breaks: dict[int, Break] = {}
         """By sperm, what last broke its window."""
@@ -159,10 +174,14 @@ class FrameFeeder:
         if not isinstance(header, FrameHeader) or pixels is None:
             raise TypeError(f"the frame link carried a {type(header).__name__}")
         tracker = self._tracker_for(pixels)
-        done = (self._apply(tracker, command) for command in self._commands(tracker, header.seq))
-        self.applied_commands = [command for command in done if command is not None]
-        for command in self.applied_commands:
-            self._replacement.note(command)
+        self.applied_commands = []
+        for asked in self._commands(tracker, header, pixels):
+            if asked.name is CommandName.RESTART:
+                tracker = self._begin_again(asked)
+            command = self._apply(tracker, asked)
+            if command is not None:
+                self.applied_commands.append(command)
+                self._replacement.note(command)
         missed = max(0, header.seq - self._next_seq)
         self._next_seq = header.seq + 1
         self._latest = tracker.update(
@@ -174,6 +193,23 @@ class FrameFeeder:
         )
         self._latest_ns = header.t_source_ns
         return self._latest
+
+    def hand_over(self, message: Received) -> None:
+        """Leave what a successor would need, should this process be killed after this frame."""
+        header, pixels, tracker = message.header, message.pixels, self._tracker
+        if tracker is None or self._latest is None or pixels is None or not isinstance(header, FrameHeader):
+            return
+        note = self._handover.note(
+            self._latest,
+            pixels,
+            frame_seq=header.seq,
+            t_source_ns=header.t_source_ns,
+            next_id=tracker.next_id,
+            head_px=tracker.head_px,
+            chosen=self._replacement.chosen,
+            wanted=self._replacement.wanted,
+        )
+        self._context.control.ledger.write_note(note)
 
     def kinematics(self, result: FrameResult, message: Received) -> dict[int, KinematicsInfo]:
         """Return how each sperm swims, by its number; empty for most frames: twice a second of source time will do."""
@@ -194,16 +230,33 @@ class FrameFeeder:
                 )
             return self._tracker
         self._frame_shape = pixels.shape
-        self._tracker = Tracker(self._context.config.tracker, self.shape, *pixels.shape)
+        self._tracker = self._new_tracker(self._context.config.tracker)
         return self._tracker
 
-    def _commands(self, tracker: Tracker, seq: int) -> list[AppliedCommand]:
-        """Return what is to be done before this frame: with the first, what the configuration selects.
+    def _new_tracker(self, settings: TrackerSettings) -> Tracker:
+        height, width = self._frame_shape
+        return Tracker(settings, self.shape, height, width)
+
+    def _begin_again(self, restart: AppliedCommand) -> Tracker:
+        """Return the tracker to go on with where one was started again, live or in the recorded run."""
+        settings = self._context.config.tracker.model_copy(update={"head_px": restart.head_px})
+        self._tracker = self._new_tracker(settings)
+        return self._tracker
+
+    def _commands(self, tracker: Tracker, header: FrameHeader, pixels: NDArray[np.uint8]) -> list[AppliedCommand]:
+        """Return what is to be done before this frame: with the first, what the configuration selects, or what follows
+        from a tracker of before.
 
         What somebody asks for goes first; where nobody asks, lost sperm are replaced.
         """
         if self._record is not None:
-            return self._record.applied_commands(seq)
+            return self._record.applied_commands(header.seq)
+        if self._left is not None:
+            left, self._left = self._left, None
+            chosen = {one.sperm_id for one in left.sperm if one.chosen}
+            automatic = {one.sperm_id for one in left.sperm if not one.chosen}
+            self._replacement.resume(chosen, automatic, left.wanted)
+            return left.resumption(pixels, header.t_source_ns, replaces=self._replacement.replaces)
         config, asked = self._context.config, self._context.control.commands
         commands: list[AppliedCommand] = []
         if self._next_seq == 0 and config.select:
@@ -224,6 +277,16 @@ class FrameFeeder:
             return command.model_copy(update={"sperm_id": tracker.select(command.x, command.y)})
         if command.name is CommandName.SELECT_AUTO and command.count is not None:
             tracker.select_auto(command.count)
+            return command
+        if command.name is CommandName.RESTART and command.sperm_id is not None:
+            tracker.resume(command.sperm_id)
+            return command
+        if command.name in (CommandName.TAKE_UP, CommandName.MISS):
+            if command.sperm_id is None or command.x is None or command.y is None:
+                return None
+            (tracker.take_up if command.name is CommandName.TAKE_UP else tracker.miss)(
+                command.sperm_id, command.x, command.y
+            )
             return command
         if command.name is CommandName.MARK and command.sperm_id is not None:
             return command  # the tracker follows it as before; it is not given up by itself any more

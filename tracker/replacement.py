@@ -30,6 +30,25 @@ class Replacement:
         self._lost_since_ns: dict[int, int] = {}
         self._tried_ns = 0
 
+    @property
+    def chosen(self) -> set[int]:
+        """Sperm that are never given up here."""
+        return self._chosen
+
+    @property
+    def wanted(self) -> int:
+        """How many automatically selected sperm there should be."""
+        return self._wanted
+
+    @property
+    def replaces(self) -> bool:
+        """True where lost sperm are replaced at all."""
+        return self._lost_ns > 0
+
+    def resume(self, chosen: set[int], automatic: set[int], wanted: int) -> None:
+        """Go on where a tracker of before ended."""
+        self._chosen, self._automatic, self._wanted = chosen, automatic, wanted
+
     def note(self, command: AppliedCommand) -> None:
         """Take in a command that was carried out, of this module or anybody's."""
         if command.name is CommandName.SELECT and command.sperm_id is not None:

@@ -58,6 +58,10 @@ class Tracker:
         self._trajectories: dict[int, Trajectory] = {}
         self._next_id = 1
         self._waiting: list[tuple[int, float, float]] = []
+        self._known: list[tuple[int, float, float]] = []
+        """Waiting likewise; where they are is certain."""
+        self._missing: dict[int, tuple[float, float]] = {}
+        """Sperm of before a restart that nobody has seen since, with their last place."""
         self._wanted = 0
 
     def select(self, x: float, y: float) -> int:
@@ -73,6 +77,28 @@ class Tracker:
         self._waiting.append((sperm_id, x, y))
         return sperm_id
 
+    @property
+    def next_id(self) -> int:
+        """The number that the next sperm will have."""
+        return self._next_id
+
+    @property
+    def head_px(self) -> float | None:
+        """The head size where it is known rather than assumed."""
+        return self._preprocessor.head_px if self._preprocessor.scaled else None
+
+    def resume(self, next_id: int) -> None:
+        """Go on with the numbers of a tracker of before."""
+        self._next_id = next_id
+
+    def take_up(self, sperm_id: int, x: float, y: float) -> None:
+        """Follow a sperm of before from the next frame on, where its head is at (x, y), px."""
+        self._known.append((sperm_id, x, y))
+
+    def miss(self, sperm_id: int, x: float, y: float) -> None:
+        """Say of a sperm of before, last seen at (x, y), that it is lost."""
+        self._missing[sperm_id] = (x, y)
+
     def select_auto(self, count: int) -> None:
         """Select so many more of the best candidates, once the field has been watched long enough."""
         self._wanted += count
@@ -85,6 +111,7 @@ class Tracker:
     def release(self, sperm_id: int) -> None:
         """Follow this sperm no longer; an unknown number is ignored."""
         self._waiting = [w for w in self._waiting if w[0] != sperm_id]
+        self._missing.pop(sperm_id, None)
         self._windows.pop(sperm_id, None)
         self._trajectories.pop(sperm_id, None)
         self._evidence.pop(sperm_id, None)
@@ -132,6 +159,8 @@ class Tracker:
                 windows.append(_result(sperm_id, window, head, measured))
             x, y = self._in_sight(head)
             tracks.append(TrackResult(sperm_id, x, y, verdict.state, verdict.score, verdict.reason, window.filled))
+        for sperm_id, (x, y) in self._missing.items():
+            tracks.append(TrackResult(sperm_id, x, y, TrackState.LOST, 0.0, "tracker was restarted", 0))
         cautions = self._cautions.after(prepared)
         return FrameResult(tuple(tracks), tuple(windows), prepared.disturbance, cautions)
 
@@ -143,6 +172,11 @@ class Tracker:
     def _take_up(self, prepared: PreparedFrame) -> None:
         """Begin to follow what was selected by point, and by rule once the field is known."""
         params = prepared.params.detection
+        if self._known:
+            for sperm_id, x, y in self._known:
+                self._begin(prepared, sperm_id, x, y)
+            self._known.clear()
+            self._head_tracker.look_around(prepared)
         auto = self._wanted > 0 and prepared.watched_s >= params.watch_s and not prepared.blank
         if not self._waiting and not auto:
             return

@@ -7,9 +7,11 @@ It knows nothing of what is done to it.
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -27,7 +29,7 @@ FOUR: Final = ("--select", "auto:4")
 
 
 class ChaosStation:
-    """One run of the program, from entering to leaving; every file of it lies in ``folder``."""
+    """One run of the program, from entering to leaving; what it is to leave lies in ``folder``."""
 
     def __init__(
         self, folder: Path, *options: str, config: str = "", environment: dict[str, str] | None = None
@@ -36,9 +38,8 @@ class ChaosStation:
         self.folder = folder
         self.sessions = folder / "sessions"
         self.summary_path = folder / "summary.json"
-        self._temporary = folder / "t"
-        for path in (self._temporary, folder / "run"):
-            path.mkdir(parents=True)
+        (folder / "run").mkdir(parents=True)
+        self._temporary = Path(tempfile.mkdtemp(prefix="chaos-"))  # a path short enough for Unix sockets
         (folder / "station.toml").write_text(config, encoding="utf-8")
         self._environment = os.environ | {
             "TMPDIR": str(self._temporary),
@@ -76,6 +77,7 @@ class ChaosStation:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         self._output.close()
+        shutil.rmtree(self._temporary, ignore_errors=True)
 
     @property
     def sockets(self) -> Path:

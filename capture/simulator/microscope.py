@@ -91,6 +91,13 @@ class SimulatedMicroscope:
             exposure_id=self._scenario.exposure_at(number / self._settings.fps)[0],
         )
 
+    def skip_to(self, t_source_ns: int) -> int:
+        """Go on with the first frame at or after that time; return how many are left out. Never goes back."""
+        first = self._next
+        while round(self._next * NS_PER_S / self._settings.fps) < t_source_ns:
+            self._next += 1
+        return self._next - first
+
     def render(self, number: int) -> NDArray[np.uint8]:
         """Return frame ``number``, (H, W) uint8 in memory of its own, without advancing."""
         pixels = np.empty((self._settings.height, self._settings.width), np.uint8)

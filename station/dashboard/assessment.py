@@ -272,6 +272,9 @@ def alarms(snapshot: Snapshot) -> list[str]:
         if found is ProcessCondition.FAILED
     ]
     lines += [
+        f"{view.returning}; it is being started again" for view in map(snapshot.process, PIPELINE) if view.returning
+    ]
+    lines += [
         f"{name.value}: NO PROGRESS for {progress_age_s(snapshot, name) or 0.0:.1f} s"
         for name, found in conditions.items()
         if found is ProcessCondition.NO_PROGRESS
@@ -285,6 +288,9 @@ def recording_alarms(snapshot: Snapshot) -> list[str]:
         return []
     recording = snapshot.recording
     found = condition(snapshot, ProcessName.RECORDER)
+    returning = snapshot.process(ProcessName.RECORDER).returning
+    if returning:
+        return [f"RECORDING INTERRUPTED: {returning}; it is being started again, frames of now are not recorded"]
     if found is ProcessCondition.FAILED:
         why = failure(snapshot, ProcessName.RECORDER)
     else:

@@ -111,6 +111,8 @@ class Monitor:
                     progress_ns=supervisor.progressed_ns.get(process),
                     rate_hz=self._rates[process].update(statuses[process]) if process in statuses else None,
                     died=supervisor.faults.get(process, ""),
+                    returning=supervisor.returning.get(process, ""),
+                    restarts=supervisor.restarts.get(process, 0),
                 )
                 for process in ProcessName
                 if process in PIPELINE or process.value in self._config.extras
@@ -122,11 +124,7 @@ class Monitor:
             drops=losses(statuses),
             late_share=late_share(self._late, statuses),
             tracks_received_ns=self._tracks_received_ns,
-            notices=tuple(
-                f"{name.value} is suspended (by SIGSTOP or a debugger): it goes on when it is continued"
-                for name in ProcessName
-                if name in supervisor.suspended
-            ),
+            notices=(*_suspensions(supervisor), *_restarts(supervisor)),
             keys=self._keys(),
             screen=screen,
             history=() if blind else self._history.of(screen.focus, now_ns()),
@@ -171,12 +169,29 @@ class Monitor:
         return ("q quit", "? all keys", *replace, *keep)
 
 
+def _suspensions(supervisor: Supervisor) -> list[str]:
+    return [
+        f"{name.value} is suspended (by SIGSTOP or a debugger): it goes on when it is continued"
+        for name in ProcessName
+        if name in supervisor.suspended
+    ]
+
+
+def _restarts(supervisor: Supervisor) -> list[str]:
+    """Return what is to be said of processes that were started again and run."""
+    return [
+        f"{supervisor.reason(name)}; it was started again ({count} so far)"
+        for name, count in supervisor.restarts.items()
+        if name not in supervisor.returning and name not in supervisor.faults
+    ]
+
+
 def losses(statuses: Statuses) -> dict[str, int]:
     """Return what each link has lost so far, by its name on screen."""
     capture, tracker, engine = (statuses.get(name) for name in PIPELINE)
     engine_counters = counters_of(EngineCounters, engine)
     return {
-        "camera": counters_of(CaptureCounters, capture).lost_by_source,
+        "camera": counters_of(CaptureCounters, capture).lost_by_source + counters_of(CaptureCounters, capture).skipped,
         "to tracker": counters_of(TrackerCounters, tracker).dropped,
         "to engine": engine_counters.lost,
         "windows replaced": engine_counters.replaced,

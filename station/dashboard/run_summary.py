@@ -152,6 +152,8 @@ class RunSummary:
     """How far the time between two exposures is from the nominal frame interval."""
     camera: CameraSummary | None
     latency_ms: LatencySummary
+    restarts: dict[str, int]
+    """How often each process was started again, by name; without those that never were."""
     recording: RecordingSummary | None
     """None where nothing was to be recorded, or recording never began."""
     sperm: list[SpermSummary]

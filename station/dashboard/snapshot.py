@@ -36,6 +36,10 @@ class ProcessView:
     """Frames (capture, tracker) or grades (engine) per second lately."""
     died: str = ""
     """Why it is gone, in plain words, where it did not say so itself."""
+    returning: str = ""
+    """Why it is being started again; empty where it is not."""
+    restarts: int = 0
+    """How often it was started again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,7 +63,7 @@ def summarise(snapshot: Snapshot, tracks: list[TrackInfo], *, ended: str) -> Run
         frames=FrameSummary(
             captured=captured.captured,
             tracked=tracked.tracked,
-            dropped=tracked.dropped + captured.lost_by_source,
+            dropped=tracked.dropped + captured.lost_by_source + captured.skipped,
         ),
         replay=_replay(tracked, graded),
         windows=WindowSummary(replaced=graded.replaced, lost=graded.lost),
@@ -80,6 +80,7 @@ def summarise(snapshot: Snapshot, tracks: list[TrackInfo], *, ended: str) -> Run
             waiting=_latency(engine, "waiting"),
             engine=_latency(engine, "engine"),
         ),
+        restarts={name.value: view.restarts for name, view in snapshot.processes.items() if view.restarts},
         recording=_recording(snapshot),
         sperm=[
             _sperm(sperm_id, tallies.get(sperm_id), newest.get(sperm_id), snapshot)

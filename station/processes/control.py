@@ -18,6 +18,7 @@ import zmq
 from station.clock import now_ns
 from station.errors import MessageError
 from station.processes.latency import LatencyRecorder
+from station.processes.ledger import Ledger
 from station.transport.control_messages import (
     ActionHeader,
     CameraAdjustment,
@@ -70,9 +71,21 @@ class ProcessControl:
     commands. STOP is kept in ``stopped``, all others wait in ``commands``; what others report waits in ``reports``.
     """
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, process: ProcessName) -> None:
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        endpoint: str,
+        process: ProcessName,
+        ledger: Ledger | None = None,
+    ) -> None:
+        """``ledger``: what outlives this process; None: nothing does. It is closed with this."""
+        self.ledger = ledger or Ledger()
         self.state = ProcessState.STARTING
         self.stopped = False
+        self.told_to_stop = False
+        """The supervisor ends the run."""
+        self.told_by_signal = False
+        """Somebody ended this process by SIGTERM: that says nothing about the run."""
         self.resumptions = 0
         """How often this process has been continued after a suspension (SIGCONT: ``fg`` after Ctrl-Z)."""
         self.commands: deque[Command] = deque()
@@ -92,6 +105,7 @@ class ProcessControl:
     def beat(self) -> None:
         """Count a round of the loop; send a heartbeat if one is due; take in commands."""
         self._progress += 1
+        self.ledger.write_counters(self.account.counters.in_order)
         if time.monotonic() >= self._due:
             self.report(self.state)
             if orphaned():
@@ -103,7 +117,7 @@ class ProcessControl:
                 continue
             if isinstance(header, Command):
                 if header.name is CommandName.STOP:
-                    self.stopped = True
+                    self.stopped = self.told_to_stop = True
                 self.commands.append(header)
             elif isinstance(header, ProcessStatus | ActionHeader):
                 self.reports.append(header)
@@ -148,8 +162,9 @@ class ProcessControl:
         self.stopped = True
 
     def close(self) -> None:
-        """Close the socket; may be called more than once."""
+        """Close the socket and the ledger; may be called more than once."""
         self._socket.close()
+        self.ledger.close()
 
     def __enter__(self) -> Self:
         return self

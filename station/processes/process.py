@@ -18,9 +18,11 @@ from types import FrameType
 
 import zmq
 
+from station.clock import AwakeClock
 from station.config import Config
 from station.errors import InputError
 from station.processes.control import ProcessControl, orphaned
+from station.processes.ledger import Ledger
 from station.processes.memory import keep_freed_memory
 from station.transport.bus import Publisher
 from station.transport.control_messages import Command, ProcessName, ProcessState
@@ -29,6 +31,8 @@ from station.transport.messages import CommandName, EndHeader
 
 IDLE_S = 0.005
 END_REPEAT_S = 0.1
+READERS_BACK_S = 0.5
+"""ZeroMQ connects anew after a tenth of a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +52,11 @@ class ProcessContext:
     def finish(self, *links: Publisher) -> None:
         """Report the end, and say it on the process's links, again and again until told to stop.
 
-        Repeated, because a live link may lose any single message.
+        Repeated, because a live link may lose any single message. A process that somebody ended by SIGTERM, and the
+        supervisor did not, says nothing: it is started again, and more is to come.
         """
+        if self.control.told_by_signal and not self.control.told_to_stop:
+            return
         self.control.report(ProcessState.ENDED)
         while True:
             for link in links:
@@ -57,6 +64,17 @@ class ProcessContext:
             if self.control.stopped:
                 return
             self.nap(END_REPEAT_S)
+
+    def await_readers(self, link: Publisher, start: Command) -> bool:
+        """Wait until those read ``link`` that must not miss its first message; False: told to stop meanwhile.
+
+        A process that was started again waits for a moment only: readers that are there come back by themselves.
+        """
+        if not self.control.ledger.resumed:
+            return link.wait_for_readers(start.readers or 1, self.carry_on)
+        clock = AwakeClock()
+        link.wait_for_readers(start.readers or 1, lambda: self.carry_on() and clock.seconds() < READERS_BACK_S)
+        return not self.control.stopped
 
     def carry_on(self) -> bool:
         """Beat, and say whether to go on; for loops that wait."""
@@ -84,14 +102,21 @@ def log_path(folder: Path, name: ProcessName) -> Path:
     return folder / f"{name.value}.log"
 
 
+def ledger_path(folder: Path, name: ProcessName) -> Path:
+    """Return where a process keeps what its successor must know."""
+    return folder / f"{name.value}.ledger"
+
+
 def run_process(name: ProcessName, module: str, config: Config, endpoints: Endpoints) -> None:
     """Run one process to its end, in the process that the supervisor spawned for it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the supervisor decides
     _redirect_output(log_path(endpoints.folder, name))
     keep_freed_memory()
-    with zmq.Context() as context, ProcessControl(context, endpoints.control, name) as control:
+    ledger = Ledger(ledger_path(endpoints.folder, name))
+    with zmq.Context() as context, ProcessControl(context, endpoints.control, name, ledger) as control:
 
         def on_sigterm(_signum: int, _frame: FrameType | None) -> None:
+            control.told_by_signal = True
             control.stop()
 
         def on_sigcont(_signum: int, _frame: FrameType | None) -> None:
@@ -100,6 +125,7 @@ def run_process(name: ProcessName, module: str, config: Config, endpoints: Endpo
         signal.signal(signal.SIGTERM, on_sigterm)
         if hasattr(signal, "SIGCONT"):  # not on Windows
             signal.signal(signal.SIGCONT, on_sigcont)
+        ledger.begin()
         try:
             control.report(ProcessState.STARTING)
             importlib.import_module(module).run(ProcessContext(config, endpoints, control, context))

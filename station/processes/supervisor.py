@@ -1,12 +1,15 @@
 """Starts the processes, watches that they progress, and ends them: nothing is left running, whatever happens.
 
 Processes start downstream first: frames flow only once everything behind is ready for them, so that a file loses none.
-This module knows processes and heartbeats; what the processes do and what is shown is not its business.
+In a live run a process that dies or hangs is started again while the others go on (``station.processes.restarts``);
+offline, where nothing may be missing, the run ends. This module knows processes and heartbeats; what the processes do
+and what is shown is not its business.
 """
 
 import multiprocessing
 import os
 import signal
+from collections import deque
 from collections.abc import Collection, Sequence
 from multiprocessing.process import BaseProcess
 from typing import Any, Self
@@ -18,7 +21,9 @@ from station.config import Config
 from station.errors import InputError, ProcessError, StationError
 from station.model_fit import require_fit
 from station.processes.control import ControlCentre
+from station.processes.life import Lives
 from station.processes.process import log_path, run_process
+from station.processes.restarts import Restarts
 from station.processes.suspension import is_suspended
 from station.stride import window_stride
 from station.transport.control_messages import PIPELINE, ActionHeader, ProcessName, ProcessState, ProcessStatus
@@ -36,6 +41,8 @@ RECORDER_GRACE_S = 8.0
 """A slow disk may take longer than the two seconds, and what it is waiting for is a recording."""
 FORWARD_S = {ProcessName.RECORDER: 1.0, ProcessName.VIEW: 0.2}
 """How often these hear how another process is doing, changes aside."""
+KEEP_ACTIONS = 1000
+"""So many are kept for a recorder that is being started again."""
 
 
 class Supervisor:
@@ -59,15 +66,19 @@ class Supervisor:
         self.progressed_ns: dict[ProcessName, int] = {}
         """When each process last made progress, station clock."""
         self.faults: dict[ProcessName, str] = {}
-        """Why an optional process is no more, one line."""
+        """Why a process is no more, one line: an optional one, or one that was started again too often."""
         self.suspended: set[ProcessName] = set()
         """Processes that somebody has stopped (SIGSTOP, a debugger): they do not count as hanging."""
         self._scale: dict[str, Any] = {}
         """Of another objective than the one of the start: what its processes are told."""
         self.blind = config.blind
         """The engine withholds its grades, or has been told to."""
+        self._spawn, self._modules = spawn, modules
         self._optional = optional
         self._ran: set[ProcessName] = set()
+        """In this life or one before."""
+        self._up: set[ProcessName] = set()
+        """In this life."""
         self._forwarded_ns: dict[tuple[ProcessName, ProcessName], int] = {}
         self._actions = 0
         self._config = config
@@ -75,18 +86,47 @@ class Supervisor:
         self._centre = ControlCentre(context, endpoints.control)
         self._started: set[ProcessName] = set()
         self._clock = AwakeClock()
+        self._restarts = Restarts(lambda: self._clock.seconds())
+        self._lives = Lives(endpoints.folder)
+        self._actions_held: deque[ActionHeader] = deque(maxlen=KEEP_ACTIONS)
         self._suspended_s = 0.0
         self._others_suspended_s = 0.0
         self._polled_s = 0.0
-        self._processes: dict[ProcessName, BaseProcess] = {
-            name: spawn.Process(target=run_process, args=(name, module, config, endpoints), name=name.value)
-            for name, module in modules.items()
-        }
+        self._processes: dict[ProcessName, BaseProcess] = {name: self._prepare(name) for name in modules}
 
     @property
     def finished(self) -> bool:
-        """True once the last process of the chain, and the recorder, have dealt with all that came and said so."""
+        """True once the last process of the chain, and the recorder, have dealt with all that came and said so.
+
+        Behind a process that stays down nothing ends by itself; with the first of the chain down, nothing at all does.
+        """
+        if self.broken:
+            whole = PIPELINE[: min(PIPELINE.index(name) for name in self.broken)]
+            return bool(whole) and self._ended(whole[-1])
         return self._ended(ProcessName.ENGINE) and (not self._listening or self._ended(ProcessName.RECORDER))
+
+    @property
+    def broken(self) -> list[ProcessName]:
+        """Processes of the pipeline that stay down."""
+        return [name for name in PIPELINE if name in self.faults]
+
+    @property
+    def restarts(self) -> dict[ProcessName, int]:
+        """How often each process was started again; without those that never were."""
+        return self._restarts.counts
+
+    def reason(self, name: ProcessName) -> str:
+        """Return why a process was started again the last time, one line."""
+        return self._restarts.reason(name)
+
+    @property
+    def returning(self) -> dict[ProcessName, str]:
+        """Why a process is being started again, for those that do not run yet."""
+        return {
+            name: self._restarts.reason(name)
+            for name in self._processes
+            if name not in self.faults and self._is_returning(name)
+        }
 
     @property
     def suspended_s(self) -> float:
@@ -100,6 +140,8 @@ class Supervisor:
         """
         self._clock.seconds()
         for status in self._centre.poll(timeout_s):
+            if status.process not in self._processes or status.pid != self._processes[status.process].pid:
+                continue  # the last word of one that was killed meanwhile
             before = self.statuses.get(status.process)
             if before is None or status.progress > before.progress or status.state != before.state:
                 self.progressed_ns[status.process] = now_ns()
@@ -112,7 +154,10 @@ class Supervisor:
         elif self.suspended:
             self._others_suspended_s += max(0.0, self._polled_s - before_s)
         for name in self._processes:
-            self._check_or_give_up(name)
+            if self._restarts.due(name):
+                self._start_again(name)
+            elif not self._restarts.waits(name):
+                self._check_or_give_up(name)
         self._start_due_processes()
 
     def replace_lost(self, tracks: Sequence[TrackInfo], wanted: int) -> None:
@@ -144,7 +189,8 @@ class Supervisor:
         if self._listening:
             action = ActionHeader(seq=self._actions, t_ns=now_ns(), name=name, details=details, asked_by=asked_by)
             self._actions += 1
-            self._centre.tell(ProcessName.RECORDER, action)
+            self._actions_held.append(action)
+            self._pass_actions_on()
 
     def stop(self) -> None:
         """End all processes: ask, then terminate, then kill. May be called more than once."""
@@ -154,7 +200,7 @@ class Supervisor:
                 self._resume(process)
                 self._centre.send(name, CommandName.STOP)
             status = self.statuses.get(name)
-            if status is None or status.state is ProcessState.STARTING:
+            if process.is_alive() and (status is None or status.state is ProcessState.STARTING):
                 process.kill()  # it listens to nobody while it loads, and holds nothing yet
         deadline_s = self._clock.seconds() + GRACE_S
         while any(process.is_alive() for process in alive) and self._clock.seconds() < deadline_s:
@@ -199,6 +245,9 @@ class Supervisor:
     def _start_due_processes(self) -> None:
         """Send START to a process that is ready and whose downstream neighbour runs; engine and recorder go first."""
         expected = set(self._processes) - set(self.faults)
+        for name in expected & self.restarts.keys():
+            if self.statuses[name].state is ProcessState.READY:  # the others run already
+                self._start(name)
         if not expected <= set(self.statuses):
             return
         if not self._started and any(self.statuses[name].state is ProcessState.STARTING for name in expected):
@@ -217,17 +266,17 @@ class Supervisor:
         if name in self._started or self.statuses[name].state is not ProcessState.READY:
             return
         self._started.add(name)
-        source, model = self.statuses[ProcessName.CAPTURE].source, self.statuses[ProcessName.ENGINE].model
+        source, model = self._lives.source, self._lives.model
         if source is None or model is None:
             raise ProcessError(f"the {name} process cannot start: capture or engine did not say what it has opened")
         stride = window_stride(self._config.window.stride, source.fps, model.fps)
         readers = 1 + self._listening
-        parameters = self.statuses[ProcessName.TRACKER].parameters
-        if name is ProcessName.ENGINE and self._config.replay_of is None:
+        if name is ProcessName.ENGINE and name not in self._ran and self._config.replay_of is None:
             require_fit(model, source, stride, forced=self._config.engine.force_model)
+        source = source.model_copy(update=self._scale)
         opened: dict[str, Any] = {"source": source, "model": model}
         if name is ProcessName.RECORDER:
-            opened["parameters"] = parameters
+            opened["parameters"] = self._lives.parameters
         if name is ProcessName.ENGINE:
             opened["blind"] = self.blind
         if name is ProcessName.CAPTURE:
@@ -235,23 +284,69 @@ class Supervisor:
         self._centre.send(name, CommandName.START, stride=stride, readers=readers, **opened)
 
     def _check_or_give_up(self, name: ProcessName) -> None:
-        """Raise the error of a process that is needed; of another, keep it as a fault and see that the process is gone.
+        """See to a process that died, hangs or has failed: start it again, or give it up, or raise its error.
 
-        An optional process that cannot use what the user gave, and finds out before it runs, is not given up: the user
-        asked for it.
+        Its error is raised where the run can't do without it and it can't be started again, and where what the user
+        gave is of no use, unless an optional process finds that out late. For one that was started again that is not
+        the user's mistake: what it can't use now, a camera that is away, may be there again a moment later.
         """
         if name in self.faults:
             return
         try:
             self._check(name)
         except InputError as error:
-            if name not in self._optional or name not in self._ran:
+            if name in self.restarts and name not in self._up:
+                self._fail(name, error)
+            elif name in self._optional and name in self._ran:
+                self._give_up(name, error)
+            else:
                 raise
-            self._give_up(name, error)
         except ProcessError as error:
-            if name not in self._optional:
+            if name in self._ran and self._may_return(name):
+                self._fail(name, error)
+            elif name in self._optional:
+                self._give_up(name, error)
+            else:
                 raise
-            self._give_up(name, error)
+
+    def _may_return(self, name: ProcessName) -> bool:
+        """Return whether a process can be started again: offline nothing may be missing, so there the view alone."""
+        return name is ProcessName.VIEW or not self._config.lossless
+
+    def _is_returning(self, name: ProcessName) -> bool:
+        """Return whether a process is gone, or was started again and does not run yet."""
+        if self._restarts.waits(name):
+            return True
+        status = self.statuses.get(name)
+        begins = status is None or status.state in (ProcessState.STARTING, ProcessState.READY)
+        return name in self.restarts and begins
+
+    def _fail(self, name: ProcessName, error: StationError) -> None:
+        """See that a process is gone, and have it started again in a moment; give it up where that was too often."""
+        reason = str(error).splitlines()[0]
+        process = self._processes[name]
+        process.kill()
+        process.join()
+        self.suspended.discard(name)
+        self._started.discard(name)
+        self._up.discard(name)
+        if not self._restarts.fail(name, reason):
+            self.note_action("down", f"{reason}; it was started again too often")
+            self._give_up(name, ProcessError(f"{reason}; it was started again too often and stays down"))
+            return
+        self.note_action("restart", reason)
+        self._take_in(self._lives.end(name, self.statuses[name]))
+
+    def _start_again(self, name: ProcessName) -> None:
+        self._restarts.begin(name)
+        self._processes[name].close()
+        self._processes[name] = self._prepare(name)
+        self._processes[name].start()
+        self.progressed_ns[name] = now_ns()
+
+    def _prepare(self, name: ProcessName) -> BaseProcess:
+        arguments = (name, self._modules[name], self._config, self._endpoints)
+        return self._spawn.Process(target=run_process, args=arguments, name=name.value)
 
     def _give_up(self, name: ProcessName, error: StationError) -> None:
         self.faults[name] = str(error).splitlines()[0]
@@ -314,9 +409,13 @@ class Supervisor:
     def _take_in(self, status: ProcessStatus) -> None:
         """Keep a process's word, and let recorder and view know it now and then."""
         name, before = status.process, self.statuses.get(status.process)
+        status = self._lives.whole(status)
         self.statuses[name] = status
         if status.state is ProcessState.RUNNING:
             self._ran.add(name)
+            self._up.add(name)
+            if name is ProcessName.RECORDER:
+                self._pass_actions_on()
         changed = before is None or before.state is not status.state or before.notices != status.notices
         changed |= before is not None and (before.withheld is None) is not (status.withheld is None)
         for listener, every_s in FORWARD_S.items():
@@ -324,6 +423,11 @@ class Supervisor:
             if self._hears(listener, name) and (changed or due):
                 self._forwarded_ns[listener, name] = now_ns()
                 self._centre.tell(listener, status)
+
+    def _pass_actions_on(self) -> None:
+        """Let the recorder know what was done; while it is being started again, this waits."""
+        while self._actions_held and self._listening and not self._is_returning(ProcessName.RECORDER):
+            self._centre.tell(ProcessName.RECORDER, self._actions_held.popleft())
 
     def _let_recorder_finish(self) -> None:
         """Wait for a recorder that is still bringing things to the disk, as long as it gets on with it."""

@@ -73,19 +73,22 @@ class ChunkLimits:
 class ChunkRow:
     """Writes frames to one chunk after the other. Raises OSError where the disk does not take them."""
 
-    def __init__(self, folder: Path, disk: DiskThread, limits: ChunkLimits, threads: int) -> None:
+    def __init__(
+        self, folder: Path, disk: DiskThread, limits: ChunkLimits, threads: int, first: int = 0, written_bytes: int = 0
+    ) -> None:
+        """``first``: number of the first chunk. ``written_bytes``: of those before it."""
         self._folder = folder
         self._disk = disk
         self._limits = limits
         self.threads = threads
         """With which chunks that begin from now on are coded."""
-        self._number = 0
+        self._number = first
         self._chunk: OpenChunk | None = None
         self._sink: FileSink | None = None
         self._due: list[Record] = []
         self._proofs: deque[tuple[Future[None], ChunkRecord]] = deque()
         self._proved_s = 0.0
-        self._closed_bytes = 0
+        self._closed_bytes = written_bytes
 
     @property
     def written_bytes(self) -> int:

@@ -36,13 +36,18 @@ def chained(chain: str, body: bytes) -> str:
 
 
 class EventLog:
-    """Appends events to a new log file. Raises OSError where the disk does not take them."""
+    """Appends events to a log file. Raises OSError where the disk does not take them."""
 
-    def __init__(self, path: Path) -> None:
-        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), PRIVATE)
-        self._next = 0
-        self._chain = FIRST_CHAIN
-        self._bytes = 0
+    def __init__(self, path: Path, head: LogHead | None = None, size: int = 0) -> None:
+        """A new file; with ``head``, its last event, one that is there, of which ``size`` bytes are whole lines."""
+        new = os.O_CREAT | os.O_EXCL if head is None else 0
+        self._file = os.open(path, os.O_WRONLY | new | getattr(os, "O_BINARY", 0), PRIVATE)
+        self._next = head.event + 1 if head is not None else 0
+        self._chain = head.chain if head is not None else FIRST_CHAIN
+        self._bytes = size
+        if head is not None:
+            os.ftruncate(self._file, size)
+            os.lseek(self._file, size, os.SEEK_SET)
         self._closed = False
 
     @property

@@ -4,9 +4,11 @@ It only listens. Live, what it cannot take in time is lost to the record alone, 
 wait for it. When recording stops before the run does, it goes on listening, so that nobody waits for it.
 """
 
+import os
 import time
 import zlib
 from collections import deque
+from pathlib import Path
 from typing import Final
 
 from station.clock import AwakeClock
@@ -14,6 +16,7 @@ from station.errors import SessionError
 from station.processes.control import ProcessControl
 from station.processes.process import ProcessContext
 from station.session.codec_choice import CodecChoice, choose_codec
+from station.session.continuation import Continuation, read_continuation
 from station.session.layout import new_session, sessions_folder
 from station.session.provenance import begun, start_record
 from station.session.pseudonym import Pseudonym
@@ -51,6 +54,7 @@ UNMOVED_S, WARY_S = 1.0, 30.0
 """Nor are they after the first time without a step, for the second: then there is next to no spare time."""
 BEHIND: Final = 0.5
 """Share of the queue from which on FFV1 counts as too slow."""
+BEHIND_REASON: Final = "the recorder did not keep up"
 KEEP: Final = ("key k", "keep")
 """Actions that ask for the pre-trigger buffer: the key, and the request."""
 
@@ -61,22 +65,30 @@ def run(context: ProcessContext) -> None:
     control, config = context.control, context.config
     control.patience_s = PATIENCE_S
     pseudonym = Pseudonym(config.source.kind)
-    provenance = start_record(config, pseudonym)  # while the others load: it asks git and reads the source
+    left = os.fsdecode(control.ledger.note)
     with Links(context) as links:
+        before = read_continuation(Path(left)) if left else None
+        if before is not None:
+            links.expect(before.next_seq)
+        # While the others load: it asks git and reads the source.
+        provenance = before.start if before is not None else start_record(config, pseudonym)
         control.report(ProcessState.READY)
         start = context.wait_for(CommandName.START)
         if start is None:
             return
-        folder = new_session(sessions_folder(config.record.folder))
+        folder = before.folder if before is not None else new_session(sessions_folder(config.record.folder))
+        control.ledger.write_note(os.fsencode(folder))
+        if before is None:
+            provenance = begun(provenance, folder.name)
         try:
-            writer = SessionWriter(folder, begun(provenance, folder.name), config.record)
+            writer = SessionWriter(folder, provenance, config.record, before)
         except OSError as error:
             raise SessionError(
                 f"session {folder}: cannot be written ({error.strerror}); give another folder with --session, or "
                 "--no-record"
             ) from error
         with writer:
-            recorder = Recorder(context, writer, links, pseudonym, start)
+            recorder = Recorder(context, writer, links, pseudonym, start, before)
             control.report(ProcessState.RUNNING)
             recorder.record()
         recorder.report()
@@ -87,8 +99,15 @@ class Recorder:
     """Moves what arrives into a session."""
 
     def __init__(
-        self, context: ProcessContext, writer: SessionWriter, links: Links, pseudonym: Pseudonym, start: Command
+        self,
+        context: ProcessContext,
+        writer: SessionWriter,
+        links: Links,
+        pseudonym: Pseudonym,
+        start: Command,
+        before: Continuation | None = None,
     ) -> None:
+        """``before``: the session as a recorder before left it."""
         if start.source is None or start.model is None or start.stride is None:
             raise ValueError("the recorder was started without source, model and stride")
         self._control: ProcessControl = context.control
@@ -113,6 +132,12 @@ class Recorder:
         self._codec = choose_codec(settings, source.width, source.height, source.fps, live=live)
         self._may_fall_back = settings.codec == "auto" and live
         writer.use(self._codec)
+        self._was_away = set(links.all) if before is not None else set()
+        """Links whose losses are those of the time without a recorder, until a message has come."""
+        if before is not None and settings.mode == "keep":
+            self._kept_notice = "nothing to keep of before the recorder was started again"
+        if before is not None and before.opened:
+            return
         writer.event(OpenedRecord(source=source, model=start.model, stride=start.stride, tracker=start.parameters))
 
     def record(self) -> None:
@@ -130,7 +155,10 @@ class Recorder:
             left += 1
         if left:
             self._lose("frames", left, "the run ended before they could be coded")
-        self._writer.close()
+        if self._control.told_by_signal and not self._control.told_to_stop:
+            self._writer.leave_open()  # for the recorder that will be started
+        else:
+            self._writer.close()
 
     def _step(self) -> bool:
         """Take in what is there and do what time asks for; return whether there is more to come."""
@@ -309,7 +337,10 @@ class Recorder:
             new = missed - self._missed.get(name, 0)
             if new > 0:
                 self._missed[name] = missed
-                self._lose(name, new, "the recorder did not keep up")
+                away = name in self._was_away
+                self._lose(name, new, "there was no recorder: it was started again" if away else BEHIND_REASON)
+            if counters.received:
+                self._was_away.discard(name)
 
     def _lose(self, link: LinkName, count: int, reason: str) -> None:
         self._writer.event(LossRecord(link=link, count=count, reason=reason))

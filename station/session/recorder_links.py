@@ -3,13 +3,15 @@
 It knows sockets and how much may wait in them; what becomes of the messages is the recorder's business.
 """
 
+from collections.abc import Mapping
 from contextlib import ExitStack
-from typing import Final, Literal, Self
+from typing import Final, Literal, Self, get_args
 
 import zmq
 
 from station.processes.process import ProcessContext
 from station.transport.buffers import Buffer, ByteFifo, Fifo, Received
+from station.transport.bus import FromZero
 from station.transport.receivers import LosslessReceiver, PolledReceiver, Receiver
 
 WINDOWS_MB: Final = 64
@@ -28,9 +30,11 @@ class Links:
         sockets = self._stack.enter_context(zmq.Context[zmq.Socket[bytes]]())
         self.queue = ByteFifo(context.config.record.queue_mb * 1_000_000)
         self._with_pixels: list[PolledReceiver[Received]] = []
+        self._expected: dict[LinkName, FromZero] = {name: FromZero() for name in get_args(LinkName)}
 
-        def polled(endpoint: str, buffer: Buffer[Received], queue: int) -> PolledReceiver[Received]:
-            link = self._stack.enter_context(PolledReceiver(sockets, endpoint, buffer, queue=queue))
+        def polled(name: LinkName, endpoint: str, buffer: Buffer[Received], queue: int) -> PolledReceiver[Received]:
+            number = self._expected[name]
+            link = self._stack.enter_context(PolledReceiver(sockets, endpoint, buffer, queue=queue, expected=number))
             if queue == LARGE:
                 self._with_pixels.append(link)
             return link
@@ -39,12 +43,17 @@ class Links:
         # Offline the frames alone set the pace: what follows from a frame is never more than a few frames behind.
         if lossless:
             self.frames = self._stack.enter_context(LosslessReceiver[Received](sockets, endpoints.frames, Fifo(None)))
-            self.windows = polled(endpoints.windows, Fifo(None), LARGE)
+            self.windows = polled("windows", endpoints.windows, Fifo(None), LARGE)
         else:
-            self.frames = polled(endpoints.frames, self.queue, LARGE)
-            self.windows = polled(endpoints.windows, ByteFifo(WINDOWS_MB * 1_000_000), LARGE)
-        self.tracks = polled(endpoints.tracks, Fifo(None), SMALL)
-        self.grades = polled(endpoints.grades, Fifo(None), SMALL)
+            self.frames = polled("frames", endpoints.frames, self.queue, LARGE)
+            self.windows = polled("windows", endpoints.windows, ByteFifo(WINDOWS_MB * 1_000_000), LARGE)
+        self.tracks = polled("tracks", endpoints.tracks, Fifo(None), SMALL)
+        self.grades = polled("grades", endpoints.grades, Fifo(None), SMALL)
+
+    def expect(self, next_seq: Mapping[str, int]) -> None:
+        """Count on from what a recorder before has seen, by link; what came in between is missing in the record."""
+        for name, number in self._expected.items():
+            number.value = next_seq.get(name, 0)
 
     @property
     def all(self) -> dict[LinkName, Receiver[Received]]:

@@ -21,13 +21,14 @@ from station.config import RecordSettings
 from station.files import PRIVATE
 from station.session.chunk_sequence import ChunkLimits, ChunkRow
 from station.session.codec_choice import CodecChoice
+from station.session.continuation import Continuation
 from station.session.disk import DiskThread, Room
 from station.session.event_log import EventLog
 from station.session.layout import LOG, LogHead, Manifest, SessionState, write_manifest
 from station.session.pre_trigger import PreTrigger
 from station.session.provenance import utc_now
 from station.session.records import EndRecord, FrameRecord, KeepRecord, Record, StartRecord, StopRecord
-from station.session.tables import Tables
+from station.session.tables import ContinuedTables, Tables
 from station.transport.messages import FrameHeader
 
 SPARE: Final = ".spare"
@@ -55,8 +56,13 @@ class SessionCounters:
 class SessionWriter:
     """Writes one session. No method raises OSError: ``stopped`` says why nothing is written any more."""
 
-    def __init__(self, folder: Path, start: StartRecord, settings: RecordSettings) -> None:
-        """Begin in ``folder``, new and empty but for the folder of the video. Raises OSError."""
+    def __init__(
+        self, folder: Path, start: StartRecord, settings: RecordSettings, before: Continuation | None = None
+    ) -> None:
+        """Begin in ``folder``, new and empty but for the folder of the video; or, with ``before``, go on there.
+
+        Raises OSError.
+        """
         self.folder = folder
         self.stopped = ""
         """Why recording stopped before the run, one line; empty while it goes on."""
@@ -69,19 +75,24 @@ class SessionWriter:
         self._spare = folder / SPARE
         self._spare.touch(PRIVATE)
         self._spare.write_bytes(bytes(SPARE_BYTES))
-        write_manifest(folder, _manifest(start, SessionState.RECORDING, None))  # a log is never there without it
-        self._log = EventLog(folder / LOG)
+        head = before.head if before is not None else None
+        write_manifest(folder, _manifest(start, SessionState.RECORDING, head))  # a log is never there without it
+        self._log = EventLog(folder / LOG, head, before.log_bytes if before is not None else 0)
         self._synced: Future[None] | None = None
-        self._tables = Tables(folder)
+        self._tables = Tables(folder) if before is None else ContinuedTables(folder, before.head.event + 1)
         self.room = Room(folder, settings.reserve_mb * 1_000_000, _bytes(settings.max_session_mb))
         limits = ChunkLimits(settings.chunk_s, settings.chunk_mb * 1_000_000)
-        self._row = ChunkRow(folder, self._disk, limits, self._codec.threads)
+        first, video_bytes = (before.next_chunk, before.video_bytes) if before is not None else (0, 0)
+        self._row = ChunkRow(folder, self._disk, limits, self._codec.threads, first, video_bytes)
         self._limits = limits
         self.pre_trigger: PreTrigger | None = None
         self._recent: deque[FrameRecord] = deque()
         self._looked_s = self._manifest_s = -MANIFEST_S
         self._closed = False
-        self.event(start)
+        if before is None:
+            self.event(start)
+        else:
+            self._go_on(before)
 
     @property
     def head(self) -> LogHead | None:
@@ -208,6 +219,30 @@ class SessionWriter:
             self.stop(_reason(error))
             return
         self._end(SessionState.COMPLETE)
+
+    def leave_open(self) -> None:
+        """Close everything as it is, for another to go on: the session has not ended."""
+        if self.stopped or self._closed:
+            return
+        try:
+            self._finish_video()
+        except OSError as error:
+            self.stop(_reason(error))
+            return
+        self._closed = True
+        self._tables.discard()
+        self._log.close()
+        self._disk.close()
+
+    def _go_on(self, before: Continuation) -> None:
+        """State the video that was left open, and count on."""
+        self.counters = SessionCounters(
+            frames=before.frames, lost=before.lost, kept=before.kept, sperm=before.sperm, marks=before.marks,
+            notes=before.notes,
+        )  # fmt: skip
+        self._used = list(before.codecs)
+        for record in before.unclosed:
+            self.event(record)
 
     def __enter__(self) -> Self:
         return self

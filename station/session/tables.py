@@ -20,7 +20,8 @@ from station.clock import NS_PER_S, ms_between
 from station.errors import SessionError
 from station.files import PRIVATE, sha256_of
 from station.notice import NOTICE
-from station.session.layout import TABLES
+from station.session.event_log import Event, read_log
+from station.session.layout import LOG, TABLES
 from station.session.records import (
     ActionRecord,
     ChunkRecord,
@@ -45,6 +46,7 @@ from station.transport.messages import Evidence, KinematicsInfo, Measured
 
 FLUSH_ROWS: Final = 5000
 FLUSH_S: Final = 5.0
+EVENTS_AT_ONCE: Final = 200
 Row = tuple[Any, ...]
 
 
@@ -183,6 +185,49 @@ def _evidence_row(e: Evidence | None) -> Row:
         e.frame_seqs[0] if e.frame_seqs else None, e.span_ms, " ".join(m.causes), "; ".join(e.doubts), m.stage_px,
         m.sharpness, m.saturated, m.brightest, m.nearest_px, m.repeated,
     )  # fmt: skip
+
+
+class ContinuedTables:
+    """The tables of a session that a recorder goes on with after another: first, little by little, what the log has."""
+
+    def __init__(self, folder: Path, events: int) -> None:
+        """``events``: so many are in the log already."""
+        self._tables = Tables(folder)
+        self._log = read_log(folder / LOG)
+        self._before = events
+        self._held: list[tuple[int, int, Record]] = []
+
+    def add(self, n: int, t_ns: int, record: Record) -> None:
+        """Take one event in; it waits while older ones are missing."""
+        if self._before:
+            self._held.append((n, t_ns, record))
+        else:
+            self._tables.add(n, t_ns, record)
+
+    def tick(self, now_s: float) -> None:
+        """Take in some events of before, and write what has gathered, now and then."""
+        self._catch_up(EVENTS_AT_ONCE)
+        self._tables.tick(now_s)
+
+    def close(self) -> list[FileRecord]:
+        """Finish all tables; return what the log may say of them."""
+        self._catch_up(self._before)
+        return self._tables.close()
+
+    def discard(self) -> None:
+        """Close everything and take the files away again."""
+        self._tables.discard()
+
+    def _catch_up(self, count: int) -> None:
+        for _ in range(min(count, self._before)):
+            item = next(self._log, None)
+            if isinstance(item, Event):
+                self._tables.add(item.n, item.t_ns, item.record)
+            self._before = self._before - 1 if item is not None else 0
+        if not self._before:
+            held, self._held = self._held, []
+            for n, t_ns, record in held:
+                self._tables.add(n, t_ns, record)
 
 
 class _Table:

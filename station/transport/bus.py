@@ -6,7 +6,8 @@ What a slow reader misses is decided at its own end (``station.transport.receive
 import math
 import time
 from collections.abc import Callable
-from typing import Self
+from dataclasses import dataclass
+from typing import Protocol, Self
 
 import numpy as np
 import zmq
@@ -27,12 +28,33 @@ QUEUE_LOSSLESS = 2
 """Messages in flight on a lossless link, on either side: enough to overlap two processes, few enough for memory."""
 
 
+class Numbered(Protocol):
+    """Holds the number of the next message."""
+
+    value: int
+
+
+@dataclass(slots=True)
+class FromZero:
+    """Of a link that begins with its sender; the ledger of a process holds one that outlives it."""
+
+    value: int = 0
+
+
 class Publisher:
     """The sending end of a link. Binds; readers may come and go."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, *, lossless: bool = False) -> None:
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        endpoint: str,
+        *,
+        lossless: bool = False,
+        number: Numbered | None = None,
+    ) -> None:
+        """``number``: of the next message, for a sender that may be started again; None: from 0 on."""
         self._lossless = lossless
-        self._seq = 0
+        self._number: Numbered = number if number is not None else FromZero()
         self._socket = context.socket(zmq.XPUB)
         self._socket.sndhwm = QUEUE_LOSSLESS if lossless else QUEUE_LIVE
         self._socket.linger = LINGER_MS
@@ -45,11 +67,11 @@ class Publisher:
     @property
     def next_seq(self) -> int:
         """Sequence number that the next header must carry."""
-        return self._seq
+        return self._number.value
 
     def skip_to(self, seq: int) -> None:
         """Leave numbers out up to ``seq``: readers count those messages as lost. Never goes back."""
-        self._seq = max(self._seq, seq)
+        self._number.value = max(self._number.value, seq)
 
     def wait_for_readers(self, count: int, keep_waiting: Callable[[], bool]) -> bool:
         """Return True once so many readers have subscribed, False when ``keep_waiting`` says so first.
@@ -73,15 +95,18 @@ class Publisher:
         Live: never waits. Lossless: waits for room as long as ``keep_waiting`` allows; False means not sent.
         """
         parts = encode(header, pixels)
+        number = self._number.value
+        if not isinstance(header, HelloHeader):  # which takes no number
+            self._number.value += 1  # beforehand: killed in between, a message is missing, and none comes twice
         while True:
             try:
                 self._socket.send_multipart(parts, zmq.DONTWAIT, copy=False)
             except zmq.Again:
                 if keep_waiting is None or not keep_waiting():
+                    self._number.value = number
                     return False
                 time.sleep(RETRY_S)  # a publisher's socket always polls as writable
             else:
-                self._seq += not isinstance(header, HelloHeader)  # which takes no number
                 return True
 
     def send_to_all(self, header: Header, keep_waiting: Callable[[], bool]) -> bool:

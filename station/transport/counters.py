@@ -5,7 +5,8 @@ than a live run, a camera more than a file. A name that this version does not kn
 knows what is counted; not who counts or who shows it.
 """
 
-from typing import TYPE_CHECKING, Annotated, TypeVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -25,6 +26,17 @@ class Counters(BaseModel):
         """Frames or grades so far, what the process's rate is measured by; None before anything is counted."""
         return None
 
+    @property
+    def in_order(self) -> list[int | None]:
+        """The counts in the order of the type's fields."""
+        return [getattr(self, name) for name in type(self).model_fields]
+
+    def plus(self, values: Sequence[int | None]) -> Self:
+        """Return the sum with counts in the order of the type's fields; None adds nothing."""
+        pairs = zip(type(self).model_fields, values, strict=False)
+        added = {name: value + (getattr(self, name) or 0) for name, value in pairs if value}
+        return self.model_copy(update=added)
+
 
 class CaptureCounters(Counters):
     """Of the capture process."""
@@ -38,6 +50,8 @@ class CaptureCounters(Counters):
     overrun: Count = 0
     """Of a camera: frames that nobody fetched in time."""
     reconnects: Count = 0
+    skipped: Count = 0
+    """Of a film or a simulation, live: frames that were left out because they would have been too late."""
 
     @property
     def handled(self) -> int:

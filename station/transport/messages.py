@@ -250,6 +250,13 @@ class CommandName(StrEnum):
     CAMERA = "camera"
     BLIND = "blind"
     SCALE = "scale"
+    RESTART = "restart"
+    """Carried out by a tracker that was started again, as the next two: it begins anew, with the number of the next
+    sperm."""
+    TAKE_UP = "take_up"
+    """It follows a sperm of before, which is seen at its last place."""
+    MISS = "miss"
+    """It says that a sperm of before is lost."""
 
 
 class AppliedCommand(BaseModel):
@@ -261,11 +268,13 @@ class AppliedCommand(BaseModel):
     x: float | None = None
     y: float | None = None
     sperm_id: Count | None = None
-    """Of a release: whose. Of a selection by point: the number it was given."""
+    """Of a release: whose. Of a selection by point: the number it was given. Of a restart: the next to be given."""
     count: Annotated[int, Field(ge=1)] | None = None
     um_per_px: Scale | None = Field(default=None, exclude_if=is_none)
     """Of a change of the objective: the scale from this frame on, and the objective's name. Left out where None."""
     objective: str | None = Field(default=None, exclude_if=is_none)
+    head_px: PositiveReal | None = Field(default=None, exclude_if=is_none)
+    """Of a restart: the head size that had been measured. Left out of the message where None."""
 
 
 class TracksHeader(Header):

@@ -21,7 +21,7 @@ import zmq
 from station.clock import now_ns
 from station.errors import MessageError
 from station.transport.buffers import Buffer, Item, Received
-from station.transport.bus import POLL_MS, QUEUE_LIVE, QUEUE_LOSSLESS
+from station.transport.bus import POLL_MS, QUEUE_LIVE, QUEUE_LOSSLESS, FromZero, Numbered
 from station.transport.hello import HelloHeader
 from station.transport.messages import EndHeader
 from station.transport.wire import decode
@@ -68,19 +68,34 @@ class Receiver(Protocol[Item]):
 
 
 def open_receiver(
-    context: zmq.Context[zmq.Socket[bytes]], endpoint: str, buffer: Buffer[Item], *, lossless: bool
+    context: zmq.Context[zmq.Socket[bytes]],
+    endpoint: str,
+    buffer: Buffer[Item],
+    *,
+    lossless: bool,
+    expected: Numbered | None = None,
 ) -> Receiver[Item]:
-    """Return the receiver that a run needs: one that loses nothing (offline, replay), or one that never lags (live)."""
+    """Return the receiver that a run needs: one that loses nothing (offline, replay), or one that never lags (live).
+
+    ``expected``: number of the next message, of a reader that may be started again; None: from 0 on.
+    """
     if lossless:
-        return LosslessReceiver(context, endpoint, buffer)
-    return ThreadedReceiver(context, endpoint, buffer)
+        return LosslessReceiver(context, endpoint, buffer, expected)
+    return ThreadedReceiver(context, endpoint, buffer, expected)
 
 
 class ThreadedReceiver(Generic[Item]):
     """Drains the socket in a thread of its own; the buffer's policy decides what goes."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, buffer: Buffer[Item]) -> None:
-        self._link = _Link(context, endpoint, buffer, QUEUE_LIVE)
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        endpoint: str,
+        buffer: Buffer[Item],
+        expected: Numbered | None = None,
+    ) -> None:
+        """``expected``: see ``open_receiver``."""
+        self._link = _Link(context, endpoint, buffer, QUEUE_LIVE, expected)
         self._arrived = threading.Condition()
         """Guards the buffer, and tells the consumer that it has been added to."""
         self._drained = False
@@ -138,8 +153,15 @@ class ThreadedReceiver(Generic[Item]):
 class LosslessReceiver(Generic[Item]):
     """Reads the socket when the buffer is empty, so that the sender waits and nothing is lost."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, buffer: Buffer[Item]) -> None:
-        self._link = _Link(context, endpoint, buffer, QUEUE_LOSSLESS)
+    def __init__(
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        endpoint: str,
+        buffer: Buffer[Item],
+        expected: Numbered | None = None,
+    ) -> None:
+        """``expected``: see ``open_receiver``."""
+        self._link = _Link(context, endpoint, buffer, QUEUE_LOSSLESS, expected)
         self._drained = False
 
     @property
@@ -180,10 +202,16 @@ class PolledReceiver(Generic[Item]):
     """Leaves messages in the socket until ``receive`` or ``drain`` is called, in any thread."""
 
     def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, buffer: Buffer[Item], *, queue: int
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        endpoint: str,
+        buffer: Buffer[Item],
+        *,
+        queue: int,
+        expected: Numbered | None = None,
     ) -> None:
-        """``queue``: so many messages may wait in the socket."""
-        self._link = _Link(context, endpoint, buffer, queue)
+        """``queue``: so many messages may wait in the socket. ``expected``: see ``open_receiver``."""
+        self._link = _Link(context, endpoint, buffer, queue, expected)
         self._reading = threading.Lock()
         """Of the socket: one thread at a time."""
         self._taking = threading.Lock()
@@ -240,12 +268,17 @@ class _Link(Generic[Item]):
     """What all receivers have in common: the socket, the decoder, the counters, the buffer. Takes no locks."""
 
     def __init__(
-        self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, buffer: Buffer[Item], queue: int
+        self,
+        context: zmq.Context[zmq.Socket[bytes]],
+        endpoint: str,
+        buffer: Buffer[Item],
+        queue: int,
+        expected: Numbered | None,
     ) -> None:
         self.buffer = buffer
         self.counters = LinkCounters()
         self.end_seen = False
-        self._expected_seq = 0
+        self._expected: Numbered = expected if expected is not None else FromZero()
         self._socket = context.socket(zmq.SUB)
         self._socket.rcvhwm = queue
         self._socket.linger = 0
@@ -275,8 +308,8 @@ class _Link(Generic[Item]):
             self.buffer.put(message)  # it has no number of its own
             return
         seq = message.header.seq
-        self.counters.lost += max(0, seq - self._expected_seq)
-        self._expected_seq = seq + 1
+        self.counters.lost += max(0, seq - self._expected.value)
+        self._expected.value = seq + 1
         if isinstance(message.header, EndHeader):
             self.end_seen = True
         else:

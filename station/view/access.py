@@ -31,9 +31,9 @@ class Address:
     token: str
 
     @classmethod
-    def create(cls, host: str, port: int) -> "Address":
-        """Return an address with a new secret."""
-        return cls(host, port, secrets.token_urlsafe(TOKEN_BYTES))
+    def create(cls, host: str, port: int, token: str | None = None) -> "Address":
+        """Return an address with a new secret, or with ``token``, that of a view that was started again."""
+        return cls(host, port, token or secrets.token_urlsafe(TOKEN_BYTES))
 
     @property
     def link(self) -> str:

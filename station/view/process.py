@@ -44,8 +44,9 @@ def run(context: ProcessContext) -> None:
     with (
         StationCommands(context.zmq, endpoints) as commands,
         Hub(context.config, commands) as hub,
-        ViewServer(hub, settings.host, settings.port) as server,
+        ViewServer(hub, settings.host, *_place(control.ledger.note, settings.port)) as server,
     ):
+        control.ledger.write_note(f"{server.address.port} {server.address.token}".encode())
         control.account.notices = [server.address.announcement]
         control.report(ProcessState.READY)
         if context.wait_for(CommandName.START) is None:
@@ -76,3 +77,9 @@ def run(context: ProcessContext) -> None:
                 server.check()
                 counters.passed_over = hub.pairing.passed_over
                 counters.refused = server.guard.refused
+
+
+def _place(note: bytes, port: int) -> tuple[int, str | None]:
+    """Return port and token: those of before where the view was started again, so that its link stays the same."""
+    kept, _, token = note.decode().partition(" ")
+    return (int(kept), token) if token else (port, None)

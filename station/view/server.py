@@ -35,14 +35,17 @@ TRY_LATER = 1013
 class ViewServer:
     """Serves the pages from entering to leaving."""
 
-    def __init__(self, hub: Hub, host: str, port: int) -> None:
-        """Bind, so that the port is known. ``port`` 0: any that is free. Raises InputError."""
+    def __init__(self, hub: Hub, host: str, port: int, token: str | None = None) -> None:
+        """Bind, so that the port is known. ``port`` 0: any that is free. ``token``: None: a new one.
+
+        Raises InputError.
+        """
         self._hub = hub
         self.pages = 0
         """Pages that look on."""
         self._fault: BaseException | None = None
         self._listener = listen(host, port, "view")
-        self.address = Address.create(host, self._listener.getsockname()[1])
+        self.address = Address.create(host, self._listener.getsockname()[1], token)
         self.guard = Guard(self._application(), self.address)
         self._server = uvicorn.Server(
             uvicorn.Config(

@@ -123,9 +123,10 @@ def test_a_terminal_that_is_closed_ends_everything(station: Station) -> None:
     assert station.left() == []
 
 
-def test_a_stage_that_is_killed_is_named(station: Station) -> None:
+def test_offline_a_stage_that_is_killed_is_named_and_the_run_ends(station: Station) -> None:
+    """Nothing may be missing there, so nothing is started again."""
     path = station.folder / "summary.json"
-    command = station.command(*station.small, "--headless", "--summary", str(path))
+    command = station.command(*station.small, "--speed", "max", "--headless", "--summary", str(path))
     with subprocess.Popen(
         command, cwd=ROOT, env=station.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -145,8 +146,8 @@ def test_a_stage_that_is_killed_is_named(station: Station) -> None:
     assert path.exists(), "what was known is in the summary"
 
 
-def test_a_stage_that_is_told_to_end_by_others_is_named(station: Station) -> None:
-    command = station.command(*station.small, "--headless")
+def test_offline_a_stage_that_is_told_to_end_by_others_is_named(station: Station) -> None:
+    command = station.command(*station.small, "--speed", "max", "--headless")
     with subprocess.Popen(
         command, cwd=ROOT, env=station.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:

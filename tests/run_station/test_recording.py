@@ -16,7 +16,6 @@ from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
@@ -32,7 +31,7 @@ from station.session.records import (
 )
 from station.session.session_reader import Session, SessionOutcome
 from station.session.verify import verify_session
-from tests.support.station_program import NOTICE, ROOT, SMALL, Station, image_folder, station_processes, wait_for
+from tests.support.station_program import NOTICE, ROOT, SMALL, Station, image_folder, wait_for
 
 KILLS = int(os.environ.get("KILLS", "3"))
 
@@ -66,10 +65,6 @@ def running(station: Station, *options: str) -> "Iterator[subprocess.Popen[str]]
         while not (line := process.stdout.readline()).startswith("record"):
             assert line, process.stderr and process.stderr.read()
         yield process
-
-
-def recorder_of(process: "subprocess.Popen[str]") -> psutil.Process:
-    return sorted(station_processes(process), key=lambda child: child.pid)[3]  # in the order of their start
 
 
 def test_offline_everything_is_in_the_record(station: Station) -> None:
@@ -146,26 +141,6 @@ def test_no_record_leaves_nothing(station: Station) -> None:
     summary = station.summary(*station.small, "--duration", "1", "--no-record")
     assert summary["recording"] is None
     assert not (station.folder / "data").exists()
-
-
-@pytest.mark.parametrize("what", ["killed", "terminated"])
-def test_a_recorder_that_dies_does_not_end_the_run(station: Station, what: str) -> None:
-    path = station.folder / "summary.json"
-    with running(station, *station.small, "--duration", "8", "--summary", str(path)) as process:
-        time.sleep(1.0)
-        recorder = recorder_of(process)
-        recorder.kill() if what == "killed" else recorder.terminate()
-        output, errors = process.communicate(timeout=40.0)
-    assert (process.returncode, errors) == (0, "")
-    assert output.count("! RECORDING STOPPED: the recorder process died") == 2, "when it happened, and at the end"
-    summary = json.loads(path.read_text())
-    assert summary["frames"]["captured"] == 120, "tracking went on"
-    assert "recorder process died" in summary["recording"]["stopped"]
-    found = verify_session(recorded(station))
-    assert found.intact, found.breaks
-    assert found.outcome is (SessionOutcome.CUT_OFF if what == "killed" else SessionOutcome.COMPLETE)
-    assert 0 < found.frames < 120
-    assert station.left() == []
 
 
 @pytest.fixture

@@ -52,6 +52,7 @@ def test_a_run_that_was_stopped_for_a_while_goes_on_to_its_end(station: Station,
         output, errors = process.communicate(timeout=60.0)
     assert (process.returncode, errors) == (0, "")
     assert "ended   at the end of the source" in output, output
+    assert "started again" not in output, "it was only stopped"
     assert "too slow" not in output, "nothing is to be caught up with"
     if who != "the main process":
         assert "is suspended" in output or who == "everything"

@@ -21,6 +21,8 @@ from station.transport.endpoints import private_endpoints
 from station.transport.messages import TrackInfo, TrackState
 
 CHILDREN = "tests.station.processes.children"
+OFFLINE = Config(speed="max")
+"""Nothing may be missing: what is gone is not started again."""
 PATIENT = dict.fromkeys(PIPELINE, f"{CHILDREN}.patient")
 Context = zmq.Context[zmq.Socket[bytes]]
 
@@ -85,7 +87,7 @@ def test_a_fault_is_named_and_everything_ends(context: Context, name: str) -> No
     with (
         private_endpoints() as endpoints,
         pytest.raises(error, match=message),
-        Supervisor(context, Config(), endpoints, modules) as supervisor,
+        Supervisor(context, OFFLINE, endpoints, modules) as supervisor,
     ):
         monitor_run(supervisor, lambda: False)
 
@@ -105,7 +107,7 @@ def test_without_the_recorder_the_others_start_and_go_on(context: Context, name:
     modules = PATIENT | {ProcessName.RECORDER: f"{CHILDREN}.{module}"}
     with (
         private_endpoints() as endpoints,
-        Supervisor(context, Config(), endpoints, modules, optional=[ProcessName.RECORDER]) as supervisor,
+        Supervisor(context, OFFLINE, endpoints, modules, optional=[ProcessName.RECORDER]) as supervisor,
     ):
 
         def all_run() -> bool:

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="no SIGSTOP ther
 def supervisor(context: Context) -> Iterator[Supervisor]:
     with (
         private_endpoints() as endpoints,
-        Supervisor(context, Config(), endpoints, IMPATIENT, optional=[ProcessName.RECORDER]) as supervisor,
+        Supervisor(context, Config(speed="max"), endpoints, IMPATIENT, optional=[ProcessName.RECORDER]) as supervisor,
     ):
         watch(supervisor, lambda: [s.state for s in supervisor.statuses.values()] == [ProcessState.RUNNING] * 4)
         yield supervisor
@@ -80,7 +80,7 @@ def test_stopped_processes_end_like_the_others(supervisor: Supervisor) -> None:
 
 def test_one_that_hangs_is_found_whoever_else_is_stopped(context: Context) -> None:
     modules = IMPATIENT | {ProcessName.TRACKER: f"{CHILDREN}.hanging"}
-    with private_endpoints() as endpoints, Supervisor(context, Config(), endpoints, modules) as supervisor:
+    with private_endpoints() as endpoints, Supervisor(context, Config(speed="max"), endpoints, modules) as supervisor:
         watch(supervisor, lambda: ProcessName.CAPTURE in supervisor.statuses)
         os.kill(pid_of(supervisor, ProcessName.CAPTURE), signal.SIGSTOP)
         with pytest.raises(ProcessError, match="tracker process hangs: no progress for 0"):
@@ -99,7 +99,7 @@ if __name__ == "__main__":
     with (
         private_endpoints() as endpoints,
         zmq.Context() as context,
-        Supervisor(context, Config(), endpoints, modules) as supervisor,
+        Supervisor(context, Config(speed="max"), endpoints, modules) as supervisor,
     ):
         said = False
         while supervisor.suspended_s == 0:

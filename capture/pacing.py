@@ -1,0 +1,108 @@
+"""When the frames of a film or a simulation are due, and which of them are left out because they would be too late.
+
+A machine that can't draw or decode them in time would fall behind without bound. So where a frame is late by more than
+half a second, those that are late by now are left out in one go and counted: in between windows can become complete, as
+they could not if every third frame were missing. A film that can't even be read so fast is played slower, and says so.
+Cameras pace themselves. It knows frames and clocks, not links.
+"""
+
+import time
+from dataclasses import replace
+from typing import Final
+
+from capture.source import Frame, Skipping, Source
+from station.clock import NS_PER_S, now_ns
+from station.processes.process import ProcessContext
+
+LONGEST_NAP_S: Final = 0.05
+LATE_S: Final = 0.5
+"""A frame that is later than this makes those behind it be left out."""
+CATCH_UP_S: Final = 1.0
+"""So long at most nothing but late frames is read."""
+SLOWER: Final = "this machine can't read the film at its own pace: it is played slower"
+
+
+class Pacer:
+    """Releases the frames of a file or a simulation when a camera would have delivered them."""
+
+    def __init__(self, *, live: bool, interval_ns: int) -> None:
+        self._live = live
+        self._interval_ns = interval_ns
+        self._zero_ns: int | None = None
+        self._resumptions = 0
+
+    def wait(self, frame: Frame, context: ProcessContext) -> int:
+        """Wait until the frame is due; return its exposure time on the station clock, ns.
+
+        For a file or a simulation that is the moment it was due, so that running late counts as latency.
+        """
+        if frame.t_exposure_ns is not None:
+            return frame.t_exposure_ns
+        if not self._live:
+            return now_ns()
+        control = context.control
+        while True:
+            if self._zero_ns is None or control.resumptions != self._resumptions:
+                # At first, and after a suspension (Ctrl-Z, fg): the source goes on from here, with nothing to catch up.
+                self._zero_ns = now_ns() - frame.t_source_ns
+                self._resumptions = control.resumptions
+            due_ns = self._zero_ns + frame.t_source_ns
+            left_s = (due_ns - now_ns()) / NS_PER_S
+            if left_s <= 0 or control.stopped:
+                return due_ns
+            if left_s > LONGEST_NAP_S:
+                context.carry_on()
+            time.sleep(min(left_s, LONGEST_NAP_S))
+
+    def is_late(self, late_ns: int) -> bool:
+        """Return whether a live frame that was sent so long after its exposure came late."""
+        return self._live and late_ns > self._interval_ns
+
+    def source_time_ns(self) -> int:
+        """Return the source time of a frame that would be due now."""
+        return now_ns() - (self._zero_ns or 0)
+
+    def begin_again(self) -> None:
+        """Let the next frame be due at once, with nothing to catch up."""
+        self._zero_ns = None
+
+
+class LateFrames:
+    """Leaves out what is too late, of a source that does not pace itself."""
+
+    def __init__(self, pacer: Pacer, *, drops: bool, interval_ns: int) -> None:
+        """``drops`` False: nothing is left out, as in a replay."""
+        self._pacer = pacer
+        self._drops = drops
+        self._interval_ns = interval_ns
+        self._since_ns: int | None = None
+        """When catching up began."""
+        self._left_out = 0
+        """Since the last frame that was let through, what the source had lost itself included."""
+        self.skipped = 0
+        """In all."""
+        self.slowed = False
+        """The film had to be played slower."""
+
+    def judge(self, frame: Frame, due_ns: int, source: Source) -> Frame | None:
+        """Return the frame as it is to be sent, None where it is left out."""
+        if not self._drops or frame.t_exposure_ns is not None:
+            return frame
+        late_ns = now_ns() - due_ns
+        if self._since_ns is not None and late_ns > self._interval_ns:
+            if now_ns() - self._since_ns < CATCH_UP_S * NS_PER_S:
+                self.skipped += 1
+                self._left_out += 1 + frame.lost_before
+                return None
+            self._pacer.begin_again()
+            self.slowed = True
+        self._since_ns = None
+        frame = replace(frame, lost_before=frame.lost_before + self._left_out)
+        self._left_out = 0
+        if late_ns > LATE_S * NS_PER_S:
+            if isinstance(source, Skipping):
+                self._left_out = source.skip_to(self._pacer.source_time_ns())
+                self.skipped += self._left_out
+            elif not self.slowed or self._left_out == 0:
+                self._since_ns = now_ns()
+        return frame

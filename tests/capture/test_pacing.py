@@ -1,0 +1,145 @@
+"""Late frames of films and simulations: left out in one go, counted, and never for ever."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from capture import pacing
+from capture.pacing import CATCH_UP_S, LATE_S, LateFrames, Pacer
+from capture.source import Condition, Frame
+from station.clock import NS_PER_S
+from station.transport.control_messages import SourceInfo
+
+STEP_NS = NS_PER_S // 20
+PIXELS = np.zeros((4, 6), np.uint8)
+
+
+@dataclass
+class Clock:
+    """Stands still until it is moved."""
+
+    ns: int = 10 * NS_PER_S
+
+    def __call__(self) -> int:
+        return self.ns
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(pacing, "now_ns", clock)
+    return clock
+
+
+class Film:
+    """A source without end, each frame of which takes ``read_ns``; it can't skip."""
+
+    info = SourceInfo(name="film", width=6, height=4, fps=20.0)
+    condition = Condition()
+
+    def __init__(self, clock: Clock, read_ns: int) -> None:
+        self.clock, self.read_ns, self.next = clock, read_ns, 0
+
+    def read(self) -> Frame:
+        self.clock.ns += self.read_ns
+        self.next += 1
+        return Frame(PIXELS, (self.next - 1) * STEP_NS)
+
+    def close(self) -> None:
+        """Nothing to release."""
+
+    def __enter__(self) -> "Film":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+class Simulation(Film):
+    """It can leave frames out without drawing them."""
+
+    def skip_to(self, t_source_ns: int) -> int:
+        first = self.next
+        self.next = max(first, -(-t_source_ns // STEP_NS))
+        return self.next - first
+
+
+class Jerky(Film):
+    """Read in half an interval, but for every tenth second, when it takes 2.5."""
+
+    def read(self) -> Frame:
+        self.read_ns = 5 * STEP_NS // 2 if self.clock.ns // NS_PER_S % 10 == 9 else STEP_NS // 2
+        return super().read()
+
+
+class Context:
+    """Of a process that is neither stopped nor suspended."""
+
+    class Control:
+        resumptions = 0
+        stopped = True  # a frame that is early is not waited for: the clock of this test stands still
+
+    control = Control()
+
+
+def play(source: Film, clock: Clock, seconds: float) -> Iterator[tuple[Frame, float, LateFrames]]:
+    """Yield what is sent, how old it is, s, and the judge."""
+    pacer = Pacer(live=True, interval_ns=STEP_NS)
+    late = LateFrames(pacer, drops=True, interval_ns=STEP_NS)
+    end_ns = clock.ns + round(seconds * NS_PER_S)
+    while clock.ns < end_ns:
+        frame = source.read()
+        due_ns = pacer.wait(frame, Context())  # type: ignore[arg-type]
+        clock.ns = max(clock.ns, due_ns)
+        sent = late.judge(frame, due_ns, source)
+        if sent is not None:
+            yield sent, (clock.ns - due_ns) / NS_PER_S, late
+
+
+def runs(frames: list[Frame]) -> list[int]:
+    """How many frames came in a row without a gap, but for the last row."""
+    lengths, length = [], 0
+    for frame in frames:
+        if frame.lost_before:
+            lengths.append(length)
+            length = 0
+        length += 1
+    return lengths
+
+
+def test_a_source_in_time_loses_nothing(clock: Clock) -> None:
+    found = list(play(Simulation(clock, STEP_NS // 2), clock, 20.0))
+    assert 400 <= len(found) <= 401
+    assert found[-1][2].skipped == 0
+
+
+@pytest.mark.parametrize("kind", [Simulation, Jerky])
+def test_a_slow_source_keeps_up_by_leaving_out_whole_stretches(clock: Clock, kind: type[Film]) -> None:
+    """Drawn in 1.3 intervals, or a film on a machine that is taken away now and then."""
+    source = kind(clock, STEP_NS * 13 // 10)
+    found = list(play(source, clock, 60.0))
+    frames = [frame for frame, _, _ in found]
+    late = found[-1][2]
+    assert max(age_s for _, age_s, _ in found) < LATE_S + 0.2
+    assert sum(frame.lost_before for frame in frames) <= late.skipped
+    assert sum(frame.lost_before for frame in frames) >= late.skipped - CATCH_UP_S * 20
+    assert late.skipped > 0
+    assert not late.slowed
+    assert min(runs(frames)) >= 16, "a window can become complete in between"
+    assert [f.t_source_ns for f in frames] == sorted(f.t_source_ns for f in frames)
+
+
+def test_a_film_that_cannot_be_read_in_time_at_all_is_played_slower_and_says_so(clock: Clock) -> None:
+    found = list(play(Film(clock, STEP_NS * 2), clock, 60.0))
+    assert found[-1][2].slowed
+    assert max(age_s for _, age_s, _ in found) < LATE_S + CATCH_UP_S + 0.5
+    assert len(found) > 300, "most of it is shown"
+
+
+def test_a_replay_loses_nothing(clock: Clock) -> None:
+    pacer = Pacer(live=True, interval_ns=STEP_NS)
+    late = LateFrames(pacer, drops=False, interval_ns=STEP_NS)
+    frame = Frame(PIXELS, 0)
+    assert late.judge(frame, clock.ns - 9 * NS_PER_S, Film(clock, 0)) is frame

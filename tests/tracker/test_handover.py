@@ -1,0 +1,106 @@
+"""A tracker that was started again: who keeps the number, who is lost, and that a replay does the same."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from station.config import TrackerSettings
+from station.transport.messages import AppliedCommand, CommandName, TrackState
+from tests.tracker.drawn_scene import HEIGHT, SHAPE, WIDTH, draw_frame
+from tracker.handover import Handover, HandoverWriter
+from tracker.results import FrameResult
+from tracker.tracker import Tracker
+
+HEAD_PX = 20.0
+FRAME_NS = 20_000_000
+STILL, SLOW, FAST = (80.0, 60.0), (160.0, 120.0), (40.0, 180.0)
+DOWN_FRAMES = 50
+Place = tuple[float, float]
+
+
+def places(number: int, shift: Place = (0.0, 0.0)) -> list[Place]:
+    still, slow, fast = STILL, (SLOW[0] + 0.08 * number, SLOW[1]), (FAST[0] + 2.0 * number, FAST[1])
+    return [(x + shift[0], y + shift[1]) for x, y in (still, slow, fast)]
+
+
+def picture(number: int, shift: Place = (0.0, 0.0)) -> NDArray[np.uint8]:
+    return draw_frame(number, places(number, shift))
+
+
+def new_tracker() -> Tracker:
+    return Tracker(TrackerSettings(head_px=HEAD_PX), SHAPE, HEIGHT, WIDTH)
+
+
+def left_after(frames: int) -> Handover:
+    """What a tracker leaves that followed the three heads, of which the first was chosen."""
+    tracker, writer = new_tracker(), HandoverWriter()
+    for x, y in places(0):
+        tracker.select(x, y)
+    note = b""
+    for number in range(frames):
+        pixels = picture(number)
+        result = tracker.update(pixels, frame_seq=number, t_source_ns=number * FRAME_NS)
+        note = writer.note(
+            result, pixels, frame_seq=number, t_source_ns=number * FRAME_NS, next_id=tracker.next_id,
+            head_px=tracker.head_px, chosen={1}, wanted=2,
+        )  # fmt: skip
+    assert {track.state for track in result.tracks} == {TrackState.LOCKED}
+    left = Handover.read(note)
+    assert left is not None
+    return left
+
+
+def names(commands: list[AppliedCommand]) -> list[tuple[str, int | None]]:
+    return [(command.name.value, command.sperm_id or command.count) for command in commands]
+
+
+def test_who_keeps_the_number() -> None:
+    left, later = left_after(60), 60 + DOWN_FRAMES
+    assert (left.frame_seq, left.next_id, left.head_px) == (59, 4, HEAD_PX)
+    t_ns = later * FRAME_NS
+    seen = left.resumption(picture(later), t_ns, replaces=True)
+    assert names(seen) == [("restart", 4), ("take_up", 1), ("take_up", 2), ("release", 3), ("select_auto", 1)]
+    for command, (x, y) in zip(seen[1:3], places(later), strict=False):
+        assert command.x is not None
+        assert command.y is not None
+        assert abs(command.x - x) <= 3
+        assert abs(command.y - y) <= 3
+    kept = left.resumption(picture(later), t_ns, replaces=False)
+    assert names(kept) == [("restart", 4), ("take_up", 1), ("take_up", 2), ("miss", 3)], "nothing gives way by itself"
+    moved = left.resumption(picture(later, shift=(40.0, 25.0)), t_ns, replaces=True)
+    assert names(moved) == [("restart", 4), ("miss", 1), ("release", 2), ("release", 3), ("select_auto", 2)]
+    empty = left.resumption(np.full((HEIGHT, WIDTH), 128, np.uint8), t_ns, replaces=True)
+    assert names(empty)[1] == ("miss", 1), "a chosen one is never given up by itself"
+    hour = left.resumption(picture(later), t_ns + 3600 * 10**9, replaces=True)
+    assert ("take_up", 2) not in names(hour), "a slow one goes far in an hour"
+
+
+def resumed(commands: list[AppliedCommand], frames: range) -> list[FrameResult]:
+    tracker = new_tracker()
+    for command in commands:
+        if command.name is CommandName.RESTART and command.sperm_id:
+            tracker.resume(command.sperm_id)
+        elif command.sperm_id and command.x is not None and command.y is not None:
+            what = tracker.take_up if command.name is CommandName.TAKE_UP else tracker.miss
+            what(command.sperm_id, command.x, command.y)
+    return [tracker.update(picture(n), frame_seq=n, t_source_ns=n * FRAME_NS) for n in frames]
+
+
+def test_what_was_taken_up_is_followed_and_the_others_say_that_they_are_lost() -> None:
+    left, later = left_after(60), 60 + DOWN_FRAMES
+    commands = left.resumption(picture(later), later * FRAME_NS, replaces=False)
+    results = resumed(commands, range(later, later + 40))
+    again = resumed(commands, range(later, later + 40))
+    assert [r.tracks for r in results] == [r.tracks for r in again], "the same commands give the same bits"
+    assert results[0].windows == (), "no window of before goes on"
+    first, last = ({track.sperm_id: track for track in result.tracks} for result in (results[0], results[-1]))
+    assert first.keys() == last.keys() == {1, 2, 3}
+    assert (last[1].state, last[2].state, last[3].state) == (TrackState.LOCKED, TrackState.LOCKED, TrackState.LOST)
+    assert (last[3].reason, last[3].filled) == ("tracker was restarted", 0)
+    for sperm_id, (x, y) in zip((1, 2), places(later + 39), strict=False):
+        assert abs(last[sperm_id].x - x) <= 3
+        assert abs(last[sperm_id].y - y) <= 3
+
+
+def test_a_note_that_is_none_is_nothing() -> None:
+    assert Handover.read(b"") is None
+    assert Handover.read(b"{}") is None
