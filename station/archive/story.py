@@ -86,6 +86,8 @@ class Story:
     exposures_ns: dict[int, int] = field(default_factory=dict)
     """By frame number, of every frame that was recorded or tracked, on the station clock."""
     sperm: dict[int, SpermStory] = field(default_factory=dict)
+    scales: list[tuple[int, float | None]] = field(default_factory=list)
+    """From which frame on which scale was in force, um/px: another objective is another scale."""
     windows: dict[WindowKey, SentWindow] = field(default_factory=dict)
     window_frames: int = 0
     disturbances: list[tuple[int, str]] = field(default_factory=list)
@@ -103,10 +105,14 @@ class Story:
         """True where the run kept the source's pace, so that grades aged on screen."""
         return bool(self.start.config.get("speed", "live") == "live")
 
+    def um_per_px(self, frame_seq: int) -> float | None:
+        """Return the scale in force at a frame; None where it is not known."""
+        return next((scale for first, scale in reversed(self.scales) if frame_seq >= first), None)
+
     @property
-    def um_per_px(self) -> float | None:
-        """Of the source; None where it is not known."""
-        return self.opened.source.um_per_px
+    def scale_known(self) -> bool:
+        """True where every frame has a scale."""
+        return all(scale is not None for _, scale in self.scales)
 
     def t_s(self, frame_seq: int) -> float:
         """Return when a frame was exposed, in seconds from the first frame.
@@ -160,6 +166,7 @@ def read_story(folder: Path, keep_going: Callable[[], object] = lambda: None) ->
     for event in session.events():
         if story is None:
             story = Story(folder, session.start, session.opened, began_ns=event.t_ns)
+            story.scales = [(0, session.opened.source.um_per_px)]
         story.ended_ns, story.chain, story.events = event.t_ns, event.chain, event.n + 1
         match event.record:
             case FrameRecord(header=h):
@@ -198,6 +205,7 @@ def _note_tracks(story: Story, header: TracksHeader) -> None:
     story.exposures_ns.setdefault(seq, header.trace.t_exposure_ns)
     if header.disturbance != (story.disturbances[-1][1] if story.disturbances else ""):
         story.disturbances.append((seq, header.disturbance))
+    story.scales += [(seq, done.um_per_px) for done in header.applied_commands if done.um_per_px is not None]
     for track in header.tracks:
         sperm = _sperm(story, track.sperm_id)
         sperm.points.append(TrackPoint(seq, header.trace.t_tracker_out_ns, track))

@@ -74,6 +74,12 @@ def films(story: Story, selection: Selection, unreadable: Sequence[int]) -> list
         raise SessionError(
             f"session {story.folder}: has no recorded frame there; give another --from and --until, or another session"
         )
+    if len({story.um_per_px(frame.header.seq) for frame in chosen}) > 1:
+        changes = ", ".join(f"{story.t_s(first):.1f} s" for first, _ in story.scales[1:] if first in story.frames)
+        raise SessionError(
+            f"session {story.folder}: its scale changes there, at {changes}; give --from and --until so that it "
+            "does not"
+        )
     if selection.what == "frames":
         sizes = {(frame.header.height, frame.header.width) for frame in chosen}
         if len(sizes) > 1:
@@ -110,7 +116,9 @@ def _field(story: Story, frames: tuple[FrameRecord, ...]) -> Pictures:
             yield pixels
 
     header = frames[0].header
-    return Pictures("frames", frames, header.height, header.width, story.um_per_px, _times(frames, story), (), read)
+    return Pictures(
+        "frames", frames, header.height, header.width, story.um_per_px(header.seq), _times(frames, story), (), read
+    )
 
 
 def _sperm(story: Story, frames: tuple[FrameRecord, ...], sperm_id: int) -> Pictures | None:
@@ -137,7 +145,7 @@ def _sperm(story: Story, frames: tuple[FrameRecord, ...], sperm_id: int) -> Pict
         frames=mine,
         height=size,
         width=size,
-        um_per_px=story.um_per_px,
+        um_per_px=story.um_per_px(mine[0].header.seq),
         t_s=_times(mine, story),
         places=tuple(places[frame.header.seq] for frame in mine),
         read=read,

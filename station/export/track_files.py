@@ -53,7 +53,8 @@ def write_napari(story: Story, folder: Path) -> Path:
 def write_trackmate(story: Story, folder: Path) -> Path:
     """Write ``trackmate.xml``: spots in um (px where the scale is not known) and seconds, one track a sperm."""
     path = folder / "trackmate.xml"
-    scale, unit = story.um_per_px or 1.0, "micron" if story.um_per_px else "pixel"
+    known = story.scale_known
+    unit = "micron" if known else "pixel"
     index = _indices(story)
     root = ET.Element("TrackMate", version=TRACKMATE_VERSION)
     ET.SubElement(root, "Log").text = f"{NOTICE} Session {story.start.session}, {story.start.program}."
@@ -79,11 +80,12 @@ def write_trackmate(story: Story, folder: Path) -> Path:
         newest = _NewestGrade(sperm)
         for point in _places(sperm):
             track, frame, grade = point.track, index[point.frame_seq], newest.at(point.frame_seq)
+            scale = (story.um_per_px(point.frame_seq) if known else None) or 1.0
             spot = ET.Element(
                 "Spot", ID=str(spot_id), name=f"sperm {sperm_id}", QUALITY=_number(track.score),
                 POSITION_T=_number(story.t_s(point.frame_seq)), POSITION_X=_number(track.x * scale),
                 POSITION_Y=_number(track.y * scale), POSITION_Z="0.0", FRAME=str(frame),
-                RADIUS=_number(HEAD_UM / 2 if story.um_per_px else 10.0), VISIBILITY="1",
+                RADIUS=_number(HEAD_UM / 2 if known else 10.0), VISIBILITY="1",
             )  # fmt: skip
             if grade is not None:
                 for letter, share in zip(GRADES, grade.grade, strict=True):
@@ -107,11 +109,12 @@ def write_trackmate(story: Story, folder: Path) -> Path:
     for sperm_id in linked:
         ET.SubElement(filtered, "TrackID", TRACK_ID=str(sperm_id))
     source_info = story.opened.source
+    px = (story.scales[-1][1] if known else None) or 1.0
     settings = ET.SubElement(root, "Settings")
     ET.SubElement(
         settings, "ImageData", filename="frames.ome.tif", folder="", width=str(source_info.width),
         height=str(source_info.height), nslices="1", nframes=str(max(index.values(), default=0) + 1),
-        pixelwidth=_number(scale), pixelheight=_number(scale), voxeldepth="1.0",
+        pixelwidth=_number(px), pixelheight=_number(px), voxeldepth="1.0",
         timeinterval=_number(_interval_s(story)),
     )  # fmt: skip
     ET.SubElement(settings, "InitialSpotFilter", feature="QUALITY", value="0.0", isabove="true")

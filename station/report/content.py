@@ -283,6 +283,8 @@ def _graded(sperm: SpermStory, worth: Sequence[Span]) -> str:
 def _facts(story: Story, made: Sequence[Choice], later: Annotations) -> Iterator[tuple[str, str]]:
     source = story.opened.source
     scale = "scale not known" if source.um_per_px is None else f"{source.um_per_px:.4g} um/px"
+    for first, um_per_px in story.scales[1:]:
+        scale += f", from frame {first} on {um_per_px:.4g} um/px"
     yield "Began", _wall(story, 0.0)
     yield "Length", f"{_time(story.length_s)}, {_ended(story)}"
     yield "Sperm followed", str(len(story.sperm))

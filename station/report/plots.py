@@ -81,14 +81,14 @@ def grades_over_time(story: Story, sperm: SpermStory, spans: Sequence[Span], mar
 
 def trajectory(story: Story, sperm: SpermStory) -> Markup:
     """Return where a sperm swam, in um (px where the scale is not known); drawn where it was locked."""
-    scale = story.um_per_px or 1.0
-    unit = "um" if story.um_per_px else "px"
-    pieces = list(_pieces(sperm, scale))
+    known = story.scale_known
+    unit = "um" if known else "px"
+    pieces = list(_pieces(story, sperm))
     points = [point for piece in pieces for point in piece]
     if not points:
         return Markup('<p class="quiet">Never locked: no trajectory.</p>')
     left, top = min(x for x, _ in points), min(y for _, y in points)
-    span = max(max(x for x, _ in points) - left, max(y for _, y in points) - top, 4.0 if story.um_per_px else 16.0)
+    span = max(max(x for x, _ in points) - left, max(y for _, y in points) - top, 4.0 if known else 16.0)
     room = SIDE - 40
     per = room / span
 
@@ -130,16 +130,18 @@ def _columns(
             yield begin_s, span.to_s, grades[shown]
 
 
-def _pieces(sperm: SpermStory, scale: float) -> Iterator[list[tuple[float, float]]]:
-    """Yield the unbroken pieces of a path, (x, y) each."""
+def _pieces(story: Story, sperm: SpermStory) -> Iterator[list[tuple[float, float]]]:
+    """Yield the unbroken pieces of a path, (x, y) each; another scale begins another piece."""
+    known, before = story.scale_known, None
     step = max(1, len(sperm.points) // POINTS)
     piece: list[tuple[float, float]] = []
     for number, point in enumerate(sperm.points):
-        if point.track.state is not TrackState.LOCKED:
+        scale = (story.um_per_px(point.frame_seq) if known else None) or 1.0
+        if point.track.state is not TrackState.LOCKED or scale != before:
             if piece:
                 yield piece
-            piece = []
-        elif not piece or number % step == 0:
+            piece, before = [], scale
+        if point.track.state is TrackState.LOCKED and (not piece or number % step == 0):
             piece.append((point.track.x * scale, point.track.y * scale))
     if piece:
         yield piece

@@ -32,6 +32,8 @@ from station.transport.control_messages import (
     SourceInfo,
 )
 from station.transport.messages import (
+    AppliedCommand,
+    CommandName,
     FrameHeader,
     GradeInfo,
     GradesHeader,
@@ -71,8 +73,12 @@ def record_graded(
     config: dict[str, object] | None = None,
     mode: str = "all",
     notes: tuple[tuple[int, str], ...] = (),
+    scale: tuple[int, float] | None = None,
 ) -> Path:
-    """A session; ``marks``: frame number, sperm, note. Sperm 3 is lost from frame 24 on."""
+    """A session; ``marks``: frame number, sperm, note. Sperm 3 is lost from frame 24 on.
+
+    ``scale``: the frame from which on another objective is in, and its um/px.
+    """
     folder = new_session(parent)
     images = plain.noise_images(frames, seed=7)
     start = StartRecord(
@@ -106,7 +112,7 @@ def record_graded(
             plain.write_chunk(log, folder, 1, list(zip(headers[25:], images[25:], strict=True)), "ffv1")
         windows = grades = 0
         for seq in range(frames):
-            log.append(TracksRecord(header=_tracks(seq)))
+            log.append(TracksRecord(header=_tracks(seq, scale)))
             for sperm_id in GRADES:
                 if seq < T or seq % 5 or (sperm_id == 3 and seq >= 24):
                     continue
@@ -147,7 +153,7 @@ def _trace(seq: int) -> Trace:
                  t_grade_ns=exposed + 10 * MS)  # fmt: skip
 
 
-def _tracks(seq: int) -> TracksHeader:
+def _tracks(seq: int, scale: tuple[int, float] | None) -> TracksHeader:
     tracks: list[TrackInfo] = []
     for sperm_id in GRADES:
         lost = sperm_id == 3 and seq >= 24
@@ -158,7 +164,8 @@ def _tracks(seq: int) -> TracksHeader:
                       score=0.0 if lost else 0.9, reason="left the frame" if lost else "",
                       filled=0 if lost else min(seq + 1, T), kinematics=swims if seq % 25 == 20 else None)
         )  # fmt: skip
-    return TracksHeader(seq=seq, frame_seq=seq, trace=_trace(seq), window_frames=T, tracks=tracks,
+    done = [AppliedCommand(name=CommandName.SCALE, um_per_px=scale[1])] if scale is not None and scale[0] == seq else []
+    return TracksHeader(seq=seq, frame_seq=seq, trace=_trace(seq), window_frames=T, tracks=tracks, obeyed=done,
                         disturbance="stage moving" if seq == 12 else "")  # fmt: skip
 
 

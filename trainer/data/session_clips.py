@@ -6,7 +6,7 @@ anew. A window whose pixels are not those that were graded is left out and count
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from station.archive.story import Story, read_story
@@ -51,11 +51,16 @@ def cut_session(folder: Path, settings: CutSettings, keep_going: Callable[[int],
             continue
         if window.pixels.shape != shape:
             raise InputError(f"session {folder}: its windows are {window.pixels.shape}, clips here are {shape}")
+        scale = story.um_per_px(window.frame_seqs[-1])
+        if scale != story.um_per_px(window.frame_seqs[0]):
+            refused["the scale changed in it"] += 1
+            continue
         outcome = outcomes[key[0]]
         outcome.clips += 1
         outcome.last_cut = key[1]
         times = tuple(t_ns - zero_ns for t_ns in window.t_source_ns)
-        cuts.append(Cut(outcome.tag, window.pixels, window.frame_seqs, times, window.places, window.padded))
+        tag = replace(outcome.tag, um_per_px=scale)
+        cuts.append(Cut(tag, window.pixels, window.frame_seqs, times, window.places, window.padded))
         grades.append(wanted[key])
         keep_going(len(cuts))
     for outcome in outcomes.values():
@@ -100,7 +105,7 @@ def _outcome(story: Story, sperm_id: int) -> TagOutcome:
         id=str(sperm_id),
         x=first.track.x if first else 0.0,
         y=first.track.y if first else 0.0,
-        um_per_px=story.um_per_px,
+        um_per_px=None,
         frame=first.frame_seq if first else 0,
         source=story.start.session,
     )

@@ -135,6 +135,19 @@ def test_a_reader_of_trackmates_xml_takes_it(session: Path, tmp_path: Path) -> N
     convert.from_trackmate_xml_to_geff(tmp_path / "o" / "trackmate.xml", tmp_path / "o" / "g.geff")
 
 
+def test_another_objective_is_another_scale_from_its_frame_on(tmp_path: Path) -> None:
+    folder = record_graded(tmp_path / "s", scale=(20, 0.25))
+    exported(folder, "trackmate", tmp_path / "t")
+    root = ElementTree.parse(tmp_path / "t" / "trackmate.xml").getroot()
+    found = {s.get("FRAME"): float(s.get("POSITION_X", 0)) for s in root.iter("Spot") if s.get("name") == "sperm 1"}
+    assert (found["19"], found["20"]) == pytest.approx((place(1, 19)[0] * 0.5, place(1, 20)[0] * 0.25))
+    with pytest.raises(StationError, match=r"scale changes there, at 0\.4 s"):
+        export([str(folder), "--to", "ome-tiff", "--out", str(tmp_path / "o")], no_clips)
+    exported(folder, "ome-tiff", tmp_path / "o", "--from", "0.4")
+    with tifffile.TiffFile(tmp_path / "o" / "frames.ome.tif") as tiff:
+        assert 'PhysicalSizeX="0.25"' in (tiff.ome_metadata or "")
+
+
 @pytest.mark.parametrize("to", ["csv", "parquet"])
 def test_everything_as_tables(tmp_path: Path, to: str) -> None:
     copy = record_graded(tmp_path / "s")
