@@ -107,7 +107,7 @@ class GradesReplay:
             recorded = self._recorded(new)
             if recorded is None:
                 continue
-            same = (new.grade, new.heads) == (recorded.grade, recorded.heads) and _same_worth(recorded, new)
+            same = (new.grade, new.heads) == (recorded.grade, recorded.heads) and same_worth(recorded, new)
             counters.grades_as_recorded += same
             counters.grades_differ += not same
             if self._comparison is not None:
@@ -132,12 +132,15 @@ class GradesReplay:
         return self._open.pop(key)
 
 
-def _same_worth(recorded: GradeInfo, new: GradeInfo) -> bool:
-    """Return whether the evidence came out again, and what follows from it.
+def same_worth(recorded: GradeInfo, new: GradeInfo) -> bool:
+    """Return whether the evidence came out again, and what follows from it; sessions of before have none.
 
-    Staleness was decided by the clock of the recorded run; sessions of before have no evidence.
+    Left out is what the clock of the recorded run decided: staleness, and from which grade on the engine knew of another
+    objective.
     """
-    if recorded.evidence is None:
-        return True
-    clock = recorded.validity is Validity.STALE
-    return recorded.evidence == new.evidence and (clock or recorded.validity is new.validity)
+    if recorded.evidence is None or new.evidence is None:
+        return recorded.evidence is None
+    then, now = recorded.evidence, new.evidence
+    by_clock = recorded.validity is Validity.STALE or then.doubts != now.doubts
+    same = then.model_copy(update={"doubts": now.doubts}) == now
+    return same and (by_clock or recorded.validity is new.validity)

@@ -11,11 +11,21 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine.comparison import Comparison, emd, js, most_likely
-from engine.replay import RecordedBatches
+from engine.replay import RecordedBatches, same_worth
 from station.errors import InputError
 from station.transport.buffers import Received
 from station.transport.control_messages import ModelInfo
-from station.transport.messages import GradeInfo, GradesHeader, Trace, Validity, WindowInfo, WindowsHeader
+from station.transport.messages import (
+    Evidence,
+    GradeInfo,
+    GradesHeader,
+    Measured,
+    ModelDoubt,
+    Trace,
+    Validity,
+    WindowInfo,
+    WindowsHeader,
+)
 
 TRACE = Trace(t_exposure_ns=1, t_sent_ns=2)
 NOTICE = "For research use only. Not for use in diagnostic procedures."
@@ -81,6 +91,32 @@ def test_what_waits_when_the_link_ends_is_missing():
     buffer.give_up()
     assert buffer.missing == 1
     assert taken(buffer) == []
+
+
+SEEN = Evidence(frame_seqs=[3, 4], span_ms=20.0, measured=Measured(stage_px=1.0))
+MOVED = SEEN.model_copy(update={"measured": Measured(stage_px=2.0)})
+UNSUITED = SEEN.model_copy(update={"doubts": [ModelDoubt.SCALE]})
+
+
+@pytest.mark.parametrize(
+    ("recorded", "new", "same"),
+    [
+        ((None, Validity.VALID), (SEEN, Validity.DISTURBED), True),
+        ((SEEN, Validity.VALID), (SEEN, Validity.VALID), True),
+        ((SEEN, Validity.STALE), (SEEN, Validity.PADDED), True),
+        ((SEEN, Validity.VALID), (UNSUITED, Validity.UNSUITED), True),
+        ((SEEN, Validity.VALID), (SEEN, Validity.PADDED), False),
+        ((SEEN, Validity.VALID), (MOVED, Validity.VALID), False),
+        ((SEEN, Validity.STALE), (MOVED, Validity.VALID), False),
+        ((SEEN, Validity.VALID), (None, Validity.VALID), False),
+    ],
+)
+def test_evidence_must_come_out_again_but_for_what_the_clock_decided(recorded, new, same):
+    then, now = (
+        grade(1, 4).model_copy(update={"evidence": evidence, "validity": validity})
+        for evidence, validity in (recorded, new)
+    )
+    assert same_worth(then, now) is same
 
 
 BY_HAND = (0.5 * math.log(0.5 / 0.25) + 0.5 * math.log(0.5 / 0.75) + math.log(1 / 0.75)) / 2
