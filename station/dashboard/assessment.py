@@ -314,7 +314,8 @@ def disturbance(snapshot: Snapshot) -> str:
 
 def cautions(snapshot: Snapshot) -> list[str]:
     """Return what people should know while it runs, each sentence once."""
-    lines: list[str] = []
+    tracker = snapshot.process(ProcessName.TRACKER).status
+    lines = list(tracker.notices) if tracker is not None else []  # first what may just have gone wrong with the picture
     doubt = scale_doubt(snapshot)
     if doubt and snapshot.model is not None and snapshot.source is not None:
         scale = snapshot.source.um_per_px

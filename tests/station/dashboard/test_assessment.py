@@ -183,6 +183,15 @@ def test_the_evidence_in_plain_words() -> None:
     assert evidence_in_words(view_.grade.model_copy(update={"evidence": None})) == ""
 
 
+def test_what_is_wrong_with_the_picture_is_said_first() -> None:
+    tracker = view(ProcessName.TRACKER, notices=["the picture is out of focus"])
+    found = cautions(
+        snapshot(source=SOURCE.model_copy(update={"um_per_px": 1.0}), processes={ProcessName.TRACKER: tracker})
+    )
+    assert found[0] == "the picture is out of focus"
+    assert len(found) == len(set(found)) == 2
+
+
 def test_a_grade_from_the_future_is_not_older_than_nothing() -> None:
     assert sperm_views(snapshot(grade_age_ms=-5))[0].age_ms == 0.0
 
