@@ -135,8 +135,8 @@ class GradesReplay:
 def same_worth(recorded: GradeInfo, new: GradeInfo) -> bool:
     """Return whether the evidence came out again, and what follows from it; sessions of before have none.
 
-    Left out is what the clock of the recorded run decided: staleness, and from which grade on the engine knew of another
-    objective.
+    Left out is what the clock of the recorded run decided: staleness, and from which grade on the engine knew of
+    another objective.
     """
     if recorded.evidence is None or new.evidence is None:
         return recorded.evidence is None
