@@ -4,6 +4,7 @@ It knows links, times and commands; where each sperm is, the Tracker says.
 """
 
 import math
+from collections import deque
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -19,7 +20,7 @@ from station.processes.process import ProcessContext
 from station.session.playback import RecordedTracks
 from station.transport.buffers import Fifo, Received
 from station.transport.bus import Publisher
-from station.transport.control_messages import ProcessState
+from station.transport.control_messages import Command, ProcessState
 from station.transport.counters import TrackerCounters
 from station.transport.messages import (
     AppliedCommand,
@@ -156,6 +157,11 @@ class FrameFeeder:
         self._left = left
         self._handover = HandoverWriter()
         self._next_seq = self._left.frame_seq + 1 if self._left is not None else 0
+        self._deferred: deque[Command] = deque()
+        """Selections by rule that wait for the one before: so it is known whose a new sperm is."""
+        self._auto_asked: int | None = None
+        self.askers: dict[int, int | None] = {}
+        """By sperm, the number of the command that selected it."""
         self._filled: dict[int, int] = {}
         self.breaks: dict[int, Break] = {}
         """By sperm, what last broke its window."""
@@ -192,6 +198,7 @@ class FrameFeeder:
             exposure_id=header.exposure_id,
         )
         self._latest_ns = header.t_source_ns
+        self._note_askers(self._latest)
         return self._latest
 
     def hand_over(self, message: Received) -> None:
@@ -210,6 +217,18 @@ class FrameFeeder:
             wanted=self._replacement.wanted,
         )
         self._context.control.ledger.write_note(note)
+
+    def _note_askers(self, result: FrameResult) -> None:
+        """Learn by whose command the sperm were selected that are new."""
+        here = {track.sperm_id for track in result.tracks}
+        self.askers = {number: asked for number, asked in self.askers.items() if number in here}
+        for command in self.applied_commands:
+            if command.name is CommandName.SELECT and command.sperm_id is not None:
+                self.askers[command.sperm_id] = command.asked
+            elif command.name is CommandName.SELECT_AUTO:
+                self._auto_asked = command.asked
+        for number in here - self.askers.keys():
+            self.askers[number] = self._auto_asked
 
     def kinematics(self, result: FrameResult, message: Received) -> dict[int, KinematicsInfo]:
         """Return how each sperm swims, by its number; empty for most frames: twice a second of source time will do."""
@@ -263,10 +282,20 @@ class FrameFeeder:
             commands += [AppliedCommand(name=CommandName.SELECT, x=x, y=y) for x, y in config.select]
         elif self._next_seq == 0 and config.select_auto:
             commands.append(AppliedCommand(name=CommandName.SELECT_AUTO, count=config.select_auto))
-        while asked:
-            command = asked.popleft()
+        selecting = tracker.selecting or bool(commands)
+        waiting, self._deferred = [*self._deferred, *asked], deque()
+        asked.clear()
+        for command in waiting:
+            if command.name is CommandName.CANDIDATES:
+                tracker.show_candidates()
+                continue
+            if command.name is CommandName.SELECT_AUTO and selecting:
+                self._deferred.append(command)
+                continue
+            selecting |= command.name is CommandName.SELECT_AUTO
             fields = command.model_dump(include={"name", "x", "y", "sperm_id", "count", "um_per_px", "objective"})
-            commands.append(AppliedCommand(**{key: value for key, value in fields.items() if value != ""}))
+            values = {key: value for key, value in fields.items() if value != ""}
+            commands.append(AppliedCommand(**values, asked=command.seq))
         if not commands and self._latest is not None:
             return self._replacement.due(self._latest, self._latest_ns, selecting=tracker.selecting)
         return commands
@@ -335,6 +364,7 @@ def _tracks_header(
             unbroken_since=feeder.breaks.get(track.sperm_id, Break()).frame_seq,
             broken_by=feeder.breaks.get(track.sperm_id, Break()).why,
             kinematics=kinematics.get(track.sperm_id),
+            asked=feeder.askers.get(track.sperm_id),
         )
         for track in result.tracks
     ]
@@ -346,6 +376,7 @@ def _tracks_header(
         tracks=tracks,
         disturbance=result.disturbance,
         applied_commands=feeder.applied_commands,
+        candidates=None if result.candidates is None else [list(place) for place in result.candidates],
     )
 
 

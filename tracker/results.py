@@ -53,3 +53,5 @@ class FrameResult:
     """What disturbs the whole field at this frame, in a few words; else empty."""
     cautions: tuple[str, ...] = ()
     """What is wrong with the pictures, one sentence each."""
+    candidates: tuple[tuple[float, float], ...] | None = None
+    """Heads that nobody follows, the most promising first; None where nobody asked for them."""

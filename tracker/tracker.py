@@ -27,6 +27,8 @@ from tracker.params import DEFAULT_PARAMS, TrackerParams
 from tracker.results import FrameResult, TrackResult, WindowResult
 from tracker.window import RollingWindow, WindowShape, free_phase
 
+MOST_CANDIDATES = 40
+
 
 class Tracker:
     """Follows selected sperm through a stream of frames of one size."""
@@ -57,6 +59,7 @@ class Tracker:
         self._cautions = PictureCautions()
         self._trajectories: dict[int, Trajectory] = {}
         self._next_id = 1
+        self._asked_for_candidates = False
         self._waiting: list[tuple[int, float, float]] = []
         self._known: list[tuple[int, float, float]] = []
         """Waiting likewise; where they are is certain."""
@@ -102,6 +105,10 @@ class Tracker:
     def select_auto(self, count: int) -> None:
         """Select so many more of the best candidates, once the field has been watched long enough."""
         self._wanted += count
+
+    def show_candidates(self) -> None:
+        """Say with the next frame, or as soon as the field is known, which heads nobody follows; changes nothing."""
+        self._asked_for_candidates = True
 
     @property
     def selecting(self) -> bool:
@@ -162,7 +169,22 @@ class Tracker:
         for sperm_id, (x, y) in self._missing.items():
             tracks.append(TrackResult(sperm_id, x, y, TrackState.LOST, 0.0, "tracker was restarted", 0))
         cautions = self._cautions.after(prepared)
-        return FrameResult(tuple(tracks), tuple(windows), prepared.disturbance, cautions)
+        candidates = self._candidates(prepared) if self._asked_for_candidates else None
+        return FrameResult(tuple(tracks), tuple(windows), prepared.disturbance, cautions, candidates)
+
+    def _candidates(self, prepared: PreparedFrame) -> tuple[tuple[float, float], ...] | None:
+        """Return what the automatic selection would choose from; None where the field is not known well enough yet."""
+        params = prepared.params.detection
+        if prepared.watched_s < params.watch_s or prepared.blank or not self._preprocessor.scaled:
+            return None
+        self._asked_for_candidates = False
+        followed = [(head.x, head.y) for _, head in self._head_tracker.selected() if head.followed]
+        found = find_candidates(prepared, parts=False)
+        chosen = best(
+            found, MOST_CANDIDATES, prepared.head_px, *self._shape, followed, params,
+            lambda one: is_like_a_head(prepared, one),
+        )  # fmt: skip
+        return tuple((one.x, one.y) for one in chosen)
 
     def _in_sight(self, head: Head) -> tuple[float, float]:
         """Return where a head is, or the nearest place in the frame: the stage carries lost ones out of sight."""

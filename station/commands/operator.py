@@ -16,6 +16,7 @@ from station.commands.requests import (
     BlindRequest,
     CalibrateRequest,
     CameraRequest,
+    CandidatesRequest,
     KeepRequest,
     MarkRequest,
     NoteRequest,
@@ -198,18 +199,10 @@ class Operator:
         width, height = capture.source.width, capture.source.height
         if not (0 <= request.x <= width - 1 and 0 <= request.y <= height - 1):
             return _refused(request, f"({request.x:g}, {request.y:g}) lies outside the frame of {width} x {height} px")
-        self._supervisor.command(ProcessName.TRACKER, CommandName.SELECT, x=request.x, y=request.y)
-        given: list[int] = []
+        number = self._supervisor.command(ProcessName.TRACKER, CommandName.SELECT, x=request.x, y=request.y)
 
         def look(*, late: bool) -> Reply | None:
-            for applied in [] if given else list(self._monitor.applied):
-                same = applied.name is CommandName.SELECT and (applied.x, applied.y) == (request.x, request.y)
-                if same and applied.sperm_id is not None and not given:
-                    given.append(applied.sperm_id)
-                    self._monitor.applied.remove(
-                        applied
-                    )  # the next request for the same point has an answer of its own
-            track = self._track(given[0]) if given else None
+            track = self._asked_by(number)
             if track is not None:
                 return self._selected(request, track)
             if late:
@@ -232,14 +225,13 @@ class Operator:
         )
 
     def _select_next(self, request: SelectNextRequest) -> _Finding:
-        newest = max((track.sperm_id for track in self._monitor.tracks), default=-1)
-        self._supervisor.command(ProcessName.TRACKER, CommandName.SELECT_AUTO, count=1)
+        number = self._supervisor.command(ProcessName.TRACKER, CommandName.SELECT_AUTO, count=1)
 
         def look(*, late: bool) -> Reply | None:
-            for track in self._monitor.current:
-                if track.sperm_id > newest:
-                    text = f"sperm {track.sperm_id} selected at {track.x:.0f}, {track.y:.0f}, the best candidate left"
-                    return _done(request, text, track.sperm_id)
+            track = self._asked_by(number)
+            if track is not None:
+                text = f"sperm {track.sperm_id} selected at {track.x:.0f}, {track.y:.0f}, the best candidate left"
+                return _done(request, text, track.sperm_id)
             return _unconfirmed(request, "the tracker has found no further candidate so far") if late else None
 
         return look
@@ -423,6 +415,24 @@ class Operator:
         self.ended = f"by request ({request.asked_by})"
         return _done(request, "the run is ending")
 
+    def _candidates(self, request: CandidatesRequest) -> _Finding:
+        before = self._monitor.candidates
+        self._supervisor.command(ProcessName.TRACKER, CommandName.CANDIDATES)
+
+        def look(*, late: bool) -> Reply | None:
+            found = self._monitor.candidates
+            if found is not None and found is not before:
+                return _done(request, f"{len(found)} heads that nobody follows")
+            return (
+                _unconfirmed(request, "the tracker has not looked yet: the field is not known well") if late else None
+            )
+
+        return look
+
+    def _asked_by(self, number: int) -> TrackInfo | None:
+        """Return the sperm that a command selected."""
+        return next((track for track in self._monitor.current if track.asked == number), None)
+
     def _track(self, sperm_id: int) -> TrackInfo | None:
         return next((track for track in self._monitor.current if track.sperm_id == sperm_id), None)
 
@@ -431,8 +441,15 @@ class Operator:
         return f"tracked are {ids}" if ids else "none is tracked"
 
 
-_SELECTIONS = (SelectRequest, SelectNextRequest, SelectPreviousRequest, ReleaseRequest, ReplaceLostRequest)
-_LOGGED_BEFORE = (StatusRequest, KeepRequest, BlindRequest, UnblindRequest)
+_SELECTIONS = (
+    CandidatesRequest,
+    SelectRequest,
+    SelectNextRequest,
+    SelectPreviousRequest,
+    ReleaseRequest,
+    ReplaceLostRequest,
+)
+_LOGGED_BEFORE = (StatusRequest, CandidatesRequest, KeepRequest, BlindRequest, UnblindRequest)
 """What is not recorded once it is done: a question; and what the record must have before, whatever comes of it."""
 _HANDLERS: Final[dict[type[Request], Callable[..., Reply | _Finding]]] = {
     StatusRequest: Operator._status,
@@ -446,6 +463,7 @@ _HANDLERS: Final[dict[type[Request], Callable[..., Reply | _Finding]]] = {
     KeepRequest: Operator._keep,
     BlindRequest: Operator._blind,
     UnblindRequest: Operator._unblind,
+    CandidatesRequest: Operator._candidates,
     ObjectiveRequest: Operator._objective,
     CalibrateRequest: Operator._calibrate,
     CameraRequest: Operator._camera,

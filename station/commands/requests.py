@@ -73,6 +73,12 @@ class SelectPreviousRequest(Request):
     name: Literal["select_previous"] = "select_previous"
 
 
+class CandidatesRequest(Request):
+    """Say where heads are that nobody follows: they come with the tracks of one frame, on the tracks link."""
+
+    name: Literal["candidates"] = "candidates"
+
+
 class ReleaseRequest(Request):
     """Track a sperm no longer."""
 
@@ -157,6 +163,7 @@ AnyRequest = Annotated[
     | SelectRequest
     | SelectNextRequest
     | SelectPreviousRequest
+    | CandidatesRequest
     | ReleaseRequest
     | ReplaceLostRequest
     | MarkRequest

@@ -29,6 +29,8 @@ from station.transport.endpoints import Endpoints
 
 MOST_WAITING: Final = 16
 """Requests of one asker that wait in the socket; then it is the asker who waits."""
+MOST_PARTS: Final = 4
+"""Of a request: who asks, an empty part of a REQ socket, topic and map. What is more is taken off and thrown away."""
 MOST_PER_ROUND: Final = 20
 MOST_PER_S: Final = 20
 """Requests that are carried out in a second; what is more is refused."""
@@ -63,7 +65,7 @@ class CommandServer:
         for _ in range(MOST_PER_ROUND):
             if not self._socket.poll(0, zmq.POLLIN):
                 break
-            self._take_in(self._socket.recv_multipart())
+            self._take_in(self._parts())
         self.operator.poll()
 
     def note(self, snapshot: Snapshot) -> None:
@@ -91,6 +93,15 @@ class CommandServer:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    def _parts(self) -> list[bytes]:
+        """Return one message; of one with more parts than a request has, no more than shows that it has."""
+        parts = [self._socket.recv()]
+        while self._socket.getsockopt(zmq.RCVMORE):
+            part = self._socket.recv()
+            if len(parts) <= MOST_PARTS:
+                parts.append(part)
+        return parts
 
     def _take_in(self, parts: list[bytes]) -> None:
         asker, *rest = parts

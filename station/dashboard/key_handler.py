@@ -82,6 +82,7 @@ KEYS = (
     Key("t", "write a note", "note", written=True),
     Key("a", "replace lost sperm", "replace_lost"),
     Key("k", "keep the last seconds", "keep"),
+    Key("g", "order by grade, or hide it"),
     Key("o", "next objective", "objective"),
     Key("b", "hide grades, until a mark", "blind"),
     Key("Ctrl-C", "quit at once"),
@@ -100,6 +101,7 @@ class KeyHandler:
         self._asks = asks
         self._focus: int | None = None
         self._help = False
+        self._ranked = False
         self._asked_s: float | None = None
         self._entry: str | None = None
         self._digits = ""
@@ -125,6 +127,7 @@ class KeyHandler:
             focus=self._focus,
             marked=frozenset(self._run.marked),
             keys=tuple((key.shown, key.does) for key in listed) if self._help else (),
+            ranked=self._ranked,
             question=question,
             message=self._message if now_s - self._message_s < MESSAGE_S else "",
         )
@@ -146,6 +149,8 @@ class KeyHandler:
             self._step(STEPS[key])
         elif key == "q":
             return self._quit(now_s)
+        elif key == "g":
+            self._ranked = not self._ranked
         elif key == "?":
             self._help = not self._help
         elif key == ESCAPE:

@@ -22,7 +22,7 @@ from station.transport.buffers import Fifo
 from station.transport.control_messages import PIPELINE, ProcessName, ProcessState, ProcessStatus
 from station.transport.counters import CaptureCounters, EngineCounters, TrackerCounters, counters_of
 from station.transport.endpoints import Endpoints
-from station.transport.messages import AppliedCommand, GradeInfo, GradesHeader, TrackInfo, TracksHeader
+from station.transport.messages import AppliedCommand, GradeInfo, GradesHeader, Point, TrackInfo, TracksHeader
 from station.transport.receivers import ThreadedReceiver
 
 OVERTIME_S = 1.0
@@ -50,6 +50,8 @@ class Monitor:
         self._newest_tracks: dict[int, TrackInfo] = {}
         self.applied: deque[AppliedCommand] = deque(maxlen=KEEP_MESSAGES)
         """What the tracker has been asked and has done, in order; the reader takes it out."""
+        self.candidates: list[Point] | None = None
+        """Heads that nobody follows, when they were last asked for."""
         self._grades: dict[int, GradeInfo] = {}
         self._history = GradeHistory()
         self._motion: dict[int, Motion] = {}
@@ -81,6 +83,7 @@ class Monitor:
             if isinstance(message.header, TracksHeader):
                 self._tracks, self._tracks_received_ns = message.header, now_ns()
                 self.applied.extend(message.header.applied_commands)
+                self.candidates = self.candidates if message.header.candidates is None else message.header.candidates
                 for track in message.header.tracks:
                     put_recent(self._newest_tracks, track.sperm_id, track)
                     if track.kinematics is not None:

@@ -25,6 +25,7 @@ from station.dashboard.header import (
     view_lines,
 )
 from station.dashboard.help_page import help_lines
+from station.dashboard.ranking import ranking_in_words
 from station.dashboard.snapshot import Snapshot
 from station.dashboard.sperm_table import rows_wanted, sperm_lines
 from station.dashboard.text import ASCII, UTF8, Glyphs, fit, wrap
@@ -88,7 +89,9 @@ def _full(snapshot: Snapshot, width: int, height: int, glyphs: Glyphs, *, colour
     roomy = height >= ROOMY_HEIGHT
     # Messages are below the table, so that its rows stay put when one comes or goes.
     disturbed = [f"Field DISTURBED: {words}"] if (words := disturbance(snapshot)) else []
+    ranked = ranking_in_words(snapshot) if snapshot.screen.ranked else []
     messages = [
+        *(Text(fit(line, width, glyphs)) for text in ranked for line in wrap(glyphs.clean(text), width)),
         *_listed(alarms(snapshot), "bold red", 8 if roomy else 3, width, glyphs),
         *_listed(disturbed, "bold", 1, width, glyphs),
         *_listed(cautions(snapshot), "", 8 if roomy else max(1, (height - 18) // 3), width, glyphs),

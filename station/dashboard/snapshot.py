@@ -60,6 +60,8 @@ class ScreenState:
     """The sperm that the operator marked as chosen."""
     keys: tuple[tuple[str, str], ...] = ()
     """All keys with what they do, while they are listed."""
+    ranked: bool = False
+    """The order by expected grade was asked for."""
     question: str = ""
     """Waits for a key."""
     message: str = ""

@@ -1,6 +1,6 @@
 """How far a grade distribution is spread, and how far the three heads are apart, in numbers and in words.
 
-Both are in steps of the scale A to E (neighbours are 1 apart). Nothing here sums a distribution up into one grade.
+Both are in steps of the scale A to E (neighbours are 1 apart).
 """
 
 from collections.abc import Sequence
@@ -16,6 +16,11 @@ All in one grade: 0; halves in two neighbours: 0.5; a third each in three neighb
 """
 HEADS_APART = 0.5
 """From this distance on the heads disagree: half the weight would have to move by one grade."""
+
+
+def expected(grade: Sequence[float]) -> float:
+    """Return the mean of a distribution, in steps from A: for an order, where one is asked for; shown nowhere."""
+    return float(np.asarray(grade, np.float64) @ np.arange(len(grade)))
 
 
 def spread(grade: Sequence[float]) -> float:

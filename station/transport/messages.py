@@ -28,6 +28,8 @@ GRADES = ("A", "B", "C", "D", "E")
 
 TimeNs = Annotated[int, Field(ge=0)]
 PositiveReal = Annotated[float, Field(gt=0)]
+Point = Annotated[list[float], Field(min_length=2, max_length=2)]
+"""x, y."""
 Five = Annotated[list[float], Field(min_length=5, max_length=5)]
 
 
@@ -236,6 +238,8 @@ class TrackInfo(BaseModel):
     """What broke it then, in a few words: "focus changed", "gap". Left out of the message where empty."""
     kinematics: KinematicsInfo | None = Field(default=None, exclude_if=is_none)
     """In the frames for which they were worked out, twice a second; left out of the message in all others."""
+    asked: Count | None = Field(default=None, exclude_if=is_none)
+    """Number of the command that selected it; left out of the message where a rule or the configuration did."""
 
 
 class CommandName(StrEnum):
@@ -257,6 +261,7 @@ class CommandName(StrEnum):
     """It follows a sperm of before, which is seen at its last place."""
     MISS = "miss"
     """It says that a sperm of before is lost."""
+    CANDIDATES = "candidates"
 
 
 class AppliedCommand(BaseModel):
@@ -275,6 +280,8 @@ class AppliedCommand(BaseModel):
     objective: str | None = Field(default=None, exclude_if=is_none)
     head_px: PositiveReal | None = Field(default=None, exclude_if=is_none)
     """Of a restart: the head size that had been measured. Left out of the message where None."""
+    asked: Count | None = Field(default=None, exclude_if=is_none)
+    """Number of the command; left out of the message where nobody asked: a rule, or the configuration."""
 
 
 class TracksHeader(Header):
@@ -288,6 +295,9 @@ class TracksHeader(Header):
     """What disturbs the whole field at this frame, in a few words: "stage moving", "exposure changed"; else empty."""
     applied_commands: Annotated[list[AppliedCommand], Field(alias="obeyed")] = []
     """What was asked of the tracker and done just before this frame, in order; the first selection is in the first."""
+    candidates: list[Point] | None = Field(default=None, exclude_if=is_none)
+    """Where in this frame heads are that nobody follows, the most promising first: in the frame after somebody asked
+    for them, and left out of the message in all others."""
 
 
 class Validity(StrEnum):

@@ -1,6 +1,6 @@
 """From a snapshot to the cards: each sperm, its newest grade and what that is worth, in the terminal's own words."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping
 
 from station.clock import NS_PER_MS, NS_PER_S
@@ -56,6 +56,17 @@ def _card(snapshot: Snapshot, view: SpermView, swimming: KinematicsInfo | None) 
             "heads_steps": apart,
         }
     )
+
+
+def looked_at(snapshot: Snapshot, card: Card) -> Card:
+    """Return a card with the patches that the network selected for its grade, where that grade holds."""
+    grade, model = snapshot.grades.get(card.sperm_id), snapshot.model
+    grid = model.patch_grid if model is not None else None
+    if grade is None or not card.holds or not grade.patches or not grid:
+        return card
+    counts = Counter(patch for frame in grade.patches for patch in frame)
+    shares = [counts[patch] / len(grade.patches) for patch in range(grid * grid)]
+    return card.model_copy(update={"attention": shares})
 
 
 def kinematics_in_words(found: KinematicsInfo | None) -> str:

@@ -18,10 +18,11 @@ from station.clock import NS_PER_MS, now_ns
 from station.config import Config
 from station.crop import crop_into
 from station.dashboard.key_handler import KEYS
+from station.dashboard.ranking import ranking_in_words
 from station.transport.buffers import Received
 from station.transport.control_messages import ProcessStatus
 from station.transport.messages import STALE_S, GradesHeader, TrackState
-from station.view.cards import GradeHistory, cards
+from station.view.cards import GradeHistory, cards, looked_at
 from station.view.commands import Answered, Asked, Commands, Known
 from station.view.overview import StationFacts, overview
 from station.view.page_messages import Crop, KeyHelp, Overview, Picture, pack
@@ -39,6 +40,8 @@ class Wanted:
     scale: float
     cards: tuple[int, ...]
     seen_grades: int
+    attention: int | None = None
+    ranking: bool = False
 
 
 class Hub:
@@ -104,6 +107,8 @@ class Hub:
         crops, pixels = self._crops(shot, wanted.cards)
         header, tracks = shot.header, shot.tracks
         snapshot = self.facts.snapshot(tracks, shot.t_received_ns, self.history.newest)
+        found = cards(snapshot, self.known.marked, self.pairing.kinematics_at(header.t_exposure_ns))
+        candidates, candidates_age_ms = self.pairing.candidates_at(header.t_exposure_ns)
         picture = Picture(
             frame_seq=header.seq,
             t_exposure_ms=header.t_exposure_ns / NS_PER_MS,
@@ -117,7 +122,10 @@ class Hub:
             window_frames=tracks.window_frames if tracks else 0,
             window_px=self._config.window.size,
             disturbance=tracks.disturbance if tracks else "",
-            cards=cards(snapshot, self.known.marked, self.pairing.kinematics_at(header.t_exposure_ns)),
+            cards=[looked_at(snapshot, card) if card.sperm_id == wanted.attention else card for card in found],
+            ranking=ranking_in_words(snapshot) if wanted.ranking else [],
+            candidates=candidates,
+            candidates_age_ms=candidates_age_ms,
             blind=snapshot.blind,
             past=[] if snapshot.blind else self.history.since(wanted.seen_grades),
             crops=crops,

@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
-from station.transport.messages import Five
+from station.transport.messages import Five, Point
 
 MOST_TEXT_BYTES = 4096
 """A longer message from a page is refused."""
@@ -31,6 +31,10 @@ class Look(PageMessage):
     """Pixels of the picture sent per pixel of the frame."""
     cards: Annotated[list[Whole], Field(max_length=MOST_CARDS)]
     """The sperm whose crops are on the screen."""
+    attention: Whole | None = None
+    """The sperm of which it wants to know what the network looked at."""
+    ranking: bool = False
+    """The order by expected grade was asked for."""
 
 
 class Shown(PageMessage):
@@ -180,6 +184,8 @@ class Card(PageMessage):
     spread_steps: float | None = None
     heads_word: str = ""
     heads_steps: float | None = None
+    attention: list[float] | None = None
+    """On request: by patch of the crop, row by row, in which share of the graded frames the network selected it."""
     motility: str = ""
     """WHO 2021 class in words; empty where there is none."""
     kinematics: str = ""
@@ -227,6 +233,11 @@ class Picture(PageMessage):
     window_px: Whole
     disturbance: str
     cards: list[Card]
+    ranking: list[str] = []
+    """On request: the order by expected grade, in sentences."""
+    candidates: list[Point] = []
+    """Where heads are that nobody follows, as last asked for; empty where that is long ago."""
+    candidates_age_ms: float = 0.0
     past: list[PastGrade]
     """Grades since the picture before, on first sight those of the last minute."""
     crops: list[Crop]

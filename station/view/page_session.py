@@ -73,7 +73,7 @@ class PageSession:
                 continue
             self._sent_seq = shot.header.seq
             self._waiting.append(shot.header.seq)
-            wanted = Wanted(look.scale, tuple(look.cards), self._seen_grades)
+            wanted = Wanted(look.scale, tuple(look.cards), self._seen_grades, look.attention, look.ranking)
             packet, self._seen_grades = await self._hub.packet(shot, wanted)
             async with self._sending:
                 await self._socket.send_bytes(packet)

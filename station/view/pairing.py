@@ -13,15 +13,17 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from station.clock import NS_PER_S
+from station.clock import NS_PER_MS, NS_PER_S
 from station.transport.buffers import Buffer, Received
-from station.transport.messages import FrameHeader, KinematicsInfo, TracksHeader
+from station.transport.messages import FrameHeader, KinematicsInfo, Point, TracksHeader
 
 MOST_WAITING = 24
 """Frames; three times as many as the tracker lets wait."""
 MOST_BYTES = 256_000_000
 KINEMATICS_S = 1.5
 """Kinematics older than this say nothing about now."""
+CANDIDATES_S = 1.0
+"""So long candidates are shown: they swim on."""
 WAIT_S = 0.5
 """Then a frame is shown without tracks: the tracker hangs, or has nothing to say."""
 
@@ -54,6 +56,7 @@ class Pairing:
         self.passed_over = 0
         """Frames that gave way to a newer one before anybody was told where the sperm were in them."""
         self.without_tracks = 0
+        self._candidates: tuple[int, list[Point]] = (0, [])
         self._kinematics: dict[int, tuple[int, KinematicsInfo]] = {}
 
     @property
@@ -66,6 +69,12 @@ class Pairing:
         oldest_ns = t_exposure_ns - KINEMATICS_S * NS_PER_S
         with self._lock:
             return {sperm_id: found for sperm_id, (t_ns, found) in self._kinematics.items() if t_ns >= oldest_ns}
+
+    def candidates_at(self, t_exposure_ns: int) -> tuple[list[Point], float]:
+        """Return the candidates that were last asked for, and how old they are at that exposure, ms."""
+        t_ns, found = self._candidates
+        age_ns = max(0, t_exposure_ns - t_ns)
+        return (found, age_ns / NS_PER_MS) if age_ns <= CANDIDATES_S * NS_PER_S else ([], 0.0)
 
     @property
     def waiting(self) -> tuple[int, int]:
@@ -98,6 +107,8 @@ class Pairing:
             return 0
         with self._lock:
             self._note_kinematics(tracks)
+            if tracks.candidates is not None:  # apart as well, for the same reason
+                self._candidates = (tracks.trace.t_exposure_ns, tracks.candidates)
             if tracks.frame_seq in self._frames:
                 self.passed_over += self._give_out(tracks.frame_seq, tracks)
             else:

@@ -203,23 +203,14 @@ def test_a_run_that_ends_without_a_mark_keeps_its_grades_to_itself(station: Stat
     assert b"grades" not in {part for part in listener.heard if len(part) < 10}
 
 
-def insist(terminal: Terminal, key: str, expected: str) -> None:
-    """Press a key until it is done: on a busy machine the recorder may not answer for a while, and it is refused."""
-    for _ in range(10):
-        with contextlib.suppress(AssertionError):
-            terminal.press(key, expected, timeout_s=4.0)
-            return
-    terminal.press(key, expected)
-
-
 def test_blindness_that_could_not_be_kept_is_refused_and_b_hides_grades_on_the_terminal(station: Station) -> None:
     sessions = station.folder / "sessions"
     with Terminal(station, "--select", "160,120", "--session", str(sessions)) as terminal:
         terminal.wait(lambda text: re.search(r"[1-9]\d* frames, 0 lost", text))
-        insist(terminal, "b", r"BLIND: grades are hidden")
+        terminal.insist("b", r"BLIND: grades are hidden")
         terminal.press("1", r"> 1")
-        insist(terminal, "m", r"marked as chosen \(grades are shown now\)")
-        insist(terminal, "b", r"Grades are hidden until a choice is marked")
+        terminal.insist("m", r"marked as chosen \(grades are shown now\)")
+        terminal.insist("b", r"Grades are hidden until a choice is marked")
         terminal.press("b", r"Grades are shown again")
         terminal.press("qq", r"ended   by key q")
         terminal.exit_code()

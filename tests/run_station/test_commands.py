@@ -20,6 +20,7 @@ from station.commands.client import CommandClient
 from station.commands.registry import RunningStation
 from station.commands.requests import (
     CameraRequest,
+    CandidatesRequest,
     Outcome,
     Reply,
     Request,
@@ -128,6 +129,7 @@ def test_a_session_at_the_shell_from_select_to_quit(station: Station) -> None:
         assert "DEMONSTRATION" in text
 
         assert run.done("release", str(first)) == f"sperm {first} released\n"
+        assert re.match(r"\d+ heads that nobody follows", run.ask(CandidatesRequest(key="")).text)
         third = int(re.match(r"sperm (\d+) selected at", run.done("select", "next"))[1])
         assert run.tracked() == {second, third}
         where = next(sperm for sperm in run.status()["sperm"] if sperm["sperm_id"] == third)

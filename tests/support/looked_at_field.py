@@ -72,6 +72,7 @@ class PlayedStation:
         self.silent_tracker = threading.Event()
         self.disturbance = ""
         self.blind = False
+        self.candidates: list[list[float]] | None = None
         self.states: dict[int, tuple[TrackState, str]] = {}
         self.played = 0
         self._stop = threading.Event()
@@ -110,7 +111,13 @@ class PlayedStation:
         trace = Trace(t_exposure_ns=t_ns, t_sent_ns=t_ns, t_tracker_in_ns=t_ns, t_tracker_out_ns=t_ns)
         if not self.silent_tracker.is_set():
             said = TracksHeader(
-                seq=seq, frame_seq=seq, trace=trace, window_frames=16, tracks=tracks, disturbance=self.disturbance
+                seq=seq,
+                frame_seq=seq,
+                trace=trace,
+                window_frames=16,
+                tracks=tracks,
+                disturbance=self.disturbance,
+                candidates=self.candidates,
             )
             self.hub.pairing.add_tracks(Received(said, None, t_ns))
         if seq % 3 == 0 and seq >= 16:
@@ -141,7 +148,8 @@ class PlayedStation:
         heads = rng.dirichlet(np.array([3, 6, 5, 2, 1]) * (4 if track.sperm_id % 2 else 0.7), 3)
         return GradeInfo(
             sperm_id=track.sperm_id, frame_seq=seq, x=track.x, y=track.y, grade=heads.mean(axis=0).tolist(),
-            heads=heads.tolist(), validity=Validity.VALID, trace=trace.model_copy(update={"t_grade_ns": now_ns()}),
+            heads=heads.tolist(), validity=Validity.VALID, patches=[[0, 7]] * 8 + [[0, 24]] * 8,
+            trace=trace.model_copy(update={"t_grade_ns": now_ns()}),
         )  # fmt: skip
 
     def _statuses(self, seq: int) -> Iterator[ProcessStatus]:
@@ -149,7 +157,9 @@ class PlayedStation:
             name="simulated microscope", height=self.settings.height, width=self.settings.width, fps=self.settings.fps,
             um_per_px=self.settings.um_per_px,
         )  # fmt: skip
-        model = ModelInfo(name="demo", sha256="0" * 64, runtime="played", demonstration=True, um_per_px=0.25, fps=15.0)
+        model = ModelInfo(
+            name="demo", sha256="0" * 64, runtime="played", demonstration=True, um_per_px=0.25, fps=15.0, patch_grid=5
+        )
         for name, more in (
             (ProcessName.CAPTURE, {"source": source, "counters": {"captured": seq}}),
             (ProcessName.TRACKER, {"counters": {"tracked": seq}}),

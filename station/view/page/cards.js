@@ -7,6 +7,8 @@ const GRADES = ["A", "B", "C", "D", "E"];
 const HEADS = ["global", "spatial", "temporal"];
 const HISTORY_MS = 60000;
 const MOST_CROPS = 16;
+const LOOKED = "Framed: patches that the network selected, brighter where in more of the frames it graded. They are where they " +
+  "lay round the head then; the picture is of now.";
 
 export class Cards {
   focus = null;
@@ -52,7 +54,10 @@ export class Cards {
       }
       this.#fill(card, data, head);
       const crop = crops.get(data.sperm_id);
-      if (crop) drawCrop(card.crop, crop);
+      if (crop) {
+        drawCrop(card.crop, crop);
+        drawAttention(card.crop, data.attention);
+      }
       else if (data.state === "lost" || data.state === "unknown") clear(card.crop); // an old picture would look live
     }
     if (head.cards.length) this.empty.remove();
@@ -170,13 +175,15 @@ export class Cards {
     if (!card.table) {
       card.table = HEADS.map(() => GRADES.map(() => make("td")));
       card.motility = make("p");
+      card.looked = make("p", { class: "looked", hidden: true }, LOOKED);
       card.evidence = make("p", { class: "evidence" });
       card.more.append(make("table", {},
         make("tr", {}, make("th", {}, "head of the network"), ...GRADES.map((letter) => make("th", {}, letter))),
-        ...HEADS.map((name, row) => make("tr", {}, make("th", {}, name), ...card.table[row]))), card.motility, card.evidence);
+        ...HEADS.map((name, row) => make("tr", {}, make("th", {}, name), ...card.table[row]))), card.motility, card.evidence, card.looked);
     }
     data.heads.forEach((head, row) => head.forEach((share, k) => setText(card.table[row][k], percent(share))));
     setText(card.evidence, data.evidence);
+    card.looked.hidden = !data.attention;
     setText(card.motility, [data.motility, data.kinematics].filter(Boolean).join(": "));
   }
 
@@ -222,6 +229,22 @@ function drawCrop(canvas, crop) {
   const words = new Uint32Array(image.data.buffer);
   for (let k = 0; k < words.length; k++) words[k] = 0xff000000 | (crop.pixels[k] * 0x010101);
   canvas.getContext("2d").putImageData(image, 0, 0);
+}
+
+// The patches that the network selected for the newest grade.
+function drawAttention(canvas, shares) {
+  if (!shares) return;
+  const context = canvas.getContext("2d");
+  const grid = Math.round(Math.sqrt(shares.length));
+  const side = canvas.width / grid;
+  context.lineWidth = 1;
+  context.strokeStyle = "#ffd166";
+  shares.forEach((share, patch) => {
+    if (!share) return;
+    context.globalAlpha = 0.25 + 0.75 * share;
+    context.strokeRect((patch % grid) * side + 0.5, Math.floor(patch / grid) * side + 0.5, side - 1, side - 1);
+  });
+  context.globalAlpha = 1;
 }
 
 // A minute from left to right, A above and E below; the darker (in a light page) or lighter, the larger the share.

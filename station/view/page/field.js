@@ -1,6 +1,6 @@
 // The field: the newest picture with its own rings, drawn in one go so that a ring never lags its cell. Zoom, pan, clicks.
 
-import { Trails, drawRings, drawScale } from "./overlay.js";
+import { Trails, drawCandidates, drawRings, drawScale } from "./overlay.js";
 
 const CLICK_PX = 4;
 const MOST_ZOOM = 12;
@@ -129,6 +129,7 @@ export class Field {
     context.globalAlpha = 1;
     const place = (x, y) => [(x + 0.5) * zoom + left, (y + 0.5) * zoom + top];
     const unit = (ratio * parseFloat(getComputedStyle(document.documentElement).fontSize)) / 16; // large screens, large letters
+    drawCandidates(context, head, place, zoom, unit);
     drawRings(context, head, this.#trails, this.focus, place, zoom, unit);
     drawScale(context, this.umPerPx, zoom, unit);
     if (this.ruler) this.#drawRuler(place, unit);

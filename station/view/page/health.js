@@ -30,6 +30,12 @@ export function showOverview(overview) {
   fill(cautions.querySelector("ul"), others.map((text) => ({ text })), "li");
 }
 
+// The order by expected grade, where it was asked for.
+export function showRanking(lines) {
+  byId("ranking").hidden = !lines.length;
+  fill(byId("ranking"), lines.map((text) => ({ text })), "p");
+}
+
 export function showGone(text) {
   const title = byId("title");
   setText(title, text);

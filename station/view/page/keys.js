@@ -2,7 +2,7 @@
 
 import { byId, make } from "./dom.js";
 
-const OWN = [["l", "measure a length with two clicks; give an objective its scale"], ["f", "whole field"], ["+ -", "zoom"], ["c", "camera panel"], ["d", "light or dark"]];
+const OWN = [["l", "measure a length with two clicks; give an objective its scale"], ["x", "show or hide candidates that nobody follows"], ["v", "show or hide what the network looked at"], ["f", "whole field"], ["+ -", "zoom"], ["c", "camera panel"], ["d", "light or dark"]];
 const DIGITS_MS = 1000; // digits that follow each other within this time make one number, as in the terminal
 const MOUSE = [["click", "select the sperm there"], ["click a ring", "focus it"], ["Shift click", "select beside a ring"], ["right click a ring", "release it"], ["wheel, drag", "zoom, pan"]];
 

@@ -14,9 +14,9 @@ export class Link {
     this.#connect();
   }
 
-  // What this page wants to see: scale of the picture and the sperm whose crops are on the screen.
-  look(scale, cards) {
-    const wanted = JSON.stringify({ kind: "look", scale, cards });
+  // What this page wants to see: scale of the picture, the sperm whose crops are on the screen, what was asked for.
+  look(scale, cards, { attention = null, ranking = false } = {}) {
+    const wanted = JSON.stringify({ kind: "look", scale, cards, attention, ranking });
     if (wanted === this.#look) return;
     this.#look = wanted;
     this.#send(wanted);

@@ -5,19 +5,23 @@ import { CameraPanel } from "./camera.js";
 import { Cards } from "./cards.js";
 import { byId, setText } from "./dom.js";
 import { Field } from "./field.js";
-import { showGone, showOverview } from "./health.js";
+import { showGone, showOverview, showRanking } from "./health.js";
 import { Keys, prompt } from "./keys.js";
 import { Link } from "./link.js";
 
 const TICK_MS = 250;
 const SAID_MS = 5000;
 const STALE_MS = 1000;
+const CANDIDATES_MS = 1000;
 
 let overview = null;
 let scale = 1;
 let seen = [];
 let drawn = -1;
 let saidTimer = 0;
+let attentive = false;
+let ranked = false;
+let candidatesTimer = 0;
 
 const link = new Link({
   picture: (shot) => {
@@ -28,6 +32,7 @@ const link = new Link({
     }
     field.show(shot);
     cards.show(shot);
+    showRanking(shot.head.ranking);
     const caution = byId("field-caution");
     caution.hidden = shot.head.tracked && !shot.head.disturbance;
     setText(caution, shot.head.tracked ? `Caution: ${shot.head.disturbance}` : "Positions not known: the tracker does not answer");
@@ -59,7 +64,7 @@ const field = new Field(byId("picture"), {
   measure: (x, y) => calibration.click(x, y),
   scale: (wanted) => {
     scale = wanted;
-    link.look(scale, seen);
+    look();
   },
 });
 
@@ -68,7 +73,7 @@ const cards = new Cards(byId("cards"), {
   act: (name, id) => (name === "mark with note" ? markWithNote(id) : ask(name, { sperm_id: id })),
   seen: (ids) => {
     seen = ids;
-    link.look(scale, seen);
+    look();
   },
 });
 
@@ -93,6 +98,16 @@ const keys = new Keys({
   a: () => ask("replace_lost"),
   k: () => ask("keep"),
   o: () => nextObjective(),
+  g: () => {
+    ranked = !ranked;
+    look();
+  },
+  v: () => {
+    attentive = !attentive;
+    look();
+    if (attentive && field.focus === null) say("Focus a sperm to see which patches the network selected.", false);
+  },
+  x: () => toggleCandidates(),
   b: () => ask(overview?.blind ? "unblind" : "blind"),
   s: () => selectNext(),
   u: () => ask("select_previous"),
@@ -102,8 +117,29 @@ const keys = new Keys({
   q: () => quit(),
 }, (number) => focusNumber(number));
 
+function look() {
+  link.look(scale, seen, { attention: attentive ? field.focus : null, ranking: ranked });
+}
+
+// Candidates swim on: they are asked for again and again while they are to be seen.
+function toggleCandidates() {
+  if (candidatesTimer) {
+    clearInterval(candidatesTimer);
+    candidatesTimer = 0;
+    say("Candidates are hidden.", true);
+    return;
+  }
+  const askFor = async () => {
+    const answer = await link.ask("candidates");
+    if (candidatesTimer) say(answer.text, answer.done);
+  };
+  candidatesTimer = setInterval(askFor, CANDIDATES_MS);
+  askFor();
+}
+
 function setFocus(id) {
   field.focus = id;
+  look();
   cards.setFocus(id);
   field.redraw();
 }

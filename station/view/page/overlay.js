@@ -100,6 +100,24 @@ function label(context, card, x, y, unit) {
   context.fillText(number, left + 5 * unit, top + height / 2 + unit);
 }
 
+// Draw where heads are that nobody follows; fainter the older that is, for they swim on.
+export function drawCandidates(context, head, place, zoom, unit) {
+  const reach = Math.max(8 * unit, 14 * zoom);
+  context.lineWidth = 1.5 * unit;
+  context.strokeStyle = "#fff";
+  for (const [left, top] of head.candidates) {
+    const [x, y] = place(left, top);
+    context.globalAlpha = Math.max(0.15, 1 - head.candidates_age_ms / 1000);
+    context.beginPath();
+    for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {
+      context.moveTo(x + dx * reach, y + dy * reach);
+      context.lineTo(x + dx * reach * 0.45, y + dy * reach * 0.45);
+    }
+    context.stroke();
+  }
+  context.globalAlpha = 1;
+}
+
 // Draw the scale bar in the lower left corner; without a known scale it says so.
 export function drawScale(context, umPerPx, zoom, unit) {
   const bottom = context.canvas.height - 16 * unit;

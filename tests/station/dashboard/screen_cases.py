@@ -269,6 +269,7 @@ CASES = {
         has_crops=True,
     ),
     "blind": dataclasses.replace(recorded(), blind=True, grades={}, screen=ScreenState(focus=3), motion=SWIMS),
+    "ranked": dataclasses.replace(recorded(), screen=ScreenState(ranked=True)),
     "many": MANY,
     "many_scrolled": dataclasses.replace(MANY, screen=ScreenState(focus=9), history=past(9)),
     "focused": dataclasses.replace(recorded(), screen=ScreenState(focus=3), history=past(3), motion=SWIMS),

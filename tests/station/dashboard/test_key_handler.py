@@ -149,7 +149,7 @@ def test_what_a_run_does_not_offer_is_answered_and_not_listed(handler: KeyHandle
     handler.press(["s", "?"])
     assert handler.screen.message == "Not in this run: select the next best."
     assert run.asked == []
-    assert [shown for shown, _ in handler.screen.keys if len(shown) == 1] == ["q", "?", "k"]
+    assert [shown for shown, _ in handler.screen.keys if len(shown) == 1] == ["q", "?", "k", "g"]
 
 
 def test_a_note_is_written_and_sent(handler: KeyHandler, run: Run) -> None:

@@ -242,6 +242,32 @@ def test_a_picture_that_stands_still_is_said_to_be_old(
         page.wait_for_selector("#gone", state="hidden")
 
 
+def test_order_candidates_and_attention_come_on_request_alone(
+    context: BrowserContext, played: tuple[str, PlayedStation], commands: Obedient
+) -> None:
+    link, station = played
+    station.candidates = [[111.0, 222.0]]
+    with page_at(context, link) as page:
+        page.locator(".card:not(.old) .share:visible").first.wait_for()
+        assert page.locator("#ranking").is_hidden()
+        page.keyboard.press("g")
+        page.locator("#ranking", has_text="asked for; it is no recommendation").wait_for()
+        page.locator("#ranking", has_text=re.compile(r"1\. sperm \d")).wait_for()
+        page.keyboard.press("g")
+        page.wait_for_selector("#ranking", state="hidden")
+        page.keyboard.press("n")
+        assert page.locator(".looked:visible").count() == 0
+        page.keyboard.press("v")
+        page.locator(".card.focused .looked:visible").wait_for()
+        page.keyboard.press("v")
+        page.locator(".card.focused .looked").wait_for(state="hidden")
+        assert not [ask for ask in commands.asked if ask.name == "candidates"]
+        page.keyboard.press("x")
+        asked(commands, "candidates")
+        page.keyboard.press("x")
+        page.locator("#said", has_text="Candidates are hidden").wait_for()
+
+
 def test_a_blind_run_leaves_no_grade_in_the_page(context: BrowserContext, played: tuple[str, PlayedStation]) -> None:
     link, station = played
     with page_at(context, link) as page:

@@ -52,6 +52,30 @@ def test_a_picture_travels_with_the_tracks_and_crops_of_the_same_frame(
             assert np.array_equal(crops[number], expected)
 
 
+def test_what_a_page_asks_for_comes_with_the_picture_and_else_does_not(
+    view: tuple[ViewServer, PlayedStation],
+) -> None:
+    server, played = view
+    played.candidates = [[111.0, 222.0]]
+    with open_page(server.address.link) as page:
+        number = min(played.numbers.values())
+        say(page, kind="look", scale=0.1, cards=[], attention=number, ranking=True)
+        head = {"cards": []}
+        while not any(card.get("attention") for card in head["cards"]):
+            head, _, _ = next_picture(page)
+            say(page, kind="shown", frame_seq=head["frame_seq"])
+        (card,) = (card for card in head["cards"] if card["attention"])
+        shares = {patch: share for patch, share in enumerate(card["attention"]) if share}
+        assert (card["sperm_id"], len(card["attention"]), shares) == (number, 25, {0: 1.0, 7: 0.5, 24: 0.5})
+        assert head["ranking"][0].endswith("it is no recommendation.")
+        assert head["candidates"] == [[111.0, 222.0]]
+        say(page, kind="look", scale=0.1, cards=[])
+        while head["ranking"]:
+            head, _, _ = next_picture(page)
+            say(page, kind="shown", frame_seq=head["frame_seq"])
+        assert not any(card["attention"] for card in head["cards"])
+
+
 def test_a_page_that_draws_nothing_is_sent_no_more(view: tuple[ViewServer, PlayedStation]) -> None:
     server, played = view
     with open_page(server.address.link) as page:
