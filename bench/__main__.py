@@ -17,6 +17,7 @@ BENCHES = {
     "record": "the whole station with and without its recorder: frames lost, latency",
     "curve": "error against latency of networks of different sizes",
     "engine": "time from a window to its grades",
+    "gpu": "everything about a GPU in one command: plans, truth, latency, ceilings, matcher, training, tests",
     "rating": "forty raters at once on the rating server, which is killed meanwhile: time of a vote, votes lost",
     "view": "exposure to screen in a browser, and what the live view costs",
 }

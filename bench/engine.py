@@ -80,6 +80,13 @@ def open_artifact(args: argparse.Namespace, stack: ExitStack) -> Artifact:
     """Return the requested model; a preset is exported into a folder that is removed with ``stack``."""
     if not args.preset:
         return Artifact.open(args.model)
+    return export_preset(args.preset, Path(stack.enter_context(tempfile.TemporaryDirectory())))
+
+
+def export_preset(name: str, folder: Path) -> Artifact:
+    """Return a preset with random weights as an artifact in a folder; the one that is there already, if it is."""
+    if (folder / "manifest.json").exists():
+        return Artifact.open(folder)
     try:
         import torch
 
@@ -89,10 +96,9 @@ def open_artifact(args: argparse.Namespace, stack: ExitStack) -> Artifact:
     except ImportError as error:
         raise MissingExtraError('--preset needs torch; install it with pip install ".[train]"') from error
     torch.manual_seed(0)
-    config = preset(args.preset)
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    config = preset(name)  # type: ignore[arg-type]  # the names are the option's choices
     facts = ArtifactFacts(
-        name=f"{args.preset}, random weights", preset=args.preset, demonstration=True,
+        name=f"{name}, random weights", preset=name, demonstration=True,
         training=TrainingData(description="Random weights."), metrics={}, um_per_px=None, fps=None,
     )  # fmt: skip
     clips = pattern_clips(1, (config.frames, config.clip_px, config.clip_px))

@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from engine.artifact import Artifact
-from engine.factory import PrecisionName, RuntimeName, choose, open_runtime, why_not
+from engine.factory import PrecisionName, RuntimeName, choose, open_runtime, why_not, why_not_torch
 from engine.onnx_runtime import PROVIDERS, available_providers, default_threads
 from engine.tensorrt.compile import build_plan
 from engine.tensorrt.plans import KINDS, PLAN_PRECISIONS, Kind, PlanPrecision, list_plans
@@ -145,9 +145,10 @@ def info(console: Console, artifact: Artifact, threads: int = 0, *, anew: bool =
         )
     console.print()
     providers = ", ".join(PROVIDERS[name] for name in available_providers())
-    rows: list[tuple[Literal["onnxruntime"] | Kind, str]] = [
+    rows: list[tuple[Literal["onnxruntime", "torch"] | Kind, str]] = [
         (kind, why_not(artifact, kind) or "ready") for kind in KINDS
     ]
+    rows.append(("torch", why_not_torch() or "ready: a CUDA GPU"))
     rows.append(("onnxruntime", f"ready: {providers}, {default_threads()} CPU thread(s) by default"))
     for name, text in rows:
         console.print(f"{name + ':':12s} {text}")

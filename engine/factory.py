@@ -6,6 +6,7 @@ CPU the choice between precisions is measured (``engine.selection``).
 
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from engine.artifact import Artifact, Precision
@@ -16,12 +17,15 @@ from engine.selection import CpuRuntime, Selection, Way, select
 from engine.tensorrt.driver import load_cuda, load_tensorrt, open_device
 from engine.tensorrt.plans import KINDS, Kind, Plan, find_plan, list_plans
 from engine.tensorrt.session import TensorRtSession
+from engine.torch_session import TorchSession, load_torch
 from engine.verify import require_match
 from station.errors import ArtifactError, InputError, MissingExtraError
 
-AnyRuntime = Literal["onnxruntime", "openvino", "tensorrt_rtx", "tensorrt"]
-RuntimeName = Literal["auto", "onnxruntime", "openvino", "tensorrt_rtx", "tensorrt"]
+AnyRuntime = Literal["onnxruntime", "openvino", "torch", "tensorrt_rtx", "tensorrt"]
+RuntimeName = Literal["auto", "onnxruntime", "openvino", "torch", "tensorrt_rtx", "tensorrt"]
 PrecisionName = Literal["auto", "float32", "float16", "bfloat16", "int8"]
+NVIDIA_DRIVER = (Path("/proc/driver/nvidia/version"), Path("/dev/nvidiactl"))
+"""One of them is there, on Linux, where the driver of an NVIDIA GPU is loaded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +89,17 @@ def choose(
                 found = _find_plan(artifact, kind, precision)[0].info.precision
                 return Choice(kind, found, "the fastest that is ready", tuple(refused))
             refused.append((kind, reason))
+        reason = "it does not compute in int8" if precision == "int8" else why_not_torch()
+        if not reason and precision != "int8":
+            wanted: Precision = "float16" if precision == "auto" else precision
+            why = "the GPU's, in place of TensorRT: for that there is no plan that runs here"
+            return Choice("torch", wanted, why, tuple(refused))
+        refused.append(("torch", reason))
+    if runtime == "torch":
+        wanted = (
+            "float32" if precision == "auto" and why_not_torch() else "float16" if precision == "auto" else precision
+        )
+        return Choice(runtime, wanted, "asked for")
     if precision != "auto":
         way = _asked_for(artifact, runtime, precision)
         return Choice(way.runtime, way.precision, "asked for", tuple(refused))
@@ -119,6 +134,24 @@ def why_not(artifact: Artifact, kind: Kind, precision: PrecisionName = "auto") -
     except (ArtifactError, InputError, MissingExtraError) as error:
         return str(error)
     return ""
+
+
+def has_nvidia_driver() -> bool:
+    """Return whether the driver of an NVIDIA GPU is loaded."""
+    return any(path.exists() for path in NVIDIA_DRIVER)
+
+
+def why_not_torch() -> str:
+    """Return why torch is not used unless it is named; empty where it sees a CUDA GPU.
+
+    torch is loaded only where there is an NVIDIA driver.
+    """
+    if not has_nvidia_driver():
+        return "no NVIDIA driver here"
+    try:
+        return "" if load_torch().cuda.is_available() else "torch sees no CUDA GPU"
+    except MissingExtraError as error:
+        return str(error)
 
 
 def _find_plan(artifact: Artifact, kind: Kind, precision: PrecisionName) -> tuple[Plan, Any, Any]:
@@ -192,5 +225,7 @@ def _open(artifact: Artifact, runtime: AnyRuntime, precision: Precision, threads
         return OnnxSession(artifact, threads, precision=precision)
     if runtime == "openvino":
         return OpenVinoSession(artifact, threads, precision)
+    if runtime == "torch":
+        return TorchSession(artifact, threads, precision)
     plan, trt, cuda = _find_plan(artifact, runtime, precision)
     return TensorRtSession(artifact, plan, trt, cuda)

@@ -51,13 +51,13 @@ class OnnxHeader:
 def read_header(model: bytes) -> OnnxHeader:
     """Read a model's header. Raises ValueError if the bytes are not a complete ModelProto."""
     opset = 0
-    for field, value, _ in _fields(memoryview(model)):
+    for field, value, _ in fields(memoryview(model)):
         if field == 8:  # opset_import
             parts = _message(_view(value))
             if not _view(parts.get(1, b"")):  # no name: the default domain
                 opset = _whole(parts.get(2, 0))
     sides: dict[int, list[Spec]] = {11: [], 12: []}
-    for field, value, _ in _fields(_graph(memoryview(model))):
+    for field, value, _ in fields(graph_of(memoryview(model))):
         if field in sides:
             sides[field].append(_spec(_view(value)))
     return OnnxHeader(opset, tuple(sides[11]), tuple(sides[12]))
@@ -72,7 +72,7 @@ def needs_other_files(model: bytes) -> bool:
     while waiting:
         kind, message = waiting.pop()
         parts = PARTS[kind]
-        for field, value, _ in _fields(message):
+        for field, value, _ in fields(message):
             if field in parts:
                 waiting.append((parts[field], _view(value)))
             elif _leads_outside(kind, field, value):
@@ -94,30 +94,31 @@ def in_compute_type(model: bytes, precision: Literal["float32", "float16", "bflo
     element = next(number for number, name in ELEMENT_TYPES.items() if name == precision)
     changed = bytearray(model)
     count = 0
-    for field, node, _ in _fields(_graph(memoryview(changed))):
+    for field, node, _ in fields(graph_of(memoryview(changed))):
         if field != 1:
             continue
-        parts = [(number, value) for number, value, _ in _fields(_view(node))]
+        parts = [(number, value) for number, value, _ in fields(_view(node))]
         name = next((bytes(_view(value)) for number, value in parts if number == 3), b"")
         if not name.startswith(COMPUTE_CAST):
             continue
         for number, value in parts:
             attribute = _view(value) if number == 5 else memoryview(b"")
-            for inner, _, end in _fields(attribute):
+            for inner, _, end in fields(attribute):
                 if inner == 3:  # AttributeProto.i; element types fit one byte
                     attribute[end - 1] = element
                     count += 1
     return bytes(changed), count
 
 
-def _graph(model: memoryview) -> memoryview:
-    graphs = [_view(value) for field, value, _ in _fields(model) if field == 7]
+def graph_of(model: memoryview) -> memoryview:
+    """Return the graph of a ModelProto. Raises ValueError where it does not hold just one."""
+    graphs = [_view(value) for field, value, _ in fields(model) if field == 7]
     if len(graphs) != 1:  # a reader of protobuf would merge them
         raise ValueError(f"it holds {len(graphs) or 'no'} graph{'s' * (len(graphs) > 1)}")
     return graphs[0]
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview, int]]:
+def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview, int]]:
     """Yield (field number, value, position after it) of a message; messages and strings as views of their bytes."""
     at = 0
     while at < len(message):
@@ -155,7 +156,7 @@ def _varint(message: memoryview, at: int) -> tuple[int, int]:
 
 def _message(message: memoryview) -> dict[int, int | memoryview]:
     """Return the last value of each field."""
-    return {field: value for field, value, _ in _fields(message)}
+    return {field: value for field, value, _ in fields(message)}
 
 
 def _spec(info: memoryview) -> Spec:
@@ -163,7 +164,7 @@ def _spec(info: memoryview) -> Spec:
     parts = _message(info)
     tensor = _message(_view(_message(_view(parts.get(2, b""))).get(1, b"")))
     shape = []
-    for field, dimension, _ in _fields(_view(tensor.get(2, b""))):
+    for field, dimension, _ in fields(_view(tensor.get(2, b""))):
         if field == 1:
             size = _message(_view(dimension))
             shape.append(_whole(size[1]) if 1 in size else -1)

@@ -116,7 +116,7 @@ class EngineSettings(Section):
 
     model: str = str(Path(__file__).resolve().parent.parent / "models" / "demo")
     """Folder of the model; by default the one that comes with the program."""
-    runtime: Literal["auto", "onnxruntime", "openvino", "tensorrt_rtx", "tensorrt"] = "auto"
+    runtime: Literal["auto", "onnxruntime", "openvino", "torch", "tensorrt_rtx", "tensorrt"] = "auto"
     precision: Literal["auto", "float32", "float16", "bfloat16", "int8"] = "auto"
     """"auto": the fastest that the model was proven for and that holds on this machine."""
     force_model: bool = False

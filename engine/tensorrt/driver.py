@@ -11,7 +11,9 @@ from typing import Any
 from engine.tensorrt.plans import Kind
 from station.errors import InputError, MissingExtraError
 
-INSTALL = 'install it with pip install ".[gpu]", or use the runtime onnxruntime'
+EXTRAS: dict[Kind, str] = {"tensorrt_rtx": "gpu", "tensorrt": "tensorrt"}
+"""Which extra brings which: README says which card needs which."""
+INSTALL = 'install it with pip install ".[{extra}]", or use the runtime onnxruntime'
 NO_GPU = "fix the driver, or use the runtime onnxruntime"
 
 
@@ -20,7 +22,8 @@ def load_tensorrt(kind: Kind) -> Any:
     try:
         return importlib.import_module(kind)
     except ImportError as error:
-        raise MissingExtraError(f"runtime {kind}: the package {kind} is missing ({error}); {INSTALL}") from error
+        cure = INSTALL.format(extra=EXTRAS[kind])
+        raise MissingExtraError(f"runtime {kind}: the package {kind} is missing ({error}); {cure}") from error
 
 
 def load_cuda() -> Any:
@@ -28,7 +31,8 @@ def load_cuda() -> Any:
     try:
         return importlib.import_module("pycuda.driver")
     except ImportError as error:
-        raise MissingExtraError(f"the package pycuda or the NVIDIA driver is missing ({error}); {INSTALL}") from error
+        cure = INSTALL.format(extra="gpu")
+        raise MissingExtraError(f"the package pycuda or the NVIDIA driver is missing ({error}); {cure}") from error
 
 
 def open_device(cuda: Any) -> Any:

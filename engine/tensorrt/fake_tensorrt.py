@@ -24,7 +24,7 @@ class FakeTensorRt:
 
     __name__ = "tensorrt_rtx"
     uint8, float32 = "uint8", "float32"
-    CudaGraphStrategy = SimpleNamespace(WHOLE_GRAPH_CAPTURE="whole graph")
+    CudaGraphStrategy = SimpleNamespace(WHOLE_GRAPH_CAPTURE="whole graph", DISABLED="disabled")
 
     class ILogger:
         """Base of loggers."""
@@ -105,7 +105,7 @@ class Engine:
 
     def create_execution_context(self, config: Any) -> "Execution":
         """Return the object that runs the plan."""
-        assert config.cuda_graph_strategy == "whole graph"
+        assert config.cuda_graph_strategy in ("whole graph", "disabled")
         return Execution(self)
 
 

@@ -43,13 +43,14 @@ class TensorRtSession:
         plan: A plan of that model.
         trt: The module ``tensorrt`` or ``tensorrt_rtx``.
         cuda: The module ``pycuda.driver``.
+        cuda_graph: Whether TensorRT-RTX replays the network as one CUDA graph.
 
     Raises:
         InputError: No usable GPU, or not enough memory on it.
         ArtifactError: The plan is damaged, of another version, or has other inputs and outputs than the artifact.
     """
 
-    def __init__(self, artifact: Artifact, plan: Plan, trt: Any, cuda: Any) -> None:
+    def __init__(self, artifact: Artifact, plan: Plan, trt: Any, cuda: Any, *, cuda_graph: bool = True) -> None:
         self._cuda = cuda
         self._shape = artifact.manifest.inputs[0].shape[1:]
         self.precision: Precision = plan.info.precision
@@ -63,7 +64,7 @@ class TensorRtSession:
             self.name = f"{plan.info.runtime} ({device.name()}, {plan.info.precision})"
             try:
                 self._enter_context(stack, device)
-                self._load(stack, artifact, plan, trt, str(device.name()))
+                self._load(stack, artifact, plan, trt, str(device.name()), cuda_graph)
                 self._allocate(stack, artifact)
             except cuda.MemoryError as error:
                 raise InputError(
@@ -151,7 +152,9 @@ class TensorRtSession:
         self._stream = self._cuda.Stream()
         stack.callback(self._forget, "_stream")
 
-    def _load(self, stack: contextlib.ExitStack, artifact: Artifact, plan: Plan, trt: Any, gpu: str) -> None:
+    def _load(
+        self, stack: contextlib.ExitStack, artifact: Artifact, plan: Plan, trt: Any, gpu: str, cuda_graph: bool
+    ) -> None:
         """Load the plan onto the GPU."""
         if plan.info.version != trt.__version__:
             raise ArtifactError(
@@ -169,7 +172,7 @@ class TensorRtSession:
                 f"plan {plan.path}: {plan.info.runtime} cannot load it ({self._log.last()}); {rebuild(plan)}"
             )
         self._require_io(artifact, plan, trt)
-        options, save = _jit_cache(trt, self._engine, plan, gpu)
+        options, save = _jit_cache(trt, self._engine, plan, gpu, cuda_graph)
         self._execution = self._engine.create_execution_context(*options)
         stack.callback(self._forget, "_execution")
         if self._execution is None:
@@ -224,7 +227,9 @@ class TensorRtSession:
         self.__dict__.pop(attribute, None)
 
 
-def _jit_cache(trt: Any, engine: Any, plan: Plan, gpu: str) -> tuple[tuple[Any, ...], Callable[[], None]]:
+def _jit_cache(
+    trt: Any, engine: Any, plan: Plan, gpu: str, cuda_graph: bool
+) -> tuple[tuple[Any, ...], Callable[[], None]]:
     """Return the options of an execution context, and a function that saves its just-in-time compiled kernels.
 
     Only TensorRT-RTX has them. The runtime itself refuses a cache of another driver or GPU, and it is rewritten; a
@@ -233,7 +238,8 @@ def _jit_cache(trt: Any, engine: Any, plan: Plan, gpu: str) -> tuple[tuple[Any, 
     if not hasattr(engine, "create_runtime_config"):
         return (), lambda: None
     options = engine.create_runtime_config()
-    options.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
+    strategy = trt.CudaGraphStrategy
+    options.cuda_graph_strategy = strategy.WHOLE_GRAPH_CAPTURE if cuda_graph else strategy.DISABLED
     cache = options.create_runtime_cache()
     path = jit_path(plan, gpu)
     with contextlib.suppress(OSError):
