@@ -219,8 +219,8 @@ def _parser(commands: Mapping[str, Command]) -> Parser:
     add(
         "--runtime",
         metavar="auto|NAME",
-        help="what runs the network: onnxruntime, openvino, or on a GPU tensorrt_rtx, tensorrt or torch (default auto: the "
-        "fastest available)",
+        help="what runs the network: onnxruntime, openvino, or on a GPU tensorrt_rtx, tensorrt or torch (default "
+        "auto: the fastest available)",
     )
     add(
         "--precision",
