@@ -69,6 +69,7 @@ def run(options: Options) -> int:
         operator = Operator(config, supervisor, monitor)
         registration = outer.enter_context(registered_if_possible(endpoints, options.name))
         server = outer.enter_context(CommandServer(context, endpoints, operator, registration))
+        monitor.watched["commands"] = server
         try:
             with ExitStack() as inner:
                 inner.enter_context(supervisor)

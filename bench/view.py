@@ -179,7 +179,7 @@ def _watch(page: "Page", link: str, pid: int, seconds: float, pause: Pause) -> t
 def _operator() -> Iterator[Pause]:
     """Yield a function that waits, and meanwhile replaces lost sperm as an operator would."""
     station = next(entry for entry in running_stations() if entry.name == NAME)
-    with zmq.Context() as context, CommandClient(context, station.commands) as client:
+    with zmq.Context() as context, CommandClient(context, station.endpoint("commands")) as client:
 
         def pause(seconds: float) -> None:
             until = time.monotonic() + seconds

@@ -40,6 +40,7 @@ def run(context: ProcessContext) -> None:
         control.account.source = lens.seen_through(source.info)
         counters = CaptureCounters(captured=0, lost_by_source=0, late=0)
         control.account.counters = counters
+        control.account.sockets = (frames,)
         timing = FrameTiming(control.account, source.info.fps)
         resumption = Resumption(control.ledger, source.info.fps)
         resumption.prepare(source)

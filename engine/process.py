@@ -78,6 +78,7 @@ def run(context: ProcessContext) -> None:
             Publisher(context.zmq, endpoints.grades, number=control.ledger.number(Place.GRADES)) as grades,
         ):
             control.account.model = model
+            control.account.sockets = (windows, grades)
             control.report(ProcessState.READY)
             start = context.wait_for(CommandName.START)
             if start is None:
@@ -98,7 +99,6 @@ def run(context: ProcessContext) -> None:
                 batch = windows.receive(WAIT_S)
                 counters.replaced = windows.counters.replaced
                 counters.lost = windows.counters.lost
-                counters.bad_messages = windows.counters.bad
                 if batch is None:
                     if windows.ended:
                         break
@@ -139,7 +139,7 @@ class Grader:
         window = context.config.window
         self._runtime = runtime
         self._account = context.control.account
-        self.counters = EngineCounters(grades=0, batches=0, replaced=0, lost=0, bad_messages=0)
+        self.counters = EngineCounters(grades=0, batches=0, replaced=0, lost=0)
         self._account.counters = self.counters
         self._account.latency = {
             name: LatencyRecorder() for name in ("exposure_to_grade", "capture", "transport", "tracker_to_window",

@@ -67,8 +67,9 @@ def run(context: ProcessContext) -> None:
         Publisher(context.zmq, endpoints.windows, lossless=context.lossless, number=number(Place.WINDOWS)) as windows,
         Publisher(context.zmq, endpoints.tracks, number=number(Place.TRACKS)) as tracks,
     ):
-        counters = TrackerCounters(tracked=0, dropped=0, bad_messages=0)
+        counters = TrackerCounters(tracked=0, dropped=0)
         control.account.counters = counters
+        control.account.sockets = (frames, windows, tracks)
         latency = control.account.latency["tracker"] = LatencyRecorder()
         waiting = control.account.latency["tracker_waiting"] = LatencyRecorder()
         control.account.parameters = DEFAULT_PARAMS.flat()
@@ -87,7 +88,6 @@ def run(context: ProcessContext) -> None:
             herald.speak()
             message = frames.receive(WAIT_S)
             counters.dropped = frames.counters.replaced + frames.counters.lost
-            counters.bad_messages = frames.counters.bad
             if message is None:
                 if frames.ended:
                     break

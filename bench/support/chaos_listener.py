@@ -6,12 +6,12 @@ It reads in a thread of its own and keeps little: the grades of the latest minut
 import threading
 from collections import deque
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
 import zmq
 
 from station.clock import NS_PER_S, now_ns
+from station.commands.registry import RunningStation
 from station.errors import MessageError
 from station.transport.messages import GradeInfo, GradesHeader, TracksHeader
 from station.transport.wire import decode
@@ -31,14 +31,14 @@ class HeardGrade:
 class Listener:
     """Reads the links of tracks and grades until it is closed."""
 
-    def __init__(self, sockets: Path) -> None:
-        """``sockets``: the folder of the run's Unix sockets."""
+    def __init__(self, station: RunningStation) -> None:
+        """``station``: what the run's file says."""
         self._lock = threading.Lock()
         self._grades: deque[HeardGrade] = deque()
         self._tracks: TracksHeader | None = None
         self._closing = False
         self._context = zmq.Context[zmq.Socket[bytes]]()
-        self._thread = threading.Thread(target=self._listen, args=(sockets,), name="listener")
+        self._thread = threading.Thread(target=self._listen, args=(station,), name="listener")
         self._thread.start()
 
     @property
@@ -57,14 +57,15 @@ class Listener:
         self._thread.join()
         self._context.term()
 
-    def _listen(self, sockets: Path) -> None:
+    def _listen(self, station: RunningStation) -> None:
         readers = [self._context.socket(zmq.SUB) for _ in range(2)]
         poller = zmq.Poller()
         try:
-            for reader, link in zip(readers, ("tracks", "grades"), strict=True):
+            endpoints = (station.endpoint("tracks"), station.endpoint("grades"))
+            for reader, endpoint in zip(readers, endpoints, strict=True):
                 reader.linger = 0
                 reader.subscribe(b"")
-                reader.connect(f"ipc://{sockets}/{link}")
+                endpoint.connect(reader)
                 poller.register(reader, zmq.POLLIN)
             while not self._closing:
                 for reader, _ in poller.poll(POLL_MS):

@@ -20,6 +20,7 @@ from typing import Any, Final, Self
 
 from bench.support.chaos_listener import Listener
 from station.build_info import ROOT
+from station.commands.registry import RunningStation
 from station.errors import ProcessError
 from station.transport.control_messages import PIPELINE, ProcessName
 
@@ -61,7 +62,7 @@ class ChaosStation:
         try:
             wanted = set(PIPELINE)
             self.wait_for(lambda: wanted <= self.pids().keys(), START_S, "its processes")
-            self.listener = Listener(self.sockets)
+            self.listener = Listener(self.entry)
         except BaseException:
             self.__exit__(*sys.exc_info())
             raise
@@ -83,6 +84,12 @@ class ChaosStation:
     def sockets(self) -> Path:
         """The folder of this run's sockets."""
         return next(path for path in self._temporary.iterdir() if path.name.startswith("rostfine-"))
+
+    @property
+    def entry(self) -> RunningStation:
+        """What the run's file says: addresses and keys."""
+        path = self.folder / "run" / "rostfine" / "station.json"
+        return RunningStation.model_validate_json(path.read_bytes())
 
     @property
     def pid(self) -> int:

@@ -5,8 +5,17 @@ from typing import Final, Self
 
 import zmq
 
-from station.commands.requests import MAX_REQUEST_BYTES, Outcome, Reply, Request, decode_reply, encode_request
+from station.commands.requests import (
+    MAX_REPLY_BYTES,
+    MAX_REQUEST_BYTES,
+    Outcome,
+    Reply,
+    Request,
+    decode_reply,
+    encode_request,
+)
 from station.errors import MessageError
+from station.transport.endpoints import Endpoint
 
 TIMEOUT_S: Final = 2.0
 """A station answers within a second."""
@@ -15,12 +24,15 @@ TIMEOUT_S: Final = 2.0
 class CommandClient:
     """One connection to the command socket of a run; not to be shared between threads."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self, context: zmq.Context[zmq.Socket[bytes]], endpoint: Endpoint, timeout_s: float = TIMEOUT_S
+    ) -> None:
         self._timeout_ms = round(timeout_s * 1000)
         self._numbers = itertools.count(1)
         self._socket = context.socket(zmq.DEALER)
         self._socket.linger = 0
-        self._socket.connect(endpoint)
+        self._socket.maxmsgsize = MAX_REPLY_BYTES
+        endpoint.connect(self._socket)
 
     def ask(self, request: Request) -> Reply:
         """Send a request and return its reply; where none comes, one that says so. The request's ``id`` is set here."""

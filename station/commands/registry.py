@@ -23,13 +23,16 @@ from station.build_info import version
 from station.errors import InputError, StationError
 from station.files import open_regular
 from station.output import complain
-from station.transport.endpoints import Endpoints
+from station.transport.endpoints import Endpoint, Endpoints
+from station.transport.keys import GUEST, KeyPair, Pass
 
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,39}$"
 DEFAULT_NAME: Final = "station"
 MOST_STATIONS: Final = 99
 MAX_FILE_BYTES: Final = 1 << 16
 SUFFIX: Final = ".json"
+OutsideLink = Literal["frames", "windows", "tracks", "grades", "commands"]
+"""What other programs may connect to."""
 
 
 class RunningStation(BaseModel):
@@ -49,8 +52,15 @@ class RunningStation(BaseModel):
     tracks: str
     grades: str
     commands: str
+    user: str = GUEST
+    """Name to show when connecting to a Unix socket (ZeroMQ's PLAIN), with ``key`` as the password."""
     key: str
-    """Every request must carry it."""
+    """Every request must carry it as well."""
+    server_public_key: str | None = None
+    """Where the addresses are TCP (ZeroMQ's CURVE): the key of the station's sockets, as text (Z85)."""
+    public_key: str | None = None
+    """The pair with which to connect to them."""
+    secret_key: str | None = None
     folder: str
     """Of the run's sockets; gone when the run is."""
     source: str | None = None
@@ -61,6 +71,12 @@ class RunningStation(BaseModel):
     model_sha256: str | None = None
     session: str | None = None
     """Folder of the recorded session; None where nothing is recorded."""
+
+    def endpoint(self, link: OutsideLink) -> Endpoint:
+        """Return what is needed to connect to a link."""
+        pair = KeyPair(self.public_key or "", self.secret_key or "")
+        shown = Pass(self.user, self.key, pair)
+        return Endpoint(link, getattr(self, link), (shown,), KeyPair(self.server_public_key or ""))
 
 
 def runtime_folder() -> Path:
@@ -120,6 +136,7 @@ def registered(endpoints: Endpoints, name: str | None = None) -> Iterator[Regist
         raise InputError(f"--name {name}: expected up to 40 small letters, digits, - and _, such as left-microscope")
     folder = runtime_folder()
     running_stations()  # removes the files of those that are gone
+    tcp = endpoints.commands.is_tcp
     names = [name] if name is not None else [DEFAULT_NAME, *(f"{DEFAULT_NAME}-{n}" for n in range(2, MOST_STATIONS))]
     for candidate in names:
         path = folder / f"{candidate}{SUFFIX}"
@@ -134,12 +151,15 @@ def registered(endpoints: Endpoints, name: str | None = None) -> Iterator[Regist
             pid=os.getpid(),
             started_utc=datetime.now(UTC).isoformat(timespec="seconds"),
             program=f"rostfine-station {version()}",
-            frames=endpoints.frames,
-            windows=endpoints.windows,
-            tracks=endpoints.tracks,
-            grades=endpoints.grades,
-            commands=endpoints.commands,
+            frames=endpoints.frames.address,
+            windows=endpoints.windows.address,
+            tracks=endpoints.tracks.address,
+            grades=endpoints.grades.address,
+            commands=endpoints.commands.address,
             key=endpoints.key,
+            server_public_key=endpoints.commands.server.public if tcp else None,
+            public_key=endpoints.guest.pair.public if tcp else None,
+            secret_key=endpoints.guest.pair.secret if tcp else None,
             folder=str(endpoints.folder),
         )
         try:

@@ -26,11 +26,10 @@ from station.commands.requests import (
 from station.dashboard.snapshot import Snapshot
 from station.errors import MessageError
 from station.transport.endpoints import Endpoints
+from station.transport.inbox import Inbox
 
 MOST_WAITING: Final = 16
 """Requests of one asker that wait in the socket; then it is the asker who waits."""
-MOST_PARTS: Final = 4
-"""Of a request: who asks, an empty part of a REQ socket, topic and map. What is more is taken off and thrown away."""
 MOST_PER_ROUND: Final = 20
 MOST_PER_S: Final = 20
 """Requests that are carried out in a second; what is more is refused."""
@@ -58,15 +57,24 @@ class CommandServer:
         self._socket.linger = 200  # the answer to "quit" should arrive
         self._socket.rcvhwm = self._socket.sndhwm = MOST_WAITING
         self._socket.maxmsgsize = 4 * MAX_REQUEST_BYTES  # of one part; what is larger ends the connection
-        self._socket.bind(endpoints.commands)
+        self._inbox = Inbox(self._socket)
+        self._door = endpoints.commands.bind(context, self._socket)
 
     def poll(self) -> None:
         """Take in what has arrived, and answer what has become known; never waits."""
-        for _ in range(MOST_PER_ROUND):
-            if not self._socket.poll(0, zmq.POLLIN):
-                break
-            self._take_in(self._parts())
+        for parts in self._inbox.round(MOST_PER_ROUND):
+            self._take_in([part.bytes for part in parts])
         self.operator.poll()
+
+    @property
+    def bad_messages(self) -> int:
+        """Messages that are no requests, or carry another key."""
+        return self.unreadable
+
+    @property
+    def turned_away(self) -> int:
+        """Connections that were refused."""
+        return self._door.turned_away if self._door is not None else 0
 
     def note(self, snapshot: Snapshot) -> None:
         """Bring the run's file up to date, and know what the screen shows."""
@@ -86,6 +94,8 @@ class CommandServer:
 
     def close(self) -> None:
         """Close the socket; may be called more than once."""
+        if self._door is not None:
+            self._door.close()
         self._socket.close()
 
     def __enter__(self) -> Self:
@@ -93,15 +103,6 @@ class CommandServer:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
-
-    def _parts(self) -> list[bytes]:
-        """Return one message; of one with more parts than a request has, no more than shows that it has."""
-        parts = [self._socket.recv()]
-        while self._socket.getsockopt(zmq.RCVMORE):
-            part = self._socket.recv()
-            if len(parts) <= MOST_PARTS:
-                parts.append(part)
-        return parts
 
     def _take_in(self, parts: list[bytes]) -> None:
         asker, *rest = parts

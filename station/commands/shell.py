@@ -168,7 +168,7 @@ def _run(name: str, argv: Sequence[str]) -> int:
     given = parser.parse_args(argv)
     make(given, "")  # what was typed is checked before anybody is asked
     station = find_station(given.station)
-    with zmq.Context() as context, CommandClient(context, station.commands) as client:
+    with zmq.Context() as context, CommandClient(context, station.endpoint("commands")) as client:
         reply = client.ask(make(given, station.key))
     if not reply.done:
         raise StationError(f"{name}: {reply.outcome.value}: {reply.text}")

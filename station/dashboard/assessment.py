@@ -11,8 +11,9 @@ from enum import StrEnum
 from station.clock import NS_PER_MS, NS_PER_S
 from station.dashboard.snapshot import RATE_WINDOW_S, Snapshot
 from station.model_fit import model_doubts
-from station.transport.control_messages import PIPELINE, Percentiles, ProcessName, ProcessState, ProcessStatus
-from station.transport.counters import EngineCounters, TrackerCounters, counters_of
+from station.processes.strangers import strangers
+from station.transport.control_messages import PIPELINE, Percentiles, ProcessName, ProcessState
+from station.transport.counters import EngineCounters, counters_of
 from station.transport.messages import STALE_S, GradeInfo, ModelDoubt, TrackInfo, TrackState, Validity
 
 NO_PROGRESS_S = 0.5
@@ -337,13 +338,8 @@ def cautions(snapshot: Snapshot) -> list[str]:
         status = snapshot.process(name).status
         if status is not None:
             lines += status.notices
-            bad = _bad_messages(status)
-            lines += [f"{name.value} dropped {bad} messages it could not decode"] if bad else []
+            lines += strangers(name.value, status.counters.bad_messages, status.counters.turned_away)
     return list(dict.fromkeys(lines))
-
-
-def _bad_messages(status: ProcessStatus) -> int:
-    return counters_of(TrackerCounters, status).bad_messages + counters_of(EngineCounters, status).bad_messages
 
 
 def state_counts(snapshot: Snapshot) -> Counter[TrackState]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from station.crop import crop_into
 from station.transport.buffers import Fifo, Received
 from station.transport.control_messages import SourceInfo
+from station.transport.endpoints import Endpoint
 from station.transport.messages import FrameHeader, TracksHeader, TrackState
 from station.transport.receivers import ThreadedReceiver
 
@@ -26,7 +27,7 @@ WAITING_FRAMES = 16
 class LiveCrop:
     """Reads frames while it is open."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str, size_px: int) -> None:
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: Endpoint, size_px: int) -> None:
         self._context = context
         self._endpoint = endpoint
         self._size_px = size_px

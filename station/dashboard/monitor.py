@@ -6,6 +6,7 @@ It only listens: tracker and engine publish whether or not anybody reads, and no
 import time
 from collections import deque
 from collections.abc import Mapping
+from itertools import islice
 from typing import Self
 
 import zmq
@@ -15,6 +16,8 @@ from station.config import Config
 from station.dashboard.history import GradeHistory
 from station.dashboard.live_crop import LiveCrop, affordable
 from station.dashboard.snapshot import LateMeter, Motion, ProcessView, RateMeter, ScreenState, Snapshot
+from station.processes.control import Watched
+from station.processes.strangers import strangers
 from station.processes.supervisor import Supervisor
 from station.recent import put_recent
 from station.stride import window_stride
@@ -55,6 +58,9 @@ class Monitor:
         self._grades: dict[int, GradeInfo] = {}
         self._history = GradeHistory()
         self._motion: dict[int, Motion] = {}
+        self._about_addresses = endpoints.notice
+        self.watched: dict[str, Watched] = {"screen": self._tracks_link, "screen (grades)": self._grades_link}
+        """Sockets of the main process, by the name under which what they drop and refuse is shown."""
         self._crop = LiveCrop(context, endpoints.frames, config.window.size)
 
     @property
@@ -79,7 +85,7 @@ class Monitor:
 
     def listen(self) -> None:
         """Read what has arrived, without waiting."""
-        while message := self._tracks_link.receive(0):
+        for message in islice(iter(lambda: self._tracks_link.receive(0), None), KEEP_MESSAGES):
             if isinstance(message.header, TracksHeader):
                 self._tracks, self._tracks_received_ns = message.header, now_ns()
                 self.applied.extend(message.header.applied_commands)
@@ -89,7 +95,7 @@ class Monitor:
                     if track.kinematics is not None:
                         motion = Motion(track.kinematics, message.header.trace.t_exposure_ns)
                         put_recent(self._motion, track.sperm_id, motion)
-        while message := self._grades_link.receive(0):
+        for message in islice(iter(lambda: self._grades_link.receive(0), None), KEEP_MESSAGES):
             if isinstance(message.header, GradesHeader):
                 for grade in message.header.grades:
                     put_recent(self._grades, grade.sperm_id, grade)
@@ -127,7 +133,7 @@ class Monitor:
             drops=losses(statuses),
             late_share=late_share(self._late, statuses),
             tracks_received_ns=self._tracks_received_ns,
-            notices=(*_suspensions(supervisor), *_restarts(supervisor)),
+            notices=(*_suspensions(supervisor), *_restarts(supervisor), *self._about_sockets(supervisor)),
             keys=self._keys(),
             screen=screen,
             history=() if blind else self._history.of(screen.focus, now_ns()),
@@ -161,6 +167,11 @@ class Monitor:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    def _about_sockets(self, supervisor: Supervisor) -> list[str]:
+        watched = {**self.watched, "control": supervisor.control}
+        found = [strangers(name, socket.bad_messages, socket.turned_away) for name, socket in watched.items()]
+        return [line for lines in ([self._about_addresses] if self._about_addresses else [], *found) for line in lines]
 
     @property
     def _recorded(self) -> bool:

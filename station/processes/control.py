@@ -1,7 +1,8 @@
 """The control link: heartbeats from the processes to the supervisor, commands the other way.
 
-A ROUTER socket at the supervisor, a DEALER in each process that is known by its name. It carries no data, so a
-command never waits behind frames. Sending never blocks: a heartbeat that finds a full queue is left out, the next one
+A ROUTER socket at the supervisor, a DEALER in each process that is known by its name, and proves it when it connects:
+nobody else gets through, and a process speaks for itself alone. It carries no data, so a command never waits behind
+frames. Sending never blocks: a heartbeat that finds a full queue is left out, the next one
 says the same and more.
 """
 
@@ -10,8 +11,9 @@ import multiprocessing
 import os
 import time
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any, Final, Protocol, Self
 
 import zmq
 
@@ -33,12 +35,36 @@ from station.transport.control_messages import (
     SpermTally,
 )
 from station.transport.counters import Counters
-from station.transport.messages import CommandName
+from station.transport.endpoints import MAX_HEADER_BYTES, Endpoint
+from station.transport.gatekeeper import name_of
+from station.transport.inbox import Inbox
+from station.transport.messages import CommandName, Header
+from station.transport.seal import Seal, sender_of
 from station.transport.wire import decode, encode
 
 HEARTBEAT_S = 0.1
 PATIENCE_S = 3.0
 KEEP_REPORTS = 1000
+MOST_PER_ROUND: Final = 256
+"""Messages that are taken in at once; processes send ten a second."""
+QUEUE: Final = 100
+"""Messages of one process that wait at the supervisor: the last ten seconds."""
+TALKERS: Final = (ProcessName.RECORDER, ProcessName.VIEW)
+"""Who is told what the others say and what the operator does."""
+
+
+class Watched(Protocol):
+    """A socket of a process that counts what does not belong there."""
+
+    @property
+    def bad_messages(self) -> int:
+        """Dropped on arrival."""
+        ...
+
+    @property
+    def turned_away(self) -> int:
+        """Connections that were refused."""
+        ...
 
 
 def orphaned() -> bool:
@@ -62,6 +88,8 @@ class Account:
     recording: RecordingInfo | None = None
     adjustment: CameraAdjustment | None = None
     parameters: Parameters = field(default_factory=dict)
+    sockets: Sequence[Watched] = ()
+    """All others of this process: what they drop is counted together."""
 
 
 class ProcessControl:
@@ -74,7 +102,7 @@ class ProcessControl:
     def __init__(
         self,
         context: zmq.Context[zmq.Socket[bytes]],
-        endpoint: str,
+        endpoint: Endpoint,
         process: ProcessName,
         ledger: Ledger | None = None,
     ) -> None:
@@ -93,14 +121,21 @@ class ProcessControl:
         """To the recorder: what the other processes say and the operator does."""
         self.patience_s = PATIENCE_S
         self.account = Account()
+        self.turned_away = 0  # it binds nothing
+        self._bad_messages = 0
         self._process = process
         self._seq = 0
+        self._seal = Seal(endpoint.seal)
+        self._key = endpoint.seal
+        self._last_command = -1
         self._progress = 0
         self._due = 0.0
         self._socket = context.socket(zmq.DEALER)
         self._socket.identity = process.value.encode()
         self._socket.linger = 500  # the last word ("failed", "ended") should arrive
-        self._socket.connect(endpoint)
+        self._socket.maxmsgsize = MAX_HEADER_BYTES
+        self._inbox = Inbox(self._socket)
+        endpoint.connect(self._socket, process.value)
 
     def beat(self) -> None:
         """Count a round of the loop; send a heartbeat if one is due; take in commands."""
@@ -110,23 +145,41 @@ class ProcessControl:
             self.report(self.state)
             if orphaned():
                 self.stopped = True
-        while self._socket.poll(0, zmq.POLLIN):
-            try:
-                header, _ = decode(self._socket.recv_multipart())
-            except MessageError:
-                continue
-            if isinstance(header, Command):
-                if header.name is CommandName.STOP:
-                    self.stopped = self.told_to_stop = True
-                self.commands.append(header)
-            elif isinstance(header, ProcessStatus | ActionHeader):
-                self.reports.append(header)
+        for parts in self._inbox.round(MOST_PER_ROUND):
+            self._take_in([part.buffer for part in parts])
+
+    def _take_in(self, parts: Sequence[Any]) -> None:
+        """Keep a message of the supervisor; anything else is counted."""
+        try:
+            sender_of(self._key, parts)
+            header, _ = decode(parts)
+        except MessageError:
+            header = None
+        if isinstance(header, Command) and header.seq > self._last_command:
+            self._last_command = header.seq
+            if header.name is CommandName.STOP:
+                self.stopped = self.told_to_stop = True
+            self.commands.append(header)
+        elif isinstance(header, ProcessStatus | ActionHeader) and self._process in TALKERS:
+            self.reports.append(header)
+        else:
+            self._bad_messages += 1
+
+    @property
+    def bad_messages(self) -> int:
+        """Dropped on arrival: not from this run's supervisor, of another kind, or sent before."""
+        return self._bad_messages
 
     def report(self, state: ProcessState, *, error: str = "", details: str = "", user_error: bool = False) -> None:
         """Send a status now and keep ``state`` for the heartbeats to come."""
         self.state = state
         self._due = time.monotonic() + HEARTBEAT_S
         account = self.account
+        sockets: tuple[Watched, ...] = (*account.sockets, self)
+        dropped = {
+            "bad_messages": sum(socket.bad_messages for socket in sockets),
+            "turned_away": sum(socket.turned_away for socket in sockets),
+        }
         status = ProcessStatus(
             seq=self._seq,
             process=self._process,
@@ -135,7 +188,7 @@ class ProcessControl:
             t_ns=now_ns(),
             progress=self._progress,
             patience_s=self.patience_s,
-            counters=account.counters.model_copy(),
+            counters=account.counters.model_copy(update=dropped if any(dropped.values()) else None),
             latency_ms={name: recorder.total() for name, recorder in account.latency.items()},
             recent_ms={name: recorder.recent() for name, recorder in account.latency.items()},
             error=error,
@@ -152,7 +205,7 @@ class ProcessControl:
             parameters=account.parameters,
         )
         try:
-            self._socket.send_multipart(encode(status), zmq.DONTWAIT)
+            self._socket.send_multipart(encode(status, seal=self._seal), zmq.DONTWAIT)
         except zmq.Again:
             return
         self._seq += 1
@@ -176,41 +229,72 @@ class ProcessControl:
 class ControlCentre:
     """The supervisor's end: the latest word of each process, and commands to it."""
 
-    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: str) -> None:
+    def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoint: Endpoint) -> None:
+        self._bad_messages = 0
         self._seq = 0
+        self._seal = Seal(endpoint.seal)
+        self._key = endpoint.seal
+        self._last: dict[ProcessName, tuple[int, int]] = {}
+        """When the latest sender of each process was made, and the number of its newest message."""
         self._socket = context.socket(zmq.ROUTER)
         self._socket.linger = 0
-        self._socket.bind(endpoint)
+        self._socket.rcvhwm = QUEUE
+        self._socket.maxmsgsize = MAX_HEADER_BYTES
+        self._socket.router_handover = True  # a process that is started again goes under the name it had
+        self._inbox = Inbox(self._socket)
+        self._door = endpoint.bind(context, self._socket)
+
+    @property
+    def bad_messages(self) -> int:
+        """Dropped on arrival: no status, not from a process of this run, in another's name, or sent before."""
+        return self._bad_messages
+
+    @property
+    def turned_away(self) -> int:
+        """Connections that were refused."""
+        return self._door.turned_away if self._door is not None else 0
 
     def poll(self, timeout_s: float) -> list[ProcessStatus]:
-        """Return what has arrived, waiting at most ``timeout_s`` for the first."""
-        statuses: list[ProcessStatus] = []
-        wait_ms = int(timeout_s * 1000)
-        while self._socket.poll(wait_ms, zmq.POLLIN):
-            wait_ms = 0
-            _, *parts = self._socket.recv_multipart()
-            try:
-                header, _ = decode(parts)
-            except MessageError:
-                continue
-            if isinstance(header, ProcessStatus):
-                statuses.append(header)
-        return statuses
+        """Return what has arrived, waiting at most ``timeout_s`` for the first; bounded in number and time."""
+        if not self._socket.poll(int(timeout_s * 1000), zmq.POLLIN):
+            return []
+        statuses = (self._status(parts) for parts in self._inbox.round(MOST_PER_ROUND))
+        return [status for status in statuses if status is not None]
+
+    def _status(self, parts: Sequence[zmq.Frame]) -> ProcessStatus | None:
+        """Return a process's word about itself; None, and counted, where it is anything else."""
+        rest = [part.buffer for part in parts[1:]]
+        try:
+            sender_ns = sender_of(self._key, rest)
+            header, _ = decode(rest)
+        except MessageError:
+            header, sender_ns = None, 0
+        named = {parts[0].bytes.decode(errors="replace"), name_of(parts[-1])}
+        if not isinstance(header, ProcessStatus) or named != {header.process.value}:
+            self._bad_messages += 1
+            return None
+        if (sender_ns, header.seq) <= self._last.get(header.process, (-1, -1)):
+            self._bad_messages += 1
+            return None
+        self._last[header.process] = (sender_ns, header.seq)
+        return header
 
     def send(self, process: ProcessName, name: CommandName, **fields: Any) -> int:
         """Send one command and return its number; a process that is gone does not hear it."""
         command = Command(seq=self._seq, name=name, **fields)
         self._seq += 1
-        self._socket.send_multipart([process.value.encode(), *encode(command)], zmq.DONTWAIT)
+        self._send(process, command)
         return command.seq
 
     def tell(self, process: ProcessName, header: ProcessStatus | ActionHeader) -> None:
         """Pass a process's word, or what the operator did, on to another process; left out where its queue is full."""
         with contextlib.suppress(zmq.Again):
-            self._socket.send_multipart([process.value.encode(), *encode(header)], zmq.DONTWAIT)
+            self._send(process, header)
 
     def close(self) -> None:
         """Close the socket; may be called more than once."""
+        if self._door is not None:
+            self._door.close()
         self._socket.close()
 
     def __enter__(self) -> Self:
@@ -218,3 +302,7 @@ class ControlCentre:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    def _send(self, process: ProcessName, header: Header) -> None:
+        parts = [process.value.encode(), *encode(header, seal=self._seal)]
+        self._socket.send_multipart(parts, zmq.DONTWAIT)

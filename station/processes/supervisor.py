@@ -20,7 +20,7 @@ from station.clock import NS_PER_S, AwakeClock, now_ns
 from station.config import Config
 from station.errors import InputError, ProcessError, StationError
 from station.model_fit import require_fit
-from station.processes.control import ControlCentre
+from station.processes.control import ControlCentre, Watched
 from station.processes.life import Lives
 from station.processes.process import log_path, run_process
 from station.processes.restarts import Restarts
@@ -127,6 +127,11 @@ class Supervisor:
             for name in self._processes
             if name not in self.faults and self._is_returning(name)
         }
+
+    @property
+    def control(self) -> Watched:
+        """The socket on which the processes report: what it dropped and refused."""
+        return self._centre
 
     @property
     def suspended_s(self) -> float:

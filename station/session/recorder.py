@@ -72,6 +72,7 @@ def run(context: ProcessContext) -> None:
             links.expect(before.next_seq)
         # While the others load: it asks git and reads the source.
         provenance = before.start if before is not None else start_record(config, pseudonym)
+        control.account.sockets = tuple(links.all.values())
         control.report(ProcessState.READY)
         start = context.wait_for(CommandName.START)
         if start is None:
@@ -333,7 +334,7 @@ class Recorder:
         for name, link in self._links.all.items():
             counters = link.counters
             left_out = name == "frames" and self._context.config.replay_of is not None  # numbers with holes, on purpose
-            missed = counters.replaced + counters.bad + (0 if left_out else counters.lost)
+            missed = counters.replaced + (0 if left_out else counters.lost)
             new = missed - self._missed.get(name, 0)
             if new > 0:
                 self._missed[name] = missed

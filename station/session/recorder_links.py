@@ -12,6 +12,7 @@ import zmq
 from station.processes.process import ProcessContext
 from station.transport.buffers import Buffer, ByteFifo, Fifo, Received
 from station.transport.bus import FromZero
+from station.transport.endpoints import Endpoint
 from station.transport.receivers import LosslessReceiver, PolledReceiver, Receiver
 
 WINDOWS_MB: Final = 64
@@ -32,7 +33,9 @@ class Links:
         self._with_pixels: list[PolledReceiver[Received]] = []
         self._expected: dict[LinkName, FromZero] = {name: FromZero() for name in get_args(LinkName)}
 
-        def polled(name: LinkName, endpoint: str, buffer: Buffer[Received], queue: int) -> PolledReceiver[Received]:
+        def polled(
+            name: LinkName, endpoint: Endpoint, buffer: Buffer[Received], queue: int
+        ) -> PolledReceiver[Received]:
             number = self._expected[name]
             link = self._stack.enter_context(PolledReceiver(sockets, endpoint, buffer, queue=queue, expected=number))
             if queue == LARGE:

@@ -13,13 +13,19 @@ from pydantic import BaseModel, ConfigDict, Field
 if TYPE_CHECKING:
     from station.transport.control_messages import ProcessStatus
 
-Count = Annotated[int, Field(ge=0)]
+Count = Annotated[int, Field(ge=0, le=(1 << 63) - 1)]
 
 
 class Counters(BaseModel):
     """Base of all counters; alone: nothing is counted yet. The process's own loop raises them in place."""
 
     model_config = ConfigDict(extra="ignore", strict=True)
+
+    bad_messages: Count = 0
+    """Dropped on arrival, on all sockets of the process: damaged, of another kind than the link carries, not from this
+    run, or sent before."""
+    turned_away: Count = 0
+    """Connections to the process's sockets that were refused: without a pass for this run."""
 
     @property
     def handled(self) -> int | None:
@@ -65,7 +71,6 @@ class TrackerCounters(Counters):
     tracked: Count = 0
     dropped: Count = 0
     """Frames that were sent and not tracked."""
-    bad_messages: Count = 0
     tracks_as_recorded: Count | None = None
     """In a replay: frames whose tracks come out as they were recorded, to the last bit; None in any other run."""
     tracks_differ: Count = 0
@@ -84,7 +89,6 @@ class EngineCounters(Counters):
     replaced: Count = 0
     """Windows that a newer one of the same sperm replaced."""
     lost: Count = 0
-    bad_messages: Count = 0
     grades_as_recorded: Count = 0
     """In a replay."""
     grades_differ: Count = 0

@@ -1,61 +1,200 @@
-"""The addresses of one session's sockets.
+"""The addresses of one run's sockets, who may connect to them, and what a socket must be set to before it does.
 
-Unix sockets in a folder that only the user can enter, where the platform has them and the path is short enough for
-the kernel; else TCP on the loopback interface, which every user of the same machine can reach.
+Unix sockets in a folder that only the user can enter, where the platform has them and a folder with a short enough path
+is found; else TCP on the loopback interface, encrypted, since every user of the machine can reach that. Every socket is
+bound and connected here, so that none is without its bounds.
 """
 
-import secrets
+import os
 import shutil
-import socket
+import socket as sockets
 import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final, Literal, get_args
 
 import zmq
 
-LINKS = ("frames", "windows", "tracks", "grades", "control", "commands")
-KEY_BYTES = 32
-MAX_IPC_PATH = 90
+from station.errors import StationError
+from station.transport.control_messages import ProcessName
+from station.transport.gatekeeper import Door, Gatekeeper
+from station.transport.keys import GUEST, STATION, KeyPair, Pass, RunKeys
+
+LinkName = Literal["frames", "windows", "tracks", "grades", "control", "commands"]
+LINKS: Final[tuple[LinkName, ...]] = get_args(LinkName)
+MAX_IPC_PATH: Final = 90
 """Linux allows 107 bytes for a Unix socket's path, macOS 103."""
+MAX_HEADER_BYTES: Final = 1 << 20
+"""A header is far smaller; anything larger is no message of ours."""
+MAX_PIXELS_BYTES: Final = 1 << 28
+"""Of one message: a frame of 16,384 x 16,384 px, or 745 windows."""
+MAX_UPSTREAM_BYTES: Final = 1 << 12
+"""What a reader sends to a data link: subscriptions, and its part of the handshake."""
+UPSTREAM_QUEUE: Final = 8
+"""So few of these wait in a socket: its reader is then held up, not the sender."""
+HANDSHAKE_MS: Final = 2000
+"""Whoever has not shown a pass by then is cut off."""
+Socket = zmq.Socket[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """The address of one link, with what is needed to bind it or to connect to it."""
+
+    link: LinkName
+    address: str
+    passes: tuple[Pass, ...] = ()
+    """Of all who may connect; to connect, one with its secrets is enough. Empty: anybody, which TCP refuses."""
+    server: KeyPair = field(default=KeyPair(""))
+    """Of the bound socket, on TCP; its secret only where it is bound."""
+    seal: bytes = field(default=b"", repr=False)
+    """Key that marks this run's messages; empty: they are not marked (``station.transport.wire``)."""
+
+    @property
+    def is_tcp(self) -> bool:
+        """True where other users, or other machines, can reach the address."""
+        return self.address.startswith("tcp://")
+
+    def bind(self, context: zmq.Context[Socket], socket: Socket) -> Door | None:
+        """Bind a socket; the door that is returned is to be closed with it. None: it has no lock.
+
+        Raises StationError, the socket closed, for TCP without passes or without CURVE, or an address in use.
+        """
+        socket.handshake_ivl = HANDSHAKE_MS
+        if socket.type == zmq.XPUB:
+            socket.maxmsgsize = MAX_UPSTREAM_BYTES
+            socket.rcvhwm = UPSTREAM_QUEUE
+        self._require_lock(socket)
+        door = None
+        if self.passes:
+            if self.is_tcp:
+                socket.curve_server = True
+                socket.curve_publickey, socket.curve_secretkey = (
+                    self.server.public.encode(),
+                    self.server.secret.encode(),
+                )
+            else:
+                socket.plain_server = True
+            door = Gatekeeper.guard(context, socket, self.address, self.passes)
+        try:
+            socket.bind(self.address)
+        except zmq.ZMQError as error:
+            if door is not None:
+                door.close()
+            socket.close(0)
+            raise StationError(
+                f"{self.address}: cannot be opened ({error}); another program may be using it"
+            ) from error
+        return door
+
+    def connect(self, socket: Socket, name: str = STATION) -> None:
+        """Connect a socket with the pass of that name, or the only one there is.
+
+        Raises StationError, the socket closed, for TCP without keys.
+        """
+        if socket.type == zmq.SUB:
+            socket.maxmsgsize = MAX_PIXELS_BYTES
+        self._require_lock(socket)
+        shown = next((entry for entry in self.passes if entry.name == name), self.passes[0] if self.passes else None)
+        if shown is not None and self.is_tcp:
+            socket.curve_serverkey = self.server.public.encode()
+            _show(socket, shown.pair)
+        elif shown is not None:
+            socket.plain_username, socket.plain_password = shown.name.encode(), shown.word.encode()
+        socket.connect(self.address)
+
+    def _require_lock(self, socket: Socket) -> None:
+        if self.is_tcp and not (self.passes and self.server.public):
+            socket.close(0)
+            raise StationError(f"{self.address}: TCP is used with keys only; this ZeroMQ may lack CURVE (libsodium)")
+
+
+def _show(socket: Socket, pair: KeyPair) -> None:
+    socket.curve_publickey, socket.curve_secretkey = pair.public.encode(), pair.secret.encode()
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """One ZeroMQ address per link, the folder for this run's logs, and the key of the command socket."""
+    """One endpoint per link, and the folder for this run's logs."""
 
-    frames: str
-    windows: str
-    tracks: str
-    grades: str
-    control: str
-    commands: str
+    frames: Endpoint
+    windows: Endpoint
+    tracks: Endpoint
+    grades: Endpoint
+    control: Endpoint
+    commands: Endpoint
     folder: Path
-    key: str
-    """What a request must carry; with it anyone may command this run."""
+    guest: Pass
+    """What the user's other programs show; it stands in the run's file."""
+
+    @property
+    def key(self) -> str:
+        """What a request on the command socket must carry."""
+        return self.guest.word
+
+    @property
+    def notice(self) -> str:
+        """What people should know about these addresses; empty for Unix sockets."""
+        return TCP_NOTICE if self.frames.is_tcp else ""
+
+
+TCP_NOTICE: Final = (
+    "the links of this run are TCP ports on this machine, encrypted with keys of the run: no folder for Unix sockets "
+    "has a short enough path (set XDG_RUNTIME_DIR, or a shorter TMPDIR)"
+    if sys.platform != "win32"
+    else "the links of this run are TCP ports on this machine, encrypted with keys of the run"
+)
 
 
 @contextmanager
 def private_endpoints() -> Iterator[Endpoints]:
-    """Make the addresses of a session; its folder is gone when the block is left."""
-    folder = Path(tempfile.mkdtemp(prefix="rostfine-"))  # mode 0700
+    """Make the addresses of a run; its folder is gone when the block is left."""
+    folder = _private_folder()
     try:
-        if sys.platform != "win32" and zmq.has("ipc") and len(str(folder)) + len("/commands") <= MAX_IPC_PATH:
+        if _holds_sockets(folder):
             addresses = {link: f"ipc://{folder}/{link}" for link in LINKS}
         else:
             ports = _free_ports(len(LINKS))
             addresses = {link: f"tcp://127.0.0.1:{port}" for link, port in zip(LINKS, ports, strict=True)}
-        yield Endpoints(folder=folder, key=secrets.token_urlsafe(KEY_BYTES), **addresses)
+        keys = RunKeys.new()
+        ours, guest = keys.pass_for(STATION), keys.pass_for(GUEST)
+        processes = tuple(keys.pass_for(f"{name.value}") for name in ProcessName)
+        server = keys.pair("server")
+        made = {
+            link: Endpoint(link, address, processes if link == "control" else (ours, guest), server, keys.seal)
+            for link, address in addresses.items()
+        }
+        yield Endpoints(folder=folder, guest=guest, **made)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def _private_folder() -> Path:
+    """Make a folder of mode 0700: in the temporary folder, else where its path is short enough for Unix sockets."""
+    first = tempfile.gettempdir()
+    places = [first, os.environ.get("XDG_RUNTIME_DIR"), "/tmp"] if sys.platform != "win32" else [first]
+    for place in places:
+        if place is None or not _holds_sockets(Path(place) / "rostfine-xxxxxxxx"):
+            continue
+        try:
+            return Path(tempfile.mkdtemp(prefix="rostfine-", dir=place))
+        except OSError:  # not there, or closed to this user
+            continue
+    return Path(tempfile.mkdtemp(prefix="rostfine-"))
+
+
+def _holds_sockets(folder: Path) -> bool:
+    longest = max(len(os.fsencode(str(folder / link))) for link in LINKS)
+    return sys.platform != "win32" and zmq.has("ipc") and longest <= MAX_IPC_PATH
+
+
 def _free_ports(count: int) -> list[int]:
-    """Ports that are free now, all different."""
+    """Ports that are free now, all different. Who takes one meanwhile has no key and is not believed."""
     with ExitStack() as stack:
-        listeners = [stack.enter_context(socket.socket()) for _ in range(count)]
+        listeners = [stack.enter_context(sockets.socket()) for _ in range(count)]
         for listener in listeners:
             listener.bind(("127.0.0.1", 0))
         return [listener.getsockname()[1] for listener in listeners]

@@ -26,7 +26,7 @@ STALE_S: Final = 1.0
 GRADES = ("A", "B", "C", "D", "E")
 """The five grades, best first. The bare letter is never shown without the word "grade": WHO classes use letters too."""
 
-TimeNs = Annotated[int, Field(ge=0)]
+TimeNs = Annotated[int, Field(ge=0, le=(1 << 63) - 1)]
 PositiveReal = Annotated[float, Field(gt=0)]
 Point = Annotated[list[float], Field(min_length=2, max_length=2)]
 """x, y."""

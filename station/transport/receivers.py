@@ -22,9 +22,24 @@ from station.clock import now_ns
 from station.errors import MessageError
 from station.transport.buffers import Buffer, Item, Received
 from station.transport.bus import POLL_MS, QUEUE_LIVE, QUEUE_LOSSLESS, FromZero, Numbered
+from station.transport.endpoints import Endpoint
 from station.transport.hello import HelloHeader
-from station.transport.messages import EndHeader
+from station.transport.inbox import Inbox
+from station.transport.messages import EndHeader, FrameHeader, GradesHeader, Header, TracksHeader, WindowsHeader
+from station.transport.seal import sender_of
 from station.transport.wire import decode
+
+KINDS: dict[str, tuple[type[Header], ...]] = {
+    "frames": (FrameHeader, EndHeader),
+    "windows": (WindowsHeader, EndHeader),
+    "tracks": (TracksHeader, HelloHeader, EndHeader),
+    "grades": (GradesHeader, HelloHeader, EndHeader),
+}
+"""What each link carries."""
+MOST_LOST = 100_000_000
+"""A hole of more numbers than that (a week at 165 frames/s) is no loss but a wrong number."""
+MOST_AT_ONCE = 4096
+"""Messages that one call moves from the socket to the buffer."""
 
 
 @dataclass(slots=True)
@@ -38,15 +53,25 @@ class LinkCounters:
     lost: int = 0
     """Holes in the sequence numbers."""
     bad: int = 0
-    """Not a valid message."""
+    """Dropped on arrival: damaged, of another kind than the link carries, not from this run, or sent before."""
+    replayed: int = 0
+    """Those of them that had been sent before, or by a sender that another has replaced."""
 
 
 class Receiver(Protocol[Item]):
     """What every receiver offers its consumer; a context manager."""
 
+    turned_away: int
+    """Connections that were refused: none, as it binds nothing."""
+
     @property
     def counters(self) -> LinkCounters:
         """Messages so far."""
+        ...
+
+    @property
+    def bad_messages(self) -> int:
+        """Those that were dropped on arrival."""
         ...
 
     @property
@@ -69,7 +94,7 @@ class Receiver(Protocol[Item]):
 
 def open_receiver(
     context: zmq.Context[zmq.Socket[bytes]],
-    endpoint: str,
+    endpoint: Endpoint,
     buffer: Buffer[Item],
     *,
     lossless: bool,
@@ -90,24 +115,30 @@ class ThreadedReceiver(Generic[Item]):
     def __init__(
         self,
         context: zmq.Context[zmq.Socket[bytes]],
-        endpoint: str,
+        endpoint: Endpoint,
         buffer: Buffer[Item],
         expected: Numbered | None = None,
     ) -> None:
         """``expected``: see ``open_receiver``."""
+        self.turned_away = 0  # it binds nothing
         self._link = _Link(context, endpoint, buffer, QUEUE_LIVE, expected)
         self._arrived = threading.Condition()
         """Guards the buffer, and tells the consumer that it has been added to."""
         self._drained = False
         self._closing = False
         self._fault: BaseException | None = None
-        self._thread = threading.Thread(target=self._keep_reading, name=f"receiver {endpoint}")
+        self._thread = threading.Thread(target=self._keep_reading, name=f"receiver {endpoint.address}")
         self._thread.start()
 
     @property
     def counters(self) -> LinkCounters:
         """Messages so far."""
         return self._link.counters
+
+    @property
+    def bad_messages(self) -> int:
+        """Those that were dropped on arrival."""
+        return self._link.counters.bad
 
     @property
     def ended(self) -> bool:
@@ -156,11 +187,12 @@ class LosslessReceiver(Generic[Item]):
     def __init__(
         self,
         context: zmq.Context[zmq.Socket[bytes]],
-        endpoint: str,
+        endpoint: Endpoint,
         buffer: Buffer[Item],
         expected: Numbered | None = None,
     ) -> None:
         """``expected``: see ``open_receiver``."""
+        self.turned_away = 0  # it binds nothing
         self._link = _Link(context, endpoint, buffer, QUEUE_LOSSLESS, expected)
         self._drained = False
 
@@ -168,6 +200,11 @@ class LosslessReceiver(Generic[Item]):
     def counters(self) -> LinkCounters:
         """Messages so far."""
         return self._link.counters
+
+    @property
+    def bad_messages(self) -> int:
+        """Those that were dropped on arrival."""
+        return self._link.counters.bad
 
     @property
     def ended(self) -> bool:
@@ -184,6 +221,8 @@ class LosslessReceiver(Generic[Item]):
             if message is not None:
                 link.take_in(message)
             item = link.buffer.take()
+            if time.monotonic() > deadline:
+                break
         self._drained = item is None and link.end_seen
         return item
 
@@ -204,13 +243,14 @@ class PolledReceiver(Generic[Item]):
     def __init__(
         self,
         context: zmq.Context[zmq.Socket[bytes]],
-        endpoint: str,
+        endpoint: Endpoint,
         buffer: Buffer[Item],
         *,
         queue: int,
         expected: Numbered | None = None,
     ) -> None:
         """``queue``: so many messages may wait in the socket. ``expected``: see ``open_receiver``."""
+        self.turned_away = 0  # it binds nothing
         self._link = _Link(context, endpoint, buffer, queue, expected)
         self._reading = threading.Lock()
         """Of the socket: one thread at a time."""
@@ -222,6 +262,11 @@ class PolledReceiver(Generic[Item]):
     def counters(self) -> LinkCounters:
         """Messages so far."""
         return self._link.counters
+
+    @property
+    def bad_messages(self) -> int:
+        """Those that were dropped on arrival."""
+        return self._link.counters.bad
 
     @property
     def ended(self) -> bool:
@@ -241,7 +286,9 @@ class PolledReceiver(Generic[Item]):
     def drain(self) -> None:
         """Move all that waits in the socket to the buffer, whose policy applies from then on."""
         with self._reading:
-            while self._link.poll(0):
+            for _ in range(MOST_AT_ONCE):
+                if not self._link.poll(0):
+                    break
                 message = self._link.read(0)
                 if message is not None:
                     with self._taking:
@@ -270,7 +317,7 @@ class _Link(Generic[Item]):
     def __init__(
         self,
         context: zmq.Context[zmq.Socket[bytes]],
-        endpoint: str,
+        endpoint: Endpoint,
         buffer: Buffer[Item],
         queue: int,
         expected: Numbered | None,
@@ -279,11 +326,15 @@ class _Link(Generic[Item]):
         self.counters = LinkCounters()
         self.end_seen = False
         self._expected: Numbered = expected if expected is not None else FromZero()
+        self._kinds = KINDS[endpoint.link]
+        self._key = endpoint.seal
+        self._sender_ns = 0
         self._socket = context.socket(zmq.SUB)
         self._socket.rcvhwm = queue
         self._socket.linger = 0
         self._socket.subscribe(b"")
-        self._socket.connect(endpoint)
+        self._inbox = Inbox(self._socket)
+        endpoint.connect(self._socket)
 
     def poll(self, timeout_s: float) -> bool:
         """Return whether a message waits in the socket, after at most ``timeout_s``."""
@@ -293,11 +344,18 @@ class _Link(Generic[Item]):
         """Return the next message, decoded; None where none came in time or it was a bad one."""
         if not self.poll(timeout_s):
             return None
-        frames = self._socket.recv_multipart(copy=False)
+        frames = self._inbox.take()
         t_received_ns = now_ns()
+        if frames is None:
+            return None
+        parts = [frame.buffer for frame in frames]
         try:
-            header, pixels = decode([frame.buffer for frame in frames])
+            sender_ns = sender_of(self._key, parts)
+            header, pixels = decode(parts)
         except MessageError:
+            self.counters.bad += 1
+            return None
+        if not self._is_next(header, sender_ns):
             self.counters.bad += 1
             return None
         return Received(header, pixels, t_received_ns)
@@ -315,6 +373,19 @@ class _Link(Generic[Item]):
         else:
             self.counters.received += 1
             self.counters.replaced += self.buffer.put(message)
+
+    def _is_next(self, header: Header, sender_ns: int) -> bool:
+        """Return whether a valid message belongs here and now: of the link's kind, and newer than the one before."""
+        if not isinstance(header, self._kinds):
+            return False
+        if sender_ns > self._sender_ns:  # the first one, or one that was started in another's place
+            if self._sender_ns:
+                self.end_seen = False
+                self._expected.value = header.seq if header.seq < self._expected.value else self._expected.value
+            self._sender_ns = sender_ns
+        old = sender_ns < self._sender_ns or header.seq < self._expected.value
+        self.counters.replayed += old
+        return not old and header.seq - self._expected.value <= MOST_LOST
 
     def close(self) -> None:
         """Close the socket; may be called more than once."""

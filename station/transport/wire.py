@@ -15,8 +15,11 @@ from pydantic import ValidationError
 
 from station.errors import MessageError
 from station.transport.control_messages import ActionHeader, Command, ProcessStatus
+from station.transport.endpoints import MAX_HEADER_BYTES
 from station.transport.hello import HelloHeader
 from station.transport.messages import EndHeader, FrameHeader, GradesHeader, Header, Topic, TracksHeader, WindowsHeader
+from station.transport.seal import FIELD as SEAL_FIELD
+from station.transport.seal import Seal
 
 HEADERS: dict[Topic, type[Header]] = {
     Topic.FRAME: FrameHeader,
@@ -30,13 +33,14 @@ HEADERS: dict[Topic, type[Header]] = {
     Topic.END: EndHeader,
 }
 TOPICS = {header: topic for topic, header in HEADERS.items()}
-MAX_HEADER_BYTES = 1 << 20
-"""A header is far smaller; anything larger is no message of ours and is refused before it is unpacked."""
+MAX_TOPIC_BYTES = 32
+UNSEALED = Seal(b"")
 
 
-def encode(header: Header, pixels: NDArray[np.uint8] | None = None) -> list[Any]:
+def encode(header: Header, pixels: NDArray[np.uint8] | None = None, seal: Seal = UNSEALED) -> list[Any]:
     """Return the message parts. ``pixels`` is sent from its own memory (C-contiguous uint8), not copied here."""
-    parts: list[Any] = [TOPICS[type(header)].encode(), msgpack.packb(header.model_dump())]
+    topic = TOPICS[type(header)].encode()
+    parts: list[Any] = [topic, seal.pack(topic, header.model_dump())]
     if pixels is not None:
         parts.append(pixels.data.cast("B"))
     return parts
@@ -49,15 +53,20 @@ def decode(parts: Sequence[Any]) -> tuple[Header, NDArray[np.uint8] | None]:
     """
     if len(parts) < 2:
         raise MessageError(f"expected topic and header, got {len(parts)} part(s)")
+    if len(parts) > 3:
+        raise MessageError(f"expected at most 3 parts, got {len(parts)}")
     try:
-        topic = Topic(bytes(parts[0]).decode("ascii"))
+        topic = Topic(bytes(memoryview(parts[0])[:MAX_TOPIC_BYTES]).decode("ascii"))
     except ValueError as error:
-        raise MessageError(f"unknown topic {bytes(parts[0])[:32]!r}") from error
+        raise MessageError(f"unknown topic {bytes(memoryview(parts[0])[:MAX_TOPIC_BYTES])!r}") from error
     raw = memoryview(parts[1])
     if raw.nbytes > MAX_HEADER_BYTES:
         raise MessageError(f"{topic} header of {raw.nbytes} bytes, at most {MAX_HEADER_BYTES} expected")
     try:
-        header = HEADERS[topic].model_validate(msgpack.unpackb(raw, raw=False))
+        fields = msgpack.unpackb(raw, raw=False)
+        if isinstance(fields, dict):
+            fields.pop(SEAL_FIELD, None)  # ``station.transport.seal`` looks at it, where there is a key to do it with
+        header = HEADERS[topic].model_validate(fields)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         raise MessageError(f"{topic} header, field {'.'.join(map(str, first['loc']))}: {first['msg']}") from error

@@ -56,6 +56,7 @@ def run(context: ProcessContext) -> None:
             ThreadedReceiver(context.zmq, endpoints.frames, FramesIn(hub.pairing)) as frames,
             ThreadedReceiver(context.zmq, endpoints.grades, Fifo(MOST_GRADES)) as grades,
         ):
+            control.account.sockets = (tracks, frames, grades)
             control.report(ProcessState.RUNNING)
             next_ask_s = 0.0
             while context.carry_on():

@@ -15,6 +15,7 @@ from station.processes.control import Account
 from station.transport.buffers import Fifo
 from station.transport.bus import QUEUE_LIVE, Publisher
 from station.transport.counters import EngineCounters
+from station.transport.endpoints import Endpoint
 from station.transport.messages import GradeInfo, GradesHeader, Trace, Validity
 from station.transport.receivers import ThreadedReceiver
 
@@ -36,7 +37,7 @@ def batch(seq: int, *sperm: int) -> list[GradeInfo]:
 class Desk:
     link: Publisher
     reader: ThreadedReceiver
-    endpoint: str
+    endpoint: Endpoint
     account: Account = field(default_factory=Account)
     counters: EngineCounters = field(default_factory=EngineCounters)
 
@@ -54,7 +55,7 @@ class Desk:
 
 @pytest.fixture
 def desk(context: Context, tmp_path: Path) -> Iterator[Desk]:
-    endpoint = f"ipc://{tmp_path}/grades"
+    endpoint = Endpoint("grades", f"ipc://{tmp_path}/grades")
     with ExitStack() as stack:
         reader = stack.enter_context(ThreadedReceiver(context, endpoint, Fifo(None)))
         link = stack.enter_context(Publisher(context, endpoint))
@@ -103,7 +104,7 @@ def test_a_reader_that_stands_still_holds_nobody_up(
         stands_still.rcvhwm = 1
         stands_still.linger = 0
         stands_still.subscribe(b"")
-        stands_still.connect(desk.endpoint)
+        desk.endpoint.connect(stands_still)
         assert desk.link.wait_for_readers(1, lambda: True)
         outlet = Outlet(desk.link, desk.account, desk.counters, blind=True)
         for seq in range(5000):

@@ -22,6 +22,7 @@ from websockets.exceptions import ConnectionClosed
 from station.clock import now_ns
 from station.session.records import ActionRecord, GradesRecord
 from station.session.session_reader import Session
+from station.transport.endpoints import Endpoint
 from station.transport.messages import GradeInfo
 from tests.run_station.test_commands import Run, running
 from tests.run_station.test_keys import Terminal, actions
@@ -34,18 +35,18 @@ pytestmark = pytest.mark.slow
 class Eavesdropper(threading.Thread):
     """Anybody's subscriber to all that a station sends."""
 
-    def __init__(self, *addresses: str) -> None:
+    def __init__(self, *endpoints: Endpoint) -> None:
         super().__init__(name="eavesdropper")
         self.heard: list[bytes] = []
-        self._addresses = addresses
+        self._endpoints = endpoints
         self._stop_listening = threading.Event()
 
     def run(self) -> None:
         with zmq.Context() as context, context.socket(zmq.SUB) as socket:
             socket.linger = 0
             socket.subscribe(b"")
-            for address in self._addresses:
-                socket.connect(address)
+            for endpoint in self._endpoints:
+                endpoint.connect(socket)
             while not self._stop_listening.is_set():
                 if socket.poll(50, zmq.POLLIN):
                     self.heard += socket.recv_multipart()[:2]  # pixels are no grades
@@ -122,7 +123,7 @@ def blind_run(station: Station, *options: str) -> Iterator[tuple[Run, Eavesdropp
     with running(station, "--blind", "--view", "--select", "auto:3", *options) as run:
         entry = run.entry
         with (
-            Eavesdropper(entry.frames, entry.windows, entry.tracks, entry.grades) as listener,
+            Eavesdropper(*map(entry.endpoint, ("frames", "windows", "tracks", "grades"))) as listener,
             Onlooker(run.line("view").split()[1]) as page,
         ):
             yield run, listener, page

@@ -29,6 +29,7 @@ from station.commands.requests import (
 )
 from station.session.records import ActionRecord, FrameRecord, HelloRecord, KeepRecord
 from station.session.session_reader import Session
+from station.transport.endpoints import Endpoint
 from station.transport.hello import HelloHeader
 from station.transport.wire import decode
 from tests.support.station_program import ROOT, SMALL, Station, wait_for
@@ -71,7 +72,7 @@ class Run:
 
     def ask(self, request: Request) -> Reply:
         entry = self.entry
-        with zmq.Context() as context, CommandClient(context, entry.commands) as client:
+        with zmq.Context() as context, CommandClient(context, entry.endpoint("commands")) as client:
             return client.ask(request.model_copy(update={"key": entry.key}))
 
     def status(self) -> dict[str, Any]:
@@ -100,11 +101,11 @@ def running(station: Station, *options: str, name: str = "station") -> Iterator[
         yield run
 
 
-def hello_on(address: str) -> HelloHeader:
+def hello_on(endpoint: Endpoint) -> HelloHeader:
     """What somebody hears who joins late."""
     with zmq.Context() as context, context.socket(zmq.SUB) as socket:
         socket.subscribe(b"hello")
-        socket.connect(address)
+        endpoint.connect(socket)
         assert socket.poll(20_000, zmq.POLLIN), "no hello"
         header, _ = decode(socket.recv_multipart())
         assert isinstance(header, HelloHeader)
@@ -120,10 +121,10 @@ def test_a_session_at_the_shell_from_select_to_quit(station: Station) -> None:
         status = json.loads(run.done("status", "--json"))
         assert (status["source"], status["fps"], status["state"]) == ("simulated microscope", 15.0, "RUNNING")
         assert "research use only" in status["notice"]
-        hello = hello_on(run.entry.grades)
+        hello = hello_on(run.entry.endpoint("grades"))
         assert (hello.source.fps, hello.source.um_per_px, hello.model.name) == (15.0, 0.25, status["model"])
         assert hello.program.startswith("rostfine-station ")
-        assert hello_on(run.entry.tracks).model == hello.model
+        assert hello_on(run.entry.endpoint("tracks")).model == hello.model
         text = run.done("status")
         assert f"sperm {first:>2}" in text
         assert "DEMONSTRATION" in text
@@ -201,7 +202,7 @@ def test_the_socket_answers_within_a_second_and_grading_goes_on_in_a_flood(stati
         entry, end = run.entry, time.monotonic() + 3.0
         with zmq.Context() as context, context.socket(zmq.DEALER) as socket:
             socket.linger = 0
-            socket.connect(entry.commands)
+            entry.endpoint("commands").connect(socket)
             while time.monotonic() < end:
                 for _ in range(100):
                     if not socket.poll(0, zmq.POLLOUT):
@@ -223,7 +224,7 @@ def test_a_replay_refuses_to_select_and_a_stopped_station_says_nothing(station: 
             "a replay follows the sperm that were selected in the recording",
         )
         assert run.entry.source is not None
-        assert hello_on(run.entry.grades).source.um_per_px == 0.25
+        assert hello_on(run.entry.endpoint("grades")).source.um_per_px == 0.25
 
 
 def test_killed_runs_leave_no_station_to_be_found(station: Station) -> None:

@@ -36,7 +36,7 @@ def test_a_run_is_found_by_its_file_which_the_user_alone_can_read(endpoints: End
         assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
         found = find_station(None)
         assert found == registration.entry
-        assert (found.key, found.commands, found.pid) == (endpoints.key, endpoints.commands, os.getpid())
+        assert (found.key, found.commands, found.pid) == (endpoints.key, endpoints.commands.address, os.getpid())
         registration.update(found.model_copy(update={"fps": 15.0, "model": "demo"}))
         assert json.loads(path.read_text())["fps"] == 15.0
         assert stat.S_IMODE(path.stat().st_mode) == 0o600

@@ -75,7 +75,7 @@ def desk(context: Context) -> Iterator[Desk]:
         server = stack.enter_context(CommandServer(context, endpoints, operator))
         socket = stack.enter_context(context.socket(zmq.DEALER))
         socket.linger = 0
-        socket.connect(endpoints.commands)
+        endpoints.commands.connect(socket)
         yield Desk(endpoints, supervisor, server, socket)
 
 
@@ -89,7 +89,7 @@ def test_status_is_answered_from_the_first_moment_on(desk: Desk) -> None:
 
 def test_a_req_socket_is_answered_too(desk: Desk, context: Context) -> None:
     with context.socket(zmq.REQ) as socket:
-        socket.connect(desk.endpoints.commands)
+        desk.endpoints.commands.connect(socket)
         socket.send_multipart(encode_request(StatusRequest(key=desk.endpoints.key)))
         while not socket.poll(0, zmq.POLLIN):
             desk.turn(0.02)
@@ -145,7 +145,7 @@ def test_quit_says_who_asked(desk: Desk) -> None:
 def test_a_message_beyond_all_bounds_costs_its_sender_the_connection(desk: Desk, context: Context) -> None:
     with context.socket(zmq.DEALER) as socket:
         socket.linger = 0
-        socket.connect(desk.endpoints.commands)
+        desk.endpoints.commands.connect(socket)
         socket.send_multipart([REQUEST, bytes(50_000_000)])
         desk.turn(0.5)
         assert not socket.poll(0, zmq.POLLIN)
@@ -157,7 +157,7 @@ def test_a_flood_is_bounded_and_others_are_answered(desk: Desk, context: Context
     flood = encode_request(StatusRequest(key=desk.endpoints.key))
     with context.socket(zmq.DEALER) as socket:
         socket.linger = 0
-        socket.connect(desk.endpoints.commands)
+        desk.endpoints.commands.connect(socket)
         sent = rounds = 0
         start = time.monotonic()
         while time.monotonic() - start < 2.0:
@@ -186,7 +186,7 @@ def test_an_asker_that_never_reads_holds_nobody_up(desk: Desk, context: Context)
     with context.socket(zmq.DEALER) as socket:
         socket.linger = 0
         socket.rcvhwm = 1
-        socket.connect(desk.endpoints.commands)
+        desk.endpoints.commands.connect(socket)
         for _ in range(200):
             socket.send_multipart([REQUEST, b"\x01"], zmq.DONTWAIT)
             desk.turn(0.005)

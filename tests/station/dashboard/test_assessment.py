@@ -342,7 +342,7 @@ def test_scale_is_doubted_aloud(source_scale: float | None, model_scale: float |
 def test_cautions_come_once_each_and_bad_messages_are_counted() -> None:
     tracker = view(ProcessName.TRACKER, notices=["same"], counters={"bad_messages": 3})
     found = cautions(snapshot(notices=("same",), processes={ProcessName.TRACKER: tracker}))
-    assert found == ["same", "tracker dropped 3 messages it could not decode"]
+    assert found == ["same", "tracker dropped 3 messages: damaged, out of place, or not from this run"]
 
 
 def test_latency_prefers_the_latest_values_and_knows_none() -> None:

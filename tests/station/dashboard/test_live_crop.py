@@ -10,6 +10,7 @@ from station.clock import now_ns
 from station.dashboard.live_crop import LiveCrop, affordable
 from station.transport.bus import Publisher
 from station.transport.control_messages import SourceInfo
+from station.transport.endpoints import Endpoint
 from station.transport.messages import FrameHeader, Trace, TrackInfo, TracksHeader, TrackState
 
 SOURCE = SourceInfo(name="s", height=60, width=80, fps=15.0)
@@ -27,7 +28,7 @@ def tracks(frame_seq: int, x: float, y: float, state: TrackState = TrackState.LO
 
 
 def test_the_crop_is_of_the_frame_that_was_tracked(context: "zmq.Context[zmq.Socket[bytes]]", tmp_path: Path) -> None:
-    endpoint = f"ipc://{tmp_path}/f"
+    endpoint = Endpoint("frames", f"ipc://{tmp_path}/f")
     with Publisher(context, endpoint) as publisher, LiveCrop(context, endpoint, 10) as crop:
         assert crop.look(None, 3) is None
         publisher.wait_for_readers(1, lambda: True)

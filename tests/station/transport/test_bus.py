@@ -10,11 +10,12 @@ import numpy as np
 import pytest
 import zmq
 
+from station.errors import StationError
 from station.transport import bus
 from station.transport.buffers import Fifo, Received
 from station.transport.bus import QUEUE_LIVE, Publisher
-from station.transport.endpoints import private_endpoints
-from station.transport.messages import EndHeader, FrameHeader
+from station.transport.endpoints import Endpoint, private_endpoints
+from station.transport.messages import EndHeader, FrameHeader, GradesHeader
 from station.transport.receivers import LosslessReceiver, PolledReceiver, ThreadedReceiver, open_receiver
 from station.transport.wire import decode
 
@@ -46,7 +47,7 @@ def test_fifo_drops_the_oldest_and_counts() -> None:
 
 @pytest.mark.parametrize("lossless", [False, True], ids=["live", "lossless"])
 def test_frames_arrive_whole_and_in_order(context: Context, tmp_path: Path, lossless: bool) -> None:
-    endpoint = f"ipc://{tmp_path}/link"
+    endpoint = Endpoint("frames", f"ipc://{tmp_path}/link")
     with (
         open_receiver(context, endpoint, Fifo(None), lossless=lossless) as receiver,
         Publisher(context, endpoint, lossless=lossless) as publisher,
@@ -76,14 +77,14 @@ def test_frames_arrive_whole_and_in_order(context: Context, tmp_path: Path, loss
 
 def test_live_sender_never_waits_and_every_loss_is_counted(context: Context, tmp_path: Path) -> None:
     """A reader stalls: far more than all queues hold is sent without waiting, and the reader sees what is missing."""
-    endpoint = f"ipc://{tmp_path}/link"
+    endpoint = Endpoint("frames", f"ipc://{tmp_path}/link")
     sent = 4000
     with Publisher(context, endpoint) as publisher:
         slow = context.socket(zmq.SUB)
         slow.rcvhwm = 1
         slow.linger = 0
         slow.subscribe(b"")
-        slow.connect(endpoint)
+        endpoint.connect(slow)
         assert publisher.wait_for_readers(1, forever)
         pixels = np.zeros((256, 256), np.uint8)
         header = frame(0).model_copy(update={"height": 256, "width": 256})
@@ -97,7 +98,7 @@ def test_live_sender_never_waits_and_every_loss_is_counted(context: Context, tmp
 
 def test_lossless_waits_for_all_readers_and_goes_on_without_one_that_leaves(context: Context, tmp_path: Path) -> None:
     """Two readers, one of them slow: both get everything. When one is gone, the sender no longer waits for it."""
-    endpoint, pixels = f"ipc://{tmp_path}/link", np.zeros((2, 3), np.uint8)
+    endpoint, pixels = Endpoint("frames", f"ipc://{tmp_path}/link"), np.zeros((2, 3), np.uint8)
     slow = LosslessReceiver(context, endpoint, Fifo(None))
     with (
         slow,
@@ -129,13 +130,13 @@ def test_a_reader_that_never_comes_is_not_waited_for_without_end(
     context: Context, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(bus, "OTHERS_S", 0.1)
-    endpoint = f"ipc://{tmp_path}/link"
+    endpoint = Endpoint("frames", f"ipc://{tmp_path}/link")
     with ThreadedReceiver(context, endpoint, Fifo(4)), Publisher(context, endpoint) as publisher:
         assert publisher.wait_for_readers(2, forever)
 
 
 def test_policy_and_holes_are_counted_apart(context: Context, tmp_path: Path) -> None:
-    endpoint = f"ipc://{tmp_path}/link"
+    endpoint = Endpoint("frames", f"ipc://{tmp_path}/link")
     with ThreadedReceiver(context, endpoint, Fifo(4)) as receiver, Publisher(context, endpoint) as publisher:
         assert publisher.wait_for_readers(1, forever)
         pixels = np.zeros((2, 3), np.uint8)
@@ -149,19 +150,19 @@ def test_policy_and_holes_are_counted_apart(context: Context, tmp_path: Path) ->
 
 def test_a_hello_takes_no_number_and_is_no_loss(context: Context, tmp_path: Path) -> None:
     hello = decode([bytes.fromhex(part) for part in GOLDEN["hello"]])[0]
-    endpoint = f"ipc://{tmp_path}/link"
+    endpoint = Endpoint("grades", f"ipc://{tmp_path}/link")
+    grades = GradesHeader(seq=0, grades=[])
     with open_receiver(context, endpoint, Fifo(None), lossless=False) as reader, Publisher(context, endpoint) as link:
         assert link.wait_for_readers(1, forever)
-        for message in (hello, frame(0), hello, frame(1), hello):
-            pixels = np.zeros((2, 3), np.uint8) if isinstance(message, FrameHeader) else None
-            link.send(message.model_copy(update={"seq": link.next_seq}), pixels)
+        for message in (hello, grades, hello, grades, hello):
+            link.send(message.model_copy(update={"seq": link.next_seq}))
         got = [reader.receive(5.0) for _ in range(5)]
         assert [message.header.seq for message in got if message] == [0, 0, 1, 1, 2]
         assert (reader.counters.received, reader.counters.lost) == (2, 0)
 
 
 def test_first_message_lost_counts_too(context: Context, tmp_path: Path) -> None:
-    endpoint = f"ipc://{tmp_path}/link"
+    endpoint = Endpoint("frames", f"ipc://{tmp_path}/link")
     with ThreadedReceiver(context, endpoint, Fifo(4)) as receiver, Publisher(context, endpoint) as publisher:
         assert publisher.wait_for_readers(1, forever)
         publisher.send(frame(2), np.zeros((2, 3), np.uint8))
@@ -170,11 +171,11 @@ def test_first_message_lost_counts_too(context: Context, tmp_path: Path) -> None
 
 
 def test_noise_is_counted_and_dropped(context: Context, tmp_path: Path) -> None:
-    endpoint = f"ipc://{tmp_path}/link"
+    endpoint = Endpoint("frames", f"ipc://{tmp_path}/link")
     with ThreadedReceiver(context, endpoint, Fifo(4)) as receiver:
         raw = context.socket(zmq.XPUB)
         raw.linger = 0
-        raw.bind(endpoint)
+        raw.bind(endpoint.address)
         raw.recv()
         for parts in ([b""], [b"frame", b"\xc1"], [b"frame", b"{}", b"x" * 100]):
             raw.send_multipart(parts)
@@ -184,7 +185,7 @@ def test_noise_is_counted_and_dropped(context: Context, tmp_path: Path) -> None:
 
 
 def test_lossless_sender_waits_for_the_reader(context: Context, tmp_path: Path) -> None:
-    endpoint = f"ipc://{tmp_path}/link"
+    endpoint = Endpoint("frames", f"ipc://{tmp_path}/link")
     count = 40
     pixels = np.zeros((1000, 1000), np.uint8)  # larger than what the kernel buffers for a socket
     header = frame(0).model_copy(update={"height": 1000, "width": 1000})
@@ -208,7 +209,7 @@ def test_lossless_sender_waits_for_the_reader(context: Context, tmp_path: Path) 
 
 
 def test_lossless_sender_gives_up_when_told(context: Context, tmp_path: Path) -> None:
-    endpoint = f"ipc://{tmp_path}/link"
+    endpoint = Endpoint("frames", f"ipc://{tmp_path}/link")
     with (
         LosslessReceiver(context, endpoint, Fifo(None)),
         Publisher(context, endpoint, lossless=True) as publisher,
@@ -236,14 +237,30 @@ def test_endpoints_are_private_and_go_away() -> None:
     assert not folder.exists()
 
 
-def test_long_temporary_paths_fall_back_to_tcp(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, context: Context
+def test_with_a_long_temporary_path_a_short_private_folder_is_found(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     deep = tmp_path / ("d" * 100)
     deep.mkdir()
     monkeypatch.setattr("tempfile.tempdir", str(deep))
+    for runtime in (None, str(tmp_path / "not there"), str(deep)):
+        monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+        if runtime is not None:
+            monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
+        with private_endpoints() as endpoints:
+            assert endpoints.frames.address.startswith("ipc:///tmp/rostfine-")
+            assert endpoints.folder.stat().st_mode & 0o077 == 0
+            assert endpoints.notice == ""
+        assert not endpoints.folder.exists()
+
+
+def test_where_no_folder_has_room_for_sockets_tcp_is_used_with_keys_and_said(
+    monkeypatch: pytest.MonkeyPatch, context: Context
+) -> None:
+    monkeypatch.setattr("station.transport.endpoints.MAX_IPC_PATH", 5)
     with private_endpoints() as endpoints:
-        assert endpoints.frames.startswith("tcp://127.0.0.1:")
+        assert endpoints.frames.address.startswith("tcp://127.0.0.1:")
+        assert "encrypted" in endpoints.notice
         with (
             ThreadedReceiver(context, endpoints.frames, Fifo(4)) as receiver,
             Publisher(context, endpoints.frames) as publisher,
@@ -253,9 +270,16 @@ def test_long_temporary_paths_fall_back_to_tcp(
             assert receiver.receive(2.0) is not None
 
 
+def test_tcp_without_keys_is_refused(context: Context) -> None:
+    with pytest.raises(StationError, match="with keys only"):
+        Publisher(context, Endpoint("frames", "tcp://127.0.0.1:45123"))
+    with pytest.raises(StationError, match="with keys only"):
+        ThreadedReceiver(context, Endpoint("frames", "tcp://127.0.0.1:45123"), Fifo(4))
+
+
 def test_a_link_has_ended_only_once_everything_on_it_was_handed_out(context: Context, tmp_path: Path) -> None:
     """A reader finds nothing, and then the last message and the end arrive together."""
-    endpoint = f"ipc://{tmp_path}/link"
+    endpoint = Endpoint("frames", f"ipc://{tmp_path}/link")
     with Publisher(context, endpoint) as publisher, ThreadedReceiver(context, endpoint, Fifo(None)) as receiver:
         assert publisher.wait_for_readers(1, forever)
         assert receiver.receive(0) is None
@@ -269,7 +293,7 @@ def test_a_link_has_ended_only_once_everything_on_it_was_handed_out(context: Con
 
 
 def test_numbers_that_were_left_out_count_as_lost(context: Context, tmp_path: Path) -> None:
-    endpoint = f"ipc://{tmp_path}/link"
+    endpoint = Endpoint("frames", f"ipc://{tmp_path}/link")
     with Publisher(context, endpoint) as publisher, ThreadedReceiver(context, endpoint, Fifo(None)) as receiver:
         assert publisher.wait_for_readers(1, forever)
         for seq in (0, 3, 2, 4):
@@ -282,7 +306,7 @@ def test_numbers_that_were_left_out_count_as_lost(context: Context, tmp_path: Pa
 
 
 def test_without_a_thread_messages_wait_in_the_socket_until_somebody_looks(context: Context, tmp_path: Path) -> None:
-    endpoint = f"ipc://{tmp_path}/link"
+    endpoint = Endpoint("frames", f"ipc://{tmp_path}/link")
     with PolledReceiver(context, endpoint, Fifo(3), queue=100) as receiver, Publisher(context, endpoint) as publisher:
         assert publisher.wait_for_readers(1, forever)
         threads = threading.active_count()
