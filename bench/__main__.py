@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from station.command_line import Parser, exit_code_of
 
 BENCHES = {
+    "all": "every bench that needs this machine alone, one after the other",
+    "compare": "two runs of a bench side by side: ratios, and what lies outside the noise",
     "capture": "camera capture on an emulated camera: losses, jitter, faults",
     "camera": "the whole station on an emulated camera: losses, jitter, faults, recovery",
     "chaos": "the whole station under kills, stops, overload and long runs: what must hold, and how often it did",

@@ -1,4 +1,8 @@
-"""Time from a window to its grades, and how close that is to what the machine can do.
+"""Time from a window to its grades, beside what one would use instead, and how close to what the machine can do.
+
+Every runtime and precision at hand runs one clip in turn with the others, so that other load hits all: the engine's
+own, eager torch, torch.compile and OpenVINO; what is not there is named. A runtime that does not give its golden clips
+has no time. With --runtime, that one alone at several batch sizes.
 
 Covered: one call of the runtime, uint8 clips in, grades out, preprocessing included. Not covered: windows, sockets.
 
@@ -22,18 +26,20 @@ from typing import Any, get_args
 
 import numpy as np
 
+from bench.support.engine_ways import engine_ways, torch_ways
 from bench.support.flops import multiply_adds
 from bench.support.report import Report, sample_ms
 from bench.support.sgemm import Sgemm
 from engine.artifact import MAX_BATCH, Artifact
-from engine.factory import RuntimeName, open_runtime
+from engine.factory import PrecisionName, RuntimeName, open_runtime
 from engine.onnx_runtime import default_threads
 from engine.tensorrt.session import TensorRtSession
-from station.errors import InputError, MissingExtraError
+from station.errors import ArtifactError, InputError, MissingExtraError
 
 LARGE = 1024
 """Edge of the square matrices of the ceiling."""
 WARM_UP = 3
+QUICK_COUNT = 8
 ROUNDS = 3
 """How often the engine and the eager TimeSformer alternate."""
 
@@ -47,7 +53,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which.add_argument(
         "--preset", choices=("station", "base"), help="a preset with random weights instead (needs torch)"
     )
-    parser.add_argument("--runtime", choices=get_args(RuntimeName), default="onnxruntime", help="default: %(default)s")
+    parser.add_argument("--runtime", choices=get_args(RuntimeName), help="this one alone, at each batch size")
+    parser.add_argument("--precision", choices=get_args(PrecisionName), default="auto",
+                        help="with --runtime (default: the fastest that holds)")  # fmt: skip
+    parser.add_argument("--quick", action="store_true", help="without torch.compile, fewer calls")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: all cores but one)")
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 2, 4, 8], help="batch sizes (default: 1 2 4 8)")
     parser.add_argument("--count", type=int, default=20, help="calls per batch size (default: %(default)s)")
@@ -69,9 +78,14 @@ def run(args: argparse.Namespace) -> int:
             "one call of the runtime, uint8 clips in, grades out; not windows and sockets",
             {"model": artifact.manifest.name, "sha256": artifact.model_sha256, "threads": threads, "count": args.count},
         )
-        measure(report, artifact, args.runtime, threads, args.batches, args.count)
+        if args.runtime is None:
+            count = min(args.count, QUICK_COUNT) if args.quick else args.count
+            measure_all(report, artifact, threads, count, compiled=not args.quick)
+        else:
+            measure(report, artifact, args.runtime, args.precision, threads, args.batches, args.count)
         if args.compare:
-            compare(report, artifact, args.runtime, threads, sorted(args.batches), args.count)
+            kind: RuntimeName = args.runtime or "onnxruntime"
+            compare(report, artifact, kind, threads, sorted(args.batches), args.count)
     report.emit()
     return 0
 
@@ -105,8 +119,43 @@ def export_preset(name: str, folder: Path) -> Artifact:
     return export_artifact(Rostfine(config), folder, facts, clips)
 
 
+def measure_all(report: Report, artifact: Artifact, threads: int, count: int, *, compiled: bool) -> None:
+    """Time every way of running one clip, in turn with each other and with the ceiling."""
+    operations = 2 * sum(multiply_adds(artifact.manifest.network).values())
+    ceiling = Sgemm(LARGE, LARGE, LARGE, threads)
+    best = max(ceiling.gflops() for _ in range(WARM_UP))
+    missing: dict[str, str] = {}
+    with ExitStack() as stack:
+        own = list(engine_ways(artifact, threads, stack, missing))
+        if not own:
+            raise ArtifactError(
+                f"model {artifact.folder}: no runtime gives the golden clips; see `python -m engine verify`"
+            )
+        ways = [*own, *torch_ways(artifact, threads, missing, compiled=compiled)]
+        samples: dict[str, list[float]] = {way.name: [] for way in ways}
+        for turn in range(count):
+            for way in ways:
+                samples[way.name] += sample_ms(way.call, count=1, warm_up=0 if turn else WARM_UP)
+            best = max(best, ceiling.gflops())
+    plain = min(samples[ways[0].name])
+    for way in ways:
+        off = "random weights" if way.grade_off is None else f"golden grades off by {way.grade_off:.1e}"
+        report.timing(
+            way.name, samples[way.name], note=f"{off}; {min(samples[way.name]) / plain:.2f} of float32 at best"
+        )
+    report.figure("sgemm ceiling", best, "1e9/s", f"MatMul {LARGE}^3, best of the run")
+    report.figure("share of ceiling, onnxruntime float32", operations / (plain * 1e6) / best)
+    report.lines += [f"not run: {name}: {why}" for name, why in missing.items()]
+
+
 def measure(
-    report: Report, artifact: Artifact, kind: RuntimeName, threads: int, batches: list[int], count: int
+    report: Report,
+    artifact: Artifact,
+    kind: RuntimeName,
+    precision: PrecisionName,
+    threads: int,
+    batches: list[int],
+    count: int,
 ) -> None:
     """Time the runtime at each batch size, alternately with the ceiling."""
     parts = multiply_adds(artifact.manifest.network)
@@ -115,7 +164,7 @@ def measure(
     ceiling = Sgemm(LARGE, LARGE, LARGE, threads)
     best = max(ceiling.gflops() for _ in range(WARM_UP))
     fastest: dict[int, float] = {}
-    with open_runtime(artifact, kind, threads) as runtime:
+    with open_runtime(artifact, kind, threads, precision) as runtime:
         report.settings["runtime"] = runtime.name
         for batch in batches:
             shape = (batch, *artifact.manifest.inputs[0].shape[1:])
