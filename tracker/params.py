@@ -115,6 +115,10 @@ class EvidenceParams:
     """Way of the stage; less is within its measurement's error over a window."""
     least_apart_heads: float = 0.57
     """Distance to another head: nearer, the two overlap (``CrossingParams.meet_heads``)."""
+    apart_heads: float = 0.67
+    """It crosses only if it has been farther than this (``CrossingParams.part_heads``) ..."""
+    apart_s: float = 0.2
+    """... for so long: what never was may be the sperm's own midpiece, or lie beside it for good."""
 
 
 @dataclass(frozen=True, slots=True)

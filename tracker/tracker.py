@@ -160,9 +160,9 @@ class Tracker:
             window = self._windows[sperm_id]
             complete = self._fill(window, head, verdict.state, prepared)
             evidence = self._evidence[sperm_id]
-            evidence.note(prepared, self._head_tracker.nearest_px(head), window.frame_seqs)
+            evidence.note(prepared, self._head_tracker.others_px(head), window.frame_seqs)
             if complete:
-                measured = evidence.measured(prepared.head_px, prepared.params.evidence)
+                measured = evidence.measured(prepared)
                 windows.append(_result(sperm_id, window, head, measured))
             x, y = self._in_sight(head)
             tracks.append(TrackResult(sperm_id, x, y, verdict.state, verdict.score, verdict.reason, window.filled))

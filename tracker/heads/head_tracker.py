@@ -153,10 +153,11 @@ class HeadTracker:
         """Return the selected sperm with their numbers, in the order of these."""
         return sorted(((h.sperm_id, h) for h in self.heads if h.sperm_id is not None), key=lambda pair: pair[0])
 
-    def nearest_px(self, head: Head) -> float | None:
-        """Return how far the nearest other head is that is followed, centre to centre; None where there is none."""
-        others = [apart(head, other) for other in self.heads if other is not head and other.followed]
-        return min(others, default=None) if head.followed else None
+    def others_px(self, head: Head) -> dict[int, float]:
+        """Return how far each other head is that is followed, centre to centre, by its key."""
+        if not head.followed:
+            return {}
+        return {other.key: apart(head, other) for other in self.heads if other is not head and other.followed}
 
     def release(self, sperm_id: int) -> None:
         """Follow this sperm no longer."""
