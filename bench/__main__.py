@@ -21,6 +21,7 @@ BENCHES = {
     "engine": "time from a window to its grades",
     "gpu": "everything about a GPU in one command: plans, truth, latency, ceilings, matcher, training, tests",
     "rating": "forty raters at once on the rating server, which is killed meanwhile: time of a vote, votes lost",
+    "labels": "what pretraining on unlabelled clips is worth, with 50, 150 and 500 labels",
     "view": "exposure to screen in a browser, and what the live view costs",
 }
 

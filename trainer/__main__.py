@@ -42,7 +42,9 @@ COMMANDS: Final[dict[str, Entry]] = {
     "rate": Entry("trainer.commands.rate", "let raters grade the clips of a folder in a browser"),
     "votes": Entry("trainer.commands.votes", "give the clips of a folder the votes of the experts"),
     "check": Entry("trainer.commands.check", "validate a folder of clips and name every bad row"),
-    "pretrain": Entry("trainer.commands.pretrain", "pretrain a new network on films of simulated sperm"),
+    "pretrain": Entry(
+        "trainer.commands.pretrain", "teach a new network to see, on your own clips without votes or on simulated films"
+    ),
     "train": Entry("trainer.commands.train", "train a network on a folder of clips, or resume"),
     "crossval": Entry("trainer.commands.crossval", "cross-validate: train and score once for every fold"),
     "fit-heads": Entry("trainer.commands.fit_heads", "grow a network to more frames and fit its grade heads"),

@@ -2,7 +2,7 @@
 
 import itertools
 import json
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +10,15 @@ import pytest
 import torch
 
 from trainer.__main__ import main
+from trainer.data.dataset import open_clips, read_hashes, write_table
 from trainer.model.rostfine import preset
 from trainer.pretraining import loop
 from trainer.pretraining.loop import by_patch, middle_patches
+from trainer.pretraining.masked import Decoder, clip_cells
 from trainer.pretraining.synthetic import SyntheticBatch, make_batch, synthetic_batches
 from trainer.pretraining.targets import CELL_PX, MIDDLE
+from trainer.training.recipe import build_recipe
+from trainer.training.state import network_config
 
 TINY = ["--network", "depth=2", "--network", "width=24", "--network", "patch_px=50"]
 
@@ -130,3 +134,75 @@ def test_bad_options_end_with_one_line_and_code_2(
     assert main(["pretrain", "--out", str(tmp_path / "run"), *options]) == 2
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
     assert not (tmp_path / "run").exists()
+
+
+def test_without_votes_a_network_learns_to_fill_in_what_is_hidden_and_training_begins_from_it(tmp_path: Path) -> None:
+    data, run = tmp_path / "data", tmp_path / "seen"
+    assert main(["simulate", "--clips", "24", "--seed", "5", "--out", str(data)]) == 0
+    without_votes(data)
+    options = ["--frames", "2", "--epochs", "12", "--lr", "3e-3", "--threads", "1", *TINY]
+    assert main(["pretrain", "--clips", str(data), "--out", str(run), *options]) == 0
+    log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    assert log[-1]["unexplained"] < 0.85 * log[0]["unexplained"]
+    assert log[-1]["held_out"] < log[0]["held_out"]
+    again = tmp_path / "again"
+    assert main(["pretrain", "--clips", str(data), "--out", str(again), *options[:3], "1", *options[4:]]) == 0
+    first = json.loads((again / "log.jsonl").read_text())
+    assert main(["pretrain", "--clips", str(data), "--out", str(tmp_path / "c"), *options[:3], "1", *options[4:]]) == 0
+    assert json.loads((tmp_path / "c" / "log.jsonl").read_text()) == first  # the same seed, the same bits
+    labelled = tmp_path / "labelled"
+    assert main(["simulate", "--clips", "6", "--seed", "6", "--out", str(labelled)]) == 0
+    train = ["train", "--data", str(labelled), "--out", str(tmp_path / "run"), "--epochs", "1", "--batch", "4"]
+    assert main([*train, "--init", str(run / "last.pt"), *TINY, "--network", "frames=2", "--threads", "1"]) == 0
+
+
+def without_votes(data: Path) -> None:
+    """Take the votes out of a folder of clips."""
+    clips = open_clips(data)
+    rows = [replace(row, votes=()) for row in clips.rows]
+    write_table(data, rows, read_hashes(data), clips.shape, clips.made)
+
+
+def test_the_targets_are_cells_of_every_patch_with_mean_0_and_spread_1() -> None:
+    config = preset("station", patch_px=50, frames=2)
+    clips = torch.zeros(1, 2, 150, 150)
+    clips[0, 1, 50:55, 145:150] = 200  # one cell: second row of patches, third column, its first row and last column
+    cells = clip_cells(clips, config)
+    assert cells.shape == (1, 2, 9, 100)
+    assert cells.flatten().argmax() == 9 * 100 + 5 * 100 + 9
+    assert cells.mean() == pytest.approx(0, abs=1e-5)
+    assert cells.std() == pytest.approx(1, abs=1e-4)
+    assert torch.isfinite(clip_cells(torch.full((1, 2, 150, 150), 90.0), config)).all()
+
+
+def test_what_is_hidden_is_not_seen() -> None:
+    """Whatever lies in the hidden patches, the guess is the same."""
+    recipe = build_recipe({"network": {"depth": 2, "width": 24, "patch_px": 50, "frames": 2}, "data": "x"}, "test")
+    config = network_config(recipe)
+    decoder = Decoder(config)
+    seen, visible = torch.randn(1, 2, 3, 24), torch.tensor([[4, 0, 7]])
+    one = decoder(torch.randn(1, 24).zero_(), seen, visible, 9)
+    assert one.shape == (1, 2, 9, 100)
+    other = decoder(torch.zeros(1, 24), seen[:, :, [1, 0, 2]], visible[:, [1, 0, 2]], 9)
+    torch.testing.assert_close(one, other)  # each token lies where it was seen
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--clips", "DATA", "--token-clips", "5"], "--token-clips: does nothing here, as --clips is a folder"),
+        (["--clips", "50", "--hidden", "0.5"], "--hidden: does nothing here, as --clips is a number"),
+        (["--clips", "DATA", "--hidden", "1.0"], "--hidden between 0 and 1"),
+        (["--clips", "DATA", "--frames", "5"], "takes 5 frames"),
+        (["--clips", "DATA", "--hidden", "0.01"], "hides none of 9 patches"),
+        (["--clips", "NOWHERE"], "no finished folder of clips"),
+    ],
+)
+def test_options_of_the_other_way_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, options: list[str], words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["simulate", "--clips", "2", "--seed", "5", "--out", "DATA"]) == 0
+    assert main(["pretrain", "--out", "RUN", *TINY, *options]) == 2
+    assert words in capsys.readouterr().err
+    assert not Path("RUN").exists()

@@ -1,0 +1,131 @@
+"""What pretraining on unlabelled clips is worth, with few labels: 50, 150 and 500 clips with votes.
+
+Simulates unlabelled clips, labelled ones and a test set (other seeds), pretrains one network on the unlabelled
+(``trainer pretrain --clips``), then trains from that start and from the usual one on the same labelled clips, with the
+same number of steps, recipe and seeds, and scores both on the test set as ``trainer evaluate`` does. The figure is the
+mean squared error divided by that of predicting the labelled clips' mean distribution: 1 is as good as not looking.
+The difference is of the same test clips; its interval is a bootstrap over them, with the seeds' errors averaged.
+
+Simulated sperm, a small network, a few frames: it says whether the pretraining helps, not what a lab will gain. Needs
+the extra train.
+"""
+
+import argparse
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.support.report import Report
+from station.errors import ProcessError
+from trainer.__main__ import main as trainer
+from trainer.data.dataset import Clips, open_clips, read_hashes, write_table
+from trainer.evaluation.predictors import predict, weights_predictor
+from trainer.training.recipe import BEST
+
+NETWORK = ("depth=3", "width=96", "heads=3", "patch_px=25", "branch_depth=1", "branch_heads=3")
+DRAWS = 2000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add this bench's options."""
+    parser.add_argument("--labels", type=int, nargs="+", default=[50, 150, 500])
+    parser.add_argument("--unlabelled", type=int, default=1500, help="clips without votes (default 1500)")
+    parser.add_argument("--test", type=int, default=300, help="clips to score on (default 300)")
+    parser.add_argument("--passes", type=int, default=20, help="of pretraining over its clips (default 20)")
+    parser.add_argument("--shown", type=int, default=5000, help="clips shown in each training (default 5000)")
+    parser.add_argument("--seeds", type=int, default=2, help="trainings of each kind (default 2)")
+    parser.add_argument("--frames", type=int, default=4, help="frames that the network takes (default 4)")
+    parser.add_argument("--threads", type=int, default=2)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Run the bench."""
+    report = Report(
+        bench="labels",
+        counts="error on simulated clips that nobody trained on, divided by that of predicting the mean distribution",
+        settings=dict(vars(args)),
+    )
+    with tempfile.TemporaryDirectory(prefix="bench-labels-") as name:
+        root = Path(name)
+        most = max(args.labels)
+        for folder, count, seed in (("U", args.unlabelled, 101), ("L", most, 102), ("T", args.test, 103)):
+            _do("simulate", "--clips", count, "--seed", seed, "--workers", args.threads, "--out", root / folder)
+        network = [word for change in NETWORK for word in ("--network", change)]
+        common = [*network, "--threads", args.threads]
+        start_s = time.monotonic()
+        _do("pretrain", "--clips", root / "U", "--out", root / "SEEN", "--frames", args.frames,
+            "--epochs", args.passes, *common)  # fmt: skip
+        report.figure("pretraining", time.monotonic() - start_s, "s")
+        labelled, test = open_clips(root / "L"), open_clips(root / "T")
+        for count in args.labels:
+            data = _subset(labelled, count, root / f"L{count}")
+            errors = {
+                name: np.mean(
+                    [_errors(args, root, data, test, seed, start, common) for seed in range(args.seeds)], axis=0
+                )
+                for name, start in (("without", None), ("with", root / "SEEN" / "last.pt"))
+            }
+            _compare(report, count, errors, _of_mean(open_clips(data), test))
+    report.emit()
+    return 0
+
+
+def _errors(
+    args: argparse.Namespace,
+    root: Path,
+    data: Path,
+    test: Clips,
+    seed: int,
+    start: Path | None,
+    common: Sequence[object],
+) -> NDArray[np.float64]:
+    """Train once and return (N,) squared errors of the test clips."""
+    out = root / "RUN"
+    shutil.rmtree(out, ignore_errors=True)
+    epochs = max(1, args.shown // len(open_clips(data, verify=False)))
+    begin = ["--init", start] if start else []
+    _do("train", "--data", data, "--out", out, "--epochs", epochs, "--seed", seed + 1, "--optimizer", "adamw", "--lr",
+        "5e-4", "--schedule", "cosine", "--warmup", "0.05", "--loss", "ce", "--weight-decay", "0.05", "--holdout",
+        "0.2", "--network", f"frames={args.frames}", *common, *begin)  # fmt: skip
+    predicted = predict(weights_predictor(out / BEST, "the run"), test)
+    return np.asarray(((predicted - test.distributions) ** 2).mean(axis=1), np.float64)
+
+
+def _of_mean(labelled: Clips, test: Clips) -> NDArray[np.float64]:
+    """Return (N,) squared errors of predicting the labelled clips' mean distribution."""
+    return np.asarray(((labelled.distributions.mean(axis=0) - test.distributions) ** 2).mean(axis=1), np.float64)
+
+
+def _compare(report: Report, count: int, errors: dict[str, NDArray[np.float64]], of_mean: NDArray[np.float64]) -> None:
+    """Add what pretraining changes with ``count`` labels."""
+    rng = np.random.default_rng(count)
+    draws = rng.integers(len(of_mean), size=(DRAWS, len(of_mean)))
+    base = of_mean[draws].mean(axis=1)
+    gain = (errors["without"] - errors["with"])[draws].mean(axis=1) / base
+    low, high = np.percentile(gain, (2.5, 97.5))
+    for name, found in errors.items():
+        report.figure(f"{count} labels, {name} pretraining", float(found.mean() / of_mean.mean()), "of the mean's MSE")
+    value = float((errors["without"] - errors["with"]).mean() / of_mean.mean())
+    report.figure(f"{count} labels, gain", value, "of the mean's MSE", f"95 % {low:.3f} to {high:.3f}")
+
+
+def _subset(clips: Clips, count: int, out: Path) -> Path:
+    """Make a folder of the first clips of another."""
+    part = clips.subset(range(count))
+    hashes = read_hashes(clips.root)
+    (out / "clips").mkdir(parents=True)
+    for row in part.rows:
+        shutil.copyfile(clips.root / row.file, out / row.file)
+    write_table(out, part.rows, {row.file: hashes[row.file] for row in part.rows}, clips.shape, clips.made)
+    return out
+
+
+def _do(*words: object) -> None:
+    """Run one command of the trainer. Raises ProcessError where it fails."""
+    if trainer([str(word) for word in words]):
+        raise ProcessError(f"python -m trainer {' '.join(map(str, words))} failed; see its message above")
