@@ -22,6 +22,7 @@ BENCHES = {
     "gpu": "everything about a GPU in one command: plans, truth, latency, ceilings, matcher, training, tests",
     "rating": "forty raters at once on the rating server, which is killed meanwhile: time of a vote, votes lost",
     "labels": "what pretraining on unlabelled clips is worth, with 50, 150 and 500 labels",
+    "loop": "from recorded sperm to a model that runs: wall time of every command",
     "view": "exposure to screen in a browser, and what the live view costs",
 }
 

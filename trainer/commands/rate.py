@@ -20,6 +20,7 @@ from trainer.rating.links import has_link, make_link, require_rater, revoke_link
 from trainer.rating.plan import Invitation, base_of, begin_study, bring_into_force, invite, new_names, study_folder
 from trainer.rating.records import Person
 from trainer.rating.results import VOTES, give_to_clips, utc, write_results
+from trainer.rating.session_cutting import cut_sessions
 from trainer.rating.store import Store, now_ms
 from trainer.rating.study import Study
 
@@ -31,6 +32,7 @@ The study is DATA-rating/study.toml; --new writes one to be edited. Links are sh
 
 examples:
   python -m trainer rate DATA --new                   write the study file, then edit it
+  python -m trainer rate DATA --new --sessions S1 S2  the same, and cut the clips from recorded sessions
   python -m trainer rate DATA --invite 40             forty pseudonyms and links, in a table for you alone
   python -m trainer rate DATA                         serve; Ctrl-C ends it, and nothing is lost
   python -m trainer rate DATA --backup votes-monday.sqlite
@@ -46,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = EPILOG
     parser.add_argument("data", type=Path, metavar="DATA", help="folder of clips")
     parser.add_argument("--study", type=Path, metavar="FOLDER", help="folder of the study (default: DATA-rating)")
+    parser.add_argument("--sessions", nargs="+", default=[], metavar="SESSION", help="with --new: first cut DATA from "
+                        "recorded sessions, the windows that were graded")  # fmt: skip
+    parser.add_argument("--windows", type=int, default=1, metavar="N", help="at most N clips of a sperm (default: 1)")
     parser.add_argument(
         "--into-clips", action="store_true", help="with --export: also give the clips of DATA these votes"
     )
@@ -71,7 +76,11 @@ def run(args: argparse.Namespace) -> int:
     folder: Path = args.study or study_folder(args.data)
     if not 0 < args.days <= 3650:
         raise InputError(f"--days {args.days:g}: expected more than 0 and at most 3650")
+    if (args.sessions or args.windows != 1) and not args.new:
+        raise InputError("--sessions and --windows belong to --new; add it")
     if args.new:
+        for line in cut_sessions(args.data, args.sessions, args.windows) if args.sessions else ():
+            say(line)
         path = begin_study(folder, args.data)
         say(f"{path} is written; edit it, then: python -m trainer rate {args.data} --invite {Study(title='-').raters}")
         return 0

@@ -138,9 +138,9 @@ def test_bad_options_end_with_one_line_and_code_2(
 
 def test_without_votes_a_network_learns_to_fill_in_what_is_hidden_and_training_begins_from_it(tmp_path: Path) -> None:
     data, run = tmp_path / "data", tmp_path / "seen"
-    assert main(["simulate", "--clips", "24", "--seed", "5", "--out", str(data)]) == 0
+    assert main(["simulate", "--clips", "16", "--seed", "5", "--out", str(data)]) == 0
     without_votes(data)
-    options = ["--frames", "2", "--epochs", "12", "--lr", "3e-3", "--threads", "1", *TINY]
+    options = ["--frames", "2", "--epochs", "10", "--lr", "3e-3", "--threads", "1", *TINY]
     assert main(["pretrain", "--clips", str(data), "--out", str(run), *options]) == 0
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert log[-1]["unexplained"] < 0.85 * log[0]["unexplained"]

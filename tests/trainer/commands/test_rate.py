@@ -11,6 +11,7 @@ import pytest
 pytest.importorskip("statsmodels", reason="the data card needs the extra rate")
 
 from station.notice import NOTICE
+from tests.support import graded_session
 from tests.support.rating_study import given, make_clips, write_study
 from trainer.__main__ import main
 from trainer.data.dataset import find_problems, open_clips
@@ -147,3 +148,19 @@ def test_links_are_renewed_and_taken_back_and_a_study_closed(
     assert "there are rater-01, rater-02" in capsys.readouterr().err
     for wrong in ("a/b", "anna lee", "rater-01", "0"):
         assert rate(data, "--invite", wrong) == 2
+
+
+def test_clips_come_straight_from_a_recorded_session(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(graded_session, "T", 16)
+    monkeypatch.setattr(graded_session, "SIZE", 150)
+    session, data = str(graded_session.record_graded(tmp_path / "s", frames=60)), tmp_path / "CUT"
+    assert rate(data, "--new", "--sessions", session, "--windows", "2") == 0
+    assert "as they were graded" in capsys.readouterr().out
+    assert find_problems(data) == []
+    assert (tmp_path / "CUT-rating" / "study.toml").is_file()
+    assert rate(data, "--new", "--sessions", session) == 2
+    assert "exists already" in capsys.readouterr().err
+    assert rate(data, "--sessions", session) == 2
+    assert "belong to --new" in capsys.readouterr().err
