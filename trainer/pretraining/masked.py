@@ -112,13 +112,13 @@ class MaskedPretrainer:
             )
         if config.patch_px % CELL_PX:
             raise InputError(f"--network patch_px={config.patch_px}: must be a multiple of {CELL_PX} here")
+        self.visible = max(1, round(config.patches * (1 - plan.hidden)))
+        if self.visible == config.patches:
+            raise InputError(f"--hidden {plan.hidden:g}: hides none of {config.patches} patches; give a larger share")
         learn, watch = split_by_source(clips.sources, HELD_OUT, recipe.seed)
         self._clips, self._watched = clips.subset(learn), clips.subset(watch[:MOST_WATCHED])
         initialize(self.network, self._clips, recipe.seed)
         self.decoder = Decoder(config)
-        self.visible = max(1, round(config.patches * (1 - plan.hidden)))
-        if self.visible == config.patches:
-            raise InputError(f"--hidden {plan.hidden:g}: hides none of {config.patches} patches; give a larger share")
 
     def run(self) -> Iterator[Passed]:
         """Go over the clips again and again; yield after each pass."""

@@ -21,6 +21,8 @@ from trainer.training.recipe import build_recipe
 from trainer.training.state import network_config
 
 TINY = ["--network", "depth=2", "--network", "width=24", "--network", "patch_px=50"]
+SMALL_PATCHES = [*TINY[:-1], "patch_px=25"]
+"""The start from principal components takes seconds for large patches."""
 
 
 @pytest.fixture(scope="module")
@@ -140,20 +142,20 @@ def test_without_votes_a_network_learns_to_fill_in_what_is_hidden_and_training_b
     data, run = tmp_path / "data", tmp_path / "seen"
     assert main(["simulate", "--clips", "16", "--seed", "5", "--out", str(data)]) == 0
     without_votes(data)
-    options = ["--frames", "2", "--epochs", "10", "--lr", "3e-3", "--threads", "1", *TINY]
+    options = ["--frames", "2", "--epochs", "6", "--lr", "3e-3", "--threads", "1", *SMALL_PATCHES]
     assert main(["pretrain", "--clips", str(data), "--out", str(run), *options]) == 0
     log = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
     assert log[-1]["unexplained"] < 0.85 * log[0]["unexplained"]
     assert log[-1]["held_out"] < log[0]["held_out"]
     again = tmp_path / "again"
-    assert main(["pretrain", "--clips", str(data), "--out", str(again), *options[:3], "1", *options[4:]]) == 0
-    first = json.loads((again / "log.jsonl").read_text())
-    assert main(["pretrain", "--clips", str(data), "--out", str(tmp_path / "c"), *options[:3], "1", *options[4:]]) == 0
-    assert json.loads((tmp_path / "c" / "log.jsonl").read_text()) == first  # the same seed, the same bits
+    assert main(["pretrain", "--clips", str(data), "--out", str(again), *options]) == 0
+    assert (again / "log.jsonl").read_text() == (run / "log.jsonl").read_text()  # the same seed, the same bits
     labelled = tmp_path / "labelled"
     assert main(["simulate", "--clips", "6", "--seed", "6", "--out", str(labelled)]) == 0
     train = ["train", "--data", str(labelled), "--out", str(tmp_path / "run"), "--epochs", "1", "--batch", "4"]
-    assert main([*train, "--init", str(run / "last.pt"), *TINY, "--network", "frames=2", "--threads", "1"]) == 0
+    assert (
+        main([*train, "--init", str(run / "last.pt"), *SMALL_PATCHES, "--network", "frames=2", "--threads", "1"]) == 0
+    )
 
 
 def without_votes(data: Path) -> None:
