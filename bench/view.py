@@ -4,7 +4,9 @@ Plays a film of the simulated microscope with each frame's number drawn into it 
 reads that number back from the page's canvas one animation frame after it was drawn. Counted with: reading the film,
 tracking, JPEG, WebSocket, decoding, drawing. Not counted: what a real screen adds (a refresh and its own delay).
 The browser and all else share this machine's cores. Runs without the view alternate with those that have it, so that
-exposure to grade can be compared; the third kind has the view and nobody who looks.
+exposure to grade can be compared; the third kind has the view and nobody who looks, in the fourth the browser is
+stopped for 10 s (SIGSTOP). Beside them: exposure to terminal, read from the program's own terminal, and first paint: of
+the terminal from the start of the program, of the page from following the link to the first picture.
 
 Needs the extras view and test (Playwright), and /usr/bin/chromium.
 """
@@ -30,6 +32,7 @@ import zmq
 
 from bench.support.frame_code import BITS, SIDE_PX, draw_code
 from bench.support.report import Report
+from bench.support.terminal_watch import Watched, watch
 from capture.simulator.microscope import SimulatedMicroscope
 from station.build_info import ROOT
 from station.clock import NS_PER_MS, now_ns
@@ -73,6 +76,15 @@ WATCH = """([bits, side]) => {
 }"""
 
 
+FIRST = """new MutationObserver((_, observer) => {
+  if (!document.querySelector('#picture[data-frame-seq]')) return;
+  globalThis.firstPictureMs = performance.now();
+  observer.disconnect();
+}).observe(document, { subtree: true, childList: true, attributes: true, attributeFilter: ['data-frame-seq'] });"""
+STOPPED = "view and a stopped browser"
+STOP_S = 10.0
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add this bench's options."""
     parser.add_argument("--fps", type=float, nargs="+", default=[15.0, 30.0])
@@ -107,30 +119,45 @@ def run(args: argparse.Namespace) -> int:
 def _at_rate(args: argparse.Namespace, fps: float, film: Path, report: Report) -> int:
     """Measure at one frame rate; return in how many pictures the overlay was of another frame."""
     label = f"{fps:g} frames/s"
-    grade: dict[str, list[float]] = {"no view": [], "view, nobody looks": [], "view and browser": []}
+    grade: dict[str, list[float]] = {"no view": [], "view, nobody looks": [], "view and browser": [], STOPPED: []}
     shares: list[float] = []
+    paints_ms: list[float] = []
+    after_stop_ms: list[float] = []
+    terminals: list[Watched] = []
     samples: list[tuple[float, ...]] = []
     offset_ms = (time.time_ns() - now_ns()) / NS_PER_MS
     for _ in range(args.turns):
         for kind, found in grade.items():
-            looks = kind == "view and browser"
+            looks = kind in ("view and browser", STOPPED)
             with (
                 _browser() if looks else contextlib.nullcontext() as page,
                 _station(args, film, view=kind != "no view") as (process, link, summary),
                 _operator() as pause,
             ):
-                if page is not None:
+                if page is not None and kind == STOPPED:
+                    after_stop_ms.append(_stop(page, link, pause))
+                elif page is not None:
                     taken, share = _watch(page, link, process.pid, args.seconds, pause)
                     samples += taken
                     shares.append(share)
+                    paints_ms.append(page.evaluate("() => globalThis.firstPictureMs"))
                 else:
                     pause(WARM_UP_S + args.seconds)
             p95 = json.loads(summary.read_text())["latency_ms"]["exposure_to_grade"]["p95"]
             if p95 is not None:
                 found.append(p95)
+        terminals.append(_terminal(args, film))
     delays_ms = [t_shown_ms - (t_exposure_ms + offset_ms) for _, _, t_exposure_ms, t_shown_ms in samples]
     expected = args.turns * args.seconds * fps
     report.timing(f"{label}: exposure to screen", delays_ms, dropped=max(0.0, 1 - len(samples) / expected))
+    drawn_ms = [delay for seen in terminals for delay in seen.delays_ms]
+    report.timing(f"{label}: exposure to terminal", drawn_ms)
+    first_ms = statistics.median(seen.first_paint_ms for seen in terminals)
+    report.figure(f"{label}: first screen of the terminal", first_ms, "ms", "from the program's start; aim: 1000")
+    report.figure(f"{label}: first picture of the page", statistics.median(paints_ms), "ms", "aim: 1000")
+    report.figure(
+        f"{label}: picture's age 0.5 s after a stop of 10 s", max(after_stop_ms), "ms", "the newest, not a backlog"
+    )
     report.figure(f"{label}: server", statistics.median(shares), "of a core", "aim: at most 0.15 at 15 frames/s")
     for kind, found in grade.items():
         median = statistics.median(found) if found else None
@@ -148,7 +175,9 @@ def _browser() -> Iterator["Page"]:
 
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=[*FLAGS])
-        yield browser.new_page(viewport={"width": 1280, "height": 800})
+        page = browser.new_page(viewport={"width": 1280, "height": 800})
+        page.add_init_script(FIRST)
+        yield page
         browser.close()
 
 
@@ -175,6 +204,38 @@ def _watch(page: "Page", link: str, pid: int, seconds: float, pause: Pause) -> t
     return [tuple(sample) for sample in samples], busy_s / took_s
 
 
+def _stop(page: "Page", link: str, pause: Pause) -> float:
+    """Stop the browser for a while; return how old the picture is half a second after it goes on, ms."""
+    import psutil
+
+    page.goto(link)
+    page.wait_for_selector("#picture[data-frame-seq]")
+    pause(WARM_UP_S)
+    browser = [p for p in psutil.Process().children(recursive=True) if "chrom" in p.name()]
+    for process in browser:
+        process.suspend()
+    pause(STOP_S)
+    for process in browser:
+        process.resume()
+    time.sleep(0.5)
+    exposed_ms = float(page.locator("#picture").get_attribute("data-t-exposure-ms") or "nan")
+    return now_ns() / NS_PER_MS - exposed_ms
+
+
+def _terminal(args: argparse.Namespace, film: Path) -> Watched:
+    """Watch the program on a terminal, without a view."""
+    command = [sys.executable, "run_station.py", *_options(args, film)]
+
+    def replace() -> None:
+        with zmq.Context() as context:
+            for station in running_stations():
+                if station.name == NAME:
+                    with CommandClient(context, station.commands) as client:
+                        client.ask(ReplaceLostRequest(key=station.key))
+
+    return watch(command, NAME, args.seconds, WARM_UP_S, replace)
+
+
 @contextlib.contextmanager
 def _operator() -> Iterator[Pause]:
     """Yield a function that waits, and meanwhile replaces lost sperm as an operator would."""
@@ -193,13 +254,10 @@ def _operator() -> Iterator[Pause]:
 @contextlib.contextmanager
 def _station(args: argparse.Namespace, film: Path, *, view: bool) -> Any:
     """Run the program; yield its process, the link of its view and the path of its summary, which is there after."""
-    folder = film.parent
-    settings, summary = folder / "settings.toml", folder / "summary.json"
-    settings.write_text(f"[source]\num_per_px = {SimulatedSettings().um_per_px}\n")
+    summary = film.parent / "summary.json"
     summary.unlink(missing_ok=True)
-    options = ["--config", settings, "--source", film, "--select", f"auto:{args.sperm}", "--no-record", "--headless"]
-    options += ["--name", NAME, "--summary", summary, *(["--view"] if view else [])]
-    command = [sys.executable, "run_station.py", *map(str, options)]
+    options = [*_options(args, film), "--headless", "--summary", str(summary), *(["--view"] if view else [])]
+    command = [sys.executable, "run_station.py", *options]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         assert process.stdout is not None
         first = "view" if view else "model"
@@ -215,6 +273,13 @@ def _station(args: argparse.Namespace, film: Path, *, view: bool) -> Any:
             process.send_signal(signal.SIGTERM)
             process.stdout.read()
             process.wait(20.0)
+
+
+def _options(args: argparse.Namespace, film: Path) -> list[str]:
+    settings = film.parent / "settings.toml"
+    settings.write_text(f"[source]\num_per_px = {SimulatedSettings().um_per_px}\n")
+    options = ["--config", settings, "--source", film, "--select", f"auto:{args.sperm}", "--no-record", "--name", NAME]
+    return [str(option) for option in options]
 
 
 def _film(args: argparse.Namespace, fps: float, path: Path) -> None:

@@ -329,6 +329,8 @@ class Supervisor:
     def _fail(self, name: ProcessName, error: StationError) -> None:
         """See that a process is gone, and have it started again in a moment; give it up where that was too often."""
         reason = str(error).splitlines()[0]
+        hidden = self.statuses[name].withheld if name in self.statuses else None
+        reason += f"; {hidden} hidden grades are lost with it" if hidden else ""
         process = self._processes[name]
         process.kill()
         process.join()
