@@ -230,7 +230,7 @@ def _terminal(args: argparse.Namespace, film: Path) -> Watched:
         with zmq.Context() as context:
             for station in running_stations():
                 if station.name == NAME:
-                    with CommandClient(context, station.commands) as client:
+                    with CommandClient(context, station.endpoint("commands")) as client:
                         client.ask(ReplaceLostRequest(key=station.key))
 
     return watch(command, NAME, args.seconds, WARM_UP_S, replace)

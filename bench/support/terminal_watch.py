@@ -67,7 +67,7 @@ def watch(command: Sequence[str], name: str, seconds: float, warm_up_s: float, e
         with zmq.Context() as context, context.socket(zmq.SUB) as tracks:
             tracks.linger = 0
             tracks.subscribe(b"tracks")
-            tracks.connect(entries[0].tracks)
+            entries[0].endpoint("tracks").connect(tracks)
             _listen(terminal, tracks, found, seconds, warm_up_s, each_s)
         return found
     finally:

@@ -59,8 +59,8 @@ def test_the_scale_that_is_set_is_in_force_everywhere_and_in_the_record(station:
         assert (status["objective"], status["um_per_px"]) == ("63x", 0.15625)
         assert any("model trained for 0.25 um/px" in caution for caution in status["cautions"]), status["cautions"]
         wait_for(lambda: run.entry.um_per_px == 0.15625)
-        for address in (run.entry.tracks, run.entry.grades):
-            source = wait_for(lambda a=address: (h := hello_on(a)).source.objective == "63x" and h).source
+        for endpoint in (run.entry.endpoint("tracks"), run.entry.endpoint("grades")):
+            source = wait_for(lambda e=endpoint: (h := hello_on(e)).source.objective == "63x" and h).source
             assert source.um_per_px == 0.15625
         run.done("quit")
         run.process.communicate(timeout=30.0)
