@@ -261,6 +261,10 @@ class HeadParams:
     """Peaks of the energy that are nearer are one."""
     most_peaks: int = 6
     """So many peaks of the energy are looked at round a place."""
+    ghost_heads: float = 0.2
+    """Half edge of the square in which energy without contrast is looked for: a head that rested has left it."""
+    ghost_contrast: float = 0.5
+    """Contrast is less than so many times the energy there."""
     steady_frames: int = 8
     """The velocity before a crossing is fitted over so many frames ..."""
     steady_skip_frames: int = 2
@@ -401,7 +405,8 @@ class HomeParams:
     apart_heads: float = 0.35
     """A track farther than this from home may be another's: the two places are compared."""
     gone_ncc: float = 0.6
-    """The head has left where the looks of home fit by so much where the track is, and better than at home ..."""
+    """The head has left an undisturbed home where its looks fit by so much where the track is, and better than there
+    ..."""
     most_energy: float = 3.0
     """... with at most so many times the energy that it had at home, as long as another head hides that ..."""
     sure_ncc: float = 0.9
@@ -411,7 +416,19 @@ class HomeParams:
     empty_ncc: float = 0.5
     """Home in full sight is empty where its looks fit worse than this ..."""
     empty_s: float = 0.1
-    """... for so long."""
+    """... for so long, or, hidden, for ``hidden_s``."""
+    disturbed_empty_ncc: float = 0.3
+    """The same of a home that another head has come close to: the looks known of it may be in part that head's."""
+    unlike_ncc: float = 0.45
+    """Home in full sight is also empty where its looks fit worse than this, and better where the track is ..."""
+    hidden_s: float = 0.4
+    """... for so long: a passer hides it for less."""
+    disturb_share: float = 0.5
+    """Another head that is close disturbs home if it has at least so much of the energy that is at home ..."""
+    disturb_floors: float = 4.0
+    """... and, where it is not followed, over so many floors ..."""
+    disturb_heads: float = 0.3
+    """... and is farther than this: nearer, it is the head itself. What is followed then may be either."""
     forget_s: float = 1.5
     """After so long elsewhere in doubt the new place is home, and the sperm stays in doubt."""
     template_heads: float = 0.75

@@ -150,7 +150,7 @@ class Crossings:
             one.displaced = two.displaced = True
             one.mistakable, two.mistakable = two.mistakable, one.mistakable
             one.first_looks, two.first_looks = two.first_looks, one.first_looks
-            one.home = two.home = None
+            one.home, two.home = two.home, one.home
 
 
 def correlation(a: Floats, b: Floats) -> float:

@@ -13,7 +13,7 @@ from tracker.heads.head import Head, Loss, LossReason
 from tracker.heads.home import Home, core
 from tracker.heads.neighbours import apart, newcomers, part_doubles, without_stale
 from tracker.heads.reacquisition import seek
-from tracker.heads.resting import held, judge_home, learn_home
+from tracker.heads.resting import held, judge_home, learn_home, touched
 from tracker.heads.state import advance, lose
 from tracker.heads.twins import judge_twins, note_birth
 from tracker.matching.local_energy import local_energy, spread
@@ -44,6 +44,7 @@ class HeadTracker:
         head.energy = head.energy_long = local
         if head.selected:
             head.home = Home(x, y, core(crop, prepared), local)
+            head.home.disturbed = touched(head.home, prepared)
             head.first_looks = head.home.template
             # Two tracks of one head would drive each other off it: a neighbour's gives way, a selected one's stays.
             self.heads = [h for h in self.heads if h.selected or h not in same]

@@ -34,8 +34,14 @@ class Home:
     """How long it has stayed."""
     empty_s: float = 0.0
     """How long home has been empty, for all that can be seen."""
+    unlike_s: float = 0.0
+    """How long home, in full sight, has looked less like the head than the place where the track is."""
     away_s: float = 0.0
     """How long the track has been elsewhere, without the looks of home."""
+    disturbed: bool = False
+    """Another head has come close since the looks of home were last seen here by themselves."""
+    confirmed: bool = False
+    """The looks of home are clearly seen here in this frame, and no other head is close."""
 
     def counts(self, params: HomeParams) -> bool:
         """Return whether the head has rested here long enough to be looked for here."""

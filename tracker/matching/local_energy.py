@@ -56,6 +56,15 @@ def energy_peaks(
     return [f for f in found if math.hypot(f[0] - x, f[1] - y) <= reach_px][: prepared.params.head.most_peaks]
 
 
+def is_ghost(prepared: PreparedFrame, x: float, y: float) -> bool:
+    """Return whether the energy at (x, y) is of something that has left: the background has it, the frame does not."""
+    params = prepared.params.head
+    reach = round(params.ghost_heads * prepared.head_px)
+    energy = float(prepared.energy.cut(round(x), round(y), reach).mean())
+    contrast = np.abs(cut(prepared.pixels, round(x), round(y), reach) - np.float32(prepared.level))
+    return energy > 2 * prepared.floor and float(contrast.mean()) < params.ghost_contrast * energy
+
+
 def _middle(area: NDArray[Level], reach: int) -> NDArray[Level]:
     """Return the middle of a square, of edge 2 reach + 1."""
     centre = len(area) // 2
