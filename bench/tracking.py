@@ -20,7 +20,7 @@ import subprocess
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import TextIOWrapper
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from numpy.typing import NDArray
 from bench.support.report import Report
 from bench.support.tracking_baselines import Baseline, baselines
 from bench.support.tracking_cases import CASES, STILL_CASES, rate
-from bench.support.tracking_clips import Clip, Shown, Start, clip, panned, video_frames
+from bench.support.tracking_clips import Clip, Shown, Start, clip, mixed, panned, video_frames
 from bench.support.tracking_score import Outcome, Tracks, failures, interval, outcomes, qualities, tracks_of
 from bench.support.tracking_sheet import contact_sheet
 from bench.support.tracking_trackpy import follow_trackpy
@@ -82,7 +82,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--pan", type=float, action="append", default=[], metavar="PX_S",
         help="with --clip: also through a window that moves at this speed (0.001: that stays); several times",
     )  # fmt: skip
+    parser.add_argument(
+        "--mix", type=float, action="append", default=[], metavar="SIGMA_PX",
+        help="with two --clip: also both in one picture, a crowd, smoothed by so much; several times",
+    )  # fmt: skip
     parser.add_argument("--jitter", type=float, default=0.0, metavar="PX", help="with --clip: displace the starts")
+    parser.add_argument(
+        "--turns", type=int, default=0, metavar="N",
+        help="with --clip and --jitter: also N other displacements, and how far the figures scatter",
+    )  # fmt: skip
     parser.add_argument("--sheet", type=Path, help="with --clip: picture of the failed segments, one file a clip")
     parser.add_argument(
         "--trackpy", type=Path, metavar="PYTHON", help="with --clip: also TrackPy, installed in this other Python"
@@ -108,6 +116,12 @@ def run(args: argparse.Namespace) -> int:
         )
     if args.video is not None:
         _run_video(report, args, settings)
+    if args.turns < 0 or (args.turns and not args.jitter):
+        raise InputError(
+            f"--turns {args.turns}: expected 1 or more, with --jitter PX that says how far starts are moved"
+        )
+    if args.mix and len(args.clip) != 2:
+        raise InputError(f"--mix: expected two --clip to put into one picture, got {len(args.clip)}")
     if args.clip:
         _run_clips(report, args, settings)
     if args.cases is not None:
@@ -155,6 +169,13 @@ def _run_clips(report: Report, args: argparse.Namespace, settings: TrackerSettin
                 pooled[name][how] += scored
                 add_outcomes(report, f"{one.name}: {name}", scored)
             add_failures(report, one, rows["tracker"], args.sheet)
+            if args.turns and not how:
+                add_scatter(report, one, args.jitter, args.turns, settings)
+    for sigma_px in args.mix:
+        one = mixed(*(clip(video, gt) for video, gt in args.clip), sigma_px)
+        found = list(follow_frames(one.frames(), one.starts(args.jitter), settings))
+        add_outcomes(report, f"{one.name}: tracker", outcomes(one.tracks, answers_of(found)))
+        add_failures(report, one, found, args.sheet)
     for name, by_how in pooled.items():
         for how, scored in by_how.items():
             if len(args.clip) > 1:
@@ -170,6 +191,27 @@ def add_outcomes(report: Report, name: str, scored: list[Outcome]) -> None:
             limits = interval(rows, figure)
             note = f"{len(rows)} segments" + (f", 95 % from {limits[0]:.4f} to {limits[1]:.4f}" if limits else "")
             report.figure(f"{name} {figure}, {part}", getattr(quality, figure), "", note)
+
+
+def add_scatter(report: Report, one: Clip, jitter_px: float, turns: int, settings: TrackerSettings) -> None:
+    """Add mean and spread of the figures over so many displacements of the starts, all followed in one pass."""
+    starts = [
+        replace(start, segment=f"{turn} {start.segment}")
+        for turn in range(1, turns + 1)
+        for start in one.starts(jitter_px, turn)
+    ]
+    answers: dict[str, Answers] = defaultdict(dict)
+    for name, found in answers_of(follow_frames(one.frames(), starts, settings)).items():
+        turn, segment = name.split(" ", 1)
+        answers[turn][segment] = found
+    scored = [qualities(outcomes(one.tracks, found)) for found in answers.values()]
+    for part in ("all", "moving"):
+        for figure in ("survival", "wrong_lock", "locked_right"):
+            values = [value for quality in scored if (value := getattr(quality[part], figure)) is not None]
+            if values:
+                note = f"{len(values)} turns of starts {jitter_px:g} px off, {min(values):.4f} to {max(values):.4f}"
+                spread = f", standard deviation {np.std(values):.4f}"
+                report.figure(f"{one.name}: jittered {figure}, {part}", float(np.mean(values)), "", note + spread)
 
 
 def add_failures(report: Report, one: Clip, rows: list[Row], sheet: Path | None) -> None:

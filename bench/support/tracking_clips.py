@@ -1,4 +1,5 @@
-"""Footage with hand-made tracks: as it is, or through a window that moves over it as an operator moves the stage.
+"""Footage with hand-made tracks: as it is, through a window that moves over it as an operator moves the stage, or two
+clips in one picture.
 
 ``panned`` makes the same picture and the same path as the project's pan.py: rests of 0.6 to 1.5 s, then a glide to a
 new place with a smooth start and stop. This module knows frames and hand-made tracks; it tracks nothing.
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from bench.support.tracking_score import Tracks, segments, tracks_of
 from capture.files.video import VideoFile
+from station.errors import InputError
 
 WINDOW = (448, 336)
 """Width and height of the moving window."""
@@ -45,9 +47,11 @@ class Clip:
     frames: Callable[[], Iterator[Shown]]
     tracks: Tracks
 
-    def starts(self, jitter_px: float = 0.0) -> list[Start]:
-        """Return every segment's first place, displaced at random by so much (standard deviation)."""
-        rng = np.random.default_rng(JITTER_SEED)
+    def starts(self, jitter_px: float = 0.0, turn: int = 0) -> list[Start]:
+        """Return every segment's first place, displaced at random by so much (standard deviation), in any ``turn``
+        otherwise.
+        """
+        rng = np.random.default_rng(JITTER_SEED + turn)
         found = []
         for segment in segments(self.tracks):
             x, y = (segment.centres[0] + rng.normal(0.0, 1.0, 2) * jitter_px).tolist()
@@ -87,6 +91,27 @@ def panned(video: Path, gt: Path, speed_px_s: float) -> Clip:
         if inside:
             tracks[sperm] = inside
     return Clip(f"{video.parent.name}/{video.name} panned at {speed_px_s:g} px/s", frames, tracks)
+
+
+def mixed(one: Clip, other: Clip, sigma_px: float) -> Clip:
+    """Return a crowd a little out of focus: two clips of one size in one picture, smoothed, with the tracks of both."""
+
+    def frames() -> Iterator[Shown]:
+        for (pixels, t_ns), (more, _) in zip(one.frames(), other.frames(), strict=False):
+            if pixels.shape != more.shape:
+                raise InputError(f"{other.name}: expected frames of the size of {one.name}; mix clips of one size")
+            both = pixels.astype(np.float32) + more - np.float32(np.median(more[::4, ::4]))
+            if sigma_px > 0:
+                both = np.asarray(cv2.GaussianBlur(both, (0, 0), sigma_px), np.float32)
+            yield np.clip(np.rint(both), 0, 255).astype(np.uint8), t_ns
+
+    shared = min(max(max(places) for places in tracks.values()) for tracks in (one.tracks, other.tracks) if tracks)
+    tracks: Tracks = {}
+    for offset, its in ((0, one.tracks), (1 + max(one.tracks, default=0), other.tracks)):
+        for sperm, places in its.items():
+            if kept := {f: place for f, place in places.items() if f <= shared}:
+                tracks[offset + sperm] = kept
+    return Clip(f"{one.name} and {other.name} mixed, smoothed by {sigma_px:g} px", frames, tracks)
 
 
 def pan_path(count: int, width: int, height: int, fps: float, speed_px_s: float) -> NDArray[np.float64]:

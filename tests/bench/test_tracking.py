@@ -105,7 +105,15 @@ def test_bad_starts(
 
 
 @pytest.mark.parametrize(
-    "argv", [["tracking"], ["tracking", "--video", "absent.mp4"], ["tracking", "--cases", "0"]], ids=str
+    "argv",
+    [
+        ["tracking"],
+        ["tracking", "--video", "absent.mp4"],
+        ["tracking", "--cases", "0"],
+        ["tracking", "--turns", "3"],
+        ["tracking", "--mix", "1"],
+    ],
+    ids=str,
 )
 def test_refusals(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*argv, "--no-timing"] if "--video" not in argv else argv) == 2

@@ -9,7 +9,7 @@ import pytest
 
 from bench.__main__ import main
 from bench.support.tracking_cases import rate
-from bench.support.tracking_clips import WINDOW, Clip, clip, pan_path, panned
+from bench.support.tracking_clips import WINDOW, Clip, clip, mixed, pan_path, panned
 from bench.support.tracking_score import failures, interval, outcomes, segments, tracks_of
 from bench.support.tracking_sheet import BEFORE, contact_sheet
 
@@ -54,6 +54,20 @@ def test_starts_are_displaced_on_request() -> None:
     off = np.array([(a.x - b.x, a.y - b.y) for a, b in zip(plain, moved, strict=True)])
     assert 0.5 < off.std() < 3
     assert moved == one.starts(1.5)
+    assert moved != one.starts(1.5, turn=1)
+
+
+def test_two_clips_in_one_picture() -> None:
+    dark, bright = (np.full((40, 60), 80, np.uint8) for _ in range(2))
+    dark[10, 10], bright[20, 30] = 40, 200
+    one = Clip("a", lambda: iter([(dark, 0), (dark, 5)]), {1: {0: (10.0, 10.0), 1: (10.0, 10.0)}})
+    other = Clip("b", lambda: iter([(bright, 0)]), {1: {0: (30.0, 20.0)}})
+    both = mixed(one, other, 0.0)
+    ((frame, _),) = both.frames()
+    assert (frame[10, 10], frame[20, 30], frame[0, 0]) == (40, 200, 80)
+    assert both.tracks == {1: {0: (10.0, 10.0)}, 3: {0: (30.0, 20.0)}}
+    soft = next(mixed(one, other, 2.0).frames())[0]
+    assert 80 < soft[20, 30] < 120
 
 
 def test_the_window_rests_glides_and_stays_inside() -> None:
@@ -97,7 +111,7 @@ def test_a_contact_sheet_has_a_row_for_each_failure(tmp_path: Path) -> None:
 def test_the_command_scores_clips_and_pools_them(
     visem: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
-    argv = ["tracking", "--no-timing", "--sheet", str(tmp_path / "failed.png")]
+    argv = ["tracking", "--no-timing", "--jitter", "1.5", "--turns", "2", "--sheet", str(tmp_path / "failed.png")]
     for name in ("12", "19"):
         argv += ["--clip", str(visem / name / "video.mp4"), str(visem / name / "gt.txt")]
     assert main(argv) == 0
@@ -106,13 +120,17 @@ def test_the_command_scores_clips_and_pools_them(
     assert figures["12/video.mp4: tracker survival, all"] >= 0.96
     assert figures["12/video.mp4: tracker wrong_lock, all"] <= 0.005
     assert figures["19/video.mp4: tracker wrong_lock, all"] <= 0.005
-    assert figures["pooled: tracker survival, moving"] >= 0.94
+    assert figures["pooled: tracker survival, moving"] >= 0.92
+    assert figures["12/video.mp4: jittered survival, all"] >= 0.94
+    assert "standard deviation" in document["figures"]["19/video.mp4: jittered wrong_lock, moving"]["note"]
     assert any("not followed" in line for line in document["lines"])
     assert len(tracks_of(visem / "12" / "gt.txt")) > 20
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["still head, 1 passes", "still head out of focus, 1 passes"])
+@pytest.mark.parametrize(
+    "name", ["still head, 2 pass", "still head out of focus, 1 passes", "still head, 1 passes at the start"]
+)
 def test_a_simulated_still_head_is_not_given_away(name: str) -> None:
     found = rate(name, range(4))
     assert found.longest_wrong_lock_s <= 0.2

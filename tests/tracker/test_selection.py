@@ -27,13 +27,22 @@ def ring(frame: np.ndarray, x: int, y: int) -> None:
     cv2.circle(frame, (x, y), 26, 210, 6, cv2.LINE_AA)
 
 
-@pytest.mark.parametrize("draw", [disc, large_disc, ring])
-def test_large_things_that_drift_are_not_selected(draw) -> None:
+def clump(frame: np.ndarray, x: int, y: int) -> None:
+    """Nine round cells that touch."""
+    for across in (-14, 0, 14):
+        for down in (-14, 0, 14):
+            cv2.circle(frame, (x + across, y + down), 7, 190, -1, cv2.LINE_AA)
+
+
+@pytest.mark.parametrize("drift_px", [0.0, 2.0], ids=["still", "drifting"])
+@pytest.mark.parametrize("draw", [disc, large_disc, ring, clump])
+def test_large_things_and_clumps_are_not_selected(draw, drift_px: float) -> None:
     """More are asked for than swim: what is taken for the rest is not an edge of the largest thing in the field."""
     frames = []
     for number in range(40):
         frame = draw_frame(number, [swim(number), (300 - 2.0 * number, 190.0)])
-        draw(frame, LARGE[0] + round(2 * math.sin(number / 3)), LARGE[1] + round(2 * math.cos(number / 4)))
+        across, down = round(drift_px * math.sin(number / 3)), round(drift_px * math.cos(number / 4))
+        draw(frame, LARGE[0] + across, LARGE[1] + down)
         frames.append(frame)
     tracker = Tracker(TrackerSettings(head_px=21.0), SHAPE, HEIGHT, WIDTH)
     tracker.select_auto(8)

@@ -45,6 +45,34 @@ def test_a_head_that_starts_to_swim_is_followed() -> None:
     assert track.state is TrackState.LOCKED
 
 
+@pytest.mark.parametrize("aside", [10.0, 12.0, 15.0])
+def test_what_passes_as_it_is_selected_does_not_take_it_along(aside: float) -> None:
+    """The looks at selection are in part the passer's: the sperm is doubted rather than given away."""
+    tracker = Tracker(SETTINGS, SHAPE, HEIGHT, WIDTH)
+    play(tracker, [draw_frame(k, [STILL, passer(k, aside, 28)]) for k in range(28)])
+    tracker.select(*STILL)
+    results = play(tracker, [draw_frame(k, [STILL, passer(k, aside, 28)]) for k in range(28, 60)], start=28)
+    for track in (r.tracks[0] for r in results):
+        far = np.hypot(track.x - STILL[0], track.y - STILL[1])
+        assert far < 10 or track.state is not TrackState.LOCKED
+
+
+def test_a_head_that_leaves_while_another_passes_is_doubted_until_its_place_is_seen_empty() -> None:
+    """It has become background: where it lay there is energy for long, but nothing to see."""
+    tracker = Tracker(SETTINGS, SHAPE, HEIGHT, WIDTH)
+
+    def places(number: int) -> list[tuple[float, float]]:
+        return [(STILL[0], STILL[1] - max(0, number - 60) * 1.5), passer(number, 14.0, 60)]
+
+    play(tracker, [draw_frame(k, places(k)) for k in range(28)])
+    tracker.select(*STILL)
+    tracks = [r.tracks[0] for r in play(tracker, [draw_frame(k, places(k)) for k in range(28, 110)], start=28)]
+    leaving = tracks[60 + 8 - 28 :]
+    assert leaving[0].state is TrackState.UNCERTAIN
+    assert (leaving[-1].x, leaving[-1].y) == pytest.approx(places(109)[0], abs=4)
+    assert all(t.state is TrackState.LOCKED for t in leaving[-10:])
+
+
 def test_home_moves_with_the_stage() -> None:
     tracker = Tracker(SETTINGS, SHAPE, HEIGHT, WIDTH)
     play(tracker, [draw_frame(k, [STILL]) for k in range(3)])
