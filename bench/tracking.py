@@ -172,7 +172,8 @@ def _run_clips(report: Report, args: argparse.Namespace, settings: TrackerSettin
             if args.turns and not how:
                 add_scatter(report, one, args.jitter, args.turns, settings)
     for sigma_px in args.mix:
-        one = mixed(*(clip(video, gt) for video, gt in args.clip), sigma_px)
+        first, second = (clip(video, gt) for video, gt in args.clip)
+        one = mixed(first, second, sigma_px)
         found = list(follow_frames(one.frames(), one.starts(args.jitter), settings))
         add_outcomes(report, f"{one.name}: tracker", outcomes(one.tracks, answers_of(found)))
         add_failures(report, one, found, args.sheet)
