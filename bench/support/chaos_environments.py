@@ -297,6 +297,8 @@ def _locale_c(folder: Path) -> Found:
     screen, code = _on_terminal(Place(folder / "ascii", ASCII_ONLY))
     wrong += [] if code == 0 and b"RoSTFine" in screen else [f"exit code {code}; the screen: {screen[-200:]!r}"]
     wrong += [f"the screen has the byte {byte:#x}" for byte in sorted(set(screen)) if byte > 0x7F][:1]
+    unreadable = Place(folder / f"2 {ODD_NAME}", ASCII_ONLY)
+    wrong += refused(unreadable, offline(unreadable))[0]
     return wrong, figures
 
 

@@ -75,6 +75,12 @@ def new_session(parent: Path, now: datetime | None = None) -> Path:
     """Make the folder of a new session in ``parent`` and return it. Raises SessionError where it cannot."""
     stamp = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%SZ")
     folder = parent / f"{stamp}-{secrets.token_hex(2)}"
+    shown = str(folder).encode(errors="replace").decode()
+    if shown != str(folder):  # video and tables are written by libraries that take names in UTF-8
+        raise SessionError(
+            f"session folder {shown}: its name cannot be read in this locale; set LC_ALL=C.UTF-8, or give another "
+            "folder with --session"
+        )
     try:
         parent.mkdir(parents=True, exist_ok=True)
         folder.mkdir(mode=0o700)

@@ -187,7 +187,10 @@ def _private_folder() -> Path:
 
 
 def _holds_sockets(folder: Path) -> bool:
-    longest = max(len(os.fsencode(str(folder / link))) for link in LINKS)
+    try:
+        longest = max(len(str(folder / link).encode()) for link in LINKS)
+    except UnicodeEncodeError:  # a name that is no text here; ZeroMQ takes addresses in UTF-8
+        return False
     return sys.platform != "win32" and zmq.has("ipc") and longest <= MAX_IPC_PATH
 
 

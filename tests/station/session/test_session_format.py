@@ -261,3 +261,10 @@ def test_the_program_in_the_document_reads_a_session(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path)
     expected = [f"{seq} {header(seq).t_source_ns} ({HEIGHT}, {WIDTH})" for seq in range(12)]
     assert done.stdout.splitlines() == expected
+
+
+def test_a_folder_whose_name_is_no_text_is_refused_in_a_line_that_can_be_printed(tmp_path: Path) -> None:
+    with pytest.raises(SessionError, match=r"set LC_ALL=C\.UTF-8") as found:
+        new_session(tmp_path / "\udce4")  # as a name with an umlaut looks in a locale that has none
+    str(found.value).encode()
+    assert list(tmp_path.iterdir()) == []

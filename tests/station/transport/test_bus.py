@@ -254,6 +254,17 @@ def test_with_a_long_temporary_path_a_short_private_folder_is_found(
         assert not endpoints.folder.exists()
 
 
+def test_a_temporary_folder_whose_name_is_no_text_holds_no_sockets(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    odd = tmp_path / "\udce4"  # as a name with an umlaut looks in a locale that has none
+    odd.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(odd))
+    monkeypatch.delenv("XDG_RUNTIME_DIR", raising=False)
+    with private_endpoints() as endpoints:
+        assert endpoints.frames.address.startswith("ipc:///tmp/rostfine-")
+
+
 def test_where_no_folder_has_room_for_sockets_tcp_is_used_with_keys_and_said(
     monkeypatch: pytest.MonkeyPatch, context: Context
 ) -> None:
