@@ -208,3 +208,24 @@ def test_single_frames_slow_motion_zoom_and_contrast(context: BrowserContext, st
         page.locator("#dialog", has_text="play, pause").wait_for()
         shot(page, "keys")
     assert votes(study) == {}
+
+
+def test_a_break_is_proposed_and_a_closed_study_says_so(context: BrowserContext, tmp_path: Path) -> None:
+    with served(tmp_path, "break_after_min = 0.01\nbreak_min = 1", clips=12) as study, opened(context, study) as page:
+        ready(page)
+        page.wait_for_timeout(700)  # more than 0.01 min of grading
+        page.keyboard.press("2")
+        page.locator("#dialog", has_text="Time for a break").wait_for()
+        assert "left of the break" in page.locator("#dialog").inner_text()
+        shot(page, "break")
+        page.keyboard.press("3")  # grades nothing
+        page.keyboard.press("Enter")
+        assert ready(page) == 1
+        with study.open_store() as store, store.all_or_nothing():
+            store.set_closed(True)
+        page.keyboard.press("4")
+        page.locator("#waiting", has_text="This study is closed").wait_for()
+        assert page.locator("#grades button:enabled").count() == 0
+        assert votes(study) == {0: "B"}
+        with study.open_store() as store:
+            assert [(vote.grade, vote.why) for vote in store.history()] == [("B", ""), ("D", "the study was closed")]
