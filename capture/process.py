@@ -10,6 +10,7 @@ import cv2
 from capture.factory import open_source
 from capture.lens import Lens
 from capture.pacing import SLOWER, LateFrames, Pacer
+from capture.playhead import Playhead
 from capture.resumption import Resumption
 from capture.source import Adjustable, ExposureChange, Frame, Pending, Source
 from station.clock import NS_PER_S, ms_between, now_ns
@@ -17,6 +18,7 @@ from station.processes.control import Account
 from station.processes.latency import LatencyRecorder
 from station.processes.ledger import Place
 from station.processes.process import ProcessContext
+from station.session.playback import recorded_length_s
 from station.transport.bus import Publisher
 from station.transport.control_messages import CameraAdjustment, Command, ProcessState
 from station.transport.counters import CaptureCounters
@@ -54,12 +56,17 @@ def run(context: ProcessContext) -> None:
         live = config.speed == "live"
         interval_ns = round(NS_PER_S / source.info.fps)
         pacer = Pacer(live=live, interval_ns=interval_ns)
+        playhead = None
+        if live and config.replay_of is not None:
+            playhead = Playhead(recorded_length_s(config.replay_of), config.replay.from_s)
         late_frames = LateFrames(pacer, drops=live and not context.lossless, interval_ns=interval_ns)
         longest_ns = math.inf if config.duration_s is None else config.duration_s * NS_PER_S
         first_ns = resumption.first_ns
         while context.carry_on():
             while control.commands:
                 command = control.commands.popleft()
+                if playhead is not None and command.name is CommandName.PLAY:
+                    playhead.hear(command)
                 lens = lens.changed(command)
                 _carry_out(command, source, control.account, resumption)
             frame = source.read()
@@ -75,7 +82,7 @@ def run(context: ProcessContext) -> None:
             first_ns = frame.t_source_ns if first_ns is None else first_ns
             if frame.t_source_ns - first_ns >= longest_ns:
                 break
-            t_exposure_ns = pacer.wait(frame, context)
+            t_exposure_ns = (playhead or pacer).wait(frame, context)
             frame = late_frames.judge(frame, t_exposure_ns, source)
             counters.skipped = late_frames.skipped
             if frame is None:

@@ -13,7 +13,7 @@ from engine.comparison import Comparison
 from engine.scheduler import Batch, EveryWindow, PendingWindow, split
 from station.errors import InputError
 from station.processes.process import ProcessContext
-from station.session.playback import Playback
+from station.session.playback import Playback, first_frame_from
 from station.transport.buffers import Received
 from station.transport.control_messages import ModelInfo
 from station.transport.counters import EngineCounters
@@ -75,10 +75,13 @@ class GradesReplay:
         """``model``: the one in use now. Raises InputError if the comparison file cannot be written."""
         recorded, account = playback.opened.model, context.control.account
         self._counters = counters
+        begin = context.config.replay.from_s
+        first = first_frame_from(playback, begin) if begin and playback.whole else 0
+        batches = (b for b in playback.batches() if first == 0 or any(g.frame_seq >= first >= 0 for g in b.grades))
         self._headers = playback.batches() if playback.whole else iter(())
         self._open: dict[Key, GradeInfo] = {}
         self.buffer: RecordedBatches | EveryWindow
-        self.buffer = RecordedBatches(playback.batches()) if playback.whole else EveryWindow()
+        self.buffer = RecordedBatches(batches) if playback.whole else EveryWindow()
         same_model = model.sha256 == recorded.sha256
         file = context.config.replay.comparison
         if not same_model and not file:

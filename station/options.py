@@ -89,6 +89,8 @@ def parse_options(argv: Sequence[str], commands: Mapping[str, Command] | None = 
         data["record"]["folder"] = arguments.session
     if arguments.record is not None:
         data["record"]["mode"] = arguments.record
+    if arguments.from_s is not None:
+        data["replay"]["from_s"] = arguments.from_s
     if arguments.operator is not None:
         data["operator"] = arguments.operator
     if arguments.label is not None:
@@ -113,6 +115,8 @@ def parse_options(argv: Sequence[str], commands: Mapping[str, Command] | None = 
     _require_use_of_blindness(config)
     if config.replay_of is not None:
         config = _replayed(config, arguments)
+    elif arguments.from_s is not None:
+        raise InputError("--from goes to a moment of a recording; give --source replay:SESSION")
     elif arguments.comparison is not None:
         raise InputError("--comparison compares a replay with its recording; give --source replay:SESSION")
     return Options(config, arguments.headless, arguments.summary, arguments.name)
@@ -268,6 +272,7 @@ def _parser(commands: Mapping[str, Command]) -> Parser:
         help="study mode: no grade is shown, sent or written before the operator has marked a choice; the recording "
         "then has both, with their times",
     )
+    add("--from", dest="from_s", type=float, metavar="S", help="in a replay: go to S seconds from its beginning first")
     add("--view", action="store_true", help="live view in a browser on this machine; the link is shown at the start")
     add("--headless", action="store_true", help="no dashboard, only a few lines on standard output")
     add("--summary", type=Path, metavar="FILE", help="at the end, write a summary of the run to FILE (JSON)")

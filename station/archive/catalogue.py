@@ -18,10 +18,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from station.archive.annotations import read_annotations
 from station.clock import NS_PER_S
 from station.errors import SessionError
 from station.files import open_regular
+from station.session.annotations import read_annotations
 from station.session.event_log import MAX_LINE_BYTES, Event, read_log
 from station.session.layout import LOG, SessionOutcome, SessionState, read_manifest
 from station.session.records import StartRecord

@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from station.archive.annotations import Annotations, read_annotations
 from station.command_line import Parser, invocation
 from station.errors import InputError, SessionError
 from station.notice import NOTICE
 from station.output import say
+from station.session.annotations import Annotations, read_annotations
 from station.session.layout import LOG, TABLES, SessionOutcome
 from station.session.lookup import find_session
 from station.session.verify import Verification, verify_session

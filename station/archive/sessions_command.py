@@ -12,7 +12,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import Final
 
-from station.archive.annotations import (
+from station.archive.catalogue import Entry, catalogue, describe, folder_bytes, lasts_s
+from station.command_line import Parser, invocation
+from station.config import RecordSettings
+from station.errors import InputError, SessionError
+from station.notice import NOTICE
+from station.output import printable, say
+from station.session.annotations import (
     ANNOTATIONS,
     MOST_LABEL,
     MOST_TEXT,
@@ -23,12 +29,6 @@ from station.archive.annotations import (
     clean,
     read_annotations,
 )
-from station.archive.catalogue import Entry, catalogue, describe, folder_bytes, lasts_s
-from station.command_line import Parser, invocation
-from station.config import RecordSettings
-from station.errors import InputError, SessionError
-from station.notice import NOTICE
-from station.output import printable, say
 from station.session.layout import LOG, MANIFEST, TABLES, VIDEO, sessions_folder
 from station.session.lookup import find_session
 from station.session.records import ActionRecord, LossRecord, StopRecord

@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 from station.clock import NS_PER_S, now_ns
 from station.commands.requests import (
+    PLAYS,
     BlindRequest,
     CalibrateRequest,
     CameraRequest,
@@ -33,17 +34,19 @@ from station.commands.requests import (
     StatusRequest,
     UnblindRequest,
 )
+from station.commands.review import write_review
 from station.commands.station_status import station_status
 from station.config import Config
 from station.dashboard.monitor import Monitor
+from station.dashboard.playback import playback_text
 from station.dashboard.snapshot import ScreenState
-from station.errors import InputError
+from station.errors import InputError, SessionError
 from station.model_fit import require_fit
 from station.objectives import Calibration, calibration_path, keep_calibration, known, read_calibrations
 from station.processes.supervisor import Supervisor
 from station.ranges import is_scale
 from station.stride import window_stride
-from station.transport.control_messages import ProcessName, ProcessState, RecordingInfo
+from station.transport.control_messages import PlaybackInfo, PlayStep, ProcessName, ProcessState, RecordingInfo
 from station.transport.messages import CommandName, TrackInfo, TrackState
 
 PATIENCE_S: Final = 0.8
@@ -135,6 +138,8 @@ class Operator:
             return "a replay has the scale of the recording"
         if isinstance(request, BlindRequest) and self.is_replay:
             return "a replay's grades can be read in its recording"
+        if self.reviews and isinstance(request, MarkRequest | NoteRequest):
+            return ""
         if isinstance(request, MarkRequest | NoteRequest | KeepRequest | BlindRequest):
             return self.why_not_recorded
         return ""
@@ -148,6 +153,16 @@ class Operator:
     def is_blind(self) -> bool:
         """True while grades are hidden, or are about to be."""
         return self._supervisor.blind
+
+    @property
+    def reviews(self) -> bool:
+        """True where marks and notes are a reviewer's, and go beside the session that is replayed."""
+        return self.is_replay and not self.records
+
+    @property
+    def plays(self) -> bool:
+        """True in a replay at its own pace, which can be paused."""
+        return self._playback is not None
 
     @property
     def records(self) -> bool:
@@ -274,6 +289,10 @@ class Operator:
     def _mark(self, request: MarkRequest) -> Reply:
         if request.sperm_id not in {track.sperm_id for track in self._monitor.tracks}:
             return _refused(request, f"there is no sperm {request.sperm_id}; {self._tracked()}")
+        if self.reviews:
+            reply = self._review(request, request.note, request.sperm_id)
+            self.marked |= {request.sperm_id} if reply.done else set()
+            return reply
         self.marked.add(request.sperm_id)
         if not self.is_replay and self._track(request.sperm_id) is not None:
             self._supervisor.command(ProcessName.TRACKER, CommandName.MARK, sperm_id=request.sperm_id)
@@ -308,7 +327,7 @@ class Operator:
         return look
 
     def _note(self, request: NoteRequest) -> Reply:
-        return _done(request, request.text)
+        return self._review(request, request.text, None) if self.reviews else _done(request, request.text)
 
     def _keep(self, request: KeepRequest) -> Reply | _Finding:
         before = self._recording
@@ -411,6 +430,35 @@ class Operator:
             return str(error)
         return ""
 
+    def _play(self, request: Request) -> Reply | _Finding:
+        playback = self._playback
+        if playback is None:
+            return _refused(request, "this is no replay at its own pace: there is nothing to pause or to let on")
+        number = self._supervisor.command(ProcessName.CAPTURE, CommandName.PLAY, play=PlayStep(request.name))
+
+        def look(*, late: bool) -> Reply | None:
+            found = self._playback
+            if found is not None and found.command_seq == number:
+                return _done(request, playback_text(found))
+            return _unconfirmed(request, "passed on to the replay, which has not answered yet") if late else None
+
+        return look
+
+    @property
+    def _playback(self) -> PlaybackInfo | None:
+        """Where a replay at its own pace is; None in any other run."""
+        capture = self._supervisor.statuses.get(ProcessName.CAPTURE)
+        return capture.playback if capture is not None else None
+
+    def _review(self, request: Request, text: str, sperm_id: int | None) -> Reply:
+        """Write a reviewer's mark or note beside the session that is replayed, never into it."""
+        folder = self._config.replay_of
+        assert folder is not None
+        try:
+            return _done(request, write_review(folder, self._playback, sperm_id, text), sperm_id)
+        except SessionError as error:
+            return _refused(request, str(error))
+
     def _quit(self, request: QuitRequest) -> Reply:
         self.ended = f"by request ({request.asked_by})"
         return _done(request, "the run is ending")
@@ -468,6 +516,7 @@ _HANDLERS: Final[dict[type[Request], Callable[..., Reply | _Finding]]] = {
     CalibrateRequest: Operator._calibrate,
     CameraRequest: Operator._camera,
     QuitRequest: Operator._quit,
+    **dict.fromkeys(PLAYS.values(), Operator._play),
 }
 
 

@@ -4,7 +4,7 @@ A request is two parts, the topic ``request`` and a MessagePack map; its answer 
 (``docs/wire.md``). This module knows the messages; it knows no sockets, and not how anything is carried out.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -152,6 +152,46 @@ class CameraRequest(Request):
     """"off": free run; else the input whose signals each expose one frame."""
 
 
+class PauseRequest(Request):
+    """Pause a replay, or let it go on: the space bar."""
+
+    name: Literal["pause"] = "pause"
+
+
+class StepRequest(Request):
+    """Let a replay on by one frame, and pause it there: the key ``.``."""
+
+    name: Literal["step"] = "step"
+
+
+class ForwardRequest(Request):
+    """Let a replay on by ten seconds, as fast as the tracker follows: the key ``>``."""
+
+    name: Literal["forward"] = "forward"
+
+
+class SlowerRequest(Request):
+    """Play a replay at half its pace: the key ``[``."""
+
+    name: Literal["slower"] = "slower"
+
+
+class FasterRequest(Request):
+    """Play a replay at twice its pace: the key ``]``."""
+
+    name: Literal["faster"] = "faster"
+
+
+PLAYS: Final[Mapping[str, type[Request]]] = {
+    "pause": PauseRequest,
+    "step": StepRequest,
+    "forward": ForwardRequest,
+    "slower": SlowerRequest,
+    "faster": FasterRequest,
+}
+"""What can be asked of a replay, by name."""
+
+
 class QuitRequest(Request):
     """End the run: the key q."""
 
@@ -174,6 +214,11 @@ AnyRequest = Annotated[
     | ObjectiveRequest
     | CalibrateRequest
     | CameraRequest
+    | PauseRequest
+    | StepRequest
+    | ForwardRequest
+    | SlowerRequest
+    | FasterRequest
     | QuitRequest,
     Field(discriminator="name"),
 ]

@@ -8,6 +8,7 @@ from typing import Final
 
 from station.commands.operator import Operator
 from station.commands.requests import (
+    PLAYS,
     BlindRequest,
     KeepRequest,
     MarkRequest,
@@ -34,6 +35,7 @@ PLAIN: Final[Mapping[str, Callable[..., Request]]] = {
     "keep": KeepRequest,
     "blind": BlindRequest,
     "unblind": UnblindRequest,
+    **PLAYS,
 }
 
 
@@ -62,6 +64,10 @@ class ScreenRun:
     def offers(self) -> Collection[str]:
         """What can be asked for in this run, by the names of the requests."""
         records = RECORDS if self._operator.records else frozenset()
+        if self._operator.reviews:
+            records = frozenset({"mark", "note"})
+        if self._operator.plays:
+            records |= frozenset(PLAYS)
         return records - {"blind"} if self._operator.is_replay else SELECTIONS | records
 
     def ask(self, name: str, answer: Answer, *, sperm_id: int | None = None, text: str = "") -> None:

@@ -19,6 +19,7 @@ from station.commands.client import CommandClient
 from station.commands.registry import find_station
 from station.commands.requests import (
     MAX_TEXT,
+    PLAYS,
     BlindRequest,
     CalibrateRequest,
     CameraRequest,
@@ -137,6 +138,10 @@ def _camera(given: argparse.Namespace, key: str) -> Request:
     return CameraRequest(key=key, asked_by=ASKER, **values)
 
 
+def _play(given: argparse.Namespace, key: str) -> Request:
+    return PLAYS[given.what](name=given.what, key=key, asked_by=ASKER)
+
+
 def _quit(_given: argparse.Namespace, key: str) -> Request:
     return QuitRequest(key=key, asked_by=ASKER)
 
@@ -236,6 +241,7 @@ _SETTING = _Argument(
 _NAME = _Argument(("name",), {"metavar": "NAME", "help": "of the objective, such as 40x"})
 _UM = _Argument(("--um",), {"metavar": "LENGTH", "required": True, "help": "a true length, um"})
 _PX = _Argument(("--px",), {"metavar": "LENGTH", "required": True, "help": "how long it is in the picture, px"})
+_PLAY = _Argument(("what",), {"choices": [*PLAYS], "help": "pause (again: go on), one frame on, 10 s on, half, double"})
 _JSON = _Argument(("--json",), {"action": "store_true", "help": "print everything as one JSON document"})
 _COMMANDS: Final = {
     "status": _ShellCommand(_status, "show how a running station is", "[--json]", (_JSON,)),
@@ -260,6 +266,9 @@ _COMMANDS: Final = {
         (_NAME, _UM, _PX),
     ),
     "camera": _ShellCommand(_camera, "set exposure, gain or trigger of the camera", "NAME=VALUE ...", (_SETTING,)),
+    "play": _ShellCommand(
+        _play, "pause a replay, let it on, or change its pace", "pause|step|forward|slower|faster", (_PLAY,)
+    ),
     "quit": _ShellCommand(_quit, "end a running station"),
 }
 COMMANDS: Final = {

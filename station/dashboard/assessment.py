@@ -101,6 +101,8 @@ def latency(snapshot: Snapshot, name: str) -> Percentiles | None:
 
 def source_slow(snapshot: Snapshot) -> bool:
     """Return whether a live source falls short of its nominal frame rate."""
+    if snapshot.playback is not None:  # its pace is the reviewer's
+        return False
     source, rate_hz = snapshot.source, snapshot.process(ProcessName.CAPTURE).rate_hz
     running = condition(snapshot, ProcessName.CAPTURE) is ProcessCondition.RUNNING
     long_enough = snapshot.elapsed_s > 2 * RATE_WINDOW_S
@@ -209,6 +211,8 @@ def why_unknown(snapshot: Snapshot) -> str:
     if found is not ProcessCondition.RUNNING:
         return WHY_UNKNOWN.get(found, "not running").format("tracker")
     if snapshot.tracks is None or snapshot.speed == "max":  # offline, ages are only queue lengths
+        return ""
+    if snapshot.playback is not None and snapshot.playback.paused_ns is not None:  # what is shown is what was asked for
         return ""
     # The next frame of a source slower than the limit comes after it.
     interval_s = 1 / snapshot.source.fps if snapshot.source and snapshot.source.fps > 0 else 0.0

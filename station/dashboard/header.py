@@ -17,9 +17,10 @@ from station.dashboard.assessment import (
     progress_age_s,
     source_slow,
 )
+from station.dashboard.playback import playback_text, share_played
 from station.dashboard.snapshot import Snapshot
 from station.dashboard.text import NOT_AVAILABLE, Glyphs, clock, fit, flow, shorten
-from station.transport.control_messages import PIPELINE, Percentiles, ProcessName, RecordingInfo
+from station.transport.control_messages import PIPELINE, Percentiles, PlaybackInfo, ProcessName, RecordingInfo
 
 DEMONSTRATION = "DEMONSTRATION trained on simulated clips: grades mean nothing about real sperm"
 """At most as wide as the narrowest full screen, so that it is always one whole line."""
@@ -92,8 +93,19 @@ def drop_lines(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:
     return flow(f"{'Dropped':{LABEL}}", items or [NOT_AVAILABLE], width, glyphs)
 
 
+def replay_line(playback: PlaybackInfo, width: int, glyphs: Glyphs) -> Text:
+    """Return where a replay is, with a bar."""
+    text = playback_text(playback)
+    cells = max(0, min(40, width - LABEL - cell_len(text) - 4))
+    done = round(cells * share_played(playback))
+    bar = f"  [{'=' * done}{'-' * (cells - done)}]" if cells >= 5 else ""
+    return _labelled("Replay", text, bar, 20, width, glyphs)
+
+
 def recording_line(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Text:
     """Return whether this run is recorded, how much so far, and for how long the disk has room."""
+    if ProcessName.RECORDER not in snapshot.processes and snapshot.playback is not None:
+        return replay_line(snapshot.playback, width, glyphs)
     if ProcessName.RECORDER not in snapshot.processes:
         return _labelled("Record", "off", ", nothing is recorded", 3, width, glyphs)
     recording = snapshot.recording

@@ -85,9 +85,16 @@ KEYS = (
     Key("g", "order by grade, or hide it"),
     Key("o", "next objective", "objective"),
     Key("b", "hide grades, until a mark", "blind"),
+    Key("Space", "pause, go on", "pause"),
+    Key(".", "one frame on", "step"),
+    Key(">", "10 s on", "forward"),
+    Key("[", "slower", "slower"),
+    Key("]", "faster", "faster"),
     Key("Ctrl-C", "quit at once"),
 )
-ASKING = {key.shown: key for key in KEYS if key.asks}
+REPLAY_ONLY = frozenset({"pause", "step", "forward", "slower", "faster"})
+"""What can be asked of a replay alone."""
+ASKING = {" " if key.shown == "Space" else key.shown: key for key in KEYS if key.asks}
 STEPS = {"n": 1, DOWN: 1, "p": -1, UP: -1, PAGE_DOWN: PAGE, PAGE_UP: -PAGE}
 
 

@@ -15,6 +15,7 @@ from station.clock import now_ns
 from station.config import Config
 from station.dashboard.history import GradeHistory
 from station.dashboard.live_crop import LiveCrop, affordable
+from station.dashboard.playback import shown_ns
 from station.dashboard.snapshot import LateMeter, Motion, ProcessView, RateMeter, ScreenState, Snapshot
 from station.processes.control import Watched
 from station.processes.strangers import strangers
@@ -110,7 +111,7 @@ class Monitor:
         blind = is_blind(supervisor.blind, statuses)
         has_crops = not self._config.lossless and source is not None and affordable(source)
         return Snapshot(
-            now_ns=now_ns(),
+            now_ns=shown_ns(statuses),
             elapsed_s=self.elapsed_s,
             speed=self._config.speed,
             replay=self._config.replay_of is not None,
@@ -180,7 +181,8 @@ class Monitor:
     def _keys(self) -> tuple[str, ...]:
         replace = [] if self._config.replay_of is not None else ["a replace lost"]
         keep = [f"k keep {self._config.record.pre_trigger_s:g} s"] if self._recorded else []
-        return ("q quit", "? all keys", *replace, *keep)
+        play = ["Space pause", ". step"] if self._config.replay_of is not None and self._config.speed == "live" else []
+        return ("q quit", "? all keys", *replace, *keep, *play)
 
 
 def _suspensions(supervisor: Supervisor) -> list[str]:

@@ -14,7 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from station.clock import NS_PER_S
-from station.transport.control_messages import ModelInfo, ProcessName, ProcessStatus, RecordingInfo, SourceInfo
+from station.transport.control_messages import (
+    ModelInfo,
+    PlaybackInfo,
+    ProcessName,
+    ProcessStatus,
+    RecordingInfo,
+    SourceInfo,
+)
 from station.transport.messages import GradeInfo, KinematicsInfo, TracksHeader
 
 RATE_WINDOW_S = 3.0
@@ -118,6 +125,12 @@ class Snapshot:
         """The source, once the capture process has opened it."""
         status = self.process(ProcessName.CAPTURE).status
         return status.source if status else None
+
+    @property
+    def playback(self) -> PlaybackInfo | None:
+        """Where a replay at its own pace is; None in any other run."""
+        status = self.process(ProcessName.CAPTURE).status
+        return status.playback if status else None
 
     @property
     def recording(self) -> RecordingInfo | None:

@@ -14,12 +14,12 @@ from typing import Any, Final, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from station.archive.annotations import Label, ReviewMark, read_annotations
 from station.archive.catalogue import began
 from station.archive.moments import choices
 from station.archive.story import Story
 from station.clock import NS_PER_S
 from station.notice import NOTICE
+from station.session.annotations import Label, ReviewMark, read_annotations
 from station.session.layout import TABLES
 from station.session.session_reader import Session
 from station.session.table_columns import ABOUT, INT, REAL, TEXT

@@ -27,6 +27,7 @@ from station.transport.control_messages import (
     Command,
     ModelInfo,
     Parameters,
+    PlaybackInfo,
     ProcessName,
     ProcessState,
     ProcessStatus,
@@ -90,6 +91,7 @@ class Account:
     parameters: Parameters = field(default_factory=dict)
     sockets: Sequence[Watched] = ()
     """All others of this process: what they drop is counted together."""
+    playback: PlaybackInfo | None = None
 
 
 class ProcessControl:
@@ -202,6 +204,7 @@ class ProcessControl:
             digest=account.digest,
             recording=account.recording,
             adjustment=account.adjustment,
+            playback=account.playback,
             parameters=account.parameters,
         )
         try:

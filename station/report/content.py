@@ -9,13 +9,13 @@ from datetime import timedelta
 
 from markupsafe import Markup
 
-from station.archive.annotations import Annotations, read_annotations
 from station.archive.catalogue import began, folder_bytes, recorded_label
 from station.archive.moments import Choice, Seen, Span, choices, shares, spans
 from station.archive.story import SpermStory, Story
 from station.archive.windows import CutWindow, cut_windows
 from station.dashboard.assessment import GradeValidity, disturbed_by
 from station.report import clips, plots
+from station.session.annotations import Annotations, read_annotations
 from station.transport.control_messages import Percentiles
 from station.transport.messages import GradeInfo, KinematicsInfo, TrackState, Validity
 

@@ -7,18 +7,25 @@ the engine graded and in which batches. The rest (positions, states, windows, gr
 A record that is not as it was written is played up to its first break. This module reads; it drives no process.
 """
 
+import mmap
+import re
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+from station.clock import NS_PER_S
 from station.config import REPLAY, Config, build_config
 from station.errors import InputError
+from station.files import open_regular
 from station.session.layout import LOG
 from station.session.lookup import find_session
-from station.session.records import GradesRecord, OpenedRecord, TracksRecord
+from station.session.records import FrameRecord, GradesRecord, OpenedRecord, TracksRecord
 from station.session.session_reader import Session
 from station.transport.messages import AppliedCommand, CommandName, GradesHeader, TracksHeader, TrackState
+
+FRAME: Final = b'"kind":"frame"'
+T_SOURCE: Final = re.compile(rb'"t_source_ns":(\d+)')
 
 
 class Playback:
@@ -49,6 +56,32 @@ class Playback:
         for event in self.session.events(until_broken=True):
             if isinstance(event.record, GradesRecord):
                 yield event.record.header
+
+
+def recorded_length_s(folder: Path) -> float:
+    """Return the time from a session's first recorded frame to its last, s; 0 where it has none. Reads little."""
+    try:
+        with open_regular(folder / LOG) as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            found = [content.find(FRAME), content.rfind(FRAME)]
+            if -1 in found:
+                return 0.0
+            matches = [T_SOURCE.search(content, place) for place in found]
+            first, last = (int(match.group(1)) if match else 0 for match in matches)
+    except (OSError, ValueError):
+        return 0.0
+    return max(0, last - first) / NS_PER_S
+
+
+def first_frame_from(playback: Playback, from_s: float) -> int:
+    """Return the number of the first frame at or after so many seconds from the session's first; beyond all: -1."""
+    begin_ns: int | None = None
+    for event in playback.session.events(until_broken=True):
+        if isinstance(event.record, FrameRecord):
+            header = event.record.header
+            begin_ns = header.t_source_ns if begin_ns is None else begin_ns
+            if header.t_source_ns - begin_ns >= from_s * NS_PER_S:
+                return header.seq
+    return -1
 
 
 class RecordedTracks:

@@ -162,6 +162,38 @@ class CameraAdjustment(BaseModel):
     """What the camera accepted, or why it did not."""
 
 
+class PlayStep(StrEnum):
+    """What a reviewer can ask of a replay."""
+
+    PAUSE = "pause"
+    """And, when it is paused, to go on."""
+    STEP = "step"
+    """To the next frame; pauses first."""
+    FORWARD = "forward"
+    """Ten seconds on, as fast as the tracker follows."""
+    SLOWER = "slower"
+    FASTER = "faster"
+
+
+class PlaybackInfo(BaseModel):
+    """Where a replay is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+
+    position_s: float
+    """Seconds from the session's first frame, on the source's own axis."""
+    length_s: float
+    frame_seq: Count
+    pace: float
+    """1: as recorded."""
+    paused_ns: TimeNs | None = None
+    """Since when it is paused, or was let on by a frame (station clock); None: it goes on."""
+    going_to_s: float | None = None
+    """It goes there as fast as the tracker follows."""
+    command_seq: Count | None = None
+    """Of the newest PLAY command that it obeyed."""
+
+
 class ProcessStatus(Header):
     """Heartbeat with progress, from a process to the supervisor, several times a second and at each change of state."""
 
@@ -197,6 +229,8 @@ class ProcessStatus(Header):
     """Engine: SHA-256 over all grades published so far, to compare runs bit for bit."""
     adjustment: CameraAdjustment | None = Field(default=None, exclude_if=is_none)
     """Capture: what came of the latest CAMERA command. Left out of the message where there was none."""
+    playback: PlaybackInfo | None = Field(default=None, exclude_if=is_none)
+    """Capture, in a replay at its own pace: where it is. Left out of the message else."""
     parameters: Parameters = Field(default={}, exclude_if=_is_empty)
     """Tracker, until it is started: its tuned constants, for the record. Left out of the message where empty."""
 
@@ -230,6 +264,8 @@ class Command(Header):
     source: SourceInfo | None = None
     model: ModelInfo | None = None
     """With START, to the recorder: what the others have opened. To tracker, engine and view: the source."""
+    play: Annotated[PlayStep | None, Field(strict=False)] = Field(default=None, exclude_if=is_none)
+    """With PLAY, to capture in a replay. Left out of the message where None, as the next ones."""
     exposure_us: PositiveReal | None = Field(default=None, exclude_if=is_none)
     """With CAMERA, to capture, as the next: what the camera shall take. Left out of the message where None."""
     gain: float | None = Field(default=None, exclude_if=is_none)

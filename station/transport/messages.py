@@ -254,6 +254,7 @@ class CommandName(StrEnum):
     CAMERA = "camera"
     BLIND = "blind"
     SCALE = "scale"
+    PLAY = "play"
     RESTART = "restart"
     """Carried out by a tracker that was started again, as the next two: it begins anew, with the number of the next
     sperm."""

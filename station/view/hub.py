@@ -17,7 +17,7 @@ import numpy as np
 from station.clock import NS_PER_MS, now_ns
 from station.config import Config
 from station.crop import crop_into
-from station.dashboard.key_handler import KEYS
+from station.dashboard.key_handler import KEYS, REPLAY_ONLY
 from station.dashboard.ranking import ranking_in_words
 from station.transport.buffers import Received
 from station.transport.control_messages import ProcessStatus
@@ -59,8 +59,12 @@ class Hub:
         self._asker = ThreadPoolExecutor(1, thread_name_prefix="commands")
         self._jpegs: dict[tuple[int, float], asyncio.Future[bytes]] = {}
         self._overview: tuple[float, Overview] | None = None
-        self._keys = [KeyHelp(key=key.shown, does=key.does) for key in KEYS]
+        self._keys = [KeyHelp(key=key.shown, does=key.does) for key in KEYS if self._offered(key.asks)]
         self.known = Known()
+
+    def _offered(self, asks: str) -> bool:
+        """Return whether this kind of run knows what a key asks for."""
+        return self._config.replay_of is not None or asks not in REPLAY_ONLY
 
     # -- filled by the links -------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from station.dashboard.assessment import (
 )
 from station.dashboard.headless import DEMONSTRATION
 from station.dashboard.monitor import late_share, losses, window_fps
+from station.dashboard.playback import playback_text, share_played, shown_ns
 from station.dashboard.snapshot import LateMeter, ProcessView, RateMeter, Snapshot
 from station.notice import NOTICE
 from station.transport.control_messages import PIPELINE, ProcessName, ProcessState, ProcessStatus
@@ -63,7 +64,7 @@ class StationFacts:
             statuses, t_now_ns = dict(self._statuses), now_ns()
             recorded = self._config.record.mode != "off"
             return Snapshot(
-                now_ns=t_now_ns,
+                now_ns=shown_ns(statuses),
                 elapsed_s=(t_now_ns - self._start_ns) / 1e9,
                 speed=self._config.speed,
                 replay=self._config.replay_of is not None,
@@ -107,6 +108,9 @@ def overview(
         notice=NOTICE,
         replay=snapshot.replay,
         blind=BLIND if snapshot.blind else "",
+        playback=playback_text(snapshot.playback) if snapshot.playback else "",
+        played=share_played(snapshot.playback) if snapshot.playback else 0.0,
+        paused=snapshot.playback is not None and snapshot.playback.paused_ns is not None,
         processes=[_facts(snapshot, name) for name in PIPELINE],
         latency=_latency(snapshot),
         recording=recording,

@@ -131,6 +131,11 @@ class Overview(PageMessage):
     replay: bool
     blind: str
     """Sentence while grades are hidden; empty else."""
+    playback: str
+    """Where a replay at its own pace is; empty in any other run."""
+    played: float
+    """How much of it has been played, from 0 to 1."""
+    paused: bool
     processes: list[ProcessFacts]
     latency: str
     """Exposure to grade."""

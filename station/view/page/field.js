@@ -8,6 +8,7 @@ const RING_PX = 34;
 const OLD_MS = 1000;
 
 export class Field {
+  paused = false;
   umPerPx = null;
   focus = null;
   ruler = null; // two points of a calibration that is going on
@@ -43,7 +44,9 @@ export class Field {
     return this.#shot?.head ?? null;
   }
 
+  // A replay that is paused shows a moment that does not grow old.
   get ageMs() {
+    if (this.paused) return this.#shot ? this.#shot.head.age_ms : null;
     return this.#shot ? this.#shot.head.age_ms + performance.now() - this.#shot.at : null;
   }
 

@@ -18,6 +18,9 @@ export function showOverview(overview) {
   const demonstration = byId("demonstration");
   demonstration.hidden = !overview.demonstration;  // its place is kept until the model is known: nothing moves later
   setText(demonstration, overview.demonstration);
+  byId("playback").hidden = !overview.playback;
+  setText(byId("playback").querySelector("span"), overview.playback);
+  byId("played").value = overview.played;
   byId("blind").hidden = !overview.blind;
   setText(byId("blind"), overview.blind);
   setText(byId("notice"), overview.notice);

@@ -41,6 +41,7 @@ const link = new Link({
     overview = found;
     showOverview(found);
     field.umPerPx = found.um_per_px;
+    field.paused = found.paused;
     calibration.objective = found.objective;
     keys.station = found.keys;
     camera.show(found);
@@ -114,6 +115,11 @@ const keys = new Keys({
   r: () => withFocus((id) => ask("release", { sperm_id: id })),
   m: () => withFocus((id) => ask("mark", { sperm_id: id })),
   t: () => note(),
+  " ": () => ask("pause"),
+  ".": () => ask("step"),
+  ">": () => ask("forward"),
+  "[": () => ask("slower"),
+  "]": () => ask("faster"),
   q: () => quit(),
 }, (number) => focusNumber(number));
 
@@ -216,7 +222,7 @@ byId("camera-button").addEventListener("click", () => camera.toggle());
 byId("theme-button").addEventListener("click", () => changeTheme());
 
 setInterval(() => {
-  cards.tick();
+  if (!overview?.paused) cards.tick();
   const age = field.ageMs;
   const usual = overview?.fps ? 3000 / overview.fps : 0;
   if (age !== null && byId("gone").hidden === false && !document.body.classList.contains("stale")) byId("gone").hidden = true;

@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from station.archive.annotations import ANNOTATIONS, Note, annotate, read_annotations
 from station.archive.catalogue import catalogue, lasts_s
 from station.archive.record_commands import verify
 from station.archive.sessions_command import sessions
 from station.errors import SessionError
+from station.session.annotations import ANNOTATIONS, Note, annotate, read_annotations
 from station.session.layout import LOG
 from station.session.lookup import find_session
 from station.session.session_reader import Session

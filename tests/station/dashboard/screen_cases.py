@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from station.clock import NS_PER_MS, NS_PER_S
-from station.dashboard.key_handler import KEYS, QUESTION
+from station.dashboard.key_handler import KEYS, QUESTION, REPLAY_ONLY
 from station.dashboard.snapshot import Motion, ProcessView, ScreenState, Snapshot
 from station.transport.control_messages import (
     PIPELINE,
@@ -32,7 +32,7 @@ from station.transport.messages import (
 )
 
 NOW_NS = 1_000 * NS_PER_S
-ALL_KEYS = tuple((key.shown, key.does) for key in KEYS)
+ALL_KEYS = tuple((key.shown, key.does) for key in KEYS if key.asks not in REPLAY_ONLY)
 
 SOURCE = SourceInfo(name="simulated microscope", height=976, width=1392, fps=15.0, um_per_px=0.25)
 MODEL = ModelInfo(

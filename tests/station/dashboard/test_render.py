@@ -13,9 +13,10 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
+from station.dashboard.playback import shown_ns
 from station.dashboard.render import render
 from station.dashboard.snapshot import ScreenState, Snapshot
-from station.transport.control_messages import Percentiles, ProcessName
+from station.transport.control_messages import Percentiles, PlaybackInfo, ProcessName
 from tests.station.dashboard.screen_cases import ALL_KEYS, CASES, MANY, REAL, RUNNING, SOURCE, view
 
 SCREENS = Path(__file__).parent / "screens"
@@ -170,3 +171,18 @@ def test_the_error_of_a_cameras_clock_is_shown() -> None:
     shown = drawn(dataclasses.replace(RUNNING, processes=processes), 160, 40)
     assert "camera clock within 0.31 ms" in shown
     assert "camera clock" not in drawn(RUNNING, 160, 40)
+
+
+def test_a_replay_says_where_it_is_and_does_not_age_while_it_is_paused() -> None:
+    capture = RUNNING.processes[ProcessName.CAPTURE]
+    assert capture.status is not None
+    playback = PlaybackInfo(position_s=15.0, length_s=60.0, frame_seq=225, pace=0.5, paused_ns=RUNNING.now_ns)
+    paused = dataclasses.replace(capture, status=capture.status.model_copy(update={"playback": playback}))
+    others = {name: found for name, found in RUNNING.processes.items() if name is not ProcessName.RECORDER}
+    snapshot = dataclasses.replace(RUNNING, replay=True, processes=others | {ProcessName.CAPTURE: paused})
+    text = drawn(snapshot, 80, 24)
+    (line,) = [line for line in text.splitlines() if line.startswith("Replay")]
+    assert "paused, 15.0 of 60.0 s  [==" in line
+    assert line.count("=") == round((line.count("=") + line.count("-")) / 4)
+    statuses = {ProcessName.CAPTURE: paused.status}
+    assert shown_ns(statuses) == RUNNING.now_ns  # type: ignore[arg-type]

@@ -12,13 +12,13 @@ import pyarrow.parquet as pq
 import pytest
 import tifffile
 
-from station.archive.annotations import Note, annotate
 from station.build_info import ROOT
 from station.errors import InputError, MissingExtraError, StationError
 from station.export import command
 from station.export.command import export
 from station.export.table_files import ANNOTATIONS, CHOICES
 from station.notice import NOTICE
+from station.session.annotations import Note, annotate
 from station.session.layout import LOG
 from station.session.session_reader import Session
 from station.session.table_columns import COLUMNS

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from station.archive.annotations import Label, Note, annotate
 from station.errors import InputError, StationError
 from station.report import pdf
 from station.report.command import report
+from station.session.annotations import Label, Note, annotate
 from tests.support.browser import browser
 from tests.support.graded_session import record_graded
 from tests.support.recorded_session import NOTICE, record
