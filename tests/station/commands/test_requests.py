@@ -91,4 +91,4 @@ def test_what_is_no_request_is_refused_in_words(name: str) -> None:
     sent, expected = BAD[name]
     with pytest.raises(MessageError, match=expected) as refused:
         decode_request(sent)
-    assert len(str(refused.value)) < 300, "it goes back to the sender"
+    assert len(str(refused.value)) < 400, "it goes back to the sender"
