@@ -32,6 +32,7 @@ with guarded_imports():
     from station.dashboard.monitor import Monitor
     from station.dashboard.summary import SummaryFile, summarise
     from station.errors import ProcessError, StationError
+    from station.machines import KEYS
     from station.options import Options, parse_comparison, parse_options
     from station.output import say
     from station.processes.signals import StopRequest
@@ -150,6 +151,7 @@ COMMANDS = {
     **ARCHIVE,
     "compare": Command(lambda argv: run(parse_comparison(argv)), "SESSION --model DIR", "grade it with another model"),
     **shell.COMMANDS,
+    "keys": KEYS,
     **PROGRAMS,
 }
 

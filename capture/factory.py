@@ -12,10 +12,12 @@ from station.errors import InputError
 from station.session.layout import LOG
 
 SIMULATED = "simulated"
+TCP = "tcp://"
 
 
 def open_source(config: Config, keep_going: Callable[[], object] = lambda: None) -> Source:
-    """Open what ``[source] kind`` names: "simulated", "basler[:SERIAL]", "replay:SESSION", a file, a folder.
+    """Open what ``[source] kind`` names: "simulated", "basler[:SERIAL]", "replay:SESSION", "tcp://HOST:PORT", a file or
+    a folder.
 
     Raises InputError if it is missing or cannot be used.
     """
@@ -30,6 +32,12 @@ def open_source(config: Config, keep_going: Callable[[], object] = lambda: None)
         serial = settings.kind.partition(":")[2]
         with possible_source(settings.kind):
             return open_basler(serial, config.camera, fps=settings.fps, um_per_px=settings.um_per_px)
+    if settings.kind.startswith(TCP):
+        from capture.remote.source import RemoteMicroscope
+
+        if config.lossless:
+            raise InputError(f"source {settings.kind}: a microscope sets its own pace; --speed max is for files")
+        return RemoteMicroscope(settings.kind)
     if config.replay_of is not None:
         from capture.replay import RecordedSession
 

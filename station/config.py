@@ -36,7 +36,8 @@ class SourceSettings(Section):
     """[source] Where frames come from."""
 
     kind: str = "simulated"
-    """"simulated", "basler" or "basler:SERIAL", "replay:SESSION", or the path of a video, a TIFF stack or a folder."""
+    """"simulated", "basler" or "basler:SERIAL", "replay:SESSION", "tcp://[NAME@]HOST:PORT" (another
+    machine), or the path of a video, a TIFF stack or a folder."""
     fps: FrameRate | None = None
     """Frame rate to go by instead of the source's own, 1/s; None: what the source says, else assumed, with a notice."""
     um_per_px: Scale | None = None

@@ -203,9 +203,9 @@ def _parser(commands: Mapping[str, Command]) -> Parser:
     add("--config", type=Path, metavar="FILE", help="TOML file with settings (docs/configuration.md)")
     add(
         "--source",
-        metavar="simulated|PATH|basler[:SERIAL]|replay:SESSION",
+        metavar="simulated|PATH|basler[:SERIAL]|replay:SESSION|tcp://HOST:PORT",
         help="where frames come from: the simulated microscope (default), a video file, a TIFF stack, a folder of "
-        "images, a Basler camera, or a recorded session",
+        "images, a Basler camera, a recorded session, or a microscope at another machine",
     )
     add(
         "--objective",

@@ -56,6 +56,11 @@ BENCHES: Final = "capture camera record tracking engine view curve fuzz"
 PROGRAMS: Final = {
     "train": Command(_program("trainer", "train"), "--data DIR --out RUN", "train a network (trainer train)"),
     "trainer": Command(_program("trainer"), "COMMAND", "make a model", TRAINER),
+    "capture": Command(
+        _function("capture.remote.server", "serve"),
+        "--bind tcp://ADDRESS:PORT",
+        "send the microscope's frames to another machine",
+    ),
     "engine": Command(_program("engine"), "COMMAND", "look after a model", "info verify compile"),
     "bench": Command(_program("bench"), "NAME", "measure speed and robustness", BENCHES),
 }

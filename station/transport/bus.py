@@ -62,13 +62,18 @@ class Publisher:
         *,
         lossless: bool = False,
         number: Numbered | None = None,
+        queue: int = QUEUE_LIVE,
     ) -> None:
-        """``number``: of the next message, for a sender that may be started again; None: from 0 on."""
+        """``number``: of the next message, for a sender that may be started again; None: from 0 on.
+
+        ``queue``: so many messages may wait for a reader of a live link.
+        """
         self.bad_messages = 0
         """What readers said that is no subscription."""
         self._turned_away_before = 0
         self._context = context
         self._endpoint = endpoint
+        self._queue = queue
         self._lossless = lossless
         self._number: Numbered = number if number is not None else FromZero()
         self._seal = Seal(endpoint.seal)
@@ -79,7 +84,7 @@ class Publisher:
         self._said = 0
         self._opened_s = time.monotonic()
         self._socket = self._context.socket(zmq.XPUB)
-        self._socket.sndhwm = QUEUE_LOSSLESS if self._lossless else QUEUE_LIVE
+        self._socket.sndhwm = QUEUE_LOSSLESS if self._lossless else self._queue
         self._socket.linger = LINGER_MS
         if self._lossless:
             # Without this a full queue would silently swallow the message; with it the send says "try again".

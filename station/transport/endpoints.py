@@ -37,6 +37,9 @@ UPSTREAM_QUEUE: Final = 8
 """So few of these wait in a socket: its reader is then held up, not the sender."""
 HANDSHAKE_MS: Final = 2000
 """Whoever has not shown a pass by then is cut off."""
+FAR_BEAT_MS: Final = 500
+FAR_PATIENCE_MS: Final = 2000
+FAR_RETRY_MS: Final = 200
 Socket = zmq.Socket[bytes]
 
 
@@ -52,6 +55,8 @@ class Endpoint:
     """Of the bound socket, on TCP; its secret only where it is bound."""
     seal: bytes = field(default=b"", repr=False)
     """Key that marks this run's messages; empty: they are not marked (``station.transport.wire``)."""
+    far: bool = False
+    """The other end is another machine: a link that is cut is noticed and made anew."""
 
     @property
     def is_tcp(self) -> bool:
@@ -64,6 +69,7 @@ class Endpoint:
         Raises StationError, the socket closed, for TCP without passes or without CURVE, or an address in use.
         """
         socket.handshake_ivl = HANDSHAKE_MS
+        self._watch(socket)
         if socket.type == zmq.XPUB:
             socket.maxmsgsize = MAX_UPSTREAM_BYTES
             socket.rcvhwm = UPSTREAM_QUEUE
@@ -98,6 +104,7 @@ class Endpoint:
         if socket.type == zmq.SUB:
             socket.maxmsgsize = MAX_PIXELS_BYTES
         self._require_lock(socket)
+        self._watch(socket)
         shown = next((entry for entry in self.passes if entry.name == name), self.passes[0] if self.passes else None)
         if shown is not None and self.is_tcp:
             socket.curve_serverkey = self.server.public.encode()
@@ -105,6 +112,11 @@ class Endpoint:
         elif shown is not None:
             socket.plain_username, socket.plain_password = shown.name.encode(), shown.word.encode()
         socket.connect(self.address)
+
+    def _watch(self, socket: Socket) -> None:
+        if self.far:  # else a cut is noticed when the kernel gives up, after minutes
+            socket.heartbeat_ivl, socket.heartbeat_timeout = FAR_BEAT_MS, FAR_PATIENCE_MS
+            socket.connect_timeout, socket.reconnect_ivl = FAR_PATIENCE_MS, FAR_RETRY_MS
 
     def _require_lock(self, socket: Socket) -> None:
         if self.is_tcp and not (self.passes and self.server.public):

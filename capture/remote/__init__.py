@@ -1,0 +1,1 @@
+"""Frames from a microscope at another machine: its side (``server``), this side (``source``), both clocks."""
