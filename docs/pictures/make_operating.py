@@ -17,12 +17,24 @@ ROOT = HERE.parent.parent
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
 SIZE = {"width": 1280, "height": 800}
 JPEG_QUALITY = 50
+SETTINGS = """[objectives]
+20x = 0.5
+40x = 0.25
+[simulated]
+width = 900
+height = 640
+sperm = 12
+debris = 30
+"""
+"""A field that a busy machine draws in time as well."""
 TRIES = 20
 
 
 def main() -> None:
     """Make all pictures."""
     with tempfile.TemporaryDirectory() as sessions:
+        settings = Path(sessions) / "settings.toml"
+        settings.write_text(SETTINGS)
         command = [
             sys.executable,
             "run_station.py",
@@ -30,6 +42,12 @@ def main() -> None:
             "--view",
             "--select",
             "auto:3",
+            "--config",
+            str(settings),
+            "--objective",
+            "40x",
+            "--record",
+            "keep",
             "--session",
             sessions,
         ]

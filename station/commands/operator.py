@@ -470,7 +470,7 @@ class Operator:
         def look(*, late: bool) -> Reply | None:
             found = self._monitor.candidates
             if found is not None and found is not before:
-                return _done(request, f"{len(found)} heads that nobody follows")
+                return _done(request, f"{len(found)} {'head' if len(found) == 1 else 'heads'} that nobody follows")
             return (
                 _unconfirmed(request, "the tracker has not looked yet: the field is not known well") if late else None
             )

@@ -36,12 +36,10 @@ export class Keys {
     }
     const rows = (keys) => keys.map(([key, does]) => make("tr", {}, make("td", {}, make("kbd", {}, key)), make("td", {}, does)));
     dialog.replaceChildren(
-      make("h2", {}, "Keys"),
-      make("table", {}, ...rows(this.station.filter((help) => help.key !== "Ctrl-C").map((help) => [help.key, help.does]))),
-      make("h2", {}, "Here only"),
-      make("table", {}, ...rows(OWN)),
-      make("h2", {}, "Mouse"),
-      make("table", {}, ...rows(MOUSE)),
+      make("div", {}, make("h2", {}, "Keys"),
+        make("table", {}, ...rows(this.station.filter((help) => help.key !== "Ctrl-C").map((help) => [help.key, help.does])))),
+      make("div", {}, make("h2", {}, "Here only"), make("table", {}, ...rows(OWN)),
+        make("h2", {}, "Mouse"), make("table", {}, ...rows(MOUSE))),
     );
     dialog.showModal();
   }
