@@ -3,6 +3,7 @@
 It uses the standard library alone, in words that Pythons older than the program's own still read.
 """
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ def guarded_imports() -> "Iterator[None]":
         found = ".".join(str(part) for part in sys.version_info[:2])
         complain(f"rostfine: needs Python 3.11 or later, this is {found} ({sys.executable})")
         sys.exit(1)
+    # Else pydantic, in every process, looks through all installed packages for plugins: time, and foreign code.
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
     try:
         yield
     except ModuleNotFoundError as error:

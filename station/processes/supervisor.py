@@ -24,6 +24,7 @@ from station.processes.control import ControlCentre, Watched
 from station.processes.life import Lives
 from station.processes.process import log_path, run_process
 from station.processes.restarts import Restarts
+from station.processes.spawning import start_spawned
 from station.processes.suspension import is_suspended
 from station.stride import window_stride
 from station.transport.control_messages import PIPELINE, ActionHeader, ProcessName, ProcessState, ProcessStatus
@@ -229,7 +230,7 @@ class Supervisor:
     def __enter__(self) -> Self:
         try:
             for name, process in self._processes.items():
-                process.start()
+                start_spawned(process)
                 self.progressed_ns[name] = now_ns()
             self._clock = AwakeClock()
         except BaseException:
@@ -348,7 +349,7 @@ class Supervisor:
         self._restarts.begin(name)
         self._processes[name].close()
         self._processes[name] = self._prepare(name)
-        self._processes[name].start()
+        start_spawned(self._processes[name])
         self.progressed_ns[name] = now_ns()
 
     def _prepare(self, name: ProcessName) -> BaseProcess:

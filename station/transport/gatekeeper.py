@@ -11,7 +11,6 @@ from typing import Any, Final
 
 import zmq
 from zmq.utils import z85
-from zmq.utils.monitor import recv_monitor_message
 
 from station.transport.keys import Pass
 
@@ -163,7 +162,7 @@ def name_of(part: zmq.Frame) -> str:
 def _count(door: Door) -> None:
     for _ in range(MOST_PER_ROUND):
         try:
-            recv_monitor_message(door.monitor, zmq.DONTWAIT)
+            door.monitor.recv_multipart(zmq.DONTWAIT)  # only counted: each is one refusal
         except zmq.ZMQError:
             return
         door.turned_away += 1
