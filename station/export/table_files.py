@@ -47,8 +47,9 @@ def write_tables(story: Story, folder: Path, ending: Format) -> list[Path]:
             for event in Session(story.folder).events():
                 tables.add(event.n, event.t_ns, event.record)
             tables.close()
-        finally:
-            tables.abandon()
+        except BaseException:
+            tables.discard()
+            raise
         made = sorted((Path(scratch) / TABLES).glob(f"[a-z]*.{ending}"))
         paths = [Path(shutil.move(path, folder / path.name)) for path in made]
         shutil.move(Path(scratch) / TABLES / ABOUT, folder / ABOUT)

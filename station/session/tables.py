@@ -57,7 +57,14 @@ class Tables:
         """``ending``: of the partial files' names."""
         self._folder = folder
         (folder / TABLES).mkdir(exist_ok=True)
-        self._tables = {name: _Table(folder / TABLES, name, ending) for name in COLUMNS}
+        self._tables: dict[str, _Table] = {}
+        try:
+            for name in COLUMNS:
+                self._tables[name] = _Table(folder / TABLES, name, ending)
+        except OSError:
+            for table in self._tables.values():
+                table.discard()
+            raise
         self._provenance = Provenance(folder)
         self._states: dict[str, ProcessState] = {}
         self._notices: set[str] = set()
@@ -244,7 +251,11 @@ class _Table:
         for ending in self._paths:
             self._partial(ending).touch(PRIVATE)  # what opens it next leaves the mode as it is
         self._csv = self._partial("csv").open("w", encoding="utf-8", newline="")
-        self._parquet = pq.ParquetWriter(self._partial("parquet"), self._schema, compression="zstd")
+        try:
+            self._parquet = pq.ParquetWriter(self._partial("parquet"), self._schema, compression="zstd")
+        except OSError:
+            self._csv.close()
+            raise
         self._lines = csv.writer(self._csv, lineterminator="\n")
         self._lines.writerow(self._schema.names)
 
