@@ -427,6 +427,8 @@ class HomeParams:
     """Another head that is close disturbs home if it has at least so much of the energy that is at home ..."""
     disturb_floors: float = 4.0
     """... and, where it is not followed, over so many floors ..."""
+    still_contrast: float = 0.5
+    """One that is selected lies over another if it moves, and the background there has so much of its contrast."""
     disturb_heads: float = 0.3
     """... and is farther than this: nearer, it is the head itself. What is followed then may be either."""
     forget_s: float = 1.5

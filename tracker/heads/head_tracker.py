@@ -16,6 +16,7 @@ from tracker.heads.reacquisition import seek
 from tracker.heads.resting import held, judge_home, learn_home, touched
 from tracker.heads.state import advance, lose
 from tracker.heads.twins import judge_twins, note_birth
+from tracker.matching.lazy_image import cut
 from tracker.matching.local_energy import local_energy, spread
 from tracker.matching.matcher import Matcher, peaks, scores
 from tracker.matching.prepared_frame import PreparedFrame
@@ -44,7 +45,7 @@ class HeadTracker:
         head.energy = head.energy_long = local
         if head.selected:
             head.home = Home(x, y, core(crop, prepared), local)
-            head.home.disturbed = touched(head.home, prepared)
+            head.home.disturbed = touched(head.home, prepared) or _over_another(head, head.home, prepared)
             head.first_looks = head.home.template
             # Two tracks of one head would drive each other off it: a neighbour's gives way, a selected one's stays.
             self.heads = [h for h in self.heads if h.selected or h not in same]
@@ -175,6 +176,23 @@ class HeadTracker:
                 head.forget_energy()
         if prepared.replaced:
             self.heads = [h for h in self.heads if h.selected]
+
+
+def _over_another(head: Head, home: Home, prepared: PreparedFrame) -> bool:
+    """Return whether something still and something that moves lie one over the other where a head is selected.
+
+    What is still is in the background, which is what the appearance has less of than the frame.
+    """
+    params = prepared.params
+    if prepared.watched_s < params.detection.watch_s:
+        return False  # the background still has every head where it was at first
+    reach = home.template.shape[0] // 2
+    pixels = cut(prepared.pixels, round(head.x), round(head.y), reach).astype(np.float32)
+    still = (pixels - home.template) / params.matching.background_share
+    moving = float(prepared.energy.cut(round(head.x), round(head.y), 0)[0, 0])
+    return moving > params.home.disturb_floors * prepared.floor and bool(
+        still.std() > params.home.still_contrast * pixels.std()
+    )
 
 
 def template_px(prepared: PreparedFrame) -> int:
