@@ -204,7 +204,7 @@ def _row(entry: Entry) -> tuple[str, ...]:
     notes = None if entry.notes is None else entry.notes + entry.remarks
     label = f"! {entry.trouble}" if entry.trouble else entry.label
     return (
-        entry.session, _local(entry.began), length(entry.length_s), number(entry.sperm), number(entry.marks),
+        entry.folder.name, _local(entry.began), length(entry.length_s), number(entry.sperm), number(entry.marks),
         number(notes), size(entry.size_bytes), entry.ended, printable(label),
     )  # fmt: skip
 
