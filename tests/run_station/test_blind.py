@@ -104,7 +104,8 @@ def forms(grades: list[GradeInfo]) -> list[bytes]:
     values = {value for grade in grades for five in (grade.grade, *grade.heads) for value in five if 1e-4 < value < 1}
     found: list[bytes] = []
     for value in values:
-        found += [struct.pack(">d", value), struct.pack("<d", value), repr(value).encode(), f"{value:.6f}".encode()]
+        # Of what is written in digits the first nine will do; six are some other number's as well, now and then.
+        found += [struct.pack(">d", value), struct.pack("<d", value), f"{value:.9f}"[:-1].encode()]
     return found
 
 
