@@ -30,7 +30,7 @@ from bench.support.engine_ways import engine_ways, torch_ways
 from bench.support.flops import multiply_adds
 from bench.support.report import Report, sample_ms
 from bench.support.sgemm import Sgemm
-from engine.artifact import MAX_BATCH, Artifact
+from engine.artifact import INT8_MODEL, MAX_BATCH, Artifact
 from engine.factory import PrecisionName, RuntimeName, open_runtime
 from engine.onnx_runtime import default_threads
 from engine.tensorrt.session import TensorRtSession
@@ -94,7 +94,22 @@ def open_artifact(args: argparse.Namespace, stack: ExitStack) -> Artifact:
     """Return the requested model; a preset is exported into a folder that is removed with ``stack``."""
     if not args.preset:
         return Artifact.open(args.model)
-    return export_preset(args.preset, Path(stack.enter_context(tempfile.TemporaryDirectory())))
+    return in_integers_too(export_preset(args.preset, Path(stack.enter_context(tempfile.TemporaryDirectory()))))
+
+
+def in_integers_too(artifact: Artifact) -> Artifact:
+    """Give a preset with random weights integers, for their time: no clip proves anything of such weights."""
+    import onnx
+
+    from trainer.model.artifact_export import write_manifest
+    from trainer.model.quantization import in_integers, ranges
+
+    model = onnx.load(artifact.model_path)
+    found = ranges(model, artifact.golden().clips[:1], lambda *_: None)
+    content = in_integers(model, found, frozenset()).SerializeToString(deterministic=True)
+    (artifact.folder / INT8_MODEL).write_bytes(content)
+    write_manifest(artifact.folder, artifact.manifest.model_copy(update={"precision": "int8"}))
+    return Artifact.open(artifact.folder)
 
 
 def export_preset(name: str, folder: Path) -> Artifact:

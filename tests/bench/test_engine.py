@@ -37,3 +37,10 @@ def test_a_way_that_is_wrong_has_no_time(artifact: Artifact, capsys: pytest.Capt
     (artifact.folder / "manifest.json").write_text(manifest.model_copy(update={"sha256": manifest.digest()}).to_json())
     assert main(["engine", "--quick", "--count", "1", "--threads", "1", "--model", str(artifact.folder)]) == 2
     assert "no runtime gives the golden clips" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_preset_has_integers_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["engine", "--quick", "--count", "1", "--preset", "station"]) == 0
+    document = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+    assert document["timings"]["onnxruntime int8"]["p50"] > 0
