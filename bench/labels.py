@@ -4,7 +4,8 @@ Simulates unlabelled clips, labelled ones and a test set (other seeds), pretrain
 (``trainer pretrain --clips``), then trains from that start and from the usual one on the same labelled clips, with the
 same number of steps, recipe and seeds, and scores both on the test set as ``trainer evaluate`` does. The figure is the
 mean squared error divided by that of predicting the labelled clips' mean distribution: 1 is as good as not looking.
-The difference is of the same test clips; its interval is a bootstrap over them, with the seeds' errors averaged.
+The difference is of the same test clips; its interval is a bootstrap over them, with the seeds' errors averaged: it
+covers the choice of test clips, not the chance of training.
 
 Simulated sperm, a small network, a few frames: it says whether the pretraining helps, not what a lab will gain. Needs
 the extra train.
@@ -37,8 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--unlabelled", type=int, default=1500, help="clips without votes (default 1500)")
     parser.add_argument("--test", type=int, default=300, help="clips to score on (default 300)")
     parser.add_argument("--passes", type=int, default=15, help="of pretraining over its clips (default 15)")
-    parser.add_argument("--shown", type=int, default=3000, help="clips shown in each training (default 3000)")
-    parser.add_argument("--seeds", type=int, default=2, help="trainings of each kind (default 2)")
+    parser.add_argument("--shown", type=int, default=6000, help="clips shown in each training (default 6000)")
+    parser.add_argument("--seeds", type=int, default=1, help="trainings of each kind (default 1)")
     parser.add_argument("--frames", type=int, default=4, help="frames that the network takes (default 4)")
     parser.add_argument("--threads", type=int, default=2)
 
