@@ -6,6 +6,7 @@ they could not if every third frame were missing. A film that can't even be read
 Cameras pace themselves. It knows frames and clocks, not links.
 """
 
+import math
 import time
 from dataclasses import replace
 from typing import Final
@@ -84,8 +85,8 @@ class LateFrames:
         self.slowed = False
         """The film had to be played slower."""
 
-    def judge(self, frame: Frame, due_ns: int, source: Source) -> Frame | None:
-        """Return the frame as it is to be sent, None where it is left out."""
+    def judge(self, frame: Frame, due_ns: int, source: Source, end_ns: float = math.inf) -> Frame | None:
+        """Return the frame as it is to be sent, None where it is left out; the run ends at ``end_ns`` of the source."""
         if not self._drops or frame.t_exposure_ns is not None:
             return frame
         late_ns = now_ns() - due_ns
@@ -101,7 +102,7 @@ class LateFrames:
         self._left_out = 0
         if late_ns > LATE_S * NS_PER_S:
             if isinstance(source, Skipping):
-                self._left_out = source.skip_to(self._pacer.source_time_ns())
+                self._left_out = source.skip_to(round(min(self._pacer.source_time_ns(), end_ns)))
                 self.skipped += self._left_out
             elif not self.slowed or self._left_out == 0:
                 self._since_ns = now_ns()

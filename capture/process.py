@@ -83,7 +83,7 @@ def run(context: ProcessContext) -> None:
             if frame.t_source_ns - first_ns >= longest_ns:
                 break
             t_exposure_ns = (playhead or pacer).wait(frame, context)
-            frame = late_frames.judge(frame, t_exposure_ns, source)
+            frame = late_frames.judge(frame, t_exposure_ns, source, first_ns + longest_ns)
             counters.skipped = late_frames.skipped
             if frame is None:
                 continue
@@ -91,7 +91,7 @@ def run(context: ProcessContext) -> None:
                 frames.skip_to(frame.seq)
             header = _header(frame, frames.next_seq, t_exposure_ns)
             resumption.note(header, first_ns)
-            if control.stopped or not frames.send(header, frame.pixels, context.carry_on):
+            if control.stopped or not context.send(frames, "frames", header, frame.pixels):
                 break
             counters.captured += 1 + frame.dropped_before
             counters.late += pacer.is_late(header.t_sent_ns - header.t_exposure_ns)

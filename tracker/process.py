@@ -37,6 +37,7 @@ from station.transport.receivers import open_receiver
 from tracker.handover import Handover, HandoverWriter
 from tracker.kinematics import Kinematics, Refusal
 from tracker.params import DEFAULT_PARAMS
+from tracker.patience import measured_patience_s
 from tracker.replacement import Replacement
 from tracker.replay import TracksComparison, recorded_tracks
 from tracker.results import FrameResult
@@ -76,7 +77,14 @@ def run(context: ProcessContext) -> None:
         control.report(ProcessState.READY)
         start = context.wait_for(CommandName.START)
         control.account.parameters = {}
-        if start is None or not context.await_readers(windows, start):
+        if start is None:
+            return
+        if start.source is not None:
+            control.report(ProcessState.STARTING)  # which may take long
+            shape = _window_shape(context, start.stride or 1)
+            size = start.source.height, start.source.width
+            control.patience_s = measured_patience_s(context.config.tracker, shape, *size, context.carry_on)
+        if not context.await_readers(windows, start):
             return
         control.report(ProcessState.RUNNING)
         herald = Herald(tracks, context.config, start)
@@ -113,7 +121,7 @@ def run(context: ProcessContext) -> None:
             comparison.note(header)
             if result.windows:
                 message_header, pixels = _windows_message(result, trace, seq, windows.next_seq)
-                if not windows.send(message_header, pixels, context.carry_on):
+                if not context.send(windows, "windows", message_header, pixels):
                     break
             latency.add(ms_between(t_work_ns, now_ns()))
         context.finish(windows, tracks)
@@ -143,8 +151,7 @@ class FrameFeeder:
         """
         self._um_per_px = um_per_px
         self._next_kinematics_ns = 0
-        window = context.config.window
-        self.shape = WindowShape(frames=window.frames, size=window.size, stride=stride, spread=True)
+        self.shape = _window_shape(context, stride)
         self._context = context
         self._record = record
         self._tracker: Tracker | None = None
@@ -327,6 +334,11 @@ class FrameFeeder:
             tracker.release(command.sperm_id)
             return command
         return None
+
+
+def _window_shape(context: ProcessContext, stride: int) -> WindowShape:
+    window = context.config.window
+    return WindowShape(frames=window.frames, size=window.size, stride=stride, spread=True)
 
 
 def _size(shape: tuple[int, ...]) -> str:

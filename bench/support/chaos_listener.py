@@ -51,6 +51,11 @@ class Listener:
         with self._lock:
             return [heard for heard in self._grades if heard.grade.trace.t_exposure_ns > exposed_after_ns]
 
+    def heard_after(self, t_ns: int) -> list[HeardGrade]:
+        """Return the grades that arrived after that moment, in order."""
+        with self._lock:
+            return [heard for heard in self._grades if heard.t_ns > t_ns]
+
     def close(self) -> None:
         """Stop reading; may be called more than once."""
         self._closing = True

@@ -13,6 +13,8 @@ from typing import Final, Protocol, cast
 
 SCENARIOS: Final = {
     "kill": "bench.support.chaos_kill",
+    "overload": "bench.support.chaos_overload",
+    "soak": "bench.support.chaos_soak",
     "environments": "bench.support.chaos_environments",
 }
 """By the name on the command line: the module of each scenario, in the order of the table."""

@@ -106,6 +106,11 @@ class ChaosStation:
         """True until the program has ended."""
         return self._process.poll() is None
 
+    def require_running(self) -> None:
+        """Raise ProcessError where the program has ended."""
+        if not self.running:
+            raise ProcessError(f"the station has ended: {self.output[-2000:]}")
+
     def pids(self) -> dict[ProcessName, int]:
         """Return the processes that are there now."""
         found: dict[ProcessName, int] = {}

@@ -284,6 +284,8 @@ def alarms(snapshot: Snapshot) -> list[str]:
         for name, found in conditions.items()
         if found is ProcessCondition.NO_PROGRESS
     ]
+    if snapshot.ungraded:
+        lines.append(f"NOTHING IS GRADED: {snapshot.ungraded}")
     return lines + recording_alarms(snapshot)
 
 
@@ -333,6 +335,7 @@ def cautions(snapshot: Snapshot) -> list[str]:
         )
     if snapshot.speed == "live" and (snapshot.late_share or 0.0) > LATE_SHARE:
         lines.append(f"{snapshot.late_share:.0%} of the latest frames came late: this machine is too slow")
+    lines += snapshot.shed
     lines += snapshot.notices
     lost = counters_of(EngineCounters, snapshot.process(ProcessName.ENGINE).status).withheld_lost
     lines += [f"{lost} hidden grades are lost: blind for longer than there is memory for"] if lost else []
@@ -388,7 +391,7 @@ def _patience_s(snapshot: Snapshot, name: ProcessName) -> float:
     if name is ProcessName.RECORDER:
         return DISK_PATIENCE_S
     status = snapshot.process(name).status
-    usual = status.recent_ms.get("engine") if status and name is ProcessName.ENGINE else None
+    usual = status.recent_ms.get(name.value) if status else None  # engine and tracker measure their rounds
     return max(NO_PROGRESS_S, 2 * usual.p95 / 1000) if usual else NO_PROGRESS_S
 
 

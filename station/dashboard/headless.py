@@ -2,7 +2,7 @@
 
 import textwrap
 
-from station.dashboard.assessment import cautions, recording_alarms
+from station.dashboard.assessment import alarms, cautions
 from station.dashboard.run_summary import RecordingSummary, ReplaySummary, RunSummary, SpermSummary
 from station.dashboard.snapshot import Snapshot
 from station.dashboard.text import percent
@@ -50,7 +50,7 @@ class HeadlessReport:
         if snapshot.view_link and not self._view_said:
             self._view_said = True
             say(f"view    {snapshot.view_link}", flush=True)
-        for caution in [*recording_alarms(snapshot), *cautions(snapshot)]:
+        for caution in [*alarms(snapshot), *cautions(snapshot)]:
             kind = "".join(letter for letter in caution if not letter.isdigit())  # a count that rises is said once
             if kind not in self._said:
                 self._said.add(kind)
@@ -68,9 +68,10 @@ def closing_report(summary: RunSummary) -> str:
     graded = f"{summary.grades}"
     if latency.p50 is not None:
         graded += f", exposure to grade p50 {latency.p50:.0f} ms, p95 {latency.p95:.0f} ms"
+    late = f", {frames.left_out} left out as late" if frames.left_out else ""
     lines = [
         textwrap.fill(f"ended   {summary.ended}", WIDTH, subsequent_indent=" " * 8),
-        f"frames  {frames.captured} captured, {frames.tracked} tracked, {frames.dropped} dropped",
+        f"frames  {frames.captured} captured{late}, {frames.tracked} tracked, {frames.dropped} dropped",
         f"grades  {graded}",
     ]
     if summary.recording is not None:

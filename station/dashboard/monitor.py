@@ -16,6 +16,7 @@ from station.config import Config
 from station.dashboard.history import GradeHistory
 from station.dashboard.live_crop import LiveCrop, affordable
 from station.dashboard.playback import shown_ns
+from station.dashboard.shedding import SheddingMeter
 from station.dashboard.snapshot import LateMeter, Motion, ProcessView, RateMeter, ScreenState, Snapshot
 from station.processes.control import Watched
 from station.processes.strangers import strangers
@@ -49,6 +50,7 @@ class Monitor:
         self._running_since: float | None = None
         self._rates = {process: RateMeter() for process in ProcessName}
         self._late = LateMeter()
+        self._shedding = SheddingMeter()
         self._tracks: TracksHeader | None = None
         self._tracks_received_ns: int | None = None
         self._newest_tracks: dict[int, TrackInfo] = {}
@@ -109,6 +111,7 @@ class Monitor:
         source = capture.source if capture else None
         # Where senders wait for their readers, one more reader would slow them.
         blind = is_blind(supervisor.blind, statuses)
+        shed, ungraded = self._shedding.update(self.elapsed_s, statuses, self._tracks)
         has_crops = not self._config.lossless and source is not None and affordable(source)
         return Snapshot(
             now_ns=shown_ns(statuses),
@@ -133,6 +136,8 @@ class Monitor:
             window_fps=window_fps(self._config, statuses),
             drops=losses(statuses),
             late_share=late_share(self._late, statuses),
+            shed=() if self._config.lossless else shed,
+            ungraded="" if self._config.lossless else ungraded,
             tracks_received_ns=self._tracks_received_ns,
             notices=(*_suspensions(supervisor), *_restarts(supervisor), *self._about_sockets(supervisor)),
             keys=self._keys(),

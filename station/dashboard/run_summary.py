@@ -48,6 +48,8 @@ class FrameSummary:
     tracked: int
     dropped: int
     """By the source and on the way to the tracker."""
+    left_out: int = 0
+    """Those of them that a film or a simulation left out, as they would have been too late."""
 
 
 @dataclass(frozen=True, slots=True)

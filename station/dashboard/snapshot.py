@@ -102,6 +102,10 @@ class Snapshot:
     """Share of the latest frames that came more than a frame interval late; None where that is not known."""
     tracks_received_ns: int | None = None
     """When ``tracks`` arrived (station clock)."""
+    shed: tuple[str, ...] = ()
+    """What gave way lately because the machine is too slow, a sentence each."""
+    ungraded: str = ""
+    """Why nothing has been graded lately; empty where something has, or nothing could have."""
     notices: tuple[str, ...] = ()
     """The station's own; those of the processes are in their reports."""
     keys: tuple[str, ...] = ("q quit",)

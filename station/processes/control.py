@@ -122,6 +122,8 @@ class ProcessControl:
         self.reports: deque[ProcessStatus | ActionHeader] = deque(maxlen=KEEP_REPORTS)
         """To the recorder: what the other processes say and the operator does."""
         self.patience_s = PATIENCE_S
+        self.standstill = ""
+        """What this process has been waiting for, so long that people must be told; empty where it is not."""
         self.account = Account()
         self.turned_away = 0  # it binds nothing
         self._bad_messages = 0
@@ -196,7 +198,7 @@ class ProcessControl:
             error=error,
             user_error=user_error,
             details=details,
-            notices=account.notices,
+            notices=[*account.notices, *([self.standstill] if self.standstill else [])],
             source=account.source,
             model=account.model,
             sperm=list(account.sperm.values()),

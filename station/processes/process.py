@@ -16,7 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+import numpy as np
 import zmq
+from numpy.typing import NDArray
 
 from station.clock import AwakeClock
 from station.config import Config
@@ -27,10 +29,11 @@ from station.processes.memory import keep_freed_memory
 from station.transport.bus import Publisher
 from station.transport.control_messages import Command, ProcessName, ProcessState
 from station.transport.endpoints import Endpoints
-from station.transport.messages import CommandName, EndHeader
+from station.transport.messages import CommandName, EndHeader, Header
 
 IDLE_S = 0.005
 END_REPEAT_S = 0.1
+STANDSTILL_S = 3.0
 READERS_BACK_S = 0.5
 """ZeroMQ connects anew after a tenth of a second."""
 
@@ -75,6 +78,25 @@ class ProcessContext:
         clock = AwakeClock()
         link.wait_for_readers(start.readers or 1, lambda: self.carry_on() and clock.seconds() < READERS_BACK_S)
         return not self.control.stopped
+
+    def send(self, link: Publisher, name: str, header: Header, pixels: NDArray[np.uint8]) -> bool:
+        """Send on a link whose readers may be waited for; where that takes long, people are told.
+
+        False: told to stop meanwhile.
+        """
+        clock = AwakeClock()
+
+        def keep_waiting() -> bool:
+            if clock.seconds() > STANDSTILL_S:
+                self.control.standstill = (
+                    f"STANDSTILL: a reader of the {name} has taken nothing for more than {STANDSTILL_S:g} s, and "
+                    "offline it is waited for; where that is another program, let it read, or end it"
+                )
+            return self.carry_on()
+
+        sent = link.send(header, pixels, keep_waiting)
+        self.control.standstill = ""
+        return sent
 
     def carry_on(self) -> bool:
         """Beat, and say whether to go on; for loops that wait."""

@@ -70,7 +70,7 @@ def test_offline_simulation(station: Station, tmp_path: Path) -> None:
     recorded = station.summary(*options)
     session = only_session(parent)
     again = replay(station, session, "--speed", "max")
-    assert recorded["frames"] == {"captured": 45, "tracked": 45, "dropped": 0}
+    assert recorded["frames"] == {"captured": 45, "tracked": 45, "dropped": 0, "left_out": 0}
     assert_the_same(recorded, again, session)
     assert again["source"] == f"replay of {session.name}: simulated microscope"
     assert again["recording"] is None

@@ -24,7 +24,7 @@ def test_simulated_live(station: Station) -> None:
     summary = station.summary(*station.small, "--select", "auto:2", "--duration", "4")
     check_grades(summary)
     frames = summary["frames"]
-    assert frames["captured"] == 60
+    assert frames["captured"] + frames["left_out"] == 60
     assert frames["tracked"] + frames["dropped"] == 60, "every frame is tracked or counted as dropped"
     assert len(summary["sperm"]) == 2
     assert summary["model"]["demonstration"]
@@ -37,7 +37,7 @@ def test_simulated_live(station: Station) -> None:
 def test_simulated_offline_is_the_same_bit_for_bit(station: Station) -> None:
     runs = [station.summary(*station.small, "--speed", "max", "--duration", "3") for _ in range(2)]
     check_grades(runs[0])
-    assert runs[0]["frames"] == {"captured": 45, "tracked": 45, "dropped": 0}
+    assert runs[0]["frames"] == {"captured": 45, "tracked": 45, "dropped": 0, "left_out": 0}
     same = [{key: run[key] for key in ("frames", "grades", "grades_sha256")} for run in runs]
     assert same[0] == same[1]
     last = [[(s["last"] or {}).get("grade") for s in run["sperm"]] for run in runs]
@@ -47,9 +47,13 @@ def test_simulated_offline_is_the_same_bit_for_bit(station: Station) -> None:
 def test_real_video_live(station: Station, visem: Path) -> None:
     video = str(visem / "12" / "video.mp4")
     summary = station.summary("--source", video, "--select", "auto:4", "--duration", "4")
-    check_grades(summary)
+    frames = summary["frames"]
     assert summary["source"] == "12/video.mp4"
-    assert summary["frames"]["captured"] == 4 * 49
+    assert frames["captured"] + frames["left_out"] == 4 * 49
+    if frames["dropped"]:  # a machine that is too busy for the film; nothing in it may be graded then
+        assert any("late" in caution for caution in summary["cautions"])
+        return
+    check_grades(summary)
     assert sum(sperm["grades"] > 1 for sperm in summary["sperm"]) >= 4
     assert len(summary["sperm"]) == 4
 
@@ -61,7 +65,7 @@ def test_real_video_offline_is_the_same_bit_for_bit(station: Station, visem: Pat
         station.summary("--source", video, "--speed", "max", "--select", "auto:2", "--duration", "3") for _ in range(2)
     ]
     check_grades(runs[0])
-    assert runs[0]["frames"] == {"captured": 147, "tracked": 147, "dropped": 0}
+    assert runs[0]["frames"] == {"captured": 147, "tracked": 147, "dropped": 0, "left_out": 0}
     assert runs[0]["grades_sha256"] == runs[1]["grades_sha256"]
     assert runs[0]["grades"] == runs[1]["grades"]
 
@@ -74,7 +78,7 @@ def test_offline_grades_every_window_where_only_some_frames_enter_it(
     (tmp_path / "fast.toml").write_text(f"{SMALL}fps = 45\nseed = {phase}\n[window]\nstride = 3\n")
     options = ("--config", str(tmp_path / "fast.toml"), "--speed", "max", "--duration", "3", "--select", "auto:2")
     summary = station.summary(*options)
-    assert summary["frames"] == {"captured": 135, "tracked": 135, "dropped": 0}
+    assert summary["frames"] == {"captured": 135, "tracked": 135, "dropped": 0, "left_out": 0}
     check_grades(summary)
     # 16 frames, one in three, are 46 frames; after that a new window every third.
     assert all(sperm["grades"] <= (135 - 46) // 3 + 1 for sperm in summary["sperm"])

@@ -80,7 +80,7 @@ def summary(tracks: list[TrackInfo]) -> RunSummary:
 def test_a_whole_run() -> None:
     document = dataclasses.asdict(summary(TRACKS))
     assert document.keys() >= KEYS
-    assert document["frames"] == {"captured": 100, "tracked": 95, "dropped": 8}
+    assert document["frames"] == {"captured": 100, "tracked": 95, "dropped": 8, "left_out": 0}
     assert document["latency_ms"]["tracker"] == {"p50": 4.0, "p95": 5.0, "p99": 6.0, "max": 7.0}
     assert document["latency_ms"]["engine"]["p50"] is None, "nothing measured is not 0 ms"
     one, two = document["sperm"]
