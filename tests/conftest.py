@@ -13,7 +13,17 @@ from tests.support.station_program import Station
 
 __all__ = ["emulator"]
 
-VISEM = Path(__file__).resolve().parent.parent.parent / "shared" / "data" / "visem"
+TESTS = Path(__file__).resolve().parent
+VISEM = TESTS.parent.parent / "shared" / "data" / "visem"
+WHOLE_PROGRAM = {"run_station", "bench"}
+"""Rooms whose tests start the whole program: several processes that watch the clock."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where tests run side by side, keep a file's in one place, and those of the whole program one after the other."""
+    for item in items:
+        room = item.path.relative_to(TESTS).parts[0]
+        item.add_marker(pytest.mark.xdist_group("whole program" if room in WHOLE_PROGRAM else str(item.path)))
 
 
 @pytest.fixture(autouse=True)
