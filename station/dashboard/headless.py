@@ -103,7 +103,8 @@ def _recording_lines(recording: RecordingSummary) -> list[str]:
     if recording.stopped:
         state, until = "ENDED EARLY", " until then"
     else:
-        state, until = "complete" if recording.complete else "NOT CLOSED PROPERLY", ""
+        closed = "INCOMPLETE" if recording.lost else "complete"
+        state, until = closed if recording.complete else "NOT CLOSED PROPERLY", ""
     lost, size = recording.lost or "none", recording.size_bytes / 1e6
     lines = [
         f"record  {state}: {recording.frames} frames{until}, {lost} missing, {size:.1f} MB {recording.codec}",

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from station.dashboard.headless import closing_report
-from station.dashboard.run_summary import RunSummary
+from station.dashboard.run_summary import RecordingSummary, RunSummary
 from station.dashboard.snapshot import ProcessView, Snapshot
 from station.dashboard.summary import SummaryFile, summarise
 from station.errors import InputError
@@ -167,3 +167,23 @@ def test_an_older_summary_stays_until_the_new_one_is_whole(tmp_path: Path) -> No
     file.write(summary(TRACKS))
     assert json.loads(path.read_text())["ended"] == "by key q"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_recording_that_lacks_frames_is_not_called_complete() -> None:
+    """It was closed in good order, but not all of the run is in it."""
+    recording = RecordingSummary(
+        folder="F",
+        mode="all",
+        codec="ffv1",
+        frames=9,
+        lost=2,
+        size_bytes=1,
+        kept=0,
+        stopped="",
+        complete=True,
+        chain="",
+    )
+    summary = summarise(Snapshot(now_ns=1, elapsed_s=0.0), [], ended="by key q")
+    assert "record  INCOMPLETE: 9 frames, 2 missing" in "\n".join(
+        closing_report(dataclasses.replace(summary, recording=recording))
+    )
