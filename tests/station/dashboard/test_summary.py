@@ -184,6 +184,5 @@ def test_a_recording_that_lacks_frames_is_not_called_complete() -> None:
         chain="",
     )
     summary = summarise(Snapshot(now_ns=1, elapsed_s=0.0), [], ended="by key q")
-    assert "record  INCOMPLETE: 9 frames, 2 missing" in "\n".join(
-        closing_report(dataclasses.replace(summary, recording=recording))
-    )
+    report = closing_report(dataclasses.replace(summary, recording=recording))
+    assert "record  INCOMPLETE: 9 frames, 2 missing" in report
