@@ -38,8 +38,8 @@ ARCHIVE: Final = {
         "compare what was chosen with the model's order",
     ),
     "grade": Command(
-        _function("station.batch.command", "grade"), "RECORDING... --model DIR --out FILE",
-        "grade an archive of videos and sessions",
+        _function("station.batch.command", "grade"), "FILES --model DIR --out FILE",
+        "grade videos and sessions",
     ),
     "verify": Command(
         _function("station.archive.record_commands", "verify"), "SESSION", "check that a recorded session is unchanged"
@@ -49,17 +49,18 @@ ARCHIVE: Final = {
         "write the tables of a session that was cut off",
     ),
 }  # fmt: skip
-TRAINER: Final = (
-    "simulate prepare import-clips votes check pretrain train crossval fit-heads evaluate export import predict rollout"
+TRAINER_DATA: Final = "simulate prepare import-clips rate votes check"
+TRAINER: Final = f"{TRAINER_DATA} pretrain train crossval fit-heads evaluate export import predict rollout"
+BENCHES: Final = (
+    "all compare capture camera chaos fuzz tracking pictures record curve engine gpu rating labels loop view"
 )
-BENCHES: Final = "capture camera record tracking engine view curve fuzz"
 PROGRAMS: Final = {
     "train": Command(_program("trainer", "train"), "--data DIR --out RUN", "train a network (trainer train)"),
     "trainer": Command(_program("trainer"), "COMMAND", "make a model", TRAINER),
     "capture": Command(
         _function("capture.remote.server", "serve"),
-        "--bind tcp://ADDRESS:PORT",
-        "send the microscope's frames to another machine",
+        "--bind ADDRESS",
+        "send frames to another machine",
     ),
     "engine": Command(_program("engine"), "COMMAND", "look after a model", "info verify compile"),
     "bench": Command(_program("bench"), "NAME", "measure speed and robustness", BENCHES),

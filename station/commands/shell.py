@@ -257,18 +257,16 @@ _COMMANDS: Final = {
     "note": _ShellCommand(_note, "write a remark into the record", "TEXT", (_TEXT,)),
     "keep": _ShellCommand(_keep, "keep the last seconds of video"),
     "blind": _ShellCommand(_blind, "hide all grades until a choice is marked"),
-    "unblind": _ShellCommand(_unblind, "show grades again; in a blind study only a marked choice does that"),
-    "objective": _ShellCommand(_objective, "say which objective is in use: its scale is in force", "NAME", (_NAME,)),
+    "unblind": _ShellCommand(_unblind, "show grades again (--blind: only a mark does)"),
+    "objective": _ShellCommand(_objective, "say which objective is in use", "NAME", (_NAME,)),
     "calibrate": _ShellCommand(
         _calibrate,
-        "keep a measured scale as that of an objective, and use it",
-        "NAME --um LENGTH --px LENGTH",
+        "keep a measured scale for an objective, use it",
+        "NAME --um N --px N",
         (_NAME, _UM, _PX),
     ),
     "camera": _ShellCommand(_camera, "set exposure, gain or trigger of the camera", "NAME=VALUE ...", (_SETTING,)),
-    "play": _ShellCommand(
-        _play, "pause a replay, let it on, or change its pace", "pause|step|forward|slower|faster", (_PLAY,)
-    ),
+    "play": _ShellCommand(_play, "pause a replay, let it on, or change its pace", "HOW", (_PLAY,)),
     "quit": _ShellCommand(_quit, "end a running station"),
 }
 COMMANDS: Final = {
