@@ -16,6 +16,8 @@ SCENARIOS: Final = {
     "overload": "bench.support.chaos_overload",
     "soak": "bench.support.chaos_soak",
     "environments": "bench.support.chaos_environments",
+    "messages": "bench.support.chaos_messages",
+    "link": "bench.support.chaos_link",
 }
 """By the name on the command line: the module of each scenario, in the order of the table."""
 

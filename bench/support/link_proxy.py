@@ -4,6 +4,7 @@ TCP connections are passed on byte for byte. Packets that are lost on a real net
 again: so a share of what passes is held up for a moment. A cut carries nothing and says nothing, as a pulled cable.
 """
 
+import queue
 import random
 import socket
 import threading
@@ -12,8 +13,10 @@ from collections.abc import Sequence
 from typing import Final, Self
 
 CHUNK: Final = 1 << 16
-STALL_S: Final = 0.2
-"""How long TCP waits before it sends a lost packet again."""
+STALL_S: Final = 0.06
+"""How much later a packet comes that TCP had to send again: a round trip of 40 ms and a little."""
+UNDER_WAY: Final = 64
+"""Pieces in the network at once, each way."""
 POLL_S: Final = 0.05
 
 
@@ -76,10 +79,14 @@ class LinkProxy:
             ended = threading.Event()
             for source, sink in ((near, far), (far, near)):
                 source.settimeout(POLL_S)
-                self._start(self._carry, source, sink, ended)
+                under_way: queue.Queue[tuple[float, bytes]] = queue.Queue(UNDER_WAY)
+                self._start(self._take, source, under_way, ended)
+                self._start(self._deliver, under_way, sink, ended)
 
-    def _carry(self, source: socket.socket, sink: socket.socket, ended: threading.Event) -> None:
-        """Pass on what comes from one side, until that side or the link ends."""
+    def _take(
+        self, source: socket.socket, under_way: "queue.Queue[tuple[float, bytes]]", ended: threading.Event
+    ) -> None:
+        """Take what comes from one side, until that side or the link ends."""
         interrupted = False
         try:
             while not self._closing.is_set() and not ended.is_set():
@@ -95,14 +102,37 @@ class LinkProxy:
                     continue
                 if not data:
                     break
-                time.sleep(self._delay_s + (STALL_S if self._random.random() < self._lost else 0.0))
                 self.carried += data
-                sink.sendall(data)
+                held_s = STALL_S if self._random.random() < self._lost else 0.0
+                item = (time.monotonic() + self._delay_s + held_s, data)
+                while not self._closing.is_set() and not ended.is_set():
+                    try:
+                        under_way.put(item, timeout=POLL_S)
+                        break
+                    except queue.Full:
+                        continue
         except OSError:
             pass
         finally:
             ended.set()
             source.close()
+
+    def _deliver(
+        self, under_way: "queue.Queue[tuple[float, bytes]]", sink: socket.socket, ended: threading.Event
+    ) -> None:
+        """Hand over what has been under way for long enough, in order."""
+        while not self._closing.is_set() and not ended.is_set():
+            try:
+                due_s, data = under_way.get(timeout=POLL_S)
+            except queue.Empty:
+                continue
+            time.sleep(max(0.0, due_s - time.monotonic()))
+            try:
+                sink.settimeout(10.0)
+                sink.sendall(data)
+                sink.settimeout(POLL_S)
+            except OSError:
+                ended.set()
 
 
 def _listeners(count: int) -> list[socket.socket]:

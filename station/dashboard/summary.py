@@ -73,7 +73,7 @@ def summarise(snapshot: Snapshot, tracks: list[TrackInfo], *, ended: str) -> Run
         grades_sha256=engine.digest if engine else "",
         frame_interval_ms=_latency(capture, "frame_interval"),
         frame_jitter_ms=_latency(capture, "frame_jitter"),
-        camera=_camera(source, capture) if source and source.settings else None,
+        camera=_camera(source, capture) if source and (source.settings or _has_clock(capture)) else None,
         latency_ms=LatencySummary(
             exposure_to_grade=_latency(engine, "exposure_to_grade"),
             transport=_latency(engine, "transport"),
@@ -128,6 +128,11 @@ def _not_listed(sperm_ids: Set[int]) -> list[str]:
     if len(sperm_ids) < RECENT_SPERM or tracked == len(sperm_ids):
         return []
     return [f"{tracked} sperm were tracked; the last {len(sperm_ids)} are listed, the session's tables have all"]
+
+
+def _has_clock(capture: ProcessStatus | None) -> bool:
+    """Return whether frames come with the time of another clock: a camera's, or another machine's."""
+    return _latency(capture, "camera_clock_error").max is not None
 
 
 def _camera(source: SourceInfo, capture: ProcessStatus | None) -> CameraSummary:
