@@ -275,7 +275,7 @@ class Attack:
         commands = entry.endpoint("commands")
         nobody = [replace(endpoint, passes=()) for endpoint in (*links, commands)]
         nobody.append(replace(nobody[0], address=entry.frames.replace("/frames", "/control")))
-        huge = bytes(HUGE_BYTES)
+        huge = b"\x01" + bytes(HUGE_BYTES)
         with zmq.Context() as context, contextlib.ExitStack() as stack:
 
             def open_socket(kind: int, endpoint: Endpoint) -> zmq.Socket[bytes]:
@@ -297,10 +297,10 @@ class Attack:
                 if time.monotonic() >= next_huge_s:
                     next_huge_s = time.monotonic() + 5.0
                     for socket in (*readers, *askers):
-                        self._try(socket, [b"\x01" + huge])
+                        self._try(socket, [huge])
                 time.sleep(0.001)
 
     def _try(self, socket: "zmq.Socket[bytes]", parts: list[bytes]) -> None:
         with contextlib.suppress(zmq.ZMQError):
-            socket.send_multipart(parts, zmq.DONTWAIT)
+            socket.send_multipart(parts, zmq.DONTWAIT, copy=False)  # the large one is in memory once
             self.sent += 1
