@@ -1,8 +1,8 @@
 """Operator against model, over sessions: where the chosen sperm stood among those on the screen by their grades.
 
-A choice counts where the chosen sperm and at least one other had a current grade at that moment; of a sperm that was
-marked several times in a session, the first. It orders by the mean of the distribution and computes shares and
-intervals; it judges neither side.
+A choice counts where the chosen sperm and at least one other candidate had a current grade at that moment. Sperm that
+were marked earlier in the session are no candidates any more; of one that was marked several times the first mark
+counts. It orders by the mean of the distribution and computes shares and intervals; it judges neither side.
 """
 
 import math
@@ -11,9 +11,12 @@ from dataclasses import dataclass
 
 from station.archive.moments import Choice, choices, expected_grade
 from station.archive.story import Story
+from station.config import REPLAY
 from station.dashboard.assessment import GradeValidity
 
 Z_95 = 1.959963984540054
+MODEL_DIGITS = 8
+"""Of a model's SHA-256, as on the screen."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +29,9 @@ class Compared:
     t_s: float
     sperm_id: int
     blind: bool
-    """Grades were hidden from the operator."""
+    """No grade of a candidate had been shown by then."""
     candidates: int
-    """Sperm with a current grade then, the chosen one included."""
+    """Sperm with a current grade then, the chosen one included, those marked earlier left out."""
     rank: float | None
     """Of the chosen one, 1 is the best by mean grade; those that are equal share the mean of their places. None: the
     choice cannot be compared."""
@@ -36,14 +39,19 @@ class Compared:
     """None stood before it."""
     why_not: str
     """Why it cannot be compared; empty where it can."""
+    model: str
+    """First digits of its SHA-256."""
     demonstration: bool
+    replay: bool
+    """The session is a recorded replay."""
 
 
 @dataclass(frozen=True, slots=True)
 class Agreement:
-    """The choices of one operator, or of all."""
+    """The choices of one operator, or of all, beside one model."""
 
     who: str
+    model: str
     compared: int
     left_out: int
     top: int
@@ -64,11 +72,9 @@ class Agreement:
 def compare(story: Story) -> list[Compared]:
     """Return the choices of a session beside the model's order."""
     found: list[Compared] = []
-    seen: set[int] = set()
     for choice in choices(story):
-        if choice.sperm_id in seen:
+        if choice.sperm_id in choice.earlier:
             continue
-        seen.add(choice.sperm_id)
         rank, candidates, why_not = _rank(choice)
         found.append(
             Compared(
@@ -81,17 +87,29 @@ def compare(story: Story) -> list[Compared]:
                 rank=rank,
                 top=rank is not None and _none_before(choice),
                 why_not=why_not,
+                model=story.opened.model.sha256[:MODEL_DIGITS] or "none",
                 demonstration=story.opened.model.demonstration,
+                replay=replays(story),
             )
         )
     return found
 
 
 def summarise(compared: Sequence[Compared]) -> list[Agreement]:
-    """Return the agreement of each operator, by pseudonym, and last of all together."""
-    operators = sorted({one.operator for one in compared})
-    rows = [_summary(who or "not named", [one for one in compared if one.operator == who]) for who in operators]
-    return [*rows, _summary("all", compared)]
+    """Return, model by model, the agreement of each operator, by pseudonym, and last of all together."""
+    rows: list[Agreement] = []
+    for model in sorted({one.model for one in compared}):
+        mine = [one for one in compared if one.model == model]
+        for who in sorted({one.operator for one in mine}):
+            rows.append(_summary(who or "not named", model, [one for one in mine if one.operator == who]))
+        rows.append(_summary("all", model, mine))
+    return rows
+
+
+def replays(story: Story) -> bool:
+    """Return whether a session is a recorded replay: its operator may have known what was graded."""
+    source = story.start.config.get("source")
+    return isinstance(source, dict) and str(source.get("kind")).startswith(REPLAY)
 
 
 def wilson(successes: int, trials: int) -> tuple[float, float]:
@@ -105,13 +123,14 @@ def wilson(successes: int, trials: int) -> tuple[float, float]:
     return max(0.0, (centre - half) / below), min(1.0, (centre + half) / below)
 
 
-def _summary(who: str, compared: Sequence[Compared]) -> Agreement:
+def _summary(who: str, model: str, compared: Sequence[Compared]) -> Agreement:
     counted = [(one, one.rank) for one in compared if one.rank is not None]
     top = sum(one.top for one, _ in counted)
     low, high = wilson(top, len(counted))
     places = [(rank - 1) / (one.candidates - 1) for one, rank in counted]
     return Agreement(
         who=who,
+        model=model,
         compared=len(counted),
         left_out=len(compared) - len(counted),
         top=top,
@@ -123,10 +142,10 @@ def _summary(who: str, compared: Sequence[Compared]) -> Agreement:
 
 
 def _graded(choice: Choice) -> dict[int, float]:
-    """Return the mean grade of each sperm whose grade was current."""
+    """Return the mean grade of each candidate whose grade was current."""
     return {
         one.sperm_id: expected_grade(one.grade)
-        for one in choice.seen
+        for one in choice.candidates
         if one.grade is not None and one.validity is GradeValidity.CURRENT
     }
 
@@ -138,7 +157,7 @@ def _rank(choice: Choice) -> tuple[float | None, int, str]:
     if choice.sperm_id not in grades:
         return None, len(grades), f"its grade was not current: {choice.chosen.validity.value}"
     if len(grades) < 2:
-        return None, len(grades), "no other sperm had a current grade"
+        return None, len(grades), "no other candidate had a current grade"
     mine = grades[choice.sperm_id]
     before = sum(grade < mine for grade in grades.values())
     equal = sum(grade == mine for grade in grades.values())

@@ -23,19 +23,24 @@ from station.session.lookup import find_session
 
 DESCRIPTION: Final = """Compares what operators marked as chosen with how the model graded what was on the screen at
 that moment: how often the chosen one was the model's first by mean grade, with 95 % intervals (Wilson), beside
-what chance would give, by operator's pseudonym. Agreement is not rightness: it says nothing about who was right."""
+what chance would give, by model and operator's pseudonym. Sessions of a demonstration model and recorded replays are
+left out unless asked for. Agreement is not rightness: it says nothing about who was right."""
 CHOICES: Final = (
-    "session", "operator", "t_s", "sperm", "blind", "candidates", "rank", "top", "left_out_because", "demonstration",
+    "session", "operator", "t_s", "sperm", "blind", "candidates", "rank", "top", "left_out_because", "model",
+    "demonstration", "replay",
 )  # fmt: skip
-SUMMARY: Final = ("operator", "compared", "left_out", "top", "share", "low_95", "high_95", "chance", "mean_place")
-WIDTH, LEFT, RIGHT, ROW = 640, 150, 40, 34
+SUMMARY: Final = (
+    "model", "operator", "compared", "left_out", "top", "share", "low_95", "high_95", "chance", "mean_place",
+)  # fmt: skip
+WIDTH, LEFT, RIGHT, ROW = 720, 230, 40, 34
 
 
 def agreement(argv: Sequence[str]) -> int:
     """Carry out ``agreement``; return the exit code. Raises InputError, OSError."""
     parser = Parser(prog=f"{invocation()} agreement", description=f"{DESCRIPTION} {NOTICE}")
     parser.add_argument("sessions", nargs="*", metavar="SESSION", help="ids or folders (default: all there are)")
-    parser.add_argument("--blind", action="store_true", help="only choices that were made while grades were hidden")
+    parser.add_argument("--blind", action="store_true", help="only choices before which no candidate's grade was shown")
+    parser.add_argument("--all", action="store_true", help="also sessions of a demonstration model and replays")
     parser.add_argument("--out", type=Path, metavar="DIR", help="also write choices.csv, agreement.csv, agreement.svg")
     parser.add_argument(
         "--session", dest="parent", metavar="DIR", help="folder that holds the sessions (default: the user's)"
@@ -44,15 +49,22 @@ def agreement(argv: Sequence[str]) -> int:
     if given.out is not None and given.out.exists():
         raise InputError(f"{given.out}: is there already; remove it or give another folder with --out")
     found, read = _compared(given.sessions, given.parent)
-    compared = [one for one in found if one.blind or not given.blind]
+    asked = [one for one in found if given.all or not (one.demonstration or one.replay)]
+    compared = [one for one in asked if one.blind or not given.blind]
+    unasked = _unasked(found) if len(asked) < len(found) else ""
     if not compared:
         kind = "blind choice" if given.blind else "choice"
-        raise InputError(f"no {kind} is marked in {read} session{'s' * (read != 1)}; there is nothing to compare")
+        besides = f" ({unasked})" if unasked else ""
+        raise InputError(
+            f"no {kind} is marked in {read} session{'s' * (read != 1)}{besides}; there is nothing to compare"
+        )
     rows = summarise(compared)
     say(f"{len(compared)} choices in {len({one.session for one in compared})} sessions, "
         f"{sum(one.blind for one in compared)} of them blind")  # fmt: skip
     for line in _lines(rows):
         say(line)
+    if unasked:
+        say(f"left out: {unasked}")
     for why, count in _left_out(compared):
         say(f"left out: {count}, {why}")
     if any(one.demonstration for one in compared):
@@ -85,17 +97,29 @@ def _compared(named: Sequence[str], parent: str | None) -> tuple[list[Compared],
     return found, len(folders)
 
 
+def _unasked(found: Sequence[Compared]) -> str:
+    """Return in words which sessions are taken with ``--all`` only."""
+    demonstrations = {one.session for one in found if one.demonstration}
+    replayed = {one.session for one in found if one.replay} - demonstrations
+    parts = [f"{len(demonstrations)} of a demonstration model"] if demonstrations else []
+    parts += [f"{len(replayed)} replayed"] if replayed else []
+    return f"sessions: {', '.join(parts)}; --all takes them too"
+
+
 def _lines(rows: Sequence[Agreement]) -> list[str]:
-    head = ("operator", "choices", "the model's first", "95 % interval", "by chance", "mean place (0 first, 1 last)")
+    head = (
+        "operator", "model", "choices", "the model's first", "95 % interval", "by chance",
+        "mean place (0 first, 1 last)",
+    )  # fmt: skip
     cells = [head]
     for row in rows:
         if row.compared:
             cells.append(
-                (printable(row.who), str(row.compared), f"{row.top} ({row.share:.0%})",
+                (printable(row.who), row.model, str(row.compared), f"{row.top} ({row.share:.0%})",
                  f"{row.low:.0%} to {row.high:.0%}", f"{row.chance:.0%}", f"{row.mean_place:.2f}")
             )  # fmt: skip
         else:
-            cells.append((printable(row.who), "0", "-", "-", "-", "-"))
+            cells.append((printable(row.who), row.model, "0", "-", "-", "-", "-"))
     widths = [max(len(line[column]) for line in cells) for column in range(len(head))]
     return ["  ".join(f"{text:<{width}}" for text, width in zip(line, widths, strict=True)).rstrip() for line in cells]
 
@@ -113,13 +137,14 @@ def plot(rows: Sequence[Agreement]) -> str:
     def x(share: float) -> float:
         return LEFT + share * scale
 
-    parts = [f'<text x="{LEFT}" y="18">Chosen sperm that was the model\'s first, by operator (95 % interval)</text>']
+    title = "Chosen sperm that was the model's first, by operator and model (95 % interval)"
+    parts = [f'<text x="{LEFT}" y="18">{title}</text>']
     for share in (0.0, 0.25, 0.5, 0.75, 1.0):
         parts.append(f'<path class="grid" d="M{x(share):.1f} 28V{height - 44}"/>')
         parts.append(f'<text class="mid" x="{x(share):.1f}" y="{height - 30}">{share:.0%}</text>')
     for number, row in enumerate(rows):
         y = 44 + ROW * number
-        named = escape(printable(row.who), {'"': "&quot;"})
+        named = escape(f"{printable(row.who)}, {row.model}", {'"': "&quot;"})
         parts.append(f'<text class="end" x="{LEFT - 10}" y="{y + 5}">{named} (n = {row.compared})</text>')
         if not row.compared:
             continue
@@ -152,14 +177,14 @@ def _choice_row(one: Compared) -> tuple[object, ...]:
     return (
         one.session, one.operator, f"{one.t_s:.3f}", one.sperm_id, int(one.blind), one.candidates,
         "" if one.rank is None else one.rank, "" if one.rank is None else int(one.top), one.why_not,
-        int(one.demonstration),
+        one.model, int(one.demonstration), int(one.replay),
     )  # fmt: skip
 
 
 def _summary_row(row: Agreement) -> tuple[object, ...]:
     if not row.compared:
-        return (row.who, 0, row.left_out, 0, "", "", "", "", "")
+        return (row.model, row.who, 0, row.left_out, 0, "", "", "", "", "")
     return (
-        row.who, row.compared, row.left_out, row.top, f"{row.share:.4f}", f"{row.low:.4f}", f"{row.high:.4f}",
-        f"{row.chance:.4f}", f"{row.mean_place:.4f}",
+        row.model, row.who, row.compared, row.left_out, row.top, f"{row.share:.4f}", f"{row.low:.4f}",
+        f"{row.high:.4f}", f"{row.chance:.4f}", f"{row.mean_place:.4f}",
     )  # fmt: skip

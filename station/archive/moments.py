@@ -14,9 +14,13 @@ from typing import Final
 from station.archive.story import SpermStory, Story
 from station.clock import NS_PER_S
 from station.dashboard.assessment import GradeValidity, grade_validity
+from station.transport.control_messages import ActionHeader
 from station.transport.messages import GRADES, STALE_S, GradeInfo, TrackInfo
 
 MARK: Final = re.compile(r"sperm (\d+) marked as chosen(?:: (.*?))?(?: \(grades are shown now\))?$", re.DOTALL)
+"""What a mark says in sessions whose actions have no number of the sperm."""
+HIDING_S: Final = 1.0
+"""So long after it was asked to, the engine withholds grades for certain."""
 GONE_S: Final = 1.0
 """A sperm without a track for so long by then was not on the screen."""
 
@@ -45,9 +49,18 @@ class Choice:
     note: str
     asked_by: str
     blind: bool
-    """Grades were hidden then: what is in ``seen`` was known to the model, and to nobody else."""
+    """No grade of a candidate was shown by then: what is in ``seen`` was known to the model, and to nobody else."""
+    hidden_since_s: float | None
+    """Where the choice is not blind and grades were hidden at the mark: since when, as ``t_s``."""
+    earlier: frozenset[int]
+    """Sperm that were marked earlier in the session: no candidates any more."""
     seen: tuple[Seen, ...]
     """Everything on the screen then, by number."""
+
+    @property
+    def candidates(self) -> tuple[Seen, ...]:
+        """What could be chosen: everything on the screen that had not been marked."""
+        return tuple(one for one in self.seen if one.sperm_id not in self.earlier)
 
     @property
     def chosen(self) -> Seen | None:
@@ -67,32 +80,45 @@ class Span:
 def choices(story: Story) -> list[Choice]:
     """Return what was marked as chosen, in order."""
     found: list[Choice] = []
+    earlier: set[int] = set()
     for action in story.actions:
-        mark = MARK.match(action.details) if action.name == "mark" else None
+        mark = _marked(action)
         if mark is None:
             continue
-        frame = story.frame_at(action.t_ns)
+        sperm_id, note = mark
+        seen = on_screen(story, action.t_ns)
+        candidates = {sperm_id} | {one.sperm_id for one in seen if one.sperm_id not in earlier}
+        hidden_ns = hidden_since(story, action.t_ns)
+        blind = hidden_ns is not None and not any(_was_seen(story, one, hidden_ns) for one in candidates)
         found.append(
             Choice(
                 t_ns=action.t_ns,
-                t_s=0.0 if frame is None else story.t_s(frame),
-                sperm_id=int(mark[1]),
-                note=mark[2] or "",
+                t_s=_t_s(story, action.t_ns),
+                sperm_id=sperm_id,
+                note=note,
                 asked_by=action.asked_by,
-                blind=blind_at(story, action.t_ns),
-                seen=on_screen(story, action.t_ns),
+                blind=blind,
+                hidden_since_s=None if blind or hidden_ns is None else _t_s(story, hidden_ns),
+                earlier=frozenset(earlier),
+                seen=seen,
             )
         )
+        earlier.add(sperm_id)
     return found
 
 
-def blind_at(story: Story, t_ns: int) -> bool:
-    """Return whether grades were hidden at a moment of the station clock."""
-    blind = bool(story.start.config.get("blind"))
+def hidden_since(story: Story, t_ns: int) -> int | None:
+    """Return since when grades had been hidden at a moment of the station clock; None where they were shown.
+
+    The beginning of the session where nothing had been shown before.
+    """
+    since = story.began_ns if story.start.config.get("blind") else None
     for action in story.actions:
-        if action.t_ns < t_ns and action.name in ("blind", "unblind"):
-            blind = action.name == "blind"
-    return blind
+        if action.t_ns < t_ns and action.name == "unblind":
+            since = None
+        elif action.t_ns < t_ns and action.name == "blind" and since is None:
+            since = action.t_ns
+    return since
 
 
 def on_screen(story: Story, t_ns: int) -> tuple[Seen, ...]:
@@ -139,6 +165,29 @@ def expected_grade(grade: GradeInfo) -> float:
 def shares(grade: GradeInfo) -> Iterator[tuple[str, float]]:
     """Yield the letters and their shares."""
     yield from zip(GRADES, grade.grade, strict=True)
+
+
+def _marked(action: ActionHeader) -> tuple[int, str] | None:
+    """Return which sperm an action marked as chosen, and the note; None where it marked none."""
+    if action.name != "mark":
+        return None
+    if action.sperm_id is not None:
+        return action.sperm_id, action.note
+    mark = MARK.match(action.details)
+    return None if mark is None else (int(mark[1]), mark[2] or "")
+
+
+def _was_seen(story: Story, sperm_id: int, hidden_ns: int) -> bool:
+    """Return whether a sperm was graded before grades were hidden; what was withheld until then is shown as well."""
+    if hidden_ns == story.began_ns or sperm_id not in story.sperm:
+        return False
+    until_ns = hidden_ns + HIDING_S * NS_PER_S
+    return any(one.trace.t_grade_ns <= until_ns for one in story.sperm[sperm_id].grades)
+
+
+def _t_s(story: Story, t_ns: int) -> float:
+    frame = story.frame_at(t_ns)
+    return 0.0 if frame is None else story.t_s(frame)
 
 
 def _validity(story: Story, track: TrackInfo, grade: GradeInfo | None, t_ns: int) -> GradeValidity:

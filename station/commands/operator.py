@@ -118,7 +118,8 @@ class Operator:
     def _close(self, request: Request, answer: Answer, reply: Reply) -> None:
         logged = not isinstance(request, _LOGGED_BEFORE)
         if logged and reply.outcome in (Outcome.DONE, Outcome.UNCONFIRMED):
-            self._supervisor.note_action(request.name, reply.text, request.asked_by)
+            chosen, note = (request.sperm_id, request.note) if isinstance(request, MarkRequest) else (None, "")
+            self._supervisor.note_action(request.name, reply.text, request.asked_by, sperm_id=chosen, note=note)
         if isinstance(request, MarkRequest) and reply.done and self.is_blind:  # once the choice is in the record
             self._supervisor.hide_grades(blind=False)
             self._supervisor.note_action("unblind", f"a choice was marked: sperm {request.sperm_id}", request.asked_by)
@@ -293,11 +294,25 @@ class Operator:
             reply = self._review(request, request.note, request.sperm_id)
             self.marked |= {request.sperm_id} if reply.done else set()
             return reply
+        if refusal := self._why_no_choice(request.sperm_id):
+            return _refused(request, refusal)
         self.marked.add(request.sperm_id)
         if not self.is_replay and self._track(request.sperm_id) is not None:
             self._supervisor.command(ProcessName.TRACKER, CommandName.MARK, sperm_id=request.sperm_id)
         text = f"sperm {request.sperm_id} marked as chosen" + (f": {request.note}" if request.note else "")
         return _done(request, f"{text} (grades are shown now)" if self.is_blind else text, request.sperm_id)
+
+    def _why_no_choice(self, sperm_id: int) -> str:
+        """Return why a sperm cannot be marked as chosen now; empty where it can."""
+        if sperm_id in self.marked:
+            return f"sperm {sperm_id} is already marked"
+        if not self.is_blind:
+            return ""
+        track = self._track(sperm_id)
+        if track is not None and track.state is not TrackState.LOST:
+            return ""
+        what = "is not tracked any more" if track is None else "is lost"
+        return f"sperm {sperm_id} {what}, and this mark would show the grades: mark a sperm that is tracked"
 
     def _blind(self, request: BlindRequest) -> Reply | _Finding:
         if self.is_blind:

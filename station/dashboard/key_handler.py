@@ -204,9 +204,8 @@ class KeyHandler:
         longer = self._digits + digit if now_s - self._digit_s < DIGITS_S else digit
         begun = any(sperm_id.startswith(longer) for sperm_id in ids)
         self._digits, self._digit_s = longer if begun else digit, now_s
-        if self._digits in ids:
-            self._focus = int(self._digits)
-        elif not any(sperm_id.startswith(self._digits) for sperm_id in ids):
+        self._focus = int(self._digits) if self._digits in ids else None  # else m would mark the one of before
+        if not any(sperm_id.startswith(self._digits) for sperm_id in ids):
             self._say(f"There is no sperm {self._digits}.")
 
     def _step(self, by: int) -> None:

@@ -31,7 +31,7 @@ Row = tuple[Any, ...]
 CHOICES: Final = [
     ("choice", INT), ("frame", INT), ("t_s", REAL), ("time_utc", TEXT), ("sperm", INT), ("chosen", INT),
     ("state", TEXT), ("reason", TEXT), *((f"grade_{letter}", REAL) for letter in GRADES), ("grade_frame", INT),
-    ("age_s", REAL), ("validity", TEXT), ("note", TEXT), ("asked_by", TEXT),
+    ("age_s", REAL), ("validity", TEXT), ("note", TEXT), ("asked_by", TEXT), ("blind", INT),
 ]  # fmt: skip
 ANNOTATIONS: Final = [
     ("line", INT), ("written_utc", TEXT), ("kind", TEXT), ("sperm", INT), ("frame", INT), ("t_source_s", REAL),
@@ -91,7 +91,7 @@ def _choices(story: Story) -> list[Row]:
                     int(one.sperm_id == choice.sperm_id), one.track.state.value, one.track.reason,
                     *(grade.grade if grade is not None else (None,) * len(GRADES)),
                     None if grade is None else grade.frame_seq, one.age_s, one.validity.value, choice.note,
-                    choice.asked_by,
+                    choice.asked_by, int(choice.blind),
                 )
             )  # fmt: skip
     return rows

@@ -190,10 +190,18 @@ class Supervisor:
         self.blind = blind
         self._centre.send(ProcessName.ENGINE, CommandName.BLIND, blind=blind)
 
-    def note_action(self, name: str, details: str = "", asked_by: str = "") -> None:
-        """Let the recorder know what the operator did and how it was asked for, or what ends the run."""
+    def note_action(
+        self, name: str, details: str = "", asked_by: str = "", *, sperm_id: int | None = None, note: str = ""
+    ) -> None:
+        """Let the recorder know what the operator did and how it was asked for, or what ends the run.
+
+        ``sperm_id`` and ``note`` are those of a mark.
+        """
         if self._listening:
-            action = ActionHeader(seq=self._actions, t_ns=now_ns(), name=name, details=details, asked_by=asked_by)
+            action = ActionHeader(
+                seq=self._actions, t_ns=now_ns(), name=name, details=details, asked_by=asked_by, sperm_id=sperm_id,
+                note=note,
+            )  # fmt: skip
             self._actions += 1
             self._actions_held.append(action)
             self._pass_actions_on()

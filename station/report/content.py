@@ -88,7 +88,9 @@ class ChoiceReport:
     by: str
     note: str
     blind: bool
-    """Grades were hidden from everybody then."""
+    """No grade of a candidate had been shown by then."""
+    hidden_since: str
+    """Where it is not blind and grades were hidden at the mark: since when; else empty."""
     rows: tuple[SeenRow, ...]
 
 
@@ -248,7 +250,9 @@ def _choice_report(story: Story, choice: Choice) -> ChoiceReport:
         )
         for one in choice.seen
     )
-    return ChoiceReport(_time(choice.t_s), choice.sperm_id, choice.asked_by, choice.note, choice.blind, rows)
+    since = "" if choice.hidden_since_s is None else _time(choice.hidden_since_s)
+    when, by = _time(choice.t_s), choice.asked_by
+    return ChoiceReport(when, choice.sperm_id, by, choice.note, choice.blind, since, rows)
 
 
 def _kinematics(sperm: SpermStory, frame_seq: int | None) -> KinematicsInfo | None:

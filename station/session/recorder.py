@@ -34,7 +34,14 @@ from station.session.records import (
 from station.session.scheduling import lower_priority, work_in_spare_time
 from station.session.session_writer import SessionWriter
 from station.transport.buffers import Received
-from station.transport.control_messages import Command, ProcessName, ProcessState, ProcessStatus, RecordingInfo
+from station.transport.control_messages import (
+    ActionHeader,
+    Command,
+    ProcessName,
+    ProcessState,
+    ProcessStatus,
+    RecordingInfo,
+)
 from station.transport.counters import RecorderCounters
 from station.transport.hello import HelloHeader
 from station.transport.messages import CommandName, FrameHeader, GradesHeader, TracksHeader, WindowsHeader
@@ -289,13 +296,23 @@ class Recorder:
             if isinstance(header, ProcessStatus):
                 self._note_status(header)
                 continue
-            details = self._pseudonym.clean(header.details)
-            self._writer.event(ActionRecord(action=header.model_copy(update={"details": details})))
+            self._writer.event(ActionRecord(action=self._cleaned(header)))
             self._writer.counters.marks += header.name == "mark"
             self._writer.counters.notes += header.name == "note"
             if header.name in KEEP:
                 self._asked_ns.append(header.t_ns)
         return busy
+
+    def _cleaned(self, action: ActionHeader) -> ActionHeader:
+        """Return what was done without the source's names; of a mark only the note can have any."""
+        clean = self._pseudonym.clean
+        if action.sperm_id is None:
+            return action.model_copy(update={"details": clean(action.details)})
+        note, details = clean(action.note), action.details
+        if action.note:
+            before, colon, after = details.partition(f": {action.note}")
+            details = f"{before}: {note}{after}" if colon else clean(details)
+        return action.model_copy(update={"details": details, "note": note})
 
     def _keep_up_to(self, exposed_ns: int | None) -> None:
         """Carry out what was asked for before the frame at hand was exposed; None: no frame waits any more."""

@@ -289,3 +289,7 @@ class ActionHeader(Header):
     """What it led to, in a few words."""
     asked_by: str = Field(default="", exclude_if=_is_empty)
     """"screen", "socket", "shell", "view". Left out of the message where empty: nobody asked, as for the end."""
+    sperm_id: Count | None = Field(default=None, exclude_if=is_none)
+    """Of a mark: the sperm that was chosen. Left out where None, as by stations of before."""
+    note: str = Field(default="", exclude_if=_is_empty)
+    """Of a mark: what was written with it; ``details`` ends with it too."""

@@ -73,9 +73,12 @@ def record_graded(
     config: dict[str, object] | None = None,
     mode: str = "all",
     notes: tuple[tuple[int, str], ...] = (),
+    deeds: tuple[tuple[int, str], ...] = (),
     scale: tuple[int, float] | None = None,
+    model: str = "ab" * 32,
+    demonstration: bool = False,
 ) -> Path:
-    """A session; ``marks``: frame number, sperm, note. Sperm 3 is lost from frame 24 on.
+    """A session; ``marks``: frame number, sperm, note; ``deeds``: frame number, name. Sperm 3 is lost from frame 24 on.
 
     ``scale``: the frame from which on another objective is in, and its um/px.
     """
@@ -97,7 +100,7 @@ def record_graded(
             OpenedRecord(
                 source=SourceInfo(name="drawn", height=HEIGHT, width=WIDTH, fps=float(FPS), um_per_px=0.5,
                                   settings={"ExposureTime": "4000"}),
-                model=ModelInfo(name="tried", sha256="ab" * 32, runtime="none", demonstration=False, patch_grid=4,
+                model=ModelInfo(name="tried", sha256=model, runtime="none", demonstration=demonstration, patch_grid=4,
                                 um_per_px=0.5, fps=float(FPS)),
                 stride=1,
             )
@@ -128,6 +131,9 @@ def record_graded(
                     t_ns = exposed_ns(seq) + 15 * MS
                     action = ActionHeader(seq=number, t_ns=t_ns, name="mark", details=text, asked_by="screen")
                     log.append(ActionRecord(action=action))
+            for at, name in deeds:
+                if at == seq:
+                    log.append(ActionRecord(action=ActionHeader(seq=80, t_ns=exposed_ns(seq) + 16 * MS, name=name)))
             for at, text in notes:
                 if at == seq:
                     t_ns = exposed_ns(seq) + 15 * MS

@@ -28,6 +28,7 @@ from station.transport.messages import (
     FrameHeader,
     GradeInfo,
     GradesHeader,
+    KinematicsInfo,
     Trace,
     TrackInfo,
     TracksHeader,
@@ -72,6 +73,7 @@ class PlayedStation:
         self.silent_tracker = threading.Event()
         self.disturbance = ""
         self.blind = False
+        self.kinematics: KinematicsInfo | None = None
         self.candidates: list[list[float]] | None = None
         self.states: dict[int, tuple[TrackState, str]] = {}
         self.played = 0
@@ -141,7 +143,9 @@ class PlayedStation:
             state, reason = self.states.get(number, (state, reason))
             filled = min(seq, 16) if state is TrackState.LOCKED else 0
             x, y = min(max(x, 0.0), width - 1.0), min(max(y, 0.0), height - 1.0)
-            found.append(TrackInfo(sperm_id=number, x=x, y=y, state=state, reason=reason, score=0.9, filled=filled))
+            info = TrackInfo(sperm_id=number, x=x, y=y, state=state, reason=reason, score=0.9, filled=filled,
+                             kinematics=self.kinematics)  # fmt: skip
+            found.append(info)
         return found
 
     def _grade(self, track: TrackInfo, seq: int, trace: Trace, rng: np.random.Generator) -> GradeInfo:

@@ -124,6 +124,7 @@ export class Cards {
       age: make("span", { class: "age" }),
       history: make("canvas", { class: "history", title: "grades of the last minute, A above, E below" }),
       more: make("div", { class: "more" }),
+      swims: make("p", { class: "swims" }),
     };
     card.words = make("div", { class: "words" }, card.spread, card.heads);
     const facts = make("div", { class: "facts" }, card.none, card.grid, card.words,
@@ -134,7 +135,7 @@ export class Cards {
       if (event.target.tagName !== "BUTTON") this.handlers.focus(id);
     } },
       make("div", { class: "head" }, card.mark, card.number, card.state, card.marked, card.reason, card.window),
-      make("div", { class: "body" }, card.crop, facts), card.more,
+      make("div", { class: "body" }, card.crop, facts), card.more, card.swims,
       make("div", { class: "actions" }, ...actions));
     card.root.classList.toggle("focused", id === this.focus);
     return card;
@@ -157,6 +158,7 @@ export class Cards {
     setText(card.none, graded ? "" : data.worth);
     setText(card.worth, graded ? data.worth : "");
     card.worth.title = data.evidence;
+    setText(card.swims, focused ? [data.motility, data.kinematics].filter(Boolean).join(": ") : ""); // graded or not
     if (!graded) {
       forget(card); // nothing of before may stay in the page: the run may be blind
       return;
@@ -174,17 +176,15 @@ export class Cards {
   #fillMore(card, data) {
     if (!card.table) {
       card.table = HEADS.map(() => GRADES.map(() => make("td")));
-      card.motility = make("p");
       card.looked = make("p", { class: "looked", hidden: true }, LOOKED);
       card.evidence = make("p", { class: "evidence" });
       card.more.append(make("table", {},
         make("tr", {}, make("th", {}, "head of the network"), ...GRADES.map((letter) => make("th", {}, letter))),
-        ...HEADS.map((name, row) => make("tr", {}, make("th", {}, name), ...card.table[row]))), card.motility, card.evidence, card.looked);
+        ...HEADS.map((name, row) => make("tr", {}, make("th", {}, name), ...card.table[row]))), card.evidence, card.looked);
     }
     data.heads.forEach((head, row) => head.forEach((share, k) => setText(card.table[row][k], percent(share))));
     setText(card.evidence, data.evidence);
     card.looked.hidden = !data.attention;
-    setText(card.motility, [data.motility, data.kinematics].filter(Boolean).join(": "));
   }
 
   #tellSeen() {

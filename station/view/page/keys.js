@@ -4,21 +4,27 @@ import { byId, make } from "./dom.js";
 
 const OWN = [["l", "measure a length with two clicks; give an objective its scale"], ["x", "show or hide candidates that nobody follows"], ["v", "show or hide what the network looked at"], ["f", "whole field"], ["+ -", "zoom"], ["c", "camera panel"], ["d", "light or dark"]];
 const DIGITS_MS = 1000; // digits that follow each other within this time make one number, as in the terminal
+const HELD = ["n", "p", "ArrowDown", "ArrowUp", "PageDown", "PageUp", "+", "-", "."]; // a key held down acts once, but for these
 const MOUSE = [["click", "select the sperm there"], ["click a ring", "focus it"], ["Shift click", "select beside a ring"], ["right click a ring", "release it"], ["wheel, drag", "zoom, pan"]];
 
 export class Keys {
   #digits = "";
   #digitAt = 0;
 
-  // actions: key -> function; number(n): a number has been typed
-  constructor(actions, number) {
+  // actions: key -> function; ids(): the sperm there are; number(n): a number has been typed
+  constructor(actions, ids, number) {
     this.station = []; // what the terminal's keys do, for the list
     addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, dialog[open] form")) return;
       if (byId("help").open && event.key !== "?") return;
+      if (event.repeat && !HELD.includes(event.key)) {
+        if (Object.hasOwn(actions, event.key)) event.preventDefault();
+        return;
+      }
       if (/^[0-9]$/.test(event.key)) {
         const follows = performance.now() - this.#digitAt < DIGITS_MS;
-        this.#digits = follows ? this.#digits + event.key : event.key;
+        const longer = follows ? this.#digits + event.key : event.key;
+        this.#digits = ids().some((id) => String(id).startsWith(longer)) ? longer : event.key;
         this.#digitAt = performance.now();
         number(Number(this.#digits));
       } else if (Object.hasOwn(actions, event.key)) actions[event.key]();

@@ -121,7 +121,7 @@ const keys = new Keys({
   "[": () => ask("slower"),
   "]": () => ask("faster"),
   q: () => quit(),
-}, (number) => focusNumber(number));
+}, () => ids(), (number) => focusNumber(number));
 
 function look() {
   link.look(scale, seen, { attention: attentive ? field.focus : null, ranking: ranked });
@@ -152,17 +152,21 @@ function setFocus(id) {
 
 // Move the focus along the cards.
 function step(by) {
-  const ids = field.head?.cards.map((card) => card.sperm_id) ?? [];
-  const at = ids.indexOf(field.focus);
-  if (!ids.length) say("No sperm is selected.", false);
-  else if (at < 0) setFocus(ids.at(by > 0 ? 0 : -1));
-  else setFocus(ids[Math.max(0, Math.min(ids.length - 1, at + by))]);
+  const here = ids();
+  const at = here.indexOf(field.focus);
+  if (!here.length) say("No sperm is selected.", false);
+  else if (at < 0) setFocus(here.at(by > 0 ? 0 : -1));
+  else setFocus(here[Math.max(0, Math.min(here.length - 1, at + by))]);
+}
+
+function ids() {
+  return field.head?.cards.map((card) => card.sperm_id) ?? [];
 }
 
 function focusNumber(number) {
-  const ids = field.head?.cards.map((card) => card.sperm_id) ?? [];
-  if (ids.includes(number)) setFocus(number);
-  else if (!ids.some((id) => String(id).startsWith(String(number)))) say(`There is no sperm ${number}.`, false);
+  const here = ids();
+  setFocus(here.includes(number) ? number : null); // else m would mark the one of before
+  if (!here.some((id) => String(id).startsWith(String(number)))) say(`There is no sperm ${number}.`, false);
 }
 
 function withFocus(act) {

@@ -23,14 +23,24 @@ def test_the_rank_of_the_chosen_one(tmp_path: Path) -> None:
     told = [(one.sperm_id, one.candidates, one.rank, one.top, one.why_not) for one in found]
     assert told == [
         (2, 0, None, False, "its grade was not current: none"),
-        (3, 3, 3.0, False, ""),
-        (1, 3, 1.0, True, ""),
-    ], "of a sperm that is marked again the first mark counts"
+        (3, 2, 2.0, False, ""),
+        (1, 1, None, False, "no other candidate had a current grade"),
+    ], "what was marked before is no candidate; of a sperm that is marked again the first mark counts"
     late = compare(read_story(record_graded(tmp_path, marks=((30, 2, ""), (31, 3, "")))))
     assert [(one.candidates, one.rank, one.why_not) for one in late] == [
         (2, 2.0, ""),
-        (2, None, "its grade was not current: last before loss"),
+        (1, None, "its grade was not current: last before loss"),
     ]
+
+
+def test_whoever_chooses_in_the_models_order_agrees_every_time(tmp_path: Path) -> None:
+    """Sperm 1 stands before 2 before 3: the second choice is among the two that were left."""
+    found = compare(read_story(record_graded(tmp_path, marks=((10, 1, ""), (11, 2, ""), (12, 3, "")))))
+    assert [(one.candidates, one.rank, one.top) for one in found] == [(3, 1.0, True), (2, 1.0, True), (1, None, False)]
+    (row, everybody) = summarise(found)
+    assert (row.compared, row.top, row.left_out, row.mean_place) == (2, 2, 1, 0.0)
+    assert row.chance == pytest.approx((1 / 3 + 1 / 2) / 2)
+    assert everybody.who == "all"
 
 
 def test_blind_choices_are_told_apart(tmp_path: Path) -> None:
@@ -60,7 +70,7 @@ def test_by_operator_as_a_table_and_a_plot(tmp_path: Path, capsys: pytest.Captur
     assert "4 choices in 4 sessions, 2 of them blind" in said
     assert NOTICE in said
     (line,) = [line for line in said.splitlines() if line.startswith("E1")]
-    assert line.split()[1:4] == ["2", "1", "(50%)"]
+    assert line.split()[1:5] == ["abababab", "2", "1", "(50%)"]
     with (out / "agreement.csv").open(newline="") as file:
         rows = {row["operator"]: row for row in csv.DictReader(file)}
     assert (rows["all"]["compared"], rows["all"]["share"], rows["all"]["chance"]) == ("4", "0.5000", "0.3333")
@@ -69,11 +79,36 @@ def test_by_operator_as_a_table_and_a_plot(tmp_path: Path, capsys: pytest.Captur
         assert [row["rank"] for row in csv.DictReader(file)].count("1.0") == 2
     drawing = ElementTree.parse(out / "agreement.svg").getroot()
     texts = "".join(drawing.itertext())
-    assert "<E2> (n = 2)" in texts
+    assert "<E2>, abababab (n = 2)" in texts
     assert NOTICE in texts
     assert agreement(["--session", str(parent), "--blind"]) == 0
     assert "2 choices in 2 sessions" in capsys.readouterr().out
-    assert [row.who for row in summarise([])] == ["all"]
+    assert summarise([]) == []
+
+
+def test_models_are_kept_apart_and_demonstrations_and_replays_left_out_unless_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    record_graded(one, marks=((10, 1, ""),))
+    record_graded(one, marks=((10, 3, ""),), model="cd" * 32)
+    for parent in (one, two):
+        record_graded(parent, marks=((10, 1, ""),), demonstration=True)
+        record_graded(parent, marks=((10, 1, ""),), config={"source": {"kind": "replay:folder-1"}})
+    assert agreement(["--session", str(one)]) == 0
+    said = capsys.readouterr().out
+    assert "2 choices in 2 sessions" in said
+    assert "left out: sessions: 1 of a demonstration model, 1 replayed; --all takes them too" in said
+    rows = [line.split()[:5] for line in said.splitlines() if line.startswith("all ")]
+    assert rows == [["all", "abababab", "1", "1", "(100%)"], ["all", "cdcdcdcd", "1", "0", "(0%)"]]
+    with pytest.raises(InputError, match=r"in 2 sessions \(sessions: 1 of a demonstration model, 1 replayed; --all"):
+        agreement(["--session", str(two)])
+    out = tmp_path / "out"
+    assert agreement(["--session", str(one), "--all", "--out", str(out)]) == 0
+    assert "4 choices in 4 sessions" in capsys.readouterr().out
+    with (out / "choices.csv").open(newline="") as file:
+        told = sorted((row["model"], row["demonstration"], row["replay"]) for row in csv.DictReader(file))
+    assert told == [("abababab", "0", "0"), ("abababab", "0", "1"), ("abababab", "1", "0"), ("cdcdcdcd", "0", "0")]
 
 
 def test_where_nothing_was_chosen_it_says_so(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from station.archive.windows import CutWindow, cut_windows
 from station.dashboard.assessment import GradeValidity
 from station.errors import SessionError
 from station.session.layout import SessionOutcome
+from station.transport.control_messages import ActionHeader
 from tests.support.graded_session import GRADES, MS, exposed_ns, record_graded
 from tests.support.recorded_session import flip, record
 
@@ -27,6 +28,35 @@ def test_a_choice_is_held_against_what_was_on_the_screen_then(tmp_path: Path) ->
     assert (grade.frame_seq, grade.grade) == (30, GRADES[2])
     assert by_sperm[2].age_s == pytest.approx(0.015)
     assert expected_grade(grade) == pytest.approx(0.2 + 1.2 + 0.3)
+
+
+def test_a_choice_is_blind_only_where_no_candidates_grade_was_shown_before(tmp_path: Path) -> None:
+    """Grades come from frame 5 on, every tenth of a second."""
+
+    def told(config: bool, *deeds: tuple[int, str], marks: tuple[tuple[int, int, str], ...]) -> list[tuple[bool, bool]]:
+        story = read_story(record_graded(tmp_path, marks=marks, config={"blind": config}, deeds=deeds))
+        return [(one.blind, one.hidden_since_s is not None) for one in choices(story)]
+
+    assert told(False, marks=((10, 1, ""),)) == [(False, False)]
+    assert told(True, marks=((10, 1, ""),)) == [(True, False)]
+    assert told(False, (20, "blind"), marks=((30, 1, ""),)) == [(False, True)], "grades had been shown before"
+    again = told(True, (10, "unblind"), (20, "blind"), marks=((10, 1, ""), (30, 2, "")))
+    assert again == [(True, False), (False, True)], "the mark showed the grades of all"
+    assert told(True, (10, "unblind"), marks=((10, 1, ""), (30, 2, ""))) == [(True, False), (False, False)]
+    story = read_story(record_graded(tmp_path, marks=((39, 1, ""),)))
+    for sperm in story.sperm.values():
+        sperm.grades = [one for one in sperm.grades if one.frame_seq > 30]
+    hidden = ActionHeader(seq=50, t_ns=exposed_ns(0) - 1000 * MS, name="blind")
+    story.actions.insert(0, hidden)
+    assert [one.blind for one in choices(story)] == [True], "nothing had been graded before"
+
+
+def test_a_mark_is_read_by_its_number_and_not_by_its_words(tmp_path: Path) -> None:
+    story = read_story(record_graded(tmp_path, marks=((30, 2, "old"),)))
+    assert [(one.sperm_id, one.note) for one in choices(story)] == [(2, "old")], "a session of before"
+    garbled = {"details": "file-1 3 file-1 as chosen", "sperm_id": 3, "note": "(grades are shown now)"}
+    story.actions = [story.actions[0].model_copy(update=garbled)]
+    assert [(one.sperm_id, one.note) for one in choices(story)] == [(3, "(grades are shown now)")]
 
 
 def test_what_came_later_was_not_on_the_screen(tmp_path: Path) -> None:

@@ -32,6 +32,7 @@ from station.dashboard.monitor import Monitor
 from station.processes.supervisor import Supervisor
 from station.transport.control_messages import PIPELINE
 from station.transport.endpoints import Endpoints, private_endpoints
+from station.transport.messages import Trace, TrackInfo, TracksHeader, TrackState
 
 Context = zmq.Context[zmq.Socket[bytes]]
 PATIENT = dict.fromkeys(PIPELINE, "tests.station.processes.children.patient")
@@ -135,6 +136,34 @@ def test_what_cannot_be_done_is_refused_with_the_reason(desk: Desk) -> None:
     ):
         reply = desk.ask(*encode_request(request))
         assert (reply.outcome, reply.name, reply.text) == (Outcome.REFUSED, request.name, why)
+
+
+def test_a_mark_is_of_what_is_not_marked_yet_and_while_grades_are_hidden_of_what_is_tracked(desk: Desk) -> None:
+    operator, monitor = desk.server.operator, desk.server.operator._monitor
+    trace = Trace(t_exposure_ns=1, t_sent_ns=1)
+    tracks = [
+        TrackInfo(sperm_id=number, x=9.0, y=9.0, state=state, score=0.5, filled=0)
+        for number, state in ((1, TrackState.LOCKED), (2, TrackState.LOST), (3, TrackState.LOCKED))
+    ]
+    monitor._newest_tracks |= {track.sperm_id: track for track in tracks}
+    monitor._tracks = TracksHeader(seq=0, frame_seq=0, trace=trace, window_frames=4, tracks=tracks[:2])
+
+    def answers(*sperm: int) -> list[str]:
+        replies = [operator._mark(MarkRequest(key=desk.endpoints.key, sperm_id=number)) for number in sperm]
+        return [reply.text if reply.done else f"refused: {reply.text}" for reply in replies]
+
+    desk.supervisor.blind = True
+    why = "and this mark would show the grades: mark a sperm that is tracked"
+    assert answers(2, 3, 4) == [
+        f"refused: sperm 2 is lost, {why}",
+        f"refused: sperm 3 is not tracked any more, {why}",
+        "refused: there is no sperm 4; tracked are 1, 2",
+    ]
+    assert answers(1, 1) == ["sperm 1 marked as chosen (grades are shown now)", "refused: sperm 1 is already marked"]
+    desk.supervisor.blind = False
+    assert answers(1, 2, 3) == [
+        "refused: sperm 1 is already marked", "sperm 2 marked as chosen", "sperm 3 marked as chosen",
+    ]  # fmt: skip
 
 
 def test_quit_says_who_asked(desk: Desk) -> None:

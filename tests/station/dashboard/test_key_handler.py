@@ -80,6 +80,11 @@ def test_a_number_that_is_not_there_is_answered(handler: KeyHandler) -> None:
     assert handler.screen.message == "There is no sperm 7."
 
 
+def test_a_number_that_is_not_there_leaves_no_focus_for_the_next_key(handler: KeyHandler, run: Run) -> None:
+    handler.press(["3", "7", "m"])
+    assert (handler.screen.focus, run.asked) == (None, [])
+
+
 def test_the_focus_goes_with_its_sperm(handler: KeyHandler, run: Run) -> None:
     handler.press(["3"])
     run.sperm_ids.remove(3)

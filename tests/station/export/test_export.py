@@ -150,17 +150,18 @@ def test_another_objective_is_another_scale_from_its_frame_on(tmp_path: Path) ->
 
 @pytest.mark.parametrize("to", ["csv", "parquet"])
 def test_everything_as_tables(tmp_path: Path, to: str) -> None:
-    copy = record_graded(tmp_path / "s")
+    copy = record_graded(tmp_path / "s", config={"blind": to == "parquet"})
     annotate(copy, Note(session=copy.name, text="later"))
     exported(copy, to, tmp_path / "o")
     found = {path.stem: path for path in (tmp_path / "o").glob(f"*.{to}")}
     assert set(found) == {*COLUMNS, "choices", "annotations"}
     if to == "csv":
         tables = {name: read_csv(path) for name, path in found.items()}
-        assert tables["choices"][1]["chosen"] == "1"
+        assert (tables["choices"][1]["chosen"], tables["choices"][1]["blind"]) == ("1", "0")
     else:
         tables = {name: pq.read_table(path).to_pylist() for name, path in found.items()}
         assert tables["choices"][1]["grade_C"] == pytest.approx(0.6)
+        assert tables["choices"][1]["blind"] == 1
         assert pq.read_schema(found["choices"]).metadata[b"notice"].decode() == NOTICE
     assert len(tables["grades"]) == 18
     assert [row["validity"] for row in tables["choices"]] == ["current", "current", "last before loss"]

@@ -18,7 +18,7 @@ HOSTILE = "<script>alert(1)</script><img src=http://example.org/x onerror=alert(
 
 @pytest.fixture
 def page(tmp_path: Path) -> Path:
-    folder = record_graded(tmp_path / "s", marks=((30, 2, HOSTILE),), notes=((20, HOSTILE),))
+    folder = record_graded(tmp_path / "s", marks=((30, 2, HOSTILE),), deeds=((20, "blind"),), notes=((20, HOSTILE),))
     annotate(folder, Label(session=folder.name, text="dish <3> & more"))
     annotate(folder, Note(session=folder.name, text="seen later"))
     out = tmp_path / "r.html"
@@ -44,6 +44,7 @@ def test_the_page_says_everything_and_runs_nothing(page: Path) -> None:
     assert text.count("ab" * 32) == 1, "the model's hash"
     assert "45 um/s" in text
     assert "last before loss" in text
+    assert re.search(r"Not blind: grades were hidden since [\d:.]+", text)
     assert page.stat().st_size < 200_000
 
 

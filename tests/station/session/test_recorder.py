@@ -18,7 +18,7 @@ from station.session.provenance import begun, start_record
 from station.session.pseudonym import Pseudonym
 from station.session.recorder import Recorder
 from station.session.recorder_links import Links
-from station.session.records import KeepRecord, LossRecord
+from station.session.records import ActionRecord, KeepRecord, LossRecord
 from station.session.session_reader import Session, SessionOutcome
 from station.session.session_writer import SessionWriter
 from station.session.verify import verify_session
@@ -35,7 +35,9 @@ Context = zmq.Context[zmq.Socket[bytes]]
 class Desk:
     """A recorder with the sending ends of all its links."""
 
-    def __init__(self, stack: ExitStack, context: Context, folder: Path, settings: RecordSettings) -> None:
+    def __init__(
+        self, stack: ExitStack, context: Context, folder: Path, settings: RecordSettings, kind: str = "simulated"
+    ) -> None:
         config = Config(record=settings)
         endpoints = stack.enter_context(private_endpoints())
         self.control = stack.enter_context(ProcessControl(context, endpoints.control, ProcessName.RECORDER))
@@ -47,7 +49,7 @@ class Desk:
         self.ends = stack.enter_context(Links(process))
         for link in self.links.values():
             assert link.wait_for_readers(1, lambda: True)
-        pseudonym = Pseudonym("simulated")
+        pseudonym = Pseudonym(kind)
         self.folder = new_session(folder)
         self.writer = stack.enter_context(
             SessionWriter(self.folder, begun(start_record(config, pseudonym), self.folder.name), settings)
@@ -174,3 +176,20 @@ def test_told_to_stop_it_writes_what_waits_uncompressed(stack: ExitStack, contex
         assert desk.writer.counters.frames == 12
         assert desk.writer.codec.endswith("raw")
         assert verify_session(desk.folder).intact
+
+
+def test_a_source_that_is_called_like_the_words_of_a_mark_leaves_the_mark_alone(
+    stack: ExitStack, context: Context, tmp_path: Path
+) -> None:
+    (tmp_path / "sperm").mkdir()
+    with stack:
+        desk = Desk(stack, context, tmp_path / "s", RecordSettings(reserve_mb=0), str(tmp_path / "sperm"))
+        said = "sperm 3 marked as chosen: as in sperm (grades are shown now)"
+        mark = ActionHeader(seq=0, t_ns=1, name="mark", details=said, sperm_id=3, note="as in sperm")
+        desk.control.reports.append(mark)
+        desk.control.reports.append(ActionHeader(seq=1, t_ns=2, name="note", details="see sperm"))
+        desk.end()
+        mark, note = (e.record.action for e in Session(desk.folder).events() if isinstance(e.record, ActionRecord))
+        assert (mark.sperm_id, note.details[:11]) == (3, "see folder-")
+        assert mark.note.startswith("as in folder-")
+        assert mark.details == f"sperm 3 marked as chosen: {mark.note} (grades are shown now)"

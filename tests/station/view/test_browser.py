@@ -11,7 +11,7 @@ import pytest
 
 from bench.support.frame_code import BITS, SIDE_PX
 from station.config import SimulatedSettings
-from station.transport.messages import TrackState
+from station.transport.messages import KinematicsInfo, TrackState
 from station.view.commands import Known
 from tests.support.browser import BrowserContext, Page, browser, page_at
 from tests.support.looked_at_field import SETTINGS, Obedient, PlayedStation, looked_at
@@ -205,6 +205,27 @@ def test_the_operators_keys_ask_the_station(
         asked(commands, "quit")
 
 
+def test_a_key_held_down_acts_once_and_a_number_that_is_not_there_leaves_no_focus(
+    context: BrowserContext, played: tuple[str, PlayedStation], commands: Obedient
+) -> None:
+    link, station = played
+    with page_at(context, link) as page:
+        stand_still(page, station)
+        page.keyboard.press("n")
+        page.wait_for_selector(".card.focused")
+        for _ in range(3):
+            page.keyboard.down("m")  # what is down already comes as a repetition
+        page.keyboard.up("m")
+        page.keyboard.press("k")
+        asked(commands, "keep")
+        assert [ask.name for ask in commands.asked].count("mark") == 1
+        page.keyboard.press("9")
+        page.locator("#said", has_text="There is no sperm 9").wait_for()
+        page.keyboard.press("m")
+        page.locator("#said", has_text="Focus a sperm first").wait_for()
+        assert [ask.name for ask in commands.asked].count("mark") == 1
+
+
 def test_two_clicks_and_a_length_give_an_objective_its_scale(
     context: BrowserContext, played: tuple[str, PlayedStation], commands: Obedient
 ) -> None:
@@ -277,6 +298,8 @@ def test_a_blind_run_leaves_no_grade_in_the_page(context: BrowserContext, played
         station.blind = True
         page.locator("#blind", has_text="BLIND: grades are hidden").wait_for()
         page.locator(".card .none", has_text="hidden until a choice is marked").first.wait_for()
+        station.kinematics = KinematicsInfo(vcl_um_s=45.0, vsl_um_s=22.0, lin=0.49, motility="slow", rate_hz=50.0)
+        page.locator(".card.focused .swims:visible", has_text="slow: VCL 45").wait_for()  # these are no grades
         cards = page.locator("#cards").evaluate("cards => cards.outerHTML")
         assert not re.findall(r"\d %|grade [A-E] \d|experts (?:agreed|mixed|split)|s old", cards)
         station.blind = False
