@@ -143,6 +143,8 @@ def _export(args: argparse.Namespace, folder: Path) -> None:
     if args.into_clips:
         given = give_to_clips(args.export, args.data)
         say(f"{args.data}: {given.clips} clips got votes, {given.waiting} of {given.kept} have none yet")
+        if given.cleared:
+            say(f"{args.data}: {given.cleared} clips lost the votes of an earlier export; they have none in this one")
     else:
         say(f"next: python -m trainer votes {args.data} --votes {args.export / VOTES}")
 

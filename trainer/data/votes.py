@@ -26,6 +26,8 @@ from trainer.data.tables import Table, column_name, read_table
 
 COUNTS: Final = ("id", *GRADES)
 SINGLE: Final = ("id", "rater", "grade")
+_RATED: Final = "rated"
+"""Key of the manifest's record of what a rating study gave."""
 _GRADE_COLUMNS: Final = tuple(column_name(grade) for grade in GRADES)
 
 
@@ -99,26 +101,51 @@ class Given:
     kept: int
     notices: tuple[str, ...]
     """How the table was read, where it is not plain."""
+    cleared: int = 0
+    """That had votes of the same study and have none any more."""
 
 
 def give_votes(
-    root: Path, path: Path, *, replace: bool, leave_out: bool, further: Mapping[str, bytes] = MappingProxyType({})
+    root: Path,
+    path: Path,
+    *,
+    replace: bool,
+    leave_out: bool,
+    study: str = "",
+    further: Mapping[str, bytes] = MappingProxyType({}),
 ) -> Given:
     """Join the votes of a table to the clips of a folder, on the disk. Raises InputError as ``join`` does.
 
-    ``further`` are files to lie beside them, by name; the manifest has their SHA-256 too.
+    ``study`` is the identity of the rating study that the votes come from: those that it gave earlier are taken away
+    first, by the record in the manifest. ``further`` are files to lie beside them, by name; the manifest has their
+    SHA-256 too.
     """
     clips = open_clips(root, unlabelled=True)
     votes = read_votes(path).of([row.id for row in clips.rows])
+    earlier = _given_earlier(clips, study) if study else set()
+    clips = dataclasses.replace(
+        clips, rows=tuple(dataclasses.replace(row, votes=()) if row.id in earlier else row for row in clips.rows)
+    )
     joined = join(clips, votes, replace=replace, leave_out=leave_out)
     hashes = read_hashes(root)
     for name, content in further.items():
         write_atomically(root / name, content)
         hashes[name] = hashlib.sha256(content).hexdigest()
     made = dict(joined.made) | {"votes": {"file": path.name, "sha256": sha256_of(path), "clips": len(votes.counts)}}
+    if study:
+        made[_RATED] = {"study": study, "votes": {name: list(counts) for name, counts in votes.counts.items()}}
     write_table(root, joined.rows, hashes, joined.shape, made)
     waiting = sum(not row.votes for row in joined.rows)
-    return Given(len(votes.counts), len(clips) - len(joined), waiting, len(joined), votes.notices)
+    cleared = len(earlier - votes.counts.keys())
+    return Given(len(votes.counts), len(clips) - len(joined), waiting, len(joined), votes.notices, cleared)
+
+
+def _given_earlier(clips: Clips, study: str) -> set[str]:
+    """Return the clips whose votes are still those that this study gave them."""
+    rated = clips.made.get(_RATED)
+    if not isinstance(rated, dict) or rated.get("study") != study or not isinstance(rated.get("votes"), dict):
+        return set()
+    return {row.id for row in clips.rows if row.votes and list(row.votes) == rated["votes"].get(row.id)}
 
 
 def read_votes(path: Path, name: str = "") -> Votes:

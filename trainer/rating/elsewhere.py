@@ -6,7 +6,6 @@ the database.
 
 import uuid
 from pathlib import Path
-from typing import Final
 
 from station.errors import InputError
 from trainer.data.clip_ids import match_ids
@@ -16,14 +15,12 @@ from trainer.rating.orders import Item, Kind
 from trainer.rating.records import GivenVote
 from trainer.rating.store import ELSEWHERE, Store
 
-NAMESPACE: Final = uuid.UUID("6c1f6f0e-0b7f-4a53-9a43-8f6f6f1d5a11")
-"""Makes the same vote of the same rater the same act, however often the table is read."""
-
 
 def take_in(store: Store, path: Path, t_ms: int) -> tuple[int, int]:
     """Take in a table ``id,rater,grade``; return how many votes were new, and of how many raters.
 
-    Raises InputError, and takes nothing, where a clip is not in the study, or a rater has graded it otherwise already.
+    Raises InputError, and takes nothing, where the study is closed, a clip is not in it, or a rater has graded it
+    otherwise already.
     """
     try:
         found = read_table(path, SINGLE)
@@ -34,6 +31,8 @@ def take_in(store: Store, path: Path, t_ms: int) -> tuple[int, int]:
         raise InputError(f"--take-in {path}: {error}") from error
     clips = match_ids({clip: 0 for clip, _ in votes}, [clip for clip, (_, is_in) in store.clips().items() if is_in])
     with store.all_or_nothing():
+        if store.closed:
+            raise InputError(f"--take-in {path}: the study is closed; --reopen it first, nothing was taken in")
         names = {row.name for row in store.raters(t_ms)}
         new = 0
         for rater in sorted({rater for _, rater in votes}):
@@ -67,6 +66,12 @@ def _take_in_rater(
                     f"{grade} there; keep one of them, nothing was taken in"
                 )
             continue
-        act = str(uuid.uuid5(NAMESPACE, f"{rater}/{clip}/{grade}/{head.id if head else ''}"))
-        given.append(GivenVote(act, places[clip], head.id if head else "", grade, "", "", 0, t_ms, ELSEWHERE))
-    return sum(outcome.counts for outcome in store.vote(rater, given, t_ms))
+        given.append(
+            GivenVote(str(uuid.uuid4()), places[clip], head.id if head else "", grade, "", "", 0, t_ms, ELSEWHERE)
+        )
+    aside = next((one for one in store.vote(rater, given, t_ms) if not one.counts), None)
+    if aside is not None:
+        raise InputError(
+            f"--take-in {path}: a vote of rater {rater!r} does not count ({aside.why}); nothing was taken in"
+        )
+    return len(given)

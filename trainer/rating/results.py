@@ -45,7 +45,7 @@ def write_results(folder: Path, out: Path) -> int:
         study, text = study_in_force(store), store.study_text()
         votes, history, log, clips = store.votes(), store.history(), store.log(), store.clips()
         raters = [row for row in store.raters(now_ms()) if row.items]
-        closed = store.closed
+        closed, identity = store.closed, store.identity
     counted = [vote for vote in votes if vote.kind == Kind.CLIP.value and vote.grade]
     if not counted:
         raise InputError(f"{folder}: nobody has graded a clip yet; nothing is written")
@@ -64,6 +64,7 @@ def write_results(folder: Path, out: Path) -> int:
     manifest = {
         "format": FORMAT,
         "notice": NOTICE,
+        "study": identity,
         "made_utc": utc(now_ms()),
         "git_commit": git_commit(),
         "closed": closed,
@@ -74,9 +75,18 @@ def write_results(folder: Path, out: Path) -> int:
 
 
 def give_to_clips(out: Path, data: Path) -> Given:
-    """Join the votes to the clips as ``trainer votes`` does, with study, ratings and card beside them."""
+    """Join the votes to the clips as ``trainer votes`` does, with study, ratings and card beside them.
+
+    Votes that an earlier export of the same study gave are replaced. Raises InputError where clips have others.
+    """
     beside = {name: (out / name).read_bytes() for name in (STUDY_COPY, RATINGS, MANIFEST, CARD)}
-    return give_votes(data, out / VOTES, replace=True, leave_out=False, further=beside)
+    identity = str(json.loads(beside[MANIFEST])["study"])
+    try:
+        return give_votes(data, out / VOTES, replace=False, leave_out=False, study=identity, further=beside)
+    except InputError as error:
+        raise InputError(
+            f"{out} is written, {data} is as it was: {error}; or: python -m trainer votes {data} --votes {out / VOTES}"
+        ) from error
 
 
 def utc(t_ms: int) -> str:

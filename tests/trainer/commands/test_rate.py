@@ -94,6 +94,45 @@ def test_from_a_new_study_to_clips_with_votes(data: Path, capsys: pytest.Capture
     assert "2 votes of 1 raters taken in" in said
 
 
+def test_only_votes_that_this_study_gave_are_replaced(
+    data: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    folder = tmp_path / "DATA-rating"
+    write_study(folder, "")
+    assert rate(data, "--take-in", str(table(tmp_path, "id,rater,grade\nclip-000,p,E\nclip-001,p,B\n"))) == 0
+    assert rate(data, "--export", str(tmp_path / "ONE"), "--into-clips") == 0
+    with Store(folder / DATABASE) as store, store.all_or_nothing():
+        first, second = store.heads("p")
+        store.vote("p", [given(0, "A", base=first.id), given(1, base=second.id)], 2)
+    capsys.readouterr()
+    assert rate(data, "--export", str(tmp_path / "TWO"), "--into-clips") == 0
+    assert "1 clips lost the votes of an earlier export" in capsys.readouterr().out
+    assert {row.id: row.votes for row in open_clips(data, unlabelled=True).rows if row.votes} == {
+        "clip-000": (1, 0, 0, 0, 0)
+    }
+    counts = tmp_path / "counts.csv"
+    counts.write_text("id,A,B,C,D,E\nclip-000,0,0,0,9,0\n")
+    assert main(["votes", str(data), "--votes", str(counts), "--replace"]) == 0
+    before = (data / "clips.csv").read_bytes()
+    assert rate(data, "--export", str(tmp_path / "THREE"), "--into-clips") == 2
+    assert "1 clips have other votes already, the first is 'clip-000'; add --replace" in capsys.readouterr().err
+    assert (data / "clips.csv").read_bytes() == before
+
+
+def test_votes_from_elsewhere_come_into_an_open_study_only(
+    data: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    write_study(tmp_path / "DATA-rating", "")
+    assert rate(data, "--invite", "anna") == 0
+    assert rate(data, "--close") == 0
+    votes = str(table(tmp_path, "id,rater,grade\nclip-000,p,E\n"))
+    assert rate(data, "--take-in", votes) == 2
+    assert "the study is closed; --reopen it first" in capsys.readouterr().err
+    assert rate(data, "--reopen") == 0
+    assert rate(data, "--take-in", votes) == 0
+    assert "1 votes of 1 raters taken in" in capsys.readouterr().out
+
+
 def table(folder: Path, text: str) -> Path:
     (folder / "elsewhere.csv").write_text(text)
     return folder / "elsewhere.csv"

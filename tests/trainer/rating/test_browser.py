@@ -210,6 +210,39 @@ def test_single_frames_slow_motion_zoom_and_contrast(context: BrowserContext, st
     assert votes(study) == {}
 
 
+def test_what_is_not_the_server_and_a_clock_that_steps_back_lose_no_vote(
+    context: BrowserContext, study: Served
+) -> None:
+    with opened(context, study) as page:
+        grade(page, "3")
+        saved(page)
+        page.route("**/api/acts", lambda route: route.fulfill(status=200, body="<p>Sign in to the guest network"))
+        position = grade(page, "1")
+        page.locator("#saved", has_text="1 not sent yet").wait_for()
+        page.evaluate("() => { const now = Date.now; Date.now = () => now() - 3600000; }")
+        page.keyboard.press("u")
+        page.wait_for_selector(f"#clip[data-position='{position}']")
+        # The space bar plays and pauses, whatever was pressed last.
+        ready(page)
+        page.locator("#grades button[data-grade=D]").click()
+        page.wait_for_selector(f"#clip:not([data-position='{position}'])")
+        after = ready(page)
+        page.keyboard.press(" ")
+        page.locator("#play", has_text="Play").wait_for()
+        page.keyboard.press("Enter")
+        page.locator("#grades button[data-grade=E]").focus()
+        page.keyboard.press(" ")
+        page.locator("#play", has_text="Pause").wait_for()
+        assert int(page.locator("#clip").get_attribute("data-position") or -1) == after
+        page.unroute("**/api/acts")
+        page.reload()
+        saved(page)
+        with study.open_store() as store:
+            assert [vote.grade for vote in store.history()] == ["C", "A", "", "D"]
+            assert all(vote.counts for vote in store.history())
+    assert votes(study) == {0: "C", position: "D"}
+
+
 def test_a_break_is_proposed_and_a_closed_study_says_so(context: BrowserContext, tmp_path: Path) -> None:
     with served(tmp_path, "break_after_min = 0.01\nbreak_min = 1", clips=12) as study, opened(context, study) as page:
         ready(page)

@@ -9,7 +9,6 @@ export class Outbox {
   #timer = 0;
   #sending = false;
   #tries = 0;
-  #number = 0;
   refused = []; // acts that the server will never take, with the reason
   stopped = ""; // why nothing is sent any more
 
@@ -24,6 +23,10 @@ export class Outbox {
 
   // What waits, oldest first; also what another tab of this rater has put there.
   get acts() {
+    return this.#waiting().map(([, text]) => JSON.parse(text));
+  }
+
+  #waiting() {
     const found = new Map(this.#memory);
     try {
       for (let k = 0; k < localStorage.length; k++) {
@@ -31,7 +34,7 @@ export class Outbox {
         if (name.startsWith(this.#prefix)) found.set(name, localStorage.getItem(name));
       }
     } catch { /* a browser without a store: the memory is all there is */ }
-    return [...found].sort(([a], [b]) => (a < b ? -1 : 1)).map(([, text]) => JSON.parse(text));
+    return [...found].sort(([a], [b]) => (a < b ? -1 : 1));
   }
 
   get kept() {
@@ -39,7 +42,9 @@ export class Outbox {
   }
 
   add(act) {
-    const name = `${this.#prefix}${String(act.t_page_ms).padStart(15, "0")}-${String(this.#number++).padStart(6, "0")}-${act.id}`;
+    // After all that waits, also where the clock was set back meanwhile.
+    const number = Math.max(act.t_page_ms, ...this.#waiting().map(([name]) => Number(name.slice(this.#prefix.length).split("-")[0]) + 1));
+    const name = `${this.#prefix}${String(number).padStart(15, "0")}-${act.id}`;
     try {
       localStorage.setItem(name, JSON.stringify(act));
     } catch {
@@ -69,10 +74,13 @@ export class Outbox {
     try {
       ({ status, body } = await this.post(acts));
     } catch { /* no network */ }
-    if (status === 200) {
+    // Only what the server says it has kept leaves the store: a network's sign-in page answers 200 too.
+    const kept = new Set(status === 200 && Array.isArray(body?.answers) ? body.answers.map((answer) => answer?.id) : []);
+    const done = acts.filter((act) => kept.has(act.id));
+    if (done.length) {
       this.#tries = 0;
-      for (const act of acts) this.#remove(act.id);
-      this.handlers.answered(acts, body);
+      for (const act of done) this.#remove(act.id);
+      this.handlers.answered(done, body);
       return true;
     }
     if (status === 422 || status === 413) {

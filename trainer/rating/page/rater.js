@@ -34,6 +34,7 @@ async function begin() {
   try {
     const { status, body } = await readState();
     if (status !== 200) return halt(body.why ?? "The server does not answer as it should.");
+    if (!Array.isArray(body?.positions)) throw new Error("another page answers in the server's place");
     state = body;
   } catch {
     wait("No connection. The page goes on when there is one.");
@@ -46,7 +47,7 @@ async function begin() {
   outbox = new Outbox(state.key, postActs, { answered, changed: showSaved });
   course = new Course(state, outbox.acts);
   byId("grades").replaceChildren(...state.grades.map(({ grade, words }, k) =>
-    make("button", { type: "button", "data-grade": grade, onclick: () => give(grade) }, make("b", {}, grade), make("span", {}, words), make("kbd", {}, String(k + 1)))));
+    make("button", { type: "button", "data-grade": grade, onclick: (event) => pressed(event, grade) }, make("b", {}, grade), make("span", {}, words), make("kbd", {}, String(k + 1)))));
   outbox.send();
   goOn();
 }
@@ -132,6 +133,12 @@ function give(grade, reason = "", note = "") {
   goOn();
 }
 
+// By mouse or finger the button does not stay in focus: Enter would give the next clip the same grade.
+function pressed(event, grade) {
+  if (event.detail) byId("clip").focus({ preventScroll: true });
+  give(grade);
+}
+
 function act(at, { grade, reason = "", note = "" }) {
   const made = { id: newId(), position: at, base: course.base(at), grade, reason, note, shown_ms: Math.round(shownMs), t_page_ms: Date.now() };
   course.act(at, made);
@@ -170,7 +177,7 @@ function answered(acts, body) {
 async function refresh() {
   try {
     const { status, body } = await readState();
-    if (status !== 200) return;
+    if (status !== 200 || !Array.isArray(body?.positions)) return;
     state = body;
     course.take(state, outbox.acts);
     if (position === null || course.is(position) || !state.positions.includes(position)) goOn();
@@ -240,7 +247,7 @@ function breakIsDue() {
 
 function propose() {
   localStorage.removeItem(workKey());
-  player.show(null);
+  blank();
   showProgress();
   const dialog = byId("dialog"), until = Date.now() + state.break_min * 60000;
   const left = make("p", { role: "timer" }), go = make("button", { type: "button", onclick: () => dialog.close() }, "Go on");
@@ -303,14 +310,18 @@ const actions = {
 };
 
 addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || byId("dialog").open) return;
+  if (event.ctrlKey || event.metaKey || event.altKey || byId("dialog").open) return;
+  if (event.key === " ") event.preventDefault(); // the space bar never presses a button here, held or not
+  if (event.repeat) return;
   const key = event.key.length === 1 ? event.key.toLowerCase() : event.key;
   const grade = state?.grades[Number(key) - 1];
-  if (key === " " && event.target.closest("button")) return; // presses that button
   if (/^[1-5]$/.test(key) && grade) give(grade.grade);
   else if (Object.hasOwn(actions, key)) actions[key]();
   else return;
   event.preventDefault();
+});
+addEventListener("keyup", (event) => {
+  if (event.key === " " && !byId("dialog").open) event.preventDefault(); // some browsers press the button only now
 });
 for (const [id, does] of Object.entries({
   back: () => player.step(-1), play: () => player.toggle(), on: () => player.step(1), speed: () => player.changeSpeed(), out: () => player.zoomBy(1 / 1.4),
