@@ -25,6 +25,7 @@ from station.processes.life import Lives
 from station.processes.process import log_path, run_process
 from station.processes.restarts import Restarts
 from station.processes.spawning import start_spawned
+from station.processes.starvation import Starvation
 from station.processes.suspension import is_suspended
 from station.stride import window_stride
 from station.transport.control_messages import PIPELINE, ActionHeader, ProcessName, ProcessState, ProcessStatus
@@ -34,7 +35,13 @@ from station.transport.messages import CommandName, TrackInfo, TrackState
 UPSTREAM_OF = {ProcessName.ENGINE: ProcessName.TRACKER, ProcessName.TRACKER: ProcessName.CAPTURE}
 START_TIMEOUT_S = 60.0
 SILENT_S = 0.3
-"""After so long without progress the system is asked whether the process is suspended."""
+"""After so long without progress the system is asked whether the process is suspended, or starved."""
+STARVED_S = 30.0
+"""So much longer at most may a process be silent that gets no processor time."""
+FIRST_TRIES = 2
+"""So often an optional process is started again that dies or hangs before it ever ran: the others wait for it."""
+END_S = 0.5
+"""After a kill; what is still there then is held by the system, a driver or a dead disk, and cannot be ended."""
 GRACE_S = 1.2
 """Between asking the processes to stop and terminating them; with KILL_S within the 2 s that ending may take."""
 KILL_S = 0.4
@@ -89,6 +96,7 @@ class Supervisor:
         self._clock = AwakeClock()
         self._restarts = Restarts(lambda: self._clock.seconds())
         self._lives = Lives(endpoints.folder)
+        self._starvation = {name: Starvation() for name in modules}
         self._actions_held: deque[ActionHeader] = deque(maxlen=KEEP_ACTIONS)
         self._suspended_s = 0.0
         self._others_suspended_s = 0.0
@@ -150,7 +158,9 @@ class Supervisor:
                 continue  # the last word of one that was killed meanwhile
             before = self.statuses.get(status.process)
             if before is None or status.progress > before.progress or status.state != before.state:
-                self.progressed_ns[status.process] = now_ns()
+                self._progress(status.process)
+                if status.state is ProcessState.RUNNING:
+                    self._restarts.progress(status.process)
             self._take_in(status)
         before_s, self._polled_s = self._polled_s, self._clock.seconds()
         if self._clock.suspended_s > self._suspended_s:
@@ -230,8 +240,7 @@ class Supervisor:
         for process in alive:
             process.join(KILL_S / len(alive))
             if process.is_alive():
-                process.kill()
-                process.join()
+                self._kill(process)
         for status in self._centre.poll(0):
             self._take_in(status)
 
@@ -250,16 +259,20 @@ class Supervisor:
         started = {name: process for name, process in self._processes.items() if process.pid is not None}
         self._processes = started
         self.stop()
-        for process in started.values():
-            process.join()
-            process.close()
+        for name, process in started.items():
+            process.join(END_S)
+            if process.is_alive():
+                self.faults.setdefault(name, f"the {name} process cannot be ended: the system does not let go of it")
+                vars(multiprocessing.process)["_children"].discard(process)  # else Python waits for it in the end
+            else:
+                process.close()
         self._processes = {}
         self._centre.close()
 
     def _start_due_processes(self) -> None:
         """Send START to a process that is ready and whose downstream neighbour runs; engine and recorder go first."""
         expected = set(self._processes) - set(self.faults)
-        for name in expected & self.restarts.keys():
+        for name in expected & self.restarts.keys() & self._ran:
             if self.statuses[name].state is ProcessState.READY:  # the others run already
                 self._start(name)
         if not expected <= set(self.statuses):
@@ -316,7 +329,7 @@ class Supervisor:
             else:
                 raise
         except ProcessError as error:
-            if name in self._ran and self._may_return(name):
+            if self._may_return(name) and (name in self._ran or self._may_try_again(name)):
                 self._fail(name, error)
             elif name in self._optional:
                 self._give_up(name, error)
@@ -326,6 +339,12 @@ class Supervisor:
     def _may_return(self, name: ProcessName) -> bool:
         """Return whether a process can be started again: offline nothing may be missing, so there the view alone."""
         return name is ProcessName.VIEW or not self._config.lossless
+
+    def _may_try_again(self, name: ProcessName) -> bool:
+        """Return whether one that died or hung before it ever ran is started again; one that says why, is not."""
+        status = self.statuses.get(name)
+        says_why = status is None or status.state is ProcessState.FAILED
+        return name in self._optional and not says_why and self.restarts.get(name, 0) < FIRST_TRIES
 
     def _is_returning(self, name: ProcessName) -> bool:
         """Return whether a process is gone, or was started again and does not run yet."""
@@ -340,12 +359,14 @@ class Supervisor:
         reason = str(error).splitlines()[0]
         hidden = self.statuses[name].withheld if name in self.statuses else None
         reason += f"; {hidden} hidden grades are lost with it" if hidden else ""
-        process = self._processes[name]
-        process.kill()
-        process.join()
+        gone = self._kill(self._processes[name])
         self.suspended.discard(name)
         self._started.discard(name)
         self._up.discard(name)
+        if not gone:
+            self.note_action("down", f"{reason}; it cannot be ended")
+            self._give_up(name, ProcessError(f"{reason}; it cannot be ended and stays as it is"))
+            return
         if not self._restarts.fail(name, reason):
             self.note_action("down", f"{reason}; it was started again too often")
             self._give_up(name, ProcessError(f"{reason}; it was started again too often and stays down"))
@@ -357,8 +378,23 @@ class Supervisor:
         self._restarts.begin(name)
         self._processes[name].close()
         self._processes[name] = self._prepare(name)
-        start_spawned(self._processes[name])
+        self._progress(name)
+        try:
+            start_spawned(self._processes[name])
+        except OSError as error:  # no memory, no process, no descriptor left: it may be there a moment later
+            self._fail(name, ProcessError(f"the {name} process could not be started again ({error.strerror or error})"))
+
+    @staticmethod
+    def _kill(process: BaseProcess) -> bool:
+        """Kill a process; return whether it is gone."""
+        if process.pid is not None:
+            process.kill()
+            process.join(END_S)
+        return not process.is_alive()
+
+    def _progress(self, name: ProcessName) -> None:
         self.progressed_ns[name] = now_ns()
+        self._starvation[name].clear()
 
     def _prepare(self, name: ProcessName) -> BaseProcess:
         arguments = (name, self._modules[name], self._config, self._endpoints)
@@ -366,7 +402,7 @@ class Supervisor:
 
     def _give_up(self, name: ProcessName, error: StationError) -> None:
         self.faults[name] = str(error).splitlines()[0]
-        self._processes[name].kill()
+        self._kill(self._processes[name])
         status = self.statuses.get(name)
         if status is not None and self._hears(ProcessName.VIEW, name):
             failed = status.model_copy(update={"state": ProcessState.FAILED, "error": self.faults[name]})
@@ -391,8 +427,15 @@ class Supervisor:
         silent_s = (now_ns() - self.progressed_ns[name]) / NS_PER_S
         starting = status is None or status.state is ProcessState.STARTING
         limit_s = START_TIMEOUT_S if starting or status is None else status.patience_s
-        if silent_s > limit_s:
-            raise ProcessError(f"the {name} process hangs: no progress for {silent_s:.1f} s{self._log_tail(name)}")
+        starvation, pid = self._starvation[name], self._processes[name].pid
+        if silent_s > SILENT_S and pid is not None:
+            starvation.look(pid, self._clock.seconds())
+        starved_s = min(starvation.seconds, STARVED_S)
+        if silent_s > limit_s + starved_s:
+            starved = f", starved of processor time for {starved_s:.1f} s of it" if starved_s else ""
+            raise ProcessError(
+                f"the {name} process hangs: no progress for {silent_s:.1f} s{starved}{self._log_tail(name)}"
+            )
 
     def _is_suspended(self, name: ProcessName, silent_s: float) -> bool:
         """Return whether a silent process is suspended; when it goes on again, its silence counts from then."""
@@ -403,7 +446,7 @@ class Supervisor:
             self.suspended.add(name)
         elif name in self.suspended:
             self.suspended.discard(name)
-            self.progressed_ns[name] = now_ns()
+            self._progress(name)
         return name in self.suspended
 
     @staticmethod

@@ -5,6 +5,7 @@ next to nothing but disk.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -34,15 +35,23 @@ class CodecChoice:
     """One line for people; empty where nothing had to be chosen."""
 
 
-def choose_codec(settings: RecordSettings, width: int, height: int, fps: float, *, live: bool) -> CodecChoice:
-    """Return the codec to begin with."""
+def choose_codec(
+    settings: RecordSettings,
+    width: int,
+    height: int,
+    fps: float,
+    *,
+    live: bool,
+    beat: Callable[[], object] = lambda: None,
+) -> CodecChoice:
+    """Return the codec to begin with. ``beat`` is called between the steps, which take long on a loaded machine."""
     cores = usable_cores()
     threads = max(1, min(MOST_THREADS, cores - 1))
     if settings.codec != "auto":
         return CodecChoice(settings.codec, threads, "")
     if not live:
         return CodecChoice("ffv1", threads, "")
-    load = ffv1_seconds(width, height) * fps
+    load = ffv1_seconds(width, height, beat) * fps
     allowed = SPARE_SHARE + PER_CORE_SHARE * max(0, cores - 2)
     if load <= allowed:
         return CodecChoice("ffv1", threads, "")
@@ -53,15 +62,17 @@ def choose_codec(settings: RecordSettings, width: int, height: int, fps: float, 
     return CodecChoice("raw", threads, why)
 
 
-def ffv1_seconds(width: int, height: int) -> float:
+def ffv1_seconds(width: int, height: int, beat: Callable[[], object] = lambda: None) -> float:
     """Return the processor seconds that one noisy frame of this size takes here."""
     random = np.random.default_rng(0)
     frame = np.clip(random.normal(110, NOISE, (height, width)), 0, 255).astype(np.uint8)
     writer = ChunkWriter(MemorySink(), "ffv1", width, height)
     writer.add(frame, 0)  # the first makes tables
-    start = time.thread_time()
+    seconds = 0.0
     for number in range(1, TRIED_FRAMES + 1):
+        beat()
+        start = time.thread_time()
         writer.add(frame, number)
-    seconds = time.thread_time() - start
+        seconds += time.thread_time() - start
     writer.close()
     return seconds / TRIED_FRAMES

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -23,6 +24,7 @@ from station.session.records import ChunkRecord, StartRecord
 
 KIND: Final = b'"kind":"'
 BLOCK_BYTES: Final = 1 << 20
+BEAT_LINES: Final = 1000
 
 
 @dataclass(slots=True)
@@ -68,10 +70,12 @@ class _Log:
         self.last: dict[str, bytes] = {}
         """By link: the last line with a message of it."""
 
-    def read(self, path: Path) -> None:
+    def read(self, path: Path, beat: Callable[[], object]) -> None:
         with open_regular(path) as file:
             while (line := file.readline(MAX_LINE_BYTES)).endswith(b"\n"):
                 self._take_in(line)
+                if self.n % BEAT_LINES == 0:
+                    beat()
 
     def _take_in(self, line: bytes) -> None:
         at = line.find(KIND, 0, 100) + len(KIND)
@@ -107,15 +111,18 @@ class _Log:
         self.ended |= kind in ("stop", "end")
 
 
-def read_continuation(folder: Path) -> Continuation | None:
-    """Return how to go on in a session; None where it was ended, or its log can't be read."""
+def read_continuation(folder: Path, beat: Callable[[], object] = lambda: None) -> Continuation | None:
+    """Return how to go on in a session; None where it was ended, or its log can't be read.
+
+    ``beat`` is called again and again: a long session takes a while.
+    """
     log = _Log()
     try:
-        log.read(folder / LOG)
+        log.read(folder / LOG, beat)
         if log.start is None or log.ended:
             return None
         present = sorted(f"{VIDEO}/{path.name}" for path in (folder / VIDEO).iterdir())
-        unclosed = [_state(folder, file, log) for file in present if file not in log.closed]
+        unclosed = [_state(folder, file, log, beat) for file in present if file not in log.closed]
         video_bytes = sum((folder / file).stat().st_size for file in present)
         next_seq = {link: int(_data(line)["header"]["seq"]) + 1 for link, line in log.last.items()}
         if log.start.mode == "keep" and "tracks" in log.last:  # then few of the frames that came are in the record
@@ -154,13 +161,14 @@ def _data(line: bytes) -> dict[str, Any]:
     return data
 
 
-def _state(folder: Path, file: str, log: _Log) -> ChunkRecord:
+def _state(folder: Path, file: str, log: _Log, beat: Callable[[], object]) -> ChunkRecord:
     """Return what there is of a video file that nobody closed. The disk has it all once this has returned."""
     digest, size = hashlib.sha256(), 0
     with open_regular(folder / file) as content:
         while block := content.read(BLOCK_BYTES):
             digest.update(block)
             size += len(block)
+            beat()
         os.fsync(content.fileno())
     codec = log.codec.get(file) or next(reversed(log.codec.values()), "ffv1")
     return ChunkRecord(

@@ -74,7 +74,7 @@ def run(context: ProcessContext) -> None:
     pseudonym = Pseudonym(config.source.kind)
     left = os.fsdecode(control.ledger.note)
     with Links(context) as links:
-        before = read_continuation(Path(left)) if left else None
+        before = read_continuation(Path(left), control.beat) if left else None
         if before is not None:
             links.expect(before.next_seq)
         # While the others load: it asks git and reads the source.
@@ -84,6 +84,7 @@ def run(context: ProcessContext) -> None:
         start = context.wait_for(CommandName.START)
         if start is None:
             return
+        control.report(ProcessState.STARTING)  # what comes now takes long on a loaded machine
         folder = before.folder if before is not None else new_session(sessions_folder(config.record.folder))
         control.ledger.write_note(os.fsencode(folder))
         if before is None:
@@ -96,6 +97,7 @@ def run(context: ProcessContext) -> None:
                 "--no-record"
             ) from error
         with writer:
+            control.beat()
             recorder = Recorder(context, writer, links, pseudonym, start, before)
             control.report(ProcessState.RUNNING)
             recorder.record()
@@ -137,7 +139,9 @@ class Recorder:
         self._is_pressing = self._came_forward = False
         source = start.source.model_copy(update={"name": pseudonym.clean(start.source.name)})
         settings, live = context.config.record, not context.lossless
-        self._codec = choose_codec(settings, source.width, source.height, source.fps, live=live)
+        self._codec = choose_codec(
+            settings, source.width, source.height, source.fps, live=live, beat=self._control.beat
+        )
         self._may_fall_back = settings.codec == "auto" and live
         writer.use(self._codec)
         self._was_away = set(links.all) if before is not None else set()

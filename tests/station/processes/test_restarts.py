@@ -1,14 +1,19 @@
 """What dies or hangs is started again while the others go on; too often, and it stays down."""
 
+import errno
 import os
 import signal
 from collections.abc import Callable
+from multiprocessing.process import BaseProcess
 
 import psutil
+import pytest
 import zmq
 
 from station.config import Config
-from station.processes.restarts import MOST, PAUSES_S, WITHIN_S, Restarts
+from station.processes import supervisor as module
+from station.processes.restarts import HEALTHY_S, MOST, PAUSES_S, Restarts
+from station.processes.spawning import start_spawned
 from station.processes.supervisor import Supervisor
 from station.transport.control_messages import PIPELINE, ProcessName, ProcessState
 from station.transport.counters import EngineCounters
@@ -21,7 +26,7 @@ ENGINE = ProcessName.ENGINE
 COUNTING = PATIENT | {ENGINE: f"{CHILDREN}.counting", ProcessName.RECORDER: f"{CHILDREN}.patient"}
 
 
-def test_each_attempt_waits_longer_and_after_five_in_a_minute_it_stays_down() -> None:
+def test_each_attempt_waits_longer_and_after_five_in_a_row_it_stays_down() -> None:
     now_s = 0.0
     restarts = Restarts(lambda: now_s)
     waited: list[float] = []
@@ -37,9 +42,30 @@ def test_each_attempt_waits_longer_and_after_five_in_a_minute_it_stays_down() ->
     assert [round(s, 1) for s in waited] == [round(s + 0.04, 1) for s in PAUSES_S]
     assert not restarts.fail(ENGINE, "died 5")
     assert (restarts.counts, restarts.reason(ENGINE)) == ({ENGINE: MOST}, "died 5")
-    now_s += WITHIN_S + 1
-    assert restarts.fail(ENGINE, "died later"), "those of before no longer count"
+    now_s += 10 * HEALTHY_S
+    assert not restarts.fail(ENGINE, "died later"), "time alone does not heal"
     assert restarts.fail(ProcessName.VIEW, "died"), "each process counts for itself"
+
+
+@pytest.mark.parametrize("life_s", [3.0, 13.0, 59.0])
+def test_lives_that_end_before_a_minute_of_work_are_a_row_however_long_the_hang_took(life_s: float) -> None:
+    now_s, restarted = 0.0, 0
+    restarts = Restarts(lambda: now_s)
+    while restarts.fail(ENGINE, "hangs"):
+        restarts.begin(ENGINE)
+        restarts.progress(ENGINE)
+        now_s += life_s
+        restarts.progress(ENGINE)
+        now_s += HEALTHY_S  # silent: that is no work
+        restarted += 1
+    assert restarted == MOST
+    healthy = ProcessName.TRACKER
+    for _ in range(3 * MOST):
+        assert restarts.fail(healthy, "died")
+        restarts.begin(healthy)
+        restarts.progress(healthy)
+        now_s += HEALTHY_S
+        restarts.progress(healthy)
 
 
 def running(supervisor: Supervisor, name: ProcessName, *, other_than: int = 0) -> Callable[[], bool]:
@@ -100,3 +126,29 @@ def test_what_dies_too_often_stays_down_and_the_others_go_on(context: Context) -
         assert supervisor.faults[ProcessName.VIEW].endswith("it was started again too often and stays down")
         assert supervisor.broken == []
         assert all(supervisor.statuses[name].state is ProcessState.RUNNING for name in PIPELINE)
+
+
+def test_no_descriptor_left_is_one_more_attempt_and_what_cannot_be_ended_is_left_as_it_is(
+    context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with private_endpoints() as endpoints, Supervisor(context, Config(), endpoints, COUNTING) as supervisor:
+        monitor_run(supervisor, running(supervisor, ENGINE))
+        first = supervisor.statuses[ENGINE].pid
+        failures = [OSError(errno.EMFILE, "Too many open files"), OSError(errno.ENOMEM, "Cannot allocate memory")]
+
+        def start(process: BaseProcess) -> None:
+            if failures:
+                raise failures.pop()
+            start_spawned(process)
+
+        monkeypatch.setattr(module, "start_spawned", start)
+        os.kill(first, signal.SIGKILL)
+        monitor_run(supervisor, running(supervisor, ENGINE, other_than=first))
+        assert supervisor.restarts == {ENGINE: 3}
+        assert supervisor.reason(ENGINE) == "the engine process could not be started again (Too many open files)"
+        monkeypatch.setattr(Supervisor, "_kill", staticmethod(lambda _process: False))
+        supervisor.command(ENGINE, CommandName.MARK)  # it hangs
+        monitor_run(supervisor, lambda: ENGINE in supervisor.faults)
+        assert supervisor.faults[ENGINE].endswith("it cannot be ended and stays as it is")
+        assert (supervisor.restarts, supervisor.returning) == ({ENGINE: 3}, {})
+        monkeypatch.undo()
