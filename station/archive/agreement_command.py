@@ -151,7 +151,7 @@ def plot(rows: Sequence[Agreement]) -> str:
         parts.append(f'<path class="interval" d="M{x(row.low):.1f} {y}H{x(row.high):.1f}"/>')
         parts.append(f'<circle cx="{x(row.share):.1f}" cy="{y}" r="5"/>')
         parts.append(f'<path class="chance" d="M{x(row.chance):.1f} {y - 10}v20"/>')
-    parts.append(f'<text x="{LEFT}" y="{height - 10}">circle: share; dashed line: by chance. {escape(NOTICE)}</text>')
+    parts.append(f'<text x="10" y="{height - 10}">circle: share; dashed line: by chance. {escape(NOTICE)}</text>')
     style = (
         "svg{background:#fff;color:#111}text{font:12px system-ui,sans-serif;fill:currentColor}.mid{text-anchor:middle}"
         ".end{text-anchor:end}.grid{stroke:#999;stroke-width:.5}.interval{stroke:#1b6ca8;stroke-width:3}"
