@@ -231,24 +231,25 @@ class Artifact:
 
     folder: Path
     manifest: Manifest
+    int8_fault: str = ""
+    """Why the file with integer matrices is not used; empty where it is sound or there is none."""
 
     @classmethod
     def open(cls, folder: Path | str) -> Self:
-        """Check a folder: manifest, hashes, opset and I/O. Raises ArtifactError, one line, if anything is wrong."""
+        """Check a folder: manifest, hashes, opset and I/O. Raises ArtifactError, one line, if anything is wrong.
+
+        What is wrong with the integers alone is kept (``int8_fault``): the network in float32 does not need them.
+        """
         folder = Path(folder)
         if not folder.is_dir():
             raise ArtifactError(f"model {folder}: expected a folder with a manifest.json, found none; give its path")
         manifest = _read_manifest(folder)
         try:
             _check_files(folder, manifest)
-            for name in (MODEL, INT8_MODEL):
-                if name in manifest.files:
-                    _check_graph(folder, name, manifest)
+            _check_graph(folder, MODEL, manifest)
         except OSError as error:
-            file = Path(error.filename).name if error.filename else "its files"
-            why = error.strerror or error
-            raise ArtifactError(f"model {folder}: {file} cannot be read ({why}); {EXPORT_HINT}") from error
-        return cls(folder, manifest)
+            raise _unreadable(folder, error) from error
+        return cls(folder, manifest, _int8_fault(folder, manifest) if INT8_MODEL in manifest.files else "")
 
     @property
     def model_path(self) -> Path:
@@ -333,23 +334,45 @@ def _read_manifest(folder: Path) -> Manifest:
 
 
 def _check_files(folder: Path, manifest: Manifest) -> None:
-    """Compare the files with the manifest's hashes."""
+    """Compare the files with the manifest's hashes, all but the integers."""
     if (manifest.precision == "int8") != (INT8_MODEL in manifest.files):
         says = f"precision {manifest.precision or manifest.weights}"
         listed = "lists" if INT8_MODEL in manifest.files else "lists no"
         raise ArtifactError(f"model {folder}: manifest.json says {says} and {listed} {INT8_MODEL}; {EXPORT_HINT}")
-    for name in (*FILES, INT8_MODEL) if INT8_MODEL in manifest.files else FILES:
+    for name in FILES:
         if name not in manifest.files:
             raise ArtifactError(f"model {folder}: manifest.json lists no {name}; {EXPORT_HINT}")
-        try:
-            found = sha256_of(folder / name, MOST_BYTES[name])
-        except FileNotFoundError:
-            raise ArtifactError(f"model {folder}: {name} is missing; {EXPORT_HINT}") from None
-        if found != manifest.files[name]:
-            raise ArtifactError(
-                f"model {folder}: {name} has sha256 {found[:12]}..., the manifest says {manifest.files[name][:12]}...: "
-                f"the file is damaged or was replaced; {EXPORT_HINT}"
-            )
+        _check_hash(folder, name, manifest)
+
+
+def _check_hash(folder: Path, name: str, manifest: Manifest) -> None:
+    """Compare one file with the manifest's hash."""
+    try:
+        found = sha256_of(folder / name, MOST_BYTES[name])
+    except FileNotFoundError:
+        raise ArtifactError(f"model {folder}: {name} is missing; {EXPORT_HINT}") from None
+    if found != manifest.files[name]:
+        raise ArtifactError(
+            f"model {folder}: {name} has sha256 {found[:12]}..., the manifest says {manifest.files[name][:12]}...: "
+            f"the file is damaged or was replaced; {EXPORT_HINT}"
+        )
+
+
+def _int8_fault(folder: Path, manifest: Manifest) -> str:
+    """Return what is wrong with the file with integer matrices; empty where nothing is."""
+    try:
+        _check_hash(folder, INT8_MODEL, manifest)
+        _check_graph(folder, INT8_MODEL, manifest)
+    except OSError as error:
+        return str(_unreadable(folder, error))
+    except ArtifactError as error:
+        return str(error)
+    return ""
+
+
+def _unreadable(folder: Path, error: OSError) -> ArtifactError:
+    file = Path(error.filename).name if error.filename else "its files"
+    return ArtifactError(f"model {folder}: {file} cannot be read ({error.strerror or error}); {EXPORT_HINT}")
 
 
 def _check_graph(folder: Path, name: str, manifest: Manifest) -> None:

@@ -4,7 +4,7 @@ It only chooses; the runtimes do the work. Nothing is built here: if there is no
 CPU the choice between precisions is measured (``engine.selection``).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, cast, get_args
@@ -13,7 +13,7 @@ from engine.artifact import Artifact, Precision
 from engine.onnx_runtime import OnnxSession, default_threads
 from engine.openvino_runtime import OpenVinoSession
 from engine.runtime import Runtime
-from engine.selection import CpuRuntime, Selection, Way, select
+from engine.selection import CpuRuntime, Selection, Way, in_one_line, select
 from engine.tensorrt.driver import load_cuda, load_tensorrt, open_device
 from engine.tensorrt.plans import KINDS, Kind, Plan, find_plan, list_plans
 from engine.tensorrt.session import TensorRtSession
@@ -40,14 +40,17 @@ class Choice:
     """(runtime, reason) of those that would be faster."""
     selection: Selection | None = None
     """The measurement it rests on; None where nothing was measured."""
+    failed: tuple[tuple[str, str], ...] = ()
+    """(runtime and precision, reason) of those that were chosen before it and did not start."""
 
     @property
     def notice(self) -> str:
-        """What the operator is told: a precision that the model was made for and that is not used; else empty."""
-        if self.selection is None:
-            return ""
-        refused = [one for one in self.selection.ways if one.refused]
-        return "; ".join(f"graded in {self.precision}, not with {one.way}: {one.refused}" for one in refused)
+        """What the operator is told: what the model was made for or what was chosen, and is not used; else empty."""
+        reasons = dict(self.failed)
+        if self.selection is not None:
+            reasons |= {str(one.way): one.refused for one in self.selection.ways if one.refused}
+        reasons.pop(f"{self.runtime} {self.precision}", None)
+        return "; ".join(f"graded in {self.precision}, not with {way}: {reason}" for way, reason in reasons.items())
 
 
 def choose(
@@ -58,6 +61,7 @@ def choose(
     *,
     like: str = "",
     anew: bool = False,
+    torch_failed: str = "",
 ) -> Choice:
     """Return what runs an artifact on this machine: what was asked for, else the fastest there is.
 
@@ -71,6 +75,7 @@ def choose(
         threads: CPU threads; 0: all cores but one.
         like: Name of the runtime of a recorded run, for its replay: the same is used where it is there.
         anew: Measure again.
+        torch_failed: Why torch was tried and is not taken.
 
     Raises:
         InputError: The model or the runtime does not have that precision.
@@ -89,7 +94,7 @@ def choose(
                 found = _find_plan(artifact, kind, precision)[0].info.precision
                 return Choice(kind, found, "the fastest that is ready", tuple(refused))
             refused.append((kind, reason))
-        reason = "it does not compute in int8" if precision == "int8" else why_not_torch()
+        reason = torch_failed or ("it does not compute in int8" if precision == "int8" else why_not_torch())
         if not reason and precision != "int8":
             wanted: Precision = "float16" if precision == "auto" else precision
             why = "the GPU's, in place of TensorRT: for that there is no plan that runs here"
@@ -109,10 +114,13 @@ def choose(
         return Choice(way.runtime, way.precision, "asked for")
     measured = select(
         artifact, ways, threads or default_threads(), lambda way: _open(artifact, way.runtime, way.precision, threads),
-        anew=anew,
+        anew=anew or bool(artifact.int8_fault),
     )  # fmt: skip
     taken = measured.taken
-    return Choice(taken.runtime, taken.precision, measured.why, tuple(refused), measured)
+    why = measured.why
+    if artifact.precision == "bfloat16" and not has_openvino():
+        why = 'the model is proven for bfloat16 on openvino, which is missing: pip install ".[openvino]"'
+    return Choice(taken.runtime, taken.precision, why, tuple(refused), measured)
 
 
 def ways_of(artifact: Artifact) -> list[Way]:
@@ -120,9 +128,14 @@ def ways_of(artifact: Artifact) -> list[Way]:
     ways = [Way("onnxruntime", "float32")]
     if artifact.precision == "int8":
         ways.append(Way("onnxruntime", "int8"))
-    if artifact.precision == "bfloat16" and find_spec("openvino") is not None:
+    if artifact.precision == "bfloat16" and has_openvino():
         ways.append(Way("openvino", "bfloat16"))
     return ways
+
+
+def has_openvino() -> bool:
+    """Return whether the package is installed."""
+    return find_spec("openvino") is not None
 
 
 def why_not(artifact: Artifact, kind: Kind, precision: PrecisionName = "auto") -> str:
@@ -150,8 +163,8 @@ def why_not_torch() -> str:
         return "no NVIDIA driver here"
     try:
         return "" if load_torch().cuda.is_available() else "torch sees no CUDA GPU"
-    except MissingExtraError as error:
-        return str(error)
+    except Exception as error:  # a package that is there and cannot be loaded, or a driver of another version
+        return in_one_line(error)
 
 
 def _find_plan(artifact: Artifact, kind: Kind, precision: PrecisionName) -> tuple[Plan, Any, Any]:
@@ -206,7 +219,53 @@ def open_verified_runtime(
     artifact: Artifact, runtime: RuntimeName = "auto", threads: int = 0, precision: PrecisionName = "auto"
 ) -> Runtime:
     """Open a runtime and check it against the golden clips, as the station does. Raises ArtifactError on a mismatch."""
-    return open_choice(artifact, choose(artifact, runtime, precision, threads), threads)
+    return open_chosen(artifact, runtime, precision, threads)[1]
+
+
+def open_chosen(
+    artifact: Artifact,
+    runtime: RuntimeName = "auto",
+    precision: PrecisionName = "auto",
+    threads: int = 0,
+    *,
+    like: str = "",
+) -> tuple[Choice, Runtime]:
+    """Choose as ``choose`` does, open and check it; go on to the next where what was not asked for does not start.
+
+    A precision that was measured before and does not start now is measured again, once, and then given up for float32;
+    torch is given up for the CPU. ``Choice.notice`` of what is returned says so.
+
+    Raises:
+        StationError: What was asked for, or float32, cannot be opened, or its golden clips do not match.
+    """
+    failed: dict[str, str] = {}
+    choice = choose(artifact, runtime, precision, threads, like=like)
+    torch_failed, again = "", False
+    while True:
+        try:
+            session = open_choice(artifact, choice, threads)
+        except Exception as error:
+            if not _is_replaceable(choice, runtime, precision):
+                raise
+            reason = failed[f"{choice.runtime} {choice.precision}"] = in_one_line(error)
+        else:
+            return replace(choice, failed=tuple(failed.items())), session
+        if choice.runtime == "torch":
+            torch_failed = reason
+            choice = choose(artifact, runtime, precision, threads, torch_failed=reason)
+        elif not again:
+            again = True
+            choice = choose(artifact, runtime, precision, threads, anew=True, torch_failed=torch_failed)
+        else:
+            choice = Choice("onnxruntime", "float32", "what was chosen before it does not start", choice.refused)
+
+
+def _is_replaceable(choice: Choice, runtime: RuntimeName, precision: PrecisionName) -> bool:
+    """Return whether something else may run in place of a choice: it was not asked for, and there is something else."""
+    if choice.runtime == "torch":
+        return runtime == "auto" and precision in ("auto", "float32")
+    on_a_cpu = choice.runtime in get_args(CpuRuntime)
+    return on_a_cpu and choice.precision != "float32" and precision == "auto" and runtime in ("auto", "onnxruntime")
 
 
 def open_choice(artifact: Artifact, choice: Choice, threads: int = 0) -> Runtime:

@@ -20,6 +20,8 @@ from station.offline import forbid_telemetry
 forbid_telemetry()
 import onnxruntime as ort  # type: ignore[import-untyped]  # noqa: E402  (only after the opt-out)
 
+VERSION = str(ort.__version__)
+"""The module's own: onnxruntime-gpu and others bring it too."""
 PROVIDERS = {
     "CUDAExecutionProvider": "CUDA",
     "OpenVINOExecutionProvider": "OpenVINO",
@@ -71,7 +73,7 @@ class OnnxSession:
         precision: "float32" or "int8", where the model has integers; those run on the CPU alone.
 
     Raises:
-        ArtifactError: The graph cannot be loaded.
+        ArtifactError: The graph cannot be loaded, or its file is damaged.
         InputError: Another precision, one that the model does not have, or threads < 0.
     """
 
@@ -129,7 +131,10 @@ class OnnxSession:
 
 
 def _graph(artifact: Artifact, precision: Precision) -> Path:
-    """Return the file that holds the network in a precision. Raises InputError where there is none."""
+    """Return the file that holds the network in a precision. Raises InputError where there is none.
+
+    Raises ArtifactError where it is damaged.
+    """
     if precision == "float32":
         return artifact.model_path
     if precision != "int8":
@@ -139,4 +144,6 @@ def _graph(artifact: Artifact, precision: Precision) -> Path:
             f"model {artifact.folder}: has no integers; make them with `python -m trainer export --from-model "
             f"{artifact.folder} --precision int8`, or take float32"
         )
+    if artifact.int8_fault:
+        raise ArtifactError(artifact.int8_fault)
     return artifact.int8_path

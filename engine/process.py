@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.artifact import MAX_BATCH, Artifact
-from engine.factory import choose, open_choice
+from engine.factory import open_chosen
 from engine.outlet import Outlet
 from engine.overlay import selected_patches
 from engine.replay import GradesReplay
@@ -50,10 +50,10 @@ def run(context: ProcessContext) -> None:
     check_window(artifact, config.window)
     playback = None if config.replay_of is None else Playback(config.replay_of, control.beat)
     settings, like = config.engine, playback.opened.model.runtime if playback is not None else ""
-    choice = choose(artifact, settings.runtime, settings.precision, settings.threads, like=like)
+    choice, opened = open_chosen(artifact, settings.runtime, settings.precision, settings.threads, like=like)
     if choice.notice:
         control.account.notices.append(choice.notice)
-    with open_choice(artifact, choice, settings.threads) as runtime:
+    with opened as runtime:
         seconds = warm_up(runtime, config.window, context.carry_on)
         control.patience_s = max(PATIENCE_S, 5 * MAX_BATCH * seconds[1])
         model = model_info(artifact, runtime)

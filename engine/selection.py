@@ -11,6 +11,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -19,6 +20,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from engine.artifact import Artifact, ManifestModel, Precision
+from engine.onnx_runtime import VERSION
 from engine.runtime import Runtime
 from engine.verify import compare
 from station.errors import StationError
@@ -32,7 +34,6 @@ ROUNDS = 7
 MOST_S = 2.0
 """Time for the measurement; a large network is timed fewer times."""
 MOST_BYTES = 1 << 20
-PACKAGES = ("onnxruntime", "openvino")
 
 
 class Way(NamedTuple):
@@ -109,19 +110,23 @@ def select(
         threads: CPU threads.
         open_way: Opens one of them.
         anew: Measure even if it is in the cache.
+
+    What failed, rather than was found too slow or too far off, is not kept: it may be cured by the next start.
     """
     blank = _blank(artifact, ways, threads)
     if len(ways) == 1:
         return blank
-    path = cache_folder() / f"runtime-{hashlib.sha256(blank.model_dump_json().encode()).hexdigest()[:24]}.json"
+    path = cache_folder() / f"precision-{hashlib.sha256(blank.model_dump_json().encode()).hexdigest()[:24]}.json"
     if not anew and (kept := _read(path, blank)) is not None:
         return kept
-    found = blank.model_copy(update={"ways": _measure(artifact, ways, open_way)})
-    if found.ways[0].refused:
-        return found  # a broken model: nothing to remember
+    measured, failed = _measure(artifact, ways, open_way)
+    found = blank.model_copy(update={"ways": measured})
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomically(path, (found.model_dump_json(indent=2) + "\n").encode())
+        if failed or found.ways[0].refused:
+            path.unlink(missing_ok=True)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_atomically(path, (found.model_dump_json(indent=2) + "\n").encode())
     except OSError:
         pass  # measured again at the next start, which costs a second
     return found
@@ -140,12 +145,9 @@ def cache_folder() -> Path:
 
 def _blank(artifact: Artifact, ways: Sequence[Way], threads: int) -> Selection:
     """Return a selection in which nothing is measured: all that a measurement depends on."""
-    versions = {}
-    for name in PACKAGES:
-        try:
-            versions[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
+    versions = {"onnxruntime": VERSION}
+    with suppress(metadata.PackageNotFoundError):
+        versions["openvino"] = metadata.version("openvino")
     return Selection(
         model_sha256=artifact.model_sha256,
         int8_sha256=artifact.int8_sha256,
@@ -166,8 +168,21 @@ def _read(path: Path, blank: Selection) -> Selection | None:
     return kept if same and [one.way for one in kept.ways] == [one.way for one in blank.ways] else None
 
 
-def _measure(artifact: Artifact, ways: Sequence[Way], open_way: Callable[[Way], Runtime]) -> tuple[Measured, ...]:
-    """Open all ways, hold each to the golden clips, and time them in turn, so that other load hits all."""
+def in_one_line(error: Exception) -> str:
+    """Return what an exception says; of a package's own only the first line, with its type."""
+    if isinstance(error, StationError):
+        return str(error)
+    return f"{type(error).__name__}: {(str(error).strip() or 'no reason given').splitlines()[0]}"
+
+
+def _measure(
+    artifact: Artifact, ways: Sequence[Way], open_way: Callable[[Way], Runtime]
+) -> tuple[tuple[Measured, ...], bool]:
+    """Open all ways, hold each to the golden clips, and time them in turn, so that other load hits all.
+
+    Returns what was found, and whether one of them failed. Every exception counts: those of a runtime share no base.
+    """
+    failed = False
     opened: dict[Way, Runtime] = {}
     found: dict[Way, Measured] = {}
     try:
@@ -176,8 +191,8 @@ def _measure(artifact: Artifact, ways: Sequence[Way], open_way: Callable[[Way], 
             try:
                 opened[way] = open_way(way)
                 differences = compare(artifact, opened[way])
-            except StationError as error:
-                found[way] = one.model_copy(update={"refused": str(error)})
+            except Exception as error:
+                found[way], failed = one.model_copy(update={"refused": in_one_line(error)}), True
                 continue
             wrong = next((difference for difference in differences if not difference.passed), None)
             refused = "" if wrong is None else (
@@ -191,14 +206,19 @@ def _measure(artifact: Artifact, ways: Sequence[Way], open_way: Callable[[Way], 
         started_s = time.monotonic()
         for turn in range(ROUNDS):
             for way, runtime in opened.items():
+                if found[way].refused and way not in best and turn:
+                    continue  # failed in the first turn
                 before_s = time.perf_counter()
-                runtime.infer(clip)
+                try:
+                    runtime.infer(clip)
+                except Exception as error:
+                    found[way], failed = found[way].model_copy(update={"refused": in_one_line(error)}), True
+                    continue
                 best[way] = min(best.get(way, float("inf")), time.perf_counter() - before_s)
             if turn and time.monotonic() - started_s > MOST_S:
                 break
     finally:
         for runtime in opened.values():
             runtime.close()
-    return tuple(
-        one.model_copy(update={"ms": round(best[way] * 1e3, 3) if way in best else None}) for way, one in found.items()
-    )
+    times_ms = {way: round(best_s * 1e3, 3) for way, best_s in best.items()}
+    return tuple(one.model_copy(update={"ms": times_ms.get(way)}) for way, one in found.items()), failed

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,10 @@ import pytest
 
 from engine import __main__ as command
 from engine.artifact import INT8_MODEL, Artifact
-from engine.factory import choose, open_choice, open_runtime
+from engine.factory import choose, open_choice, open_chosen, open_runtime
 from engine.onnx_runtime import OnnxSession
 from engine.runtime import Grades
-from engine.selection import Way, select
+from engine.selection import Selection, Way, select
 from station.errors import ArtifactError, InputError
 
 PLAIN, INTEGERS = Way("onnxruntime", "float32"), Way("onnxruntime", "int8")
@@ -38,7 +39,9 @@ def int8_artifact(tiny_artifact: Artifact, tmp_path_factory: pytest.TempPathFact
     folder = tmp_path_factory.mktemp("int8") / "model"
     shutil.copytree(tiny_artifact.folder, folder)
     clips = pattern_clips(24, tiny_artifact.manifest.inputs[0].shape[1:])  # type: ignore[arg-type]
-    lower_precision(Artifact.open(folder), "int8", CalibrationClips(clips, "patterns"), Console(quiet=True))
+    lower_precision(
+        Artifact.open(folder), "int8", CalibrationClips(clips, "patterns"), Console(quiet=True), least_proving=12
+    )
     return Artifact.open(folder)
 
 
@@ -209,9 +212,112 @@ def test_the_same_grades_at_every_run(int8: Artifact) -> None:
     ],
 )
 def test_the_integers_are_hashed_as_all_else(int8: Artifact, spoil: Any, expected: str) -> None:
+    with open_runtime(int8, threads=1):
+        pass  # measured with the sound file, and kept
     spoil(int8.folder / INT8_MODEL)
+    damaged = Artifact.open(int8.folder)
+    assert expected in damaged.int8_fault
     with pytest.raises(ArtifactError, match=expected):
-        Artifact.open(int8.folder)
+        open_runtime(damaged, threads=1, precision="int8")
+    with open_runtime(damaged, threads=1, precision="float32") as session:
+        assert session.precision == "float32"
+    choice, session = open_chosen(damaged, threads=1)
+    session.close()
+    assert choice.precision == "float32"
+    assert choice.notice.startswith("graded in float32, not with onnxruntime int8: ")
+    assert expected in choice.notice
+
+
+def kept_files(cache: Path) -> list[Path]:
+    return list((cache / "rostfine-station").glob("*"))
+
+
+@pytest.mark.parametrize("like", ["", "onnxruntime (CPU, 1 thread, int8)"])
+def test_a_kept_choice_that_does_not_start_now_is_measured_again_and_given_up(
+    int8: Artifact, monkeypatch: pytest.MonkeyPatch, cache: Path, like: str
+) -> None:
+    with measured(int8, monkeypatch, 4.0):
+        assert choose(int8, threads=1).precision == "int8"
+    with measured(int8, monkeypatch, 4.0, off=0.5) as opened:
+        choice, session = open_chosen(int8, threads=1, like=like)
+        session.close()
+        assert (choice.precision, session.precision) == ("float32", "float32")
+        assert choice.notice.startswith("graded in float32, not with onnxruntime int8: on this processor")
+        assert choice.notice.count("not with") == 1
+        assert opened == {PLAIN: 2, INTEGERS: 2}
+        with pytest.raises(ArtifactError, match="attention is off by"):
+            open_chosen(int8, precision="int8", threads=1)
+    (kept,) = kept_files(cache)
+    assert Selection.model_validate_json(kept.read_bytes()).taken.precision == "float32"
+
+
+@pytest.mark.parametrize("at", ["opening", "golden clips", "timing"])
+def test_whatever_a_runtime_raises_it_is_float32_and_tried_again_at_the_next_start(
+    int8: Artifact, monkeypatch: pytest.MonkeyPatch, cache: Path, at: str
+) -> None:
+    with measured(int8, monkeypatch, 4.0):
+        choose(int8, threads=1)
+        assert len(kept_files(cache)) == 1
+    with measured(int8, monkeypatch, 4.0):
+        sound, calls = OnnxSession.infer, [0]
+
+        def failing(self: OnnxSession, *arguments: Any) -> Grades:
+            calls[0] += self.precision == "int8"
+            if self.precision == "int8" and calls[0] > (at == "timing"):
+                raise RuntimeError("no such kernel\nat 0x0")
+            return sound(self, *arguments)
+
+        if at == "opening":
+            opener = __import__("engine.factory").factory._open
+
+            def refusing(artifact: Artifact, runtime: Any, precision: Any, threads: int) -> Any:
+                if precision == "int8":
+                    raise RuntimeError("no such kernel\nat 0x0")
+                return opener(artifact, runtime, precision, threads)
+
+            monkeypatch.setattr("engine.factory._open", refusing)
+        else:
+            monkeypatch.setattr(OnnxSession, "infer", failing)
+        choice = choose(int8, threads=1, anew=True)
+        assert choice.notice == "graded in float32, not with onnxruntime int8: RuntimeError: no such kernel"
+        assert not kept_files(cache), "what failed once may be cured"
+
+
+def test_the_kept_measurement_names_the_loaded_runtime(artifact: Artifact) -> None:
+    import onnxruntime
+
+    assert select(artifact, [PLAIN], 1, pytest.fail).versions["onnxruntime"] == onnxruntime.__version__
+
+
+def test_torch_that_fails_is_given_up_for_the_cpu_unless_it_is_named(
+    artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("CUDA error: no kernel image")
+
+    monkeypatch.setattr("engine.factory.why_not_torch", lambda: "")
+    monkeypatch.setattr("engine.factory.TorchSession", broken)
+    choice, session = open_chosen(artifact, threads=1)
+    with session:
+        assert session.name == "onnxruntime (CPU, 1 thread)"
+    words = "graded in float32, not with torch float16: RuntimeError: CUDA error: no kernel image"
+    assert choice.notice == words
+    assert dict(choice.refused)["torch"] == "RuntimeError: CUDA error: no kernel image"
+    with pytest.raises(RuntimeError, match="no kernel image"):
+        open_chosen(artifact, "torch", threads=1)
+    monkeypatch.undo()
+    monkeypatch.setattr("engine.factory.has_nvidia_driver", lambda: True)
+    monkeypatch.setattr("engine.factory.load_torch", broken)
+    assert choose(artifact, threads=1).runtime == "onnxruntime"
+
+
+def test_a_bfloat16_model_names_the_package_that_is_missing(
+    artifact: Artifact, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bfloat16 = replace(artifact, manifest=artifact.manifest.model_copy(update={"precision": "bfloat16"}))
+    monkeypatch.setattr("engine.factory.has_openvino", lambda: False)
+    assert 'openvino, which is missing: pip install ".[openvino]"' in choose(bfloat16, threads=1).why
+    assert choose(artifact, threads=1).why == "the model has no other precision"
 
 
 def test_openvino_in_bfloat16(tiny_artifact: Artifact) -> None:

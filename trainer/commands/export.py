@@ -11,7 +11,7 @@ from typing import Final, get_args
 
 from engine.artifact import Artifact, Precision, Stored
 from station.console import Console
-from station.errors import InputError, MissingExtraError
+from station.errors import ArtifactError, InputError, MissingExtraError
 from station.ranges import MAX_FPS, MAX_UM_PER_PX, MIN_FPS, MIN_UM_PER_PX, is_frame_rate, is_scale
 from trainer.model.artifact_export import ArtifactFacts, Lower, change_checked, export_checked
 from trainer.model.export_inputs import calibration_clips, golden_clips, read_figures, read_note, training_data
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
                         "where it changes the grades too much (default: float16; --from-model: as it is)")  # fmt: skip
     parser.add_argument("--calibration", type=Path, metavar="PATH",
                         help="clips, real or simulated, that int8 takes its ranges from and that int8 and bfloat16 are "
-                             "proven on: a folder of clips or a .npy; 300 or more")  # fmt: skip
+                             "proven on: a folder of clips or a .npy; 300 or more (200 prove it)")  # fmt: skip
     parser.add_argument("--clips", type=Path, metavar="PATH",
                         help="clips to take the golden ones from: a folder of clips or a .npy (N, T, H, W) uint8 "
                              "(default: seeded patterns)")  # fmt: skip
@@ -140,6 +140,8 @@ def _change(args: argparse.Namespace, console: Console) -> Artifact:
         raise InputError("--from-model: expected what to change; give --precision or --metrics")
     source = Artifact.open(args.from_model)
     precision: Precision | None = args.precision
+    if source.int8_fault and precision is None:
+        raise ArtifactError(f"{source.int8_fault}; make the integers anew with --precision int8")
     if precision in ("float32", "float16") and precision != source.manifest.weights:
         raise InputError(
             f"--precision {precision}: the weights of {args.from_model} are stored in {source.manifest.weights}; "

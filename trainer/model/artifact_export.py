@@ -30,7 +30,7 @@ from engine.artifact import (
 )
 from engine.verify import compare
 from station.build_info import git_commit
-from station.errors import InputError
+from station.errors import ArtifactError, InputError
 from station.files import sha256_of, write_atomically
 from trainer.model.golden import GOLDEN_CLIPS, golden_answers
 from trainer.model.golden import pattern_clips as pattern_clips
@@ -94,7 +94,8 @@ def change_checked(source: Artifact, folder: Path, change: Lower) -> Artifact:
     """Put a changed copy of an artifact into a folder, which may be its own, where the change succeeds."""
     with _put_in_place(folder) as place:
         for file in (*source.manifest.files, MANIFEST):
-            shutil.copyfile(source.folder / file, place / file)
+            if file != INT8_MODEL or not source.int8_fault:
+                shutil.copyfile(source.folder / file, place / file)
         change(Artifact.open(place))
     return Artifact.open(folder)
 
@@ -115,6 +116,8 @@ def _put_in_place(folder: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=f".{target.name}-", dir=target.parent) as place:
         yield Path(place)
         made = Artifact.open(place)
+        if made.int8_fault:
+            raise ArtifactError(made.int8_fault)
         folder.mkdir(exist_ok=True)
         (folder / MANIFEST).unlink(missing_ok=True)
         (folder / INT8_MODEL).unlink(missing_ok=True)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from trainer.model.weights import Loaded
 
 MOST_CALIBRATION: Final = 1200
-"""Clips that are read to calibrate and to prove a precision."""
+"""Clips that are read to calibrate and to prove a precision, drawn from all by a fixed seed."""
 
 
 class GoldenClips(NamedTuple):
@@ -52,15 +52,20 @@ def calibration_clips(path: Path, network: NetworkConfig) -> CalibrationClips:
     """Return the clips of a folder or a .npy file. Raises InputError where they do not fit."""
     if path.is_dir():
         folder = open_clips(path, verify=False, unlabelled=True)
-        count = min(MOST_CALIBRATION, len(folder))
-        clips = np.stack([folder.pixels(index) for index in range(count)])
-        described = (
-            f"{path.resolve().name}: {', '.join(sorted({row.source.split(':')[0] for row in folder.rows[:count]}))}"
-        )
+        drawn = _drawn(len(folder))
+        clips = np.stack([folder.pixels(index) for index in drawn])
+        sources = sorted({folder.rows[index].source.split(":")[0] for index in drawn})
+        described = f"{path.resolve().name}: {', '.join(sources)}"
     else:
-        clips, described = np.array(read_clips(path, network)[:MOST_CALIBRATION]), path.name
+        stored = read_clips(path, network)
+        clips, described = np.array(stored[_drawn(len(stored))]), path.name
     taken = _fitting(path, clips, network, "--calibration")
     return CalibrationClips(taken, described)
+
+
+def _drawn(count: int) -> list[int]:
+    """Return which of so many clips are read, in their order."""
+    return sorted(np.random.default_rng(0).permutation(count)[:MOST_CALIBRATION].tolist())
 
 
 def _fitting(path: Path, clips: NDArray[np.uint8], network: NetworkConfig, option: str) -> NDArray[np.uint8]:

@@ -22,6 +22,7 @@ from station.errors import InputError  # noqa: E402
 from trainer import __main__ as command  # noqa: E402
 from trainer.model.artifact_export import ArtifactFacts, export_artifact, pattern_clips  # noqa: E402
 from trainer.model.export_inputs import golden_clips  # noqa: E402
+from trainer.model.lower_precision import most_mean_square  # noqa: E402
 from trainer.model.onnx_graph import build_graph  # noqa: E402
 from trainer.model.rostfine import Rostfine, preset  # noqa: E402
 from trainer.model.weights import save_weights  # noqa: E402
@@ -182,6 +183,12 @@ def test_notes_stand_in_the_card_before_its_limits(tmp_path: Path) -> None:
     assert places == sorted(places)
 
 
+def make_integers_of_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let 12 clips make the integers, not 96, for the test's time; as many prove them as ever."""
+    monkeypatch.setattr("trainer.model.lower_precision.MOST_RANGING", 8)
+    monkeypatch.setattr("trainer.model.lower_precision.MOST_WEIGHING", 4)
+
+
 class TestCommand:
     def test_exports_weights(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         save_weights(lively(CASES["paper"]), tmp_path / "w.safetensors", origin="drawn at random")
@@ -226,21 +233,28 @@ class TestCommand:
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         save_weights(lively(CASES["prenorm"], 0.1), tmp_path / "w.safetensors")
-        np.save(tmp_path / "clips.npy", pattern_clips(24, (4, 30, 30)))
+        np.save(tmp_path / "clips.npy", pattern_clips(212, (4, 30, 30)))
         calibration = ["--calibration", str(tmp_path / "clips.npy")]
         made = ["export", "--weights", str(tmp_path / "w.safetensors"), "--out", str(tmp_path / "a"), "--precision"]
         assert command.main([*made, "int8"]) == 2
         assert "give --calibration CLIPS" in capsys.readouterr().err
+        few = pattern_clips(212, (4, 30, 30))
+        np.save(tmp_path / "few.npy", np.concatenate([few, few[:83]]))
+        assert command.main([*made, "int8", "--calibration", str(tmp_path / "few.npy")]) == 2
+        error = capsys.readouterr().err
+        assert "expected at least 296 clips, 200 of them to prove int8, are 295" in error
+        assert error.count("\n") == 1
+        make_integers_of_few(monkeypatch)
         # Random heads grade all clips nearly alike.
         monkeypatch.setattr("trainer.model.lower_precision.LEAST_SAME_GRADE", 0.5)
         assert command.main([*made, "int8", *calibration]) == 0
         said = capsys.readouterr().out
-        assert "int8: on 12 clips the grades are " in said
+        assert "int8: on 200 clips the grades are " in said
         first = Artifact.open(tmp_path / "a")
         cost = first.manifest.precision_cost
         assert first.manifest.precision == "int8"
         assert cost is not None
-        assert (cost.clips, cost.described) == (12, "clips.npy")
+        assert (cost.clips, cost.described) == (200, "clips.npy")
         assert 0 < cost.mean_square < 1e-4
         card = (first.folder / "MODEL_CARD.md").read_text()
         assert card.count("## Precision") == 1
@@ -259,20 +273,35 @@ class TestCommand:
         assert command.main([*again[:3], "--metrics", str(tmp_path / "figures.json")]) == 0
         assert "| mse | 0.25 |" in (first.folder / "MODEL_CARD.md").read_text()
         assert Artifact.open(first.folder).precision == "int8"
+        # Damaged integers are not stated anew as sound ones, and can be taken away.
+        (first.folder / "model.int8.onnx").write_bytes(b"other")
+        assert command.main([*again[:3], "--metrics", str(tmp_path / "figures.json")]) == 2
+        assert "make the integers anew" in capsys.readouterr().err
+        assert Artifact.open(first.folder).int8_fault
+        assert command.main([*again[:3], "--precision", "float16"]) == 0
+        assert not Artifact.open(first.folder).int8_fault
 
     def test_integers_that_cost_too_much_are_refused_and_nothing_is_left(
         self, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         save_weights(lively(CASES["prenorm"], 0.1), tmp_path / "w.safetensors")
-        np.save(tmp_path / "clips.npy", pattern_clips(12, (4, 30, 30)))
+        np.save(tmp_path / "clips.npy", pattern_clips(212, (4, 30, 30)))
+        make_integers_of_few(monkeypatch)
         monkeypatch.setattr("trainer.model.lower_precision.MOST_MEAN_SQUARE", 1e-12)
         arguments = ["export", "--weights", str(tmp_path / "w.safetensors"), "--out", str(tmp_path / "model")]
         arguments += ["--precision", "int8", "--calibration", str(tmp_path / "clips.npy")]
         assert command.main(arguments) == 2
         error = capsys.readouterr().err
         assert error.count("\n") == 1
-        assert "nothing was written: in int8 the grades of 6 clips differ by" in error
+        assert "nothing was written: in int8 the grades of 200 clips differ by" in error
         assert sorted(path.name for path in tmp_path.iterdir()) == ["clips.npy", "w.safetensors"]
+
+    @pytest.mark.parametrize(
+        ("metrics", "allowed"),
+        [({}, 1e-4), ({"mse": 0.02}, 2e-4), ({"MSE x100": 0.5}, 5e-5), ({"mse": 0.0}, 1e-4), ({"EMD": 0.3}, 1e-4)],
+    )
+    def test_a_precision_may_cost_a_hundredth_of_the_error(self, metrics: dict[str, float], allowed: float) -> None:
+        assert most_mean_square(metrics) == pytest.approx(allowed)
 
     @pytest.mark.parametrize(
         ("options", "expected"),
