@@ -5,6 +5,7 @@ It knows links, times and commands; where each sperm is, the Tracker says.
 
 import math
 from collections import deque
+from collections.abc import Collection
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -15,7 +16,7 @@ from station.config import TrackerSettings
 from station.errors import InputError
 from station.processes.herald import Herald
 from station.processes.latency import LatencyRecorder
-from station.processes.ledger import Place
+from station.processes.ledger import Ledger, Place
 from station.processes.process import ProcessContext
 from station.session.playback import RecordedTracks
 from station.transport.buffers import Fifo, Received
@@ -41,7 +42,7 @@ from tracker.patience import measured_patience_s
 from tracker.replacement import Replacement
 from tracker.replay import TracksComparison, recorded_tracks
 from tracker.results import FrameResult
-from tracker.tracker import Tracker
+from tracker.tracker import RESTARTED, Tracker
 from tracker.window import WindowShape
 
 FIFO_FRAMES = 8
@@ -58,7 +59,7 @@ def run(context: ProcessContext) -> None:
     control, endpoints = context.control, context.endpoints
     buffer = Fifo(None if context.lossless else FIFO_FRAMES)
     number = control.ledger.number
-    left = Handover.read(control.ledger.note) if control.ledger.resumed else None
+    left = left_behind(control.ledger, context.config.select_auto)
     if left is not None:
         number(Place.READ).value = left.frame_seq + 1  # what had only arrived was not tracked
     with (
@@ -89,7 +90,8 @@ def run(context: ProcessContext) -> None:
         control.report(ProcessState.RUNNING)
         herald = Herald(tracks, context.config, start)
         record = recorded_tracks(context)
-        feeder = FrameFeeder(context, start.stride or 1, record, start.source.um_per_px if start.source else None, left)
+        um_per_px = start.source.um_per_px if start.source else None
+        feeder = FrameFeeder(context, start.stride or 1, record, um_per_px, left, start.marked)
         comparison = TracksComparison(control.account, counters, record)
         cautions: tuple[str, ...] = ()
         while context.carry_on():
@@ -127,6 +129,22 @@ def run(context: ProcessContext) -> None:
         context.finish(windows, tracks)
 
 
+def left_behind(ledger: Ledger, wanted: int) -> Handover | None:
+    """Return what a tracker of before has left; None where it had tracked nothing.
+
+    Where its note says nothing, the numbers of frames and sperm go on all the same, and ``wanted`` sperm are to be
+    selected anew.
+    """
+    tracked, next_id = ledger.number(Place.TRACKED).value, ledger.number(Place.NEXT_ID).value
+    if not ledger.resumed or not tracked:
+        return None
+    nothing = Handover(frame_seq=0, t_source_ns=0, next_id=1, head_px=None, wanted=wanted, sperm=[])
+    left = Handover.read(ledger.note) or nothing
+    return left.model_copy(
+        update={"frame_seq": max(left.frame_seq, tracked - 1), "next_id": max(left.next_id, next_id)}
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Break:
     """When a window was broken last, and by what."""
@@ -145,9 +163,10 @@ class FrameFeeder:
         record: RecordedTracks | None = None,
         um_per_px: float | None = None,
         left: Handover | None = None,
+        marked: Collection[int] = (),
     ) -> None:
         """``record``: of a replay, what is to be done before each frame. ``um_per_px``: of the source, if known.
-        ``left``: by a tracker of before.
+        ``left``: by a tracker of before. ``marked``: as chosen, before this one was started.
         """
         self._um_per_px = um_per_px
         self._next_kinematics_ns = 0
@@ -162,6 +181,7 @@ class FrameFeeder:
         self._latest_ns = 0
         self._replacement = Replacement(context.config.replace_lost_s)
         self._left = left
+        self._marked = marked
         self._handover = HandoverWriter()
         self._next_seq = self._left.frame_seq + 1 if self._left is not None else 0
         self._deferred: deque[Command] = deque()
@@ -195,6 +215,8 @@ class FrameFeeder:
             if command is not None:
                 self.applied_commands.append(command)
                 self._replacement.note(command)
+                if command.name is CommandName.TAKE_UP and command.sperm_id is not None:
+                    self.breaks[command.sperm_id] = Break(header.seq, RESTARTED)
         missed = max(0, header.seq - self._next_seq)
         self._next_seq = header.seq + 1
         self._latest = tracker.update(
@@ -213,6 +235,9 @@ class FrameFeeder:
         header, pixels, tracker = message.header, message.pixels, self._tracker
         if tracker is None or self._latest is None or pixels is None or not isinstance(header, FrameHeader):
             return
+        ledger = self._context.control.ledger
+        ledger.number(Place.NEXT_ID).value = tracker.next_id
+        ledger.number(Place.TRACKED).value = header.seq + 1
         note = self._handover.note(
             self._latest,
             pixels,
@@ -223,7 +248,7 @@ class FrameFeeder:
             chosen=self._replacement.chosen,
             wanted=self._replacement.wanted,
         )
-        self._context.control.ledger.write_note(note)
+        ledger.write_note(note)
 
     def _note_askers(self, result: FrameResult) -> None:
         """Learn by whose command the sperm were selected that are new."""
@@ -282,7 +307,7 @@ class FrameFeeder:
             chosen = {one.sperm_id for one in left.sperm if one.chosen}
             automatic = {one.sperm_id for one in left.sperm if not one.chosen}
             self._replacement.resume(chosen, automatic, left.wanted)
-            return left.resumption(pixels, header.t_source_ns, replaces=self._replacement.replaces)
+            return left.resumption(pixels, header.t_source_ns, replaces=self._replacement.replaces, marked=self._marked)
         config, asked = self._context.config, self._context.control.commands
         commands: list[AppliedCommand] = []
         if self._next_seq == 0 and config.select:

@@ -28,6 +28,7 @@ from tracker.results import FrameResult, TrackResult, WindowResult
 from tracker.window import RollingWindow, WindowShape, free_phase
 
 MOST_CANDIDATES = 40
+RESTARTED = "tracker was restarted"
 
 
 class Tracker:
@@ -167,7 +168,7 @@ class Tracker:
             x, y = self._in_sight(head)
             tracks.append(TrackResult(sperm_id, x, y, verdict.state, verdict.score, verdict.reason, window.filled))
         for sperm_id, (x, y) in self._missing.items():
-            tracks.append(TrackResult(sperm_id, x, y, TrackState.LOST, 0.0, "tracker was restarted", 0))
+            tracks.append(TrackResult(sperm_id, x, y, TrackState.LOST, 0.0, RESTARTED, 0))
         cautions = self._cautions.after(prepared)
         candidates = self._candidates(prepared) if self._asked_for_candidates else None
         return FrameResult(tuple(tracks), tuple(windows), prepared.disturbance, cautions, candidates)

@@ -132,6 +132,8 @@ class Operator:
         if isinstance(request, _SELECTIONS):
             if self.is_replay:
                 return "a replay follows the sperm that were selected in the recording"
+            if ProcessName.TRACKER in self._supervisor.returning:
+                return "the tracker is being started again; repeat it in a moment"
             tracker = self._supervisor.statuses.get(ProcessName.TRACKER)
             if tracker is None or tracker.state is not ProcessState.RUNNING or not self._monitor.has_tracks:
                 return "the tracker is not running"
@@ -276,7 +278,7 @@ class Operator:
 
         return look
 
-    def _replace_lost(self, request: ReplaceLostRequest) -> Reply:
+    def _replace_lost(self, request: ReplaceLostRequest) -> Reply | _Finding:
         marked = self.marked & set(self.tracked_ids)  # lost or not, those stay
         tracks = [track for track in self._monitor.current if track.sperm_id not in marked]
         wanted = max(0, (len(self._config.select) or self._config.select_auto) - len(marked))
@@ -284,8 +286,15 @@ class Operator:
         more = max(0, wanted - (len(tracks) - lost))
         if not lost and not more:
             return _refused(request, f"no sperm is lost: {len(tracks)} of {wanted} are tracked")
-        self._supervisor.replace_lost(tracks, wanted)
-        return _done(request, f"{lost} lost sperm released, selecting {more} more")
+        numbers = set(self._supervisor.replace_lost(tracks, wanted))
+
+        def look(*, late: bool) -> Reply | None:
+            numbers.difference_update(applied.asked for applied in self._monitor.applied)
+            if not numbers:
+                return _done(request, f"{lost} lost sperm released, selecting {more} more")
+            return _unconfirmed(request, "passed on to the tracker, which has not confirmed it yet") if late else None
+
+        return look
 
     def _mark(self, request: MarkRequest) -> Reply:
         if request.sperm_id not in {track.sperm_id for track in self._monitor.tracks}:
@@ -298,7 +307,7 @@ class Operator:
             return _refused(request, refusal)
         self.marked.add(request.sperm_id)
         if not self.is_replay and self._track(request.sperm_id) is not None:
-            self._supervisor.command(ProcessName.TRACKER, CommandName.MARK, sperm_id=request.sperm_id)
+            self._supervisor.mark(request.sperm_id)
         text = f"sperm {request.sperm_id} marked as chosen" + (f": {request.note}" if request.note else "")
         return _done(request, f"{text} (grades are shown now)" if self.is_blind else text, request.sperm_id)
 

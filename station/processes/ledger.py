@@ -44,6 +44,10 @@ class Place(IntEnum):
     """Source time of the first frame of the run."""
     READ = 16
     """Next message number expected on the link that the process reads."""
+    TRACKED = 17
+    """Number behind that of the frame that was tracked last."""
+    NEXT_ID = 18
+    """Number of the sperm that is selected next."""
     COUNTERS = 32
     """The process's own counters, in the order of their type; -1: not counted."""
 

@@ -81,6 +81,7 @@ class Supervisor:
         """Of another objective than the one of the start: what its processes are told."""
         self.blind = config.blind
         """The engine withholds its grades, or has been told to."""
+        self._marked: set[int] = set()
         self._spawn, self._modules = spawn, modules
         self._optional = optional
         self._ran: set[ProcessName] = set()
@@ -176,14 +177,22 @@ class Supervisor:
                 self._check_or_give_up(name)
         self._start_due_processes()
 
-    def replace_lost(self, tracks: Sequence[TrackInfo], wanted: int) -> None:
-        """Let the tracker release what is lost and select others by its automatic rule, up to ``wanted`` in all."""
+    def replace_lost(self, tracks: Sequence[TrackInfo], wanted: int) -> list[int]:
+        """Let the tracker release what is lost and select others by its automatic rule, up to ``wanted`` in all.
+
+        Returns the numbers of the commands.
+        """
         lost = [track.sperm_id for track in tracks if track.state is TrackState.LOST]
-        for sperm_id in lost:
-            self._centre.send(ProcessName.TRACKER, CommandName.RELEASE, sperm_id=sperm_id)
+        numbers = [self._centre.send(ProcessName.TRACKER, CommandName.RELEASE, sperm_id=sperm_id) for sperm_id in lost]
         if wanted > len(tracks) - len(lost):
             count = wanted - (len(tracks) - len(lost))
-            self._centre.send(ProcessName.TRACKER, CommandName.SELECT_AUTO, count=count)
+            numbers.append(self._centre.send(ProcessName.TRACKER, CommandName.SELECT_AUTO, count=count))
+        return numbers
+
+    def mark(self, sperm_id: int) -> None:
+        """Let the tracker know that a sperm was marked as chosen, and every tracker that is started again."""
+        self._marked.add(sperm_id)
+        self._centre.send(ProcessName.TRACKER, CommandName.MARK, sperm_id=sperm_id)
 
     def command(self, process: ProcessName, name: CommandName, **fields: Any) -> int:
         """Send one command to a process and return the command's number."""
@@ -306,6 +315,8 @@ class Supervisor:
             opened["parameters"] = self._lives.parameters
         if name is ProcessName.ENGINE:
             opened["blind"] = self.blind
+        if name is ProcessName.TRACKER:
+            opened["marked"] = sorted(self._marked)
         if name is ProcessName.CAPTURE:
             opened |= self._scale
         self._centre.send(name, CommandName.START, stride=stride, readers=readers, **opened)

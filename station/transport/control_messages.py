@@ -277,6 +277,8 @@ class Command(Header):
     """With BLIND, and with START to the engine: whether grades are withheld. Left out of the message where None."""
     parameters: Parameters = Field(default={}, exclude_if=_is_empty)
     """With START, to the recorder: the tracker's tuned constants. Left out of the message where empty."""
+    marked: list[Count] = Field(default=[], exclude_if=_is_empty)
+    """With START, to the tracker: the sperm that were marked as chosen. Left out of the message where empty."""
 
 
 class ActionHeader(Header):

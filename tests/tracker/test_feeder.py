@@ -1,7 +1,6 @@
 """What the tracker process does with commands: who asked for a sperm is known, and candidates change nothing."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import zmq
@@ -44,11 +43,11 @@ class Bench:
 
 
 @pytest.fixture
-def bench(context: "zmq.Context[zmq.Socket[bytes]]", tmp_path: Path) -> Iterator[Bench]:
+def bench(context: "zmq.Context[zmq.Socket[bytes]]") -> Iterator[Bench]:
     config = Config(select_auto=2, replace_lost_s=0.0, simulated=SETTINGS)
     with (
         private_endpoints() as endpoints,
-        ProcessControl(context, f"ipc://{tmp_path}/control", ProcessName.TRACKER) as control,
+        ProcessControl(context, endpoints.control, ProcessName.TRACKER) as control,
     ):
         yield Bench(ProcessContext(config, endpoints, control, context))
 

@@ -1,28 +1,33 @@
 """A tracker that was started again: who keeps the number, who is lost, and that a replay does the same."""
 
+from collections.abc import Callable
+from functools import cache
+
 import numpy as np
 from numpy.typing import NDArray
 
 from station.config import TrackerSettings
+from station.processes.ledger import NOTE_BYTES, Ledger, Place
 from station.transport.messages import AppliedCommand, CommandName, TrackState
 from tests.tracker.drawn_scene import HEIGHT, SHAPE, WIDTH, draw_frame
 from tracker.handover import Handover, HandoverWriter
-from tracker.results import FrameResult
+from tracker.process import left_behind
+from tracker.results import FrameResult, TrackResult
 from tracker.tracker import Tracker
 
 HEAD_PX = 20.0
 FRAME_NS = 20_000_000
 STILL, SLOW, FAST = (80.0, 60.0), (160.0, 120.0), (40.0, 180.0)
 DOWN_FRAMES = 50
-Place = tuple[float, float]
+Point = tuple[float, float]
 
 
-def places(number: int, shift: Place = (0.0, 0.0)) -> list[Place]:
+def places(number: int, shift: Point = (0.0, 0.0)) -> list[Point]:
     still, slow, fast = STILL, (SLOW[0] + 0.08 * number, SLOW[1]), (FAST[0] + 2.0 * number, FAST[1])
     return [(x + shift[0], y + shift[1]) for x, y in (still, slow, fast)]
 
 
-def picture(number: int, shift: Place = (0.0, 0.0)) -> NDArray[np.uint8]:
+def picture(number: int, shift: Point = (0.0, 0.0)) -> NDArray[np.uint8]:
     return draw_frame(number, places(number, shift))
 
 
@@ -30,20 +35,21 @@ def new_tracker() -> Tracker:
     return Tracker(TrackerSettings(head_px=HEAD_PX), SHAPE, HEIGHT, WIDTH)
 
 
-def left_after(frames: int) -> Handover:
+@cache
+def left_after(frames: int, heads: Callable[[int], list[Point]] = places) -> Handover:
     """What a tracker leaves that followed the three heads, of which the first was chosen."""
     tracker, writer = new_tracker(), HandoverWriter()
-    for x, y in places(0):
+    for x, y in heads(0):
         tracker.select(x, y)
     note = b""
     for number in range(frames):
-        pixels = picture(number)
+        pixels = draw_frame(number, heads(number))
         result = tracker.update(pixels, frame_seq=number, t_source_ns=number * FRAME_NS)
         note = writer.note(
             result, pixels, frame_seq=number, t_source_ns=number * FRAME_NS, next_id=tracker.next_id,
             head_px=tracker.head_px, chosen={1}, wanted=2,
         )  # fmt: skip
-    assert {track.state for track in result.tracks} == {TrackState.LOCKED}
+    assert {track.state for track in result.tracks[:2]} == {TrackState.LOCKED}
     left = Handover.read(note)
     assert left is not None
     return left
@@ -54,8 +60,8 @@ def names(commands: list[AppliedCommand]) -> list[tuple[str, int | None]]:
 
 
 def test_who_keeps_the_number() -> None:
-    left, later = left_after(60), 60 + DOWN_FRAMES
-    assert (left.frame_seq, left.next_id, left.head_px) == (59, 4, HEAD_PX)
+    left, later = left_after(76), 76 + DOWN_FRAMES
+    assert (left.frame_seq, left.next_id, left.head_px) == (75, 4, HEAD_PX)
     t_ns = later * FRAME_NS
     seen = left.resumption(picture(later), t_ns, replaces=True)
     assert names(seen) == [("restart", 4), ("take_up", 1), ("take_up", 2), ("release", 3), ("select_auto", 1)]
@@ -74,6 +80,77 @@ def test_who_keeps_the_number() -> None:
     assert ("take_up", 2) not in names(hour), "a slow one goes far in an hour"
 
 
+def ids(commands: list[AppliedCommand], name: CommandName) -> list[int]:
+    return [command.sperm_id for command in commands if command.name is name and command.sperm_id is not None]
+
+
+def test_in_doubt_a_sperm_is_lost() -> None:
+    left, later = left_after(76), 76 + DOWN_FRAMES
+    t_ns = later * FRAME_NS
+
+    def taken_up(pixels: NDArray[np.uint8], at_ns: int = t_ns) -> list[int]:
+        return ids(left.resumption(pixels, at_ns, replaces=False), CommandName.TAKE_UP)
+
+    assert taken_up(picture(later)) == [1, 2]
+    assert taken_up(picture(76), 75 * FRAME_NS + 2_100_000_000) == [], "down for too long"
+    assert taken_up(picture(76), 10 * FRAME_NS) == [], "another time"
+    far = (STILL[0] - SLOW[0], STILL[1] - SLOW[1])
+    moved = np.roll(draw_frame(later, [STILL, SLOW]), (round(far[1]), round(far[0])), axis=(0, 1))
+    assert taken_up(moved) == [], "the stage has brought another to the place of the first"
+    flat = np.clip(draw_frame(later, [STILL, SLOW], 140.0).astype(np.int16), 110, 255).astype(np.uint8)
+    assert taken_up(flat) == [], "the field can't be known again"
+    assert taken_up(draw_frame(later, [STILL, (STILL[0] + 22, STILL[1]), SLOW])) == [2], "two alike near by"
+    bare = left.model_copy(update={"field": None})
+    assert ids(bare.resumption(picture(later), t_ns, replaces=False), CommandName.MISS) == [1, 2, 3]
+
+
+def test_one_that_swims_in_circles_is_not_slow() -> None:
+    def heads(number: int) -> list[Point]:
+        angle = 2 * np.pi * number / 40  # once round in 0.8 s
+        return [STILL, (SLOW[0] + 12 * np.cos(angle), SLOW[1] + 12 * np.sin(angle))]
+
+    left = left_after(101, heads)
+    assert left.sperm[0].speed_px_s is not None
+    assert left.sperm[0].speed_px_s < 5
+    assert left.sperm[1].speed_px_s is not None
+    assert left.sperm[1].speed_px_s > 60
+
+
+def test_what_was_marked_while_nobody_heard_it_never_gives_way() -> None:
+    left = left_after(76)
+    commands = left.resumption(picture(126), 126 * FRAME_NS, replaces=True, marked={3, 99})
+    assert names(commands) == [("restart", 4), ("mark", 3), ("take_up", 1), ("take_up", 2), ("miss", 3)]
+
+
+def test_where_there_is_no_room_the_sperm_are_named_and_lost() -> None:
+    tracks = [TrackResult(n, 60.0, 60.0, TrackState.LOCKED, 1.0, "", 0) for n in range(1, 200)]
+    writer, pixels, note = HandoverWriter(), picture(0), b""
+    for number in (0, 25):
+        note = writer.note(
+            FrameResult(tuple(tracks), (), ""), pixels, frame_seq=number, t_source_ns=number * FRAME_NS, next_id=200,
+            head_px=60.0, chosen={1}, wanted=198,
+        )  # fmt: skip
+    left = Handover.read(note)
+    assert left is not None
+    assert (left.next_id, len(left.sperm)) == (200, 199)
+    missed = ids(left.resumption(pixels, 30 * FRAME_NS, replaces=False), CommandName.MISS)
+    assert missed == list(range(1, 200))
+
+
+def test_numbers_go_on_where_the_note_says_nothing() -> None:
+    with Ledger() as ledger:
+        ledger.begin()
+        assert left_behind(ledger, 2) is None
+        ledger.begin()
+        assert left_behind(ledger, 2) is None, "nothing was tracked"
+        ledger.number(Place.TRACKED).value, ledger.number(Place.NEXT_ID).value = 500, 7
+        ledger.write_note(bytes(NOTE_BYTES + 1))
+        left = left_behind(ledger, 2)
+        assert left is not None
+        assert (left.frame_seq, left.next_id, left.wanted, left.sperm) == (499, 7, 2, [])
+        assert names(left.resumption(picture(0), 0, replaces=True)) == [("restart", 7)]
+
+
 def resumed(commands: list[AppliedCommand], frames: range) -> list[FrameResult]:
     tracker = new_tracker()
     for command in commands:
@@ -86,7 +163,7 @@ def resumed(commands: list[AppliedCommand], frames: range) -> list[FrameResult]:
 
 
 def test_what_was_taken_up_is_followed_and_the_others_say_that_they_are_lost() -> None:
-    left, later = left_after(60), 60 + DOWN_FRAMES
+    left, later = left_after(76), 76 + DOWN_FRAMES
     commands = left.resumption(picture(later), later * FRAME_NS, replaces=False)
     results = resumed(commands, range(later, later + 40))
     again = resumed(commands, range(later, later + 40))

@@ -1,7 +1,9 @@
 """The command socket over real sockets, before a real supervisor: keys, nonsense, floods, askers that do not read."""
 
+import os
+import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -30,7 +32,7 @@ from station.commands.server import MOST_PER_ROUND, MOST_PER_S, CommandServer
 from station.config import Config
 from station.dashboard.monitor import Monitor
 from station.processes.supervisor import Supervisor
-from station.transport.control_messages import PIPELINE
+from station.transport.control_messages import PIPELINE, ProcessName, ProcessState
 from station.transport.endpoints import Endpoints, private_endpoints
 from station.transport.messages import Trace, TrackInfo, TracksHeader, TrackState
 
@@ -164,6 +166,31 @@ def test_a_mark_is_of_what_is_not_marked_yet_and_while_grades_are_hidden_of_what
     assert answers(1, 2, 3) == [
         "refused: sperm 1 is already marked", "sperm 2 marked as chosen", "sperm 3 marked as chosen",
     ]  # fmt: skip
+
+
+def test_while_the_tracker_is_away_nothing_is_passed_on_and_marks_are_kept_for_it(desk: Desk) -> None:
+    supervisor, key = desk.supervisor, desk.endpoints.key
+    end = time.monotonic() + 60.0
+
+    def wait_for(told: Callable[[], bool]) -> None:
+        while not told():
+            assert time.monotonic() < end
+            desk.turn(0.01)
+
+    def state() -> ProcessState | None:
+        status = supervisor.statuses.get(ProcessName.TRACKER)
+        return status.state if status is not None else None
+
+    wait_for(lambda: state() is ProcessState.RUNNING)
+    os.kill(supervisor.statuses[ProcessName.TRACKER].pid, signal.SIGKILL)
+    wait_for(lambda: bool(supervisor.returning))
+    supervisor.mark(3)
+    for request in (SelectRequest(key=key, x=1.0, y=2.0), ReleaseRequest(key=key, sperm_id=1)):
+        reply = desk.ask(*encode_request(request))
+        why = "the tracker is being started again; repeat it in a moment"
+        assert (reply.outcome, reply.text) == (Outcome.REFUSED, why)
+    wait_for(lambda: state() is ProcessState.RUNNING)
+    wait_for(lambda: "marked [3]" in supervisor.statuses[ProcessName.TRACKER].notices)
 
 
 def test_quit_says_who_asked(desk: Desk) -> None:

@@ -12,6 +12,7 @@ def run(context: ProcessContext) -> None:
     context.control.report(ProcessState.READY)
     start = context.wait_for(CommandName.START)
     if start is not None:
+        account.notices += [f"marked {start.marked}"] if start.marked else []
         account.notices += [f"stride {start.stride}", f"readers {start.readers}"]
         context.control.report(ProcessState.RUNNING)
     while context.carry_on():
