@@ -1,10 +1,12 @@
 """The engine's part in a replay: the same windows in the same batches as recorded, and the grades compared.
 
 A live engine grades the newest window of each sperm when it has time. The record says which those were; grading them in
-the same batches gives the same bits, because a network sums a batch of two in another order than a batch of one. This
+the same batches gives the same bits, because a network sums a batch of two in another order than a batch of one. Where
+the record has no grades (a run that was blind to its end), or all are wanted, every recorded window is graded. This
 module knows the record, windows and grades; it runs no network.
 """
 
+import sys
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -78,10 +80,14 @@ class GradesReplay:
         begin = context.config.replay.from_s
         first = first_frame_from(playback, begin) if begin and playback.whole else 0
         batches = (b for b in playback.batches() if first == 0 or any(g.frame_seq >= first >= 0 for g in b.grades))
-        self._headers = playback.batches() if playback.whole else iter(())
+        every = context.config.replay.every_window or next(playback.batches(), None) is None
+        as_recorded = playback.whole and not every
+        self._headers = playback.batches() if as_recorded else iter(())
         self._open: dict[Key, GradeInfo] = {}
         self.buffer: RecordedBatches | EveryWindow
-        self.buffer = RecordedBatches(batches) if playback.whole else EveryWindow()
+        self.buffer = (
+            RecordedBatches(batches) if as_recorded else EveryWindow(first=first if first >= 0 else sys.maxsize)
+        )
         same_model = model.sha256 == recorded.sha256
         file = context.config.replay.comparison
         if not same_model and not file:
@@ -93,6 +99,11 @@ class GradesReplay:
             )
         self._comparison = Comparison(Path(file), playback.name, recorded, model) if file else None
         counters.grades_as_recorded = counters.grades_differ = counters.windows_missing = counters.left_out = 0
+        if playback.whole and every:
+            account.notices.append(
+                "every recorded window is graded"
+                + ("" if context.config.replay.every_window else ": no grades are recorded, so none can be compared")
+            )
         if not same_model:
             account.notices.append(
                 f"graded with {model.name} ({model.sha256[:8]}), recorded with {recorded.name} "

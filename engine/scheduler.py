@@ -92,13 +92,14 @@ class NewestPerSperm:
 class EveryWindow:
     """Offline policy: all windows, in order, batched by message."""
 
-    def __init__(self, limit: int = MAX_BATCH) -> None:
-        self._limit = limit
+    def __init__(self, limit: int = MAX_BATCH, first: int = 0) -> None:
+        """``first``: number of the frame before which no window ends that counts."""
+        self._limit, self._first = limit, first
         self._batches: deque[Batch] = deque()
 
     def put(self, message: Received) -> int:
         """Take in the windows of a message; nothing is ever replaced."""
-        windows = split(message)
+        windows = [window for window in split(message) if window.info.frame_seqs[-1] >= self._first]
         self._batches.extend(windows[i : i + self._limit] for i in range(0, len(windows), self._limit))
         return 0
 

@@ -18,19 +18,18 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from station.archive.removal import is_leftover
 from station.clock import NS_PER_S
 from station.errors import SessionError
 from station.files import open_regular
 from station.session.annotations import read_annotations
 from station.session.event_log import MAX_LINE_BYTES, Event, read_log
-from station.session.layout import LOG, SessionOutcome, SessionState, read_manifest
+from station.session.layout import LOG, RECORDING_S, SessionOutcome, SessionState, read_manifest
 from station.session.records import StartRecord
 
 TAIL_BYTES: Final = 64 << 10
 SEARCH_BYTES: Final = 256 << 20
 """So many bytes of logs are searched for counts in one list, the newest sessions first."""
-RECORDING_S: Final = 20.0
-"""A log that was written to so lately and has no end is one that is being recorded."""
 LONG_ENOUGH_S: Final = 5.0
 ACTION: Final = re.compile(rb'"kind":"action","data":\{"action":\{"v":1,"seq":\d+,"t_ns":\d+,"name":"(mark|note)"')
 SPERM: Final = re.compile(rb'"sperm_id":(\d+)')
@@ -78,7 +77,11 @@ class _End:
 def catalogue(parent: Path) -> list[Entry]:
     """Return the sessions of a folder, oldest first. Raises SessionError where the folder cannot be read."""
     try:
-        folders = [entry for entry in parent.iterdir() if (entry / LOG).is_file()] if parent.is_dir() else []
+        folders = (
+            [entry for entry in parent.iterdir() if (entry / LOG).is_file() and not is_leftover(entry)]
+            if parent.is_dir()
+            else []
+        )
     except OSError as error:
         raise SessionError(f"session folder {parent}: cannot be read ({error.strerror}); give another") from error
     left = SEARCH_BYTES

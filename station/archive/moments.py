@@ -134,7 +134,7 @@ def on_screen(story: Story, t_ns: int) -> tuple[Seen, ...]:
             (one for one in sperm.grades if one.trace.t_grade_ns <= t_ns), key=lambda one: one.frame_seq, default=None
         )
         age_s = None if grade is None else max(0.0, (t_ns - grade.trace.t_exposure_ns) / NS_PER_S)
-        seen.append(Seen(sperm_id, track, grade, age_s, _validity(story, track, grade, t_ns)))
+        seen.append(Seen(sperm_id, track, grade, age_s, worth_at(story, track, grade, t_ns)))
     return tuple(seen)
 
 
@@ -149,7 +149,7 @@ def spans(story: Story, sperm: SpermStory) -> list[Span]:
             newest += 1
             if shown is None or grades[newest].frame_seq >= shown.frame_seq:
                 shown = grades[newest]
-        validity, t_s = _validity(story, point.track, shown, point.t_shown_ns), story.t_s(point.frame_seq)
+        validity, t_s = worth_at(story, point.track, shown, point.t_shown_ns), story.t_s(point.frame_seq)
         if found and found[-1].validity is validity and t_s - found[-1].to_s < GONE_S:
             found[-1] = Span(found[-1].from_s, t_s + interval_s, validity)
         else:
@@ -190,7 +190,8 @@ def _t_s(story: Story, t_ns: int) -> float:
     return 0.0 if frame is None else story.t_s(frame)
 
 
-def _validity(story: Story, track: TrackInfo, grade: GradeInfo | None, t_ns: int) -> GradeValidity:
+def worth_at(story: Story, track: TrackInfo, grade: GradeInfo | None, t_ns: int) -> GradeValidity:
+    """Return what a sperm's newest grade was worth at a moment of the station clock, given its track then."""
     standing = grade_validity(track, grade, story.window_frames)
     if grade is None or standing is not GradeValidity.CURRENT or not story.live:
         return standing

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from station.archive.catalogue import Entry, catalogue, describe, folder_bytes, lasts_s
+from station.archive.removal import REMOVING, is_leftover, leftovers, remove_session
 from station.command_line import Parser, invocation
 from station.config import RecordSettings
 from station.errors import InputError, SessionError
@@ -59,8 +60,10 @@ def _list(argv: Sequence[str]) -> int:
     given = _parser("", LIST).parse_args(argv)
     parent = sessions_folder(given.parent)
     entries = catalogue(parent)
+    left = leftovers(parent)
     if not entries:
         say(f"no session in {parent}")
+        _say_leftovers(left)
         return 0
     rows = [COLUMNS, *(_row(entry) for entry in entries)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(COLUMNS))]
@@ -71,8 +74,14 @@ def _list(argv: Sequence[str]) -> int:
         line = "  ".join(f"{text:>{w}}" if name in right else f"{text:<{w}}" for text, w, name in cells).rstrip()
         say(line if width is None or len(line) <= width else f"{line[: width - 3]}...")
     say(_totals(entries, parent))
+    _say_leftovers(left)
     say(NOTICE)
     return 0
+
+
+def _say_leftovers(folders: Sequence[Path]) -> None:
+    for folder in folders:
+        say(f"! {_rest(folder)}; `sessions remove {folder.name.removeprefix(REMOVING)}` removes it")
 
 
 def _show(argv: Sequence[str]) -> int:
@@ -151,12 +160,13 @@ def _remove(argv: Sequence[str]) -> int:
     parser.add_argument("sessions", metavar="SESSION", nargs="+", help="ids, or folders")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     given = parser.parse_args(argv)
-    folders = list(dict.fromkeys(find_session(named, given.parent) for named in given.sessions))
+    folders = list(dict.fromkeys(_to_remove(named, given.parent) for named in given.sessions))
     for folder in folders:
-        _require_removable(folder)
+        if not is_leftover(folder):
+            _require_removable(folder)
     say("These are lost for good:")
     for folder in folders:
-        say(f"  {_lost(describe(folder))}")
+        say(f"  {_rest(folder) if is_leftover(folder) else _lost(describe(folder))}")
     if not given.yes:
         if not sys.stdin.isatty():
             raise InputError("sessions remove: nobody can be asked here; give --yes to remove them without asking")
@@ -166,15 +176,20 @@ def _remove(argv: Sequence[str]) -> int:
             return 1
     for folder in folders:
         freed = folder_bytes(folder)
-        try:
-            shutil.rmtree(folder)
-        except OSError as error:
-            raise SessionError(
-                f"session {folder}: cannot be removed ({error.strerror}: {error.filename}); make its folder writable "
-                "and remove it again"
-            ) from error
+        remove_session(folder)
         say(f"removed {folder.name}, {size(freed)} freed")
     return 0
+
+
+def _to_remove(named: str, parent: str | None) -> Path:
+    """Return the folder of a session, or what is left of one that could not be removed whole."""
+    folder = sessions_folder(parent)
+    left = [one for one in leftovers(folder) if named in (str(one), one.name, one.name.removeprefix(REMOVING))]
+    return left[0] if left else find_session(named, parent)
+
+
+def _rest(folder: Path) -> str:
+    return f"{folder.name}: what is left of a session that could not be removed whole, {size(folder_bytes(folder))}"
 
 
 def _require_removable(folder: Path) -> None:

@@ -130,6 +130,13 @@ class Story:
             raise SessionError(f"session {self.folder}: frame {frame_seq} is not in the record")
         return (exposure_ns - zero_exposure_ns) / NS_PER_S
 
+    def grade_t_s(self, grade: GradeInfo) -> float:
+        """Return when a grade's newest frame was exposed, as ``t_s``; by its own times where the frame is missing."""
+        if grade.frame_seq in self.exposures_ns:
+            return self.t_s(grade.frame_seq)
+        first_ns = min(self.exposures_ns.values(), default=grade.trace.t_exposure_ns)
+        return (grade.trace.t_exposure_ns - first_ns) / NS_PER_S
+
     def frame_at(self, t_ns: int) -> int | None:
         """Return the newest frame that was exposed by a moment of the station clock; None before the first."""
         if self._order is None:

@@ -23,8 +23,10 @@ from station.files import read_bounded
 from station.session.layout import TABLES
 from station.session.table_columns import REAL, TEXT
 
-ENGINE_SETTINGS: Final = "[engine]\nthreads = 1\n"
-"""A network's sums depend on how many threads share them."""
+SETTINGS: Final = "[engine]\nthreads = 1\n[replay]\nevery_window = true\n"
+"""A network's sums depend on how many threads share them. Of a session every recorded window counts, those too whose
+grades were withheld to its end."""
+AT_THE_END: Final = "at the end of the source"
 LIMIT_S: Final = 24 * 3600.0
 VARYING: Final = ("event", "t_s", "time_utc", "exposure_to_grade_ms")
 """Columns of the record's table of grades that say when a machine did something, not what it found."""
@@ -91,8 +93,12 @@ def _graded(task: Task, folder: Path) -> Graded:
         last = (done.stderr.strip().splitlines() or ["no reason given"])[-1].removeprefix("rostfine: ")
         return Graded(task.key, b"", last[:400])
     said: dict[str, Any] = json.loads(read_bounded(summary, 64 << 20))
+    if short := cut_short(said):
+        return Graded(task.key, b"", short)
     (session,) = (folder / "sessions").iterdir()
     table = _results(session / TABLES, task.recording)
+    if not table.num_rows:
+        return Graded(task.key, b"", "nothing in it was graded: no sperm was followed for as long as a window takes")
     content = BytesIO()
     pq.write_table(table, content, compression="zstd")
     return Graded(
@@ -101,8 +107,19 @@ def _graded(task: Task, folder: Path) -> Graded:
     )  # fmt: skip
 
 
+def cut_short(said: dict[str, Any]) -> str:
+    """Return why a run, by its summary, did not grade all of its recording; empty where it did."""
+    ended = str(said.get("ended", ""))
+    if not ended.startswith(AT_THE_END):
+        return f"its run ended {ended or 'for no reason given'}, before the end of the recording"
+    kept = said.get("recording") or {}
+    if kept.get("stopped"):
+        return f"its results could not all be kept: {kept['stopped']}"
+    return "" if kept.get("complete") else "its results were not kept to the end"
+
+
 def _options(task: Task, folder: Path) -> list[str]:
-    settings = ENGINE_SETTINGS
+    settings = SETTINGS
     if not task.is_session and (task.um_per_px is not None or task.fps is not None):
         settings += "[source]\n"
         settings += f"um_per_px = {task.um_per_px!r}\n" if task.um_per_px is not None else ""

@@ -19,7 +19,7 @@ from station.session.lookup import find_session
 
 DESCRIPTION = """Writes a session, or a part of it, for other programs, into a new folder. ome-tiff and ome-zarr hold
 the pictures without loss, with scale and times; mp4 is for people and has loss; napari and trackmate hold the tracks;
-parquet and csv everything that the log says; clips the windows that were graded, for the trainer."""
+parquet and csv everything that the log says; clips the windows that were graded and share no frame, for the trainer."""
 IMAGES: Final = ("ome-tiff", "ome-zarr", "mp4")
 TRACKS: Final = ("napari", "trackmate")
 TABLES: Final = ("parquet", "csv")
@@ -36,13 +36,26 @@ def export(argv: Sequence[str], clips: Main) -> int:
     add("--what", choices=["frames", "crops"], default="frames", help="pictures: whole frames (default), or the square "
         "round each sperm")  # fmt: skip
     add("--sperm", type=int, action="append", default=[], metavar="N", help="crops: of this sperm alone; repeat it")
-    add("--from", dest="from_s", type=float, default=0.0, metavar="S", help="pictures: from so many seconds on")
-    add("--until", dest="until_s", type=float, default=math.inf, metavar="S", help="pictures: until so many seconds")
+    add("--from", dest="from_s", type=float, default=0.0, metavar="S", help="pictures, tracks: from so many seconds on")
+    add(
+        "--until",
+        dest="until_s",
+        type=float,
+        default=math.inf,
+        metavar="S",
+        help="pictures, tracks: until so many seconds",
+    )
+    add("--windows", type=int, metavar="N", help="clips: at most N of a sperm (default: all)")
+    add("--whole", action="store_true", help="clips: leave out those that reach over the frame's edge")
     add("--out", type=Path, metavar="DIR", help="folder to make (default: SESSION-FORMAT in the current folder)")
     add("--session", dest="parent", metavar="DIR", help="folder that holds the sessions (default: the user's)")
     given = parser.parse_args(argv)
-    if given.to not in IMAGES and (given.sperm or given.from_s or given.until_s < math.inf or given.what != "frames"):
-        raise InputError(f"export --to {given.to}: --what, --sperm, --from and --until are for {', '.join(IMAGES)}")
+    if given.to not in IMAGES and (given.sperm or given.what != "frames"):
+        raise InputError(f"export --to {given.to}: --what and --sperm are for {', '.join(IMAGES)}")
+    if given.to not in (*IMAGES, *TRACKS) and (given.from_s or given.until_s < math.inf):
+        raise InputError(f"export --to {given.to}: --from and --until are for {', '.join((*IMAGES, *TRACKS))}")
+    if given.to != CLIPS and (given.windows is not None or given.whole):
+        raise InputError(f"export --to {given.to}: --windows and --whole are for {CLIPS}")
     if given.sperm and given.what != "crops":
         raise InputError("export --sperm: chooses crops; give --what crops as well")
     if not (0 <= given.from_s <= given.until_s):
@@ -52,26 +65,32 @@ def export(argv: Sequence[str], clips: Main) -> int:
     if out.exists():
         raise InputError(f"{out}: is there already; remove it or give another folder with --out")
     if given.to == CLIPS:
-        return clips(["--sessions", str(folder), "--out", str(out)])
+        chosen = [] if given.windows is None else ["--windows", str(given.windows)]
+        chosen += ["--whole"] if given.whole else []
+        return clips(["--sessions", str(folder), "--out", str(out), *chosen])
     story = read_story(folder)
     out.mkdir(parents=True, mode=0o700)
     try:
         selection = Selection(given.what, tuple(given.sperm), given.from_s, given.until_s)
-        made, left_out = _write(story, given.to, selection, out)
-        about = _about(story, given.to, made, left_out, selection if given.to in IMAGES else None)
+        made, left_out, places = _write(story, given.to, selection, out)
+        about = _about(story, given.to, made, left_out, selection if given.to not in TABLES else None)
+        about["track_places_left_out"] = places
         (out / ABOUT).write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     except BaseException:  # nothing that is half done is left behind; not even by Ctrl-C
         shutil.rmtree(out, ignore_errors=True)
         raise
     for line in (*story.damage, *([_unreadable(left_out)] if left_out else [])):
         say(f"! {line}")
+    if places:
+        say(f"! {places} places of sperm are left out: their frames are missing in the record")
     say(f"{len(made)} {'file' if len(made) == 1 else 'files'} of session {story.start.session} in {out}")
     say(NOTICE)
     return 0
 
 
-def _write(story: Story, to: str, selection: Selection, out: Path) -> tuple[list[Path], list[int]]:
-    """Write; return the files, and the frames that were left out because they cannot be read."""
+def _write(story: Story, to: str, selection: Selection, out: Path) -> tuple[list[Path], list[int], int]:
+    """Write; return the files, the frames left out because they cannot be read, and the places of sperm left out."""
+    left_out: list[int]
     if to in IMAGES:
         from station.export import image_files
 
@@ -80,23 +99,29 @@ def _write(story: Story, to: str, selection: Selection, out: Path) -> tuple[list
             "ome-zarr": image_files.write_ome_zarr,
             "mp4": image_files.write_mp4,
         }
-        left_out: list[int] = []
+        left_out = []
         try:
-            return [writers[to](film, out, lambda: None) for film in films(story, selection, left_out)], left_out
+            return [writers[to](film, out, lambda: None) for film in films(story, selection, left_out)], left_out, 0
         except UnreadableFrame:
             shutil.rmtree(out)
             out.mkdir(mode=0o700)
             left_out = find_unreadable(story)
-            return [writers[to](film, out, lambda: None) for film in films(story, selection, left_out)], left_out
+            return [writers[to](film, out, lambda: None) for film in films(story, selection, left_out)], left_out, 0
     if to in TRACKS:
         from station.export import track_files
 
         if not story.sperm:
             raise SessionError(f"session {story.folder}: no sperm was followed; there are no tracks to export")
-        return [(track_files.write_napari if to == "napari" else track_files.write_trackmate)(story, out)], []
+        left_out = find_unreadable(story) if track_files.recorded_whole(story) else []
+        if len(left_out) == len(story.frames):  # no picture is left for tracks to lie over
+            left_out = []
+        index = track_files.planes(story, selection.from_s, selection.until_s, set(left_out))
+        places = track_files.count_left_out(story, selection.from_s, selection.until_s, index)
+        write = track_files.write_napari if to == "napari" else track_files.write_trackmate
+        return [write(story, out, index)], left_out, places
     from station.export.table_files import write_tables
 
-    return write_tables(story, out, "parquet" if to == "parquet" else "csv"), []
+    return write_tables(story, out, "parquet" if to == "parquet" else "csv"), [], 0
 
 
 def _about(

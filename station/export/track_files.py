@@ -1,18 +1,25 @@
-"""Tracks for napari (a table in the order of its tracks layer) and TrackMate (its XML). Lost places are left out."""
+"""Tracks for napari (a table in the order of its tracks layer) and TrackMate (its XML).
+
+Left out are lost places, and those in frames of which a stack of the same part has no picture. A grade stands where it
+was current and valid at that frame, and nowhere else.
+"""
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from itertools import pairwise
 from pathlib import Path
 from typing import Final
 from xml.etree import ElementTree as ET
 
+from station.archive.moments import worth_at
 from station.archive.story import SpermStory, Story, TrackPoint
+from station.dashboard.assessment import GradeValidity
 from station.notice import NOTICE
-from station.transport.messages import GRADES, GradeInfo, TrackState
+from station.transport.messages import GRADES, GradeInfo, TrackState, Validity
 
 NAPARI_COLUMNS: Final = (
     "track_id", "t", "y", "x", "frame", "t_s", "score", "state", *(f"grade_{letter}" for letter in GRADES),
+    "grade_frame",
 )  # fmt: skip
 TRACKMATE_VERSION: Final = "7.11.1"
 SPOT_FEATURES: Final = (
@@ -28,34 +35,60 @@ SPOT_FEATURES: Final = (
 HEAD_UM: Final = 5.0
 
 
-def write_napari(story: Story, folder: Path) -> Path:
+def planes(story: Story, from_s: float, until_s: float, unreadable: Collection[int]) -> dict[int, int]:
+    """Return the number of each frame of a part in a stack of it, from 0; ``unreadable``: frames without a plane.
+
+    Where not every frame was recorded, there is no such stack: the tracked frames are counted.
+    """
+    known = story.frames if recorded_whole(story) else story.exposures_ns
+    chosen = (seq for seq in sorted(known) if seq not in unreadable and from_s <= story.t_s(seq) <= until_s)
+    return {seq: number for number, seq in enumerate(chosen)}
+
+
+def recorded_whole(story: Story) -> bool:
+    """Return whether the record has the frames themselves, not only what was found in them."""
+    return story.start.mode == "all" and bool(story.frames)
+
+
+def count_left_out(story: Story, from_s: float, until_s: float, index: Mapping[int, int]) -> int:
+    """Return how many places of a part are in frames that have no plane."""
+    return sum(
+        point.frame_seq not in index and from_s <= story.t_s(point.frame_seq) <= until_s
+        for sperm in story.sperm.values()
+        for point in sperm.points
+        if point.track.state is not TrackState.LOST
+    )
+
+
+def write_napari(story: Story, folder: Path, index: Mapping[int, int]) -> Path:
     """Write ``tracks.csv``: its first four columns are what napari's tracks layer takes, the rest are properties.
 
-    ``t`` counts the exported or recorded frames from 0, so that tracks lie over a stack of all of them.
+    ``index``: as from ``planes``; it is the column ``t``.
     """
     path = folder / "tracks.csv"
-    index = _indices(story)
     with path.open("w", encoding="utf-8", newline="") as file:
         lines = csv.writer(file, lineterminator="\n")
         lines.writerow(NAPARI_COLUMNS)
         for sperm_id, sperm in sorted(story.sperm.items()):
-            newest = _NewestGrade(sperm)
-            for point in _places(sperm):
-                track, grade = point.track, newest.at(point.frame_seq)
-                shares = ("",) * 5 if grade is None else tuple(f"{share:.6f}" for share in grade.grade)
+            current = _CurrentGrade(story, sperm)
+            for point in _places(sperm, index):
+                track, grade = point.track, current.at(point)
+                said = ("",) * 6 if grade is None else (*(f"{share:.6f}" for share in grade.grade), grade.frame_seq)
                 lines.writerow(
                     (sperm_id, index[point.frame_seq], track.y, track.x, point.frame_seq,
-                     f"{story.t_s(point.frame_seq):.6f}", track.score, track.state.value, *shares)
+                     f"{story.t_s(point.frame_seq):.6f}", track.score, track.state.value, *said)
                 )  # fmt: skip
     return path
 
 
-def write_trackmate(story: Story, folder: Path) -> Path:
-    """Write ``trackmate.xml``: spots in um (px where the scale is not known) and seconds, one track a sperm."""
+def write_trackmate(story: Story, folder: Path, index: Mapping[int, int]) -> Path:
+    """Write ``trackmate.xml``: spots in um (px where the scale is not known) and seconds, one track a sperm.
+
+    ``index``: as from ``planes``; it is the feature FRAME.
+    """
     path = folder / "trackmate.xml"
     known = story.scale_known
     unit = "micron" if known else "pixel"
-    index = _indices(story)
     root = ET.Element("TrackMate", version=TRACKMATE_VERSION)
     ET.SubElement(root, "Log").text = f"{NOTICE} Session {story.start.session}, {story.start.program}."
     model = ET.SubElement(root, "Model", spatialunits=unit, timeunits="sec")
@@ -64,7 +97,8 @@ def write_trackmate(story: Story, folder: Path) -> Path:
     grade_features = tuple(
         (f"GRADE_{letter}", f"Grade {letter}", f"Grade {letter}", "NONE", False) for letter in GRADES
     )
-    for feature, name, short, dimension, whole in (*SPOT_FEATURES, *grade_features):
+    grade_frame = ("GRADE_FRAME", "Frame of the grade", "Grade frame", "NONE", True)
+    for feature, name, short, dimension, whole in (*SPOT_FEATURES, *grade_features, grade_frame):
         _feature(spot_features, feature, name, short, dimension, whole)
     edge_features = ET.SubElement(declared, "EdgeFeatures")
     _feature(edge_features, "SPOT_SOURCE_ID", "Source spot ID", "Source ID", "NONE", True)
@@ -77,9 +111,9 @@ def write_trackmate(story: Story, folder: Path) -> Path:
     ids: dict[int, list[int]] = {}
     spot_id = 0
     for sperm_id, sperm in sorted(story.sperm.items()):
-        newest = _NewestGrade(sperm)
-        for point in _places(sperm):
-            track, frame, grade = point.track, index[point.frame_seq], newest.at(point.frame_seq)
+        current = _CurrentGrade(story, sperm)
+        for point in _places(sperm, index):
+            track, frame, grade = point.track, index[point.frame_seq], current.at(point)
             scale = (story.um_per_px(point.frame_seq) if known else None) or 1.0
             spot = ET.Element(
                 "Spot", ID=str(spot_id), name=f"sperm {sperm_id}", QUALITY=_number(track.score),
@@ -90,6 +124,7 @@ def write_trackmate(story: Story, folder: Path) -> Path:
             if grade is not None:
                 for letter, share in zip(GRADES, grade.grade, strict=True):
                     spot.set(f"GRADE_{letter}", _number(share))
+                spot.set("GRADE_FRAME", str(grade.frame_seq))
             by_frame.setdefault(frame, []).append(spot)
             ids.setdefault(sperm_id, []).append(spot_id)
             spot_id += 1
@@ -113,7 +148,7 @@ def write_trackmate(story: Story, folder: Path) -> Path:
     settings = ET.SubElement(root, "Settings")
     ET.SubElement(
         settings, "ImageData", filename="frames.ome.tif", folder="", width=str(source_info.width),
-        height=str(source_info.height), nslices="1", nframes=str(max(index.values(), default=0) + 1),
+        height=str(source_info.height), nslices="1", nframes=str(len(index)),
         pixelwidth=_number(px), pixelheight=_number(px), voxeldepth="1.0",
         timeinterval=_number(_interval_s(story)),
     )  # fmt: skip
@@ -125,30 +160,25 @@ def write_trackmate(story: Story, folder: Path) -> Path:
     return path
 
 
-class _NewestGrade:
-    """The newest grade of a sperm, asked frame by frame in rising order."""
+class _CurrentGrade:
+    """The newest grade of a sperm where it is current and valid, asked place by place in rising order."""
 
-    def __init__(self, sperm: SpermStory) -> None:
+    def __init__(self, story: Story, sperm: SpermStory) -> None:
+        self._story = story
         self._coming = sorted(sperm.grades, key=lambda one: one.frame_seq)
         self._next = 0
 
-    def at(self, frame_seq: int) -> GradeInfo | None:
-        while self._next < len(self._coming) and self._coming[self._next].frame_seq <= frame_seq:
+    def at(self, point: TrackPoint) -> GradeInfo | None:
+        while self._next < len(self._coming) and self._coming[self._next].frame_seq <= point.frame_seq:
             self._next += 1
-        return self._coming[self._next - 1] if self._next else None
+        grade = self._coming[self._next - 1] if self._next else None
+        worth = worth_at(self._story, point.track, grade, self._story.exposures_ns[point.frame_seq])
+        valid = grade is not None and grade.validity is Validity.VALID and worth is GradeValidity.CURRENT
+        return grade if valid else None
 
 
-def _places(sperm: SpermStory) -> Iterator[TrackPoint]:
-    return (point for point in sperm.points if point.track.state is not TrackState.LOST)
-
-
-def _indices(story: Story) -> dict[int, int]:
-    """Return the number of each frame among those that are recorded; where none is, among those that were tracked."""
-    known = sorted(story.frames if story.start.mode == "all" and story.frames else story.exposures_ns)
-    index = {seq: number for number, seq in enumerate(known)}
-    for seq in sorted(story.exposures_ns):  # tracked, and missing in the record: the place of the one before it
-        index.setdefault(seq, index.get(seq - 1, 0))
-    return index
+def _places(sperm: SpermStory, index: Mapping[int, int]) -> Iterator[TrackPoint]:
+    return (point for point in sperm.points if point.track.state is not TrackState.LOST and point.frame_seq in index)
 
 
 def _interval_s(story: Story) -> float:

@@ -180,7 +180,7 @@ def _sperm_report(
     elif chosen is not None:
         shown = "the newest graded window when it was marked as chosen"
     else:
-        shown = f"its last graded window, {_time(story.t_s(grade.frame_seq))} into the session"
+        shown = f"its last graded window, {_time(story.grade_t_s(grade))} into the session"
     near = _kinematics(sperm, grade.frame_seq if grade is not None else None)
     return SpermReport(
         sperm_id=sperm.sperm_id,

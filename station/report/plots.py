@@ -114,7 +114,7 @@ def _columns(
 ) -> Iterator[tuple[float, float, GradeInfo]]:
     """Yield when which grade was the newest, current ones alone; short ones are taken together as their last."""
     grades = sorted(sperm.grades, key=lambda one: one.frame_seq)
-    times = [story.t_s(grade.frame_seq) for grade in grades]
+    times = [story.grade_t_s(grade) for grade in grades]
     for span in spans:
         if span.validity is not GradeValidity.CURRENT:
             continue

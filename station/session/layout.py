@@ -25,6 +25,9 @@ TABLES: Final = "tables"
 CHUNK_PATTERN: Final = r"^video/\d{6}\.mkv$"
 MAX_MANIFEST_BYTES: Final = 1 << 20
 
+RECORDING_S: Final = 20.0
+"""A log that was written to so lately and has no end is one that is being recorded."""
+
 
 class SessionState(StrEnum):
     """What ``session.json`` says of a session; where a run was cut off it stays at "recording"."""

@@ -9,6 +9,7 @@ A record that is not as it was written is played up to its first break. This mod
 
 import mmap
 import re
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,9 +19,16 @@ from station.clock import NS_PER_S
 from station.config import REPLAY, Config, build_config
 from station.errors import InputError
 from station.files import open_regular
-from station.session.layout import LOG
+from station.session.layout import LOG, RECORDING_S
 from station.session.lookup import find_session
-from station.session.records import FrameRecord, GradesRecord, OpenedRecord, TracksRecord
+from station.session.records import (
+    ActionRecord,
+    EndRecord,
+    FrameRecord,
+    GradesRecord,
+    OpenedRecord,
+    TracksRecord,
+)
 from station.session.session_reader import Session
 from station.transport.messages import AppliedCommand, CommandName, GradesHeader, TracksHeader, TrackState
 
@@ -56,6 +64,31 @@ class Playback:
         for event in self.session.events(until_broken=True):
             if isinstance(event.record, GradesRecord):
                 yield event.record.header
+
+
+def require_unblinded(playback: Playback) -> None:
+    """Raise InputError where a session is still being recorded and its grades are hidden: a replay would show them.
+
+    Known by its log, which has no end yet and was written to seconds ago. A copy of its
+    video is not known for what it is.
+    """
+    session = playback.session
+    try:
+        if time.time() - (session.folder / LOG).stat().st_mtime >= RECORDING_S:
+            return
+    except OSError:
+        return
+    blind = bool(session.start.config.get("blind"))
+    for event in session.events():
+        if isinstance(event.record, EndRecord):
+            return
+        if isinstance(event.record, ActionRecord) and event.record.action.name in ("blind", "unblind"):
+            blind = event.record.action.name == "blind"
+    if blind:
+        raise InputError(
+            f"session {playback.name}: is being recorded and its grades are hidden (a blind study); mark a choice, or "
+            "end that run first"
+        )
 
 
 def recorded_length_s(folder: Path) -> float:
@@ -174,6 +207,7 @@ def as_recorded(config: Config) -> Config:
         raise InputError("source replay: which session? Give replay:SESSION, its id or its folder")
     folder = find_session(config.source.kind.removeprefix(REPLAY), config.record.folder)
     playback = Playback(folder)
+    require_unblinded(playback)
     recorded = playback.session.start.config
     data: dict[str, Any] = config.model_dump()
     try:

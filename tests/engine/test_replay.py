@@ -4,6 +4,7 @@ import csv
 import json
 import math
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow.csv
@@ -11,10 +12,15 @@ import pyarrow.parquet as pq
 import pytest
 
 from engine.comparison import Comparison, emd, js, most_likely
-from engine.replay import RecordedBatches, same_worth
+from engine.replay import GradesReplay, RecordedBatches, same_worth
+from engine.scheduler import EveryWindow
+from station.config import ReplaySettings
 from station.errors import InputError
+from station.session.playback import Playback
+from station.session.records import GradesRecord
 from station.transport.buffers import Received
 from station.transport.control_messages import ModelInfo
+from station.transport.counters import EngineCounters
 from station.transport.messages import (
     Evidence,
     GradeInfo,
@@ -26,6 +32,8 @@ from station.transport.messages import (
     WindowInfo,
     WindowsHeader,
 )
+from tests.support.graded_session import record_graded
+from tests.support.recorded_session import rechained
 
 TRACE = Trace(t_exposure_ns=1, t_sent_ns=2)
 NOTICE = "For research use only. Not for use in diagnostic procedures."
@@ -54,7 +62,7 @@ def batches(*keys: list[tuple[int, int]]) -> list[GradesHeader]:
     return [GradesHeader(seq=n, grades=[grade(*key) for key in batch]) for n, batch in enumerate(keys)]
 
 
-def taken(buffer: RecordedBatches) -> list[list[tuple[int, int]]]:
+def taken(buffer: RecordedBatches | EveryWindow) -> list[list[tuple[int, int]]]:
     found = []
     while (batch := buffer.take()) is not None:
         assert all(w.pixels[0, 0, 0] == 10 * w.info.frame_seqs[-1] + w.info.sperm_id for w in batch)
@@ -91,6 +99,32 @@ def test_what_waits_when_the_link_ends_is_missing():
     buffer.give_up()
     assert buffer.missing == 1
     assert taken(buffer) == []
+
+
+def test_of_every_window_none_counts_that_ends_before_the_place_to_begin_at():
+    buffer = EveryWindow(first=6)
+    for message in (windows(5, 1, 2), windows(6, 1), windows(7, 1, 2)):
+        assert buffer.put(message) == 0
+    assert taken(buffer) == [[(1, 6)], [(1, 7), (2, 7)]]
+
+
+@pytest.mark.parametrize(("graded", "every", "whole"), [(True, False, False), (True, True, True), (False, False, True)])
+def test_where_no_grades_are_recorded_or_all_are_wanted_every_window_is_graded(tmp_path, graded, every, whole):
+    folder = record_graded(tmp_path, config={"blind": not graded})
+    if not graded:
+        rechained(folder, lambda record: not isinstance(record, GradesRecord))
+    config = SimpleNamespace(replay=ReplaySettings(comparison=str(tmp_path / "c.csv"), every_window=every))
+    account = SimpleNamespace(notices=[])
+    context = SimpleNamespace(config=config, control=SimpleNamespace(account=account))
+    playback = Playback(folder)
+    replay = GradesReplay(context, EngineCounters(), playback, playback.opened.model)
+    assert isinstance(replay.buffer, EveryWindow) is whole
+    replay.buffer.put(windows(21, 1))
+    assert taken(replay.buffer) == ([[(1, 21)]] if whole else [])
+    assert [notice for notice in account.notices if "every recorded window" in notice] == account.notices
+    assert len(account.notices) == whole
+    replay.note([grade(1, 21)])
+    replay.finish(ended=True)
 
 
 SEEN = Evidence(frame_seqs=[3, 4], span_ms=20.0, measured=Measured(stage_px=1.0))

@@ -1,7 +1,7 @@
 """A small recorded session, written with the format's own parts, for the tests of its readers."""
 
 import zlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +10,17 @@ from numpy.typing import NDArray
 
 from station.session.chunk_writer import ChunkWriter, FileSink
 from station.session.event_log import EventLog
-from station.session.layout import LOG, Manifest, SessionState, chunk_name, new_session, write_manifest
+from station.session.layout import LOG, Manifest, SessionState, chunk_name, new_session, read_manifest, write_manifest
 from station.session.records import (
     ActionRecord,
     ChunkRecord,
     EndRecord,
     FrameRecord,
     OpenedRecord,
+    Record,
     StartRecord,
 )
+from station.session.session_reader import Session
 from station.transport.control_messages import ActionHeader, ModelInfo, SourceInfo
 from station.transport.messages import FrameHeader
 
@@ -89,6 +91,17 @@ def record(
         log.append(EndRecord(ended_utc="2026-01-01T00:01:00Z", counters={"frames": frames}))
         write_manifest(folder, manifest.model_copy(update={"head": log.head}))
     return folder
+
+
+def rechained(folder: Path, keep: Callable[[Record], bool]) -> None:
+    """Write the log anew with only some of its records, whole again but for the manifest's head."""
+    records = [event.record for event in Session(folder).events()]
+    (folder / LOG).unlink()
+    with EventLog(folder / LOG) as log:
+        for record in records:
+            if keep(record):
+                log.append(record)
+        write_manifest(folder, read_manifest(folder).model_copy(update={"head": log.head}))
 
 
 def flip(path: Path, offset: int, bits: int = 0x55) -> None:

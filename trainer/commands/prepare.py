@@ -30,6 +30,7 @@ from trainer.data.session_clips import cut_session
 from trainer.data.tags import assign, read_tags
 from trainer.data.video_names import find_videos
 
+DEFAULT_RATE: Final = 15.0
 EPILOG: Final = """\
 DATA holds the clips without votes, clips.csv, tracked.csv (what became of every tag), cuts.csv (where each frame was
 cut) and manifest.json. Exit code 1: a video or a tag could not be used, the others were cut.
@@ -37,7 +38,7 @@ cut) and manifest.json. Exit code 1: a video or a tag could not be used, the oth
 examples:
   python -m trainer prepare VIDEOS --tags tags.csv --um-per-px 0.25 --out DATA
   python -m trainer prepare d07_1.avi d07_2.avi --tags tags.csv --um-per-px 0.25 --windows 3 --format mkv --out DATA
-  python -m trainer prepare --sessions 20260131T141500Z-3f9c --windows 5 --out DATA
+  python -m trainer prepare --sessions 20260131T141500Z-3f9c --out DATA
   python -m trainer prepare STACKS --tags tags.csv --fps 15 --stride uniform --out DATA
 
 next: python -m trainer votes DATA --votes votes.csv"""
@@ -58,8 +59,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument(
         "--sessions", nargs="+", default=[], metavar="SESSION",
-        help="in place of videos and tags: recorded sessions; the very windows that were graded are cut",
+        help="in place of videos and tags: recorded sessions; the very windows that were graded are cut, all that "
+        "share no frame",
     )  # fmt: skip
+    parser.add_argument(
+        "--session", dest="parent", metavar="DIR", help="folder that holds the sessions (default: the user's)"
+    )
     parser.add_argument("--out", type=Path, required=True, metavar="DATA", help="folder to make; must not exist")
     parser.add_argument("--um-per-px", type=float, metavar="UM", help="scale, where neither tags nor video say it")
     parser.add_argument(
@@ -77,11 +82,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--rate",
         type=float,
         metavar="FPS",
-        default=15.0,
-        help="frames a second of the clips, for --stride auto (default: 15)",
+        help="frames a second of the clips, for --stride auto (default: 15); of videos alone",
     )
-    parser.add_argument("--windows", type=int, default=1, metavar="N",
-                        help="at most N clips of a sperm, one after the other (default: %(default)s)")  # fmt: skip
+    parser.add_argument("--windows", type=int, metavar="N", help="at most N clips of a sperm, one after the other "
+                        "(default: 1; of sessions all)")  # fmt: skip
     parser.add_argument("--whole", action="store_true", help="leave out clips that reach over the frame's edge")
     parser.add_argument(
         "--head-px", type=float, metavar="PX", help="edge of the box round a head in px (default: measured)"
@@ -99,6 +103,8 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--out {args.out} exists already; remove it or give another folder")
     if args.sessions:
         return _cut_sessions(args, settings)
+    if args.parent is not None:
+        raise InputError("--session DIR: says where --sessions lie; give --sessions SESSION as well")
     if not args.videos or args.tags is None:
         raise InputError("expected VIDEOS and --tags FILE, or --sessions SESSION")
     videos = find_videos(args.videos)
@@ -147,7 +153,7 @@ def _cut_sessions(args: argparse.Namespace, settings: CutSettings) -> int:
     """Cut the graded windows of sessions; return 1 where a session, or a window of one, could not be used."""
     if args.videos or args.tags is not None:
         raise InputError("--sessions: cuts what was graded in sessions; leave VIDEOS and --tags out")
-    for option, given in (("fps", args.fps), ("bits", args.bits), ("head-px", args.head_px)):
+    for option, given in (("fps", args.fps), ("bits", args.bits), ("head-px", args.head_px), ("rate", args.rate)):
         if given is not None:
             raise InputError(f"--{option}: is for videos; a session is cut as it was recorded")
     if args.stride != "auto":
@@ -155,7 +161,7 @@ def _cut_sessions(args: argparse.Namespace, settings: CutSettings) -> int:
     console = Console(soft_wrap=True)
     folder = ClipFolderWriter(args.out, settings, args.um_per_px, f".{args.format}")
     problems: list[str] = []
-    sessions = dict.fromkeys(find_session(named) for named in args.sessions)
+    sessions = dict.fromkeys(find_session(named, args.parent) for named in args.sessions)
     for session in sessions:
         try:
             problems += folder.add_session(cut_session(session, settings, lambda _: None))
@@ -182,7 +188,7 @@ def _settings(args: argparse.Namespace) -> CutSettings:
         raise InputError(f"--stride {args.stride}: expected a number, 'auto' or 'uniform'") from error
     if isinstance(stride, int) and stride < 1:
         raise InputError(f"--stride {stride}: must be at least 1")
-    if args.windows < 1:
+    if args.windows is not None and args.windows < 1:
         raise InputError(f"--windows {args.windows}: must be at least 1")
     rates, scales = (MIN_FPS, MAX_FPS), (MIN_UM_PER_PX, MAX_UM_PER_PX)
     for name, value, (least, most) in (
@@ -196,8 +202,8 @@ def _settings(args: argparse.Namespace) -> CutSettings:
         raise InputError(f"--head-px {args.head_px:g}: must be from 6 to 300")
     return CutSettings(
         stride=stride,
-        rate=args.rate,
-        windows=args.windows,
+        rate=DEFAULT_RATE if args.rate is None else args.rate,
+        windows=args.windows or (None if args.sessions else 1),
         whole=args.whole,
         tracker=TrackerSettings(head_px=args.head_px),
         fps=args.fps,

@@ -82,7 +82,7 @@ class ClipFolderWriter:
         taken = {row.id for row in self.rows}
         for cut, scale in zip(found.cuts, scales, strict=True):
             counts[cut.tag.id] += 1
-            number = counts[cut.tag.id] if self._settings.windows > 1 else None
+            number = counts[cut.tag.id] if self._settings.windows != 1 else None
             stem = name.rpartition(".")[0] or name
             clip = clip_id(stem, cut.tag.id, number)
             if clip in taken:  # of a video whose name differs in its ending alone

@@ -19,8 +19,8 @@ class CutSettings:
     """Every how many frames one is taken; "auto": nearest to ``rate``; "uniform": 16 frames spread over the video."""
     rate: float = 15.0
     """Frames a second that the clips should have, for "auto"."""
-    windows: int = 1
-    """Most windows of one sperm: the first complete one, and those that follow without sharing a frame."""
+    windows: int | None = 1
+    """Most windows of one sperm, None: all; the first complete one, and those that follow without sharing a frame."""
     whole: bool = False
     """Leave out windows of which a crop reaches over the frame's edge."""
     tracker: TrackerSettings = field(default_factory=TrackerSettings)

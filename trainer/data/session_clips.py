@@ -64,7 +64,7 @@ def cut_session(folder: Path, settings: CutSettings, keep_going: Callable[[int],
         grades.append(wanted[key])
         keep_going(len(cuts))
     for outcome in outcomes.values():
-        if outcome.clips < settings.windows:
+        if not outcome.clips or (settings.windows is not None and outcome.clips < settings.windows):
             outcome.reason = "no more windows of it were graded" if outcome.clips else "none of its windows can be cut"
     found = VideoCuts(
         info=story.opened.source,
@@ -87,7 +87,7 @@ def _wanted(story: Story, settings: CutSettings) -> dict[tuple[int, int], GradeI
         taken, last = 0, -1
         for grade in sorted(sperm.grades, key=lambda one: one.frame_seq):
             sent = story.windows.get((sperm.sperm_id, grade.frame_seq))
-            if sent is None or taken >= settings.windows or (settings.whole and sent.info.padded):
+            if sent is None or taken == settings.windows or (settings.whole and sent.info.padded):
                 continue
             if sent.info.frame_seqs[0] > last:
                 wanted[sperm.sperm_id, grade.frame_seq] = grade

@@ -128,6 +128,40 @@ def test_removing_says_what_is_lost_and_asks(tmp_path: Path, capsys, monkeypatch
     assert not folder.exists()
 
 
+def test_what_could_not_be_removed_is_listed_and_can_be_removed(tmp_path: Path, capsys, monkeypatch) -> None:
+    folder = record(tmp_path)
+
+    def stuck(path: Path) -> None:
+        raise PermissionError(13, "Permission denied", str(Path(path) / "video"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shutil, "rmtree", stuck)
+        with pytest.raises(SessionError, match=rf"removed in part.*sessions remove .*\.removing-{folder.name}`"):
+            sessions(["remove", folder.name, "--yes", "--session", str(tmp_path)])
+    rest = tmp_path / f".removing-{folder.name}"
+    assert (rest / "video").is_dir()
+    assert catalogue(tmp_path) == []
+    said = listed(capsys, tmp_path)
+    assert rest.name in said
+    assert f"`sessions remove {folder.name}`" in said
+    said = listed(capsys, tmp_path, "remove", folder.name, "--yes")
+    assert "what is left of a session" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_session_whose_log_cannot_be_removed_stays_as_it_was(tmp_path: Path, monkeypatch) -> None:
+    folder = record(tmp_path)
+
+    def stuck(self: Path, **_options: bool) -> None:
+        raise PermissionError(13, "Permission denied", str(self))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "unlink", stuck)
+        with pytest.raises(SessionError, match="is as it was"):
+            sessions(["remove", str(folder), "--yes"])
+    assert [entry.folder for entry in catalogue(tmp_path)] == [folder]
+
+
 def test_a_folder_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None:
     folder = record(tmp_path)
     (folder / ANNOTATIONS).mkdir()

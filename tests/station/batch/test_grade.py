@@ -16,7 +16,7 @@ from capture.simulator.microscope import SimulatedMicroscope
 from station.batch import command
 from station.batch.command import grade
 from station.batch.places import here, on_cluster
-from station.batch.task import Graded, Task
+from station.batch.task import Graded, Task, cut_short
 from station.build_info import ROOT
 from station.config import SimulatedSettings
 from station.errors import InputError, MissingExtraError
@@ -106,6 +106,23 @@ def test_what_is_there_is_not_done_again_and_results_come_in_the_order_given(
     assert asked == ["c.mp4", "b.mp4", "b.mp4", "a.mp4"]
     assert pq.read_table(tmp_path / "g.parquet").column("recording").to_pylist() == words
     assert "1 of 3 recordings were graded before" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("said", "problem"),
+    [
+        ({"ended": "at the end of the source", "recording": {"stopped": "", "complete": True}}, ""),
+        ({"ended": "by a signal", "recording": {"stopped": "", "complete": True}}, "its run ended by a signal"),
+        ({"ended": "at the end of the source", "recording": {"stopped": "disk full", "complete": False}}, "disk full"),
+        ({"ended": "at the end of the source", "recording": {"stopped": "", "complete": False}}, "not kept to the end"),
+        ({"ended": "at the end of the source", "recording": None}, "not kept to the end"),
+        ({}, "for no reason given"),
+    ],
+)
+def test_a_run_that_was_cut_short_is_no_result(said: dict[str, object], problem: str) -> None:
+    found = cut_short(said)
+    assert (found == "") is (problem == "")
+    assert problem in found
 
 
 def test_a_task_is_known_by_its_content_and_settings_and_not_by_its_name() -> None:

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -12,18 +13,22 @@ import pyarrow.parquet as pq
 import pytest
 import tifffile
 
+from station.archive.story import read_story
 from station.build_info import ROOT
 from station.errors import InputError, MissingExtraError, StationError
 from station.export import command
 from station.export.command import export
 from station.export.table_files import ANNOTATIONS, CHOICES
+from station.export.track_files import planes, write_napari, write_trackmate
 from station.notice import NOTICE
 from station.session.annotations import Note, annotate
 from station.session.layout import LOG
+from station.session.records import FrameRecord
 from station.session.session_reader import Session
 from station.session.table_columns import COLUMNS
+from station.transport.messages import TrackState, Validity
 from tests.support.graded_session import SIZE, T, place, record_graded
-from tests.support.recorded_session import HEIGHT, WIDTH, flip, noise_images, record
+from tests.support.recorded_session import HEIGHT, WIDTH, flip, noise_images, rechained, record
 
 
 def no_clips(_argv: object) -> int:
@@ -100,6 +105,48 @@ def test_tracks_for_napari(session: Path, tmp_path: Path) -> None:
     assert (np.lexsort((data[:, 1], data[:, 0])) == np.arange(len(data))).all(), "by track, then by time"
     assert tuple(data[12, [3, 2]]) == pytest.approx(place(1, 12))
     assert (rows[4]["grade_A"], rows[5]["grade_A"]) == ("", "0.600000")
+
+
+def test_places_in_frames_without_a_picture_are_left_out_and_counted(tmp_path: Path, capsys) -> None:
+    folder = record_graded(tmp_path / "s")
+    rechained(folder, lambda one: not (isinstance(one, FrameRecord) and one.header.seq in (0, 11)))
+    for to in ("napari", "trackmate"):
+        about = exported(folder, to, tmp_path / to)
+        assert about["track_places_left_out"] == 6
+    assert "6 places of sperm are left out" in capsys.readouterr().out
+    rows = [row for row in read_csv(tmp_path / "napari" / "tracks.csv") if row["track_id"] == "1"]
+    frames = [seq for seq in range(40) if seq not in (0, 11)]
+    assert [(int(row["t"]), int(row["frame"])) for row in rows] == list(enumerate(frames))
+    exported(folder, "napari", tmp_path / "part", "--from", "0.2", "--until", "0.3")
+    rows = [row for row in read_csv(tmp_path / "part" / "tracks.csv") if row["track_id"] == "1"]
+    assert [row["t"] for row in rows] == [str(n) for n in range(len(rows))]
+    assert len(rows) == 5
+    flip(folder / "video" / "000000.mkv", (folder / "video" / "000000.mkv").stat().st_size // 2)
+    about, stack = exported(folder, "napari", tmp_path / "n"), exported(folder, "ome-tiff", tmp_path / "o")
+    assert about["frames_left_out"] == stack["frames_left_out"] != []
+    with tifffile.TiffFile(tmp_path / "o" / "frames.ome.tif") as tiff:
+        assert len(tiff.pages) == len({row["t"] for row in read_csv(tmp_path / "n" / "tracks.csv")})
+
+
+def test_a_grade_stands_only_where_it_was_current_and_valid(session: Path, tmp_path: Path) -> None:
+    story = read_story(session)
+    sperm = story.sperm[1]
+    sperm.grades = [one for one in sperm.grades if one.frame_seq <= 20]
+    sperm.grades[1] = sperm.grades[1].model_copy(update={"validity": Validity.PADDED})
+    sperm.points = [
+        replace(one, track=one.track.model_copy(update={"state": TrackState.UNCERTAIN})) if one.frame_seq > 30 else one
+        for one in sperm.points
+    ]
+    index = planes(story, 0, 10, ())
+    write_napari(story, tmp_path, index)
+    rows = [row for row in read_csv(tmp_path / "tracks.csv") if row["track_id"] == "1"]
+    graded = {int(row["frame"]): int(row["grade_frame"]) for row in rows if row["grade_frame"]}
+    assert graded == {n: 5 for n in range(5, 10)} | {n: 15 for n in range(15, 20)} | {n: 20 for n in range(20, 31)}
+    assert all((row["grade_A"] == "") is (row["grade_frame"] == "") for row in rows)
+    write_trackmate(story, tmp_path, index)
+    root = ElementTree.parse(tmp_path / "trackmate.xml").getroot()
+    spots = [spot for spot in root.iter("Spot") if spot.get("name") == "sperm 1"]
+    assert {int(s.get("FRAME", 0)): int(s.get("GRADE_FRAME", 0)) for s in spots if s.get("GRADE_A")} == graded
 
 
 def test_napari_takes_the_tracks(session: Path, tmp_path: Path) -> None:
@@ -197,6 +244,8 @@ def test_what_cannot_be_exported_is_one_line_and_leaves_nothing(session: Path, t
     out = tmp_path / "o"
     wrong = {
         ("--to", "csv", "--sperm", "1"): "are for ome-tiff",
+        ("--to", "csv", "--from", "1"): "are for ome-tiff",
+        ("--to", "csv", "--windows", "1"): "are for clips",
         ("--to", "mp4", "--sperm", "1"): "--what crops",
         ("--to", "mp4", "--what", "crops", "--sperm", "9"): "it has 1, 2, 3",
         ("--to", "mp4", "--from", "9"): "no recorded frame",
@@ -227,4 +276,7 @@ def test_clips_are_made_by_the_trainer(session: Path, tmp_path: Path) -> None:
         export([str(session), "--to", "clips", "--out", str(tmp_path / "o")], lambda a: asked.append(list(a)) or 0) == 0
     )
     assert asked == [["--sessions", str(session), "--out", str(tmp_path / "o")]]
+    words = [str(session), "--to", "clips", "--out", str(tmp_path / "o"), "--windows", "2", "--whole"]
+    assert export(words, lambda a: asked.append(list(a)) or 0) == 0
+    assert asked[1] == [*asked[0], "--windows", "2", "--whole"]
     assert Session(session).start.config["window"]["frames"] == T

@@ -5,13 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from station.archive.story import read_story
 from station.errors import InputError, StationError
 from station.report import pdf
 from station.report.command import report
 from station.session.annotations import Label, Note, annotate
+from station.session.records import FrameRecord, TracksRecord
 from tests.support.browser import browser
 from tests.support.graded_session import record_graded
-from tests.support.recorded_session import NOTICE, record
+from tests.support.recorded_session import NOTICE, rechained, record
 
 HOSTILE = "<script>alert(1)</script><img src=http://example.org/x onerror=alert(2)> \x1b[31m\u202eevil {{ 7*7 }}"
 
@@ -82,6 +84,24 @@ def test_sessions_with_little_in_them_have_a_report_too(tmp_path: Path) -> None:
         out = tmp_path / f"{folder.name}.html"
         assert report([str(folder), "--out", str(out)]) == 0
     assert "No clip: 4 of its 4 frames were not recorded." in out.read_text()
+
+
+def test_a_grade_whose_frame_is_missing_in_the_record_is_reported_by_its_own_times(tmp_path: Path) -> None:
+    folder = record_graded(tmp_path)
+    story = read_story(folder)
+    last = story.sperm[1].grades[-1]
+    expected_s = story.t_s(last.frame_seq)
+    rechained(
+        folder,
+        lambda one: (
+            not (isinstance(one, FrameRecord) and one.header.seq == last.frame_seq)
+            and not (isinstance(one, TracksRecord) and one.header.frame_seq == last.frame_seq)
+        ),
+    )
+    story = read_story(folder)
+    assert last.frame_seq not in story.exposures_ns
+    assert story.grade_t_s(story.sperm[1].grades[-1]) == pytest.approx(expected_s)
+    assert report([str(folder), "--out", str(tmp_path / "r.html")]) == 0
 
 
 def test_what_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,11 +1,13 @@
 """What a replay takes from the record: which frames were tracked, what was selected, which batches were graded."""
 
+import os
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from station.config import Config
+from station.config import Config, build_config
 from station.errors import InputError
 from station.options import parse_comparison, parse_options
 from station.session.event_log import EventLog
@@ -24,11 +26,30 @@ from station.transport.messages import (
     TrackState,
     Validity,
 )
+from tests.support.graded_session import record_graded
 
 NOTICE = "For research use only. Not for use in diagnostic procedures."
 TRACE = Trace(t_exposure_ns=1, t_sent_ns=2)
 SELECT = AppliedCommand(name=CommandName.SELECT_AUTO, count=4)
 RELEASE = AppliedCommand(name=CommandName.RELEASE, sperm_id=2)
+
+
+@pytest.mark.parametrize(
+    ("config", "ended", "age_s", "refused"),
+    [
+        ({"blind": True}, False, 0, True),
+        ({"blind": True}, True, 0, False),
+        ({"blind": True}, False, 60, False),
+        ({}, False, 0, False),
+    ],
+)
+def test_a_blind_session_that_is_being_recorded_is_not_replayed(tmp_path, config, ended, age_s, refused) -> None:
+    folder = record_graded(tmp_path, ended=ended, config=config)
+    then = time.time() - age_s
+    os.utime(folder / LOG, (then, then))
+    message = "is being recorded and its grades are hidden" if refused else "its configuration is incomplete"
+    with pytest.raises(InputError, match=message):
+        as_recorded(build_config({"source": {"kind": f"replay:{folder}"}}, "test"))
 
 
 def tracks(

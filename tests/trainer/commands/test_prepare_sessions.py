@@ -43,9 +43,21 @@ def test_the_windows_that_were_graded(session: Path, tmp_path: Path, capsys: pyt
     assert "no more windows" in capsys.readouterr().out
 
 
+def test_by_default_all_windows_that_share_no_frame(session: Path, tmp_path: Path, capsys) -> None:
+    data = tmp_path / "data"
+    where = ["--session", str(session.parent)]
+    assert main(["prepare", "--sessions", session.name, *where, "--out", str(data)]) == 0
+    clips = open_clips(data, unlabelled=True)
+    counted = [sum(row.id.split("-")[-2] == str(sperm) for row in clips.rows) for sperm in (1, 2, 3)]
+    assert counted == [2, 2, 1], "of those that end at 20, 25, ... each that begins after the one before"
+    assert "no more windows" not in capsys.readouterr().out
+
+
 def test_what_cannot_be_used_is_named(session: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = str(tmp_path / "o")
     assert main(["prepare", "--sessions", str(session), "--stride", "2", "--out", out]) == 2
+    assert main(["prepare", "--sessions", str(session), "--rate", "15", "--out", out]) == 2
+    assert main(["prepare", "VIDEOS", "--tags", "t.csv", "--session", str(tmp_path), "--out", out]) == 2
     assert main(["prepare", "--sessions", str(session), "--tags", "t.csv", "--out", out]) == 2
     assert main(["prepare", "--out", out]) == 2
     kept = record_graded(tmp_path / "k", mode="keep")
