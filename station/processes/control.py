@@ -89,6 +89,7 @@ class Account:
     recording: RecordingInfo | None = None
     adjustment: CameraAdjustment | None = None
     parameters: Parameters = field(default_factory=dict)
+    acted: int | None = None
     sockets: Sequence[Watched] = ()
     """All others of this process: what they drop is counted together."""
     playback: PlaybackInfo | None = None
@@ -207,6 +208,7 @@ class ProcessControl:
             recording=account.recording,
             adjustment=account.adjustment,
             playback=account.playback,
+            acted=account.acted,
             parameters=account.parameters,
         )
         try:
@@ -291,10 +293,12 @@ class ControlCentre:
         self._send(process, command)
         return command.seq
 
-    def tell(self, process: ProcessName, header: ProcessStatus | ActionHeader) -> None:
-        """Pass a process's word, or what the operator did, on to another process; left out where its queue is full."""
+    def tell(self, process: ProcessName, header: ProcessStatus | ActionHeader) -> bool:
+        """Pass a process's word, or what the operator did, on to another process; False: its queue is full."""
         with contextlib.suppress(zmq.Again):
             self._send(process, header)
+            return True
+        return False
 
     def close(self) -> None:
         """Close the socket; may be called more than once."""

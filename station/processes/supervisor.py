@@ -50,7 +50,7 @@ RECORDER_GRACE_S = 8.0
 FORWARD_S = {ProcessName.RECORDER: 1.0, ProcessName.VIEW: 0.2}
 """How often these hear how another process is doing, changes aside."""
 KEEP_ACTIONS = 1000
-"""So many are kept for a recorder that is being started again."""
+"""So many are kept until the recorder has written them."""
 
 
 class Supervisor:
@@ -99,6 +99,8 @@ class Supervisor:
         self._lives = Lives(endpoints.folder)
         self._starvation = {name: Starvation() for name in modules}
         self._actions_held: deque[ActionHeader] = deque(maxlen=KEEP_ACTIONS)
+        self._next_action = 0
+        """Number of the first that was not sent to the recorder in its present life."""
         self._suspended_s = 0.0
         self._others_suspended_s = 0.0
         self._polled_s = 0.0
@@ -227,22 +229,27 @@ class Supervisor:
 
     def stop(self) -> None:
         """End all processes: ask, then terminate, then kill. May be called more than once."""
-        alive = [process for process in self._processes.values() if process.is_alive()]
-        for name, process in self._processes.items():
-            if process.is_alive():
-                self._resume(process)
-                self._centre.send(name, CommandName.STOP)
+        returns = self._recorder_returns
+        asked = {name: process for name, process in self._processes.items() if process.is_alive()}
+        if returns:
+            asked.pop(ProcessName.RECORDER, None)
+        for name, process in asked.items():
+            self._resume(process)
+            self._centre.send(name, CommandName.STOP)
             status = self.statuses.get(name)
-            if process.is_alive() and (status is None or status.state is ProcessState.STARTING):
+            if name not in self._started and (status is None or status.state is ProcessState.STARTING):
                 process.kill()  # it listens to nobody while it loads, and holds nothing yet
         deadline_s = self._clock.seconds() + GRACE_S
-        while any(process.is_alive() for process in alive) and self._clock.seconds() < deadline_s:
-            for process in alive:  # a stop that was on its way may take hold only now
+        while any(process.is_alive() for process in asked.values()) and self._clock.seconds() < deadline_s:
+            for process in asked.values():  # a stop that was on its way may take hold only now
                 if process.is_alive():
                     self._resume(process)
             for status in self._centre.poll(0.01):
                 self._take_in(status)
+        if returns:
+            self._bring_recorder_back()
         self._let_recorder_finish()
+        alive = [process for process in self._processes.values() if process.is_alive()]
         for process in alive:
             if process.is_alive():
                 process.terminate()
@@ -374,6 +381,8 @@ class Supervisor:
         self.suspended.discard(name)
         self._started.discard(name)
         self._up.discard(name)
+        if name is ProcessName.RECORDER:
+            self._next_action = 0
         if not gone:
             self.note_action("down", f"{reason}; it cannot be ended")
             self._give_up(name, ProcessError(f"{reason}; it cannot be ended and stays as it is"))
@@ -485,6 +494,8 @@ class Supervisor:
             self._ran.add(name)
             self._up.add(name)
             if name is ProcessName.RECORDER:
+                while self._actions_held and self._actions_held[0].seq < (status.acted or 0):
+                    self._actions_held.popleft()
                 self._pass_actions_on()
         changed = before is None or before.state is not status.state or before.notices != status.notices
         changed |= before is not None and (before.withheld is None) is not (status.withheld is None)
@@ -495,9 +506,39 @@ class Supervisor:
                 self._centre.tell(listener, status)
 
     def _pass_actions_on(self) -> None:
-        """Let the recorder know what was done; while it is being started again, this waits."""
-        while self._actions_held and self._listening and not self._is_returning(ProcessName.RECORDER):
-            self._centre.tell(ProcessName.RECORDER, self._actions_held.popleft())
+        """Let the recorder know what was done, while it runs; what it has not written, the next one hears again."""
+        if not self._listening or ProcessName.RECORDER not in self._up:
+            return
+        for action in self._actions_held:
+            if action.seq >= self._next_action:
+                if not self._centre.tell(ProcessName.RECORDER, action):
+                    return
+                self._next_action = action.seq + 1
+
+    @property
+    def _recorder_returns(self) -> bool:
+        """True where a recorder with a session is gone, or was started again and does not run yet."""
+        recorder = ProcessName.RECORDER
+        return self._listening and recorder in self._ran and self._is_returning(recorder)
+
+    def _bring_recorder_back(self) -> None:
+        """Let a recorder that is being started again come up and hear what was done, so that it ends its session."""
+        recorder = ProcessName.RECORDER
+        deadline_s = self._clock.seconds() + RECORDER_GRACE_S
+        while self._recorder_returns and self._clock.seconds() < deadline_s:
+            if self._restarts.due(recorder):
+                self._start_again(recorder)
+            elif not self._restarts.waits(recorder):
+                self._check_or_give_up(recorder)
+            for status in self._centre.poll(0.01):
+                if status.process in self._processes and status.pid == self._processes[status.process].pid:
+                    self._take_in(status)
+            if recorder not in self.faults and self.statuses[recorder].state is ProcessState.READY:
+                self._start(recorder)
+        if self._recorder_returns:
+            self._give_up(recorder, ProcessError("the recorder did not come back in time: the session is cut off"))
+        elif self._listening:
+            self._centre.send(recorder, CommandName.STOP)
 
     def _let_recorder_finish(self) -> None:
         """Wait for a recorder that is still bringing things to the disk, as long as it gets on with it."""

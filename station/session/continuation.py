@@ -21,6 +21,8 @@ from station.files import open_regular
 from station.session.event_log import MAX_LINE_BYTES, SUFFIX_BYTES
 from station.session.layout import LOG, VIDEO, LogHead
 from station.session.records import ChunkRecord, StartRecord
+from station.transport.control_messages import RecordingInfo
+from station.transport.counters import RecorderCounters
 
 KIND: Final = b'"kind":"'
 BLOCK_BYTES: Final = 1 << 20
@@ -51,6 +53,16 @@ class Continuation:
     """What is to be stated of the video files that were left open."""
     next_seq: dict[str, int] = field(default_factory=dict)
     """By link: the number behind the last message that is in the record."""
+    next_action: int = 0
+    """The same of what the operator did."""
+
+
+@dataclass(frozen=True, slots=True)
+class EndedSession:
+    """A session that was ended; nothing more goes into it."""
+
+    recording: RecordingInfo
+    counters: RecorderCounters
 
 
 class _Log:
@@ -61,6 +73,8 @@ class _Log:
         self.chain = ""
         self.bytes = 0
         self.opened = self.ended = False
+        self.stopped = ""
+        self.next_action = 0
         self.frames = self.lost = self.kept = self.sperm = self.marks = self.notes = 0
         self.closed: set[str] = set()
         self.named: dict[str, int] = {}
@@ -94,7 +108,9 @@ class _Log:
             if kind == "tracks":
                 self.sperm = max(self.sperm, _newest_sperm(line))
         elif kind == "action":
-            name = _data(line)["action"]["name"]
+            action = _data(line)["action"]
+            name = action["name"]
+            self.next_action = max(self.next_action, int(action["seq"]) + 1)
             self.marks += name == "mark"
             self.notes += name == "note"
         elif kind == "chunk":
@@ -106,30 +122,34 @@ class _Log:
             self.lost += _data(line)["count"]
         elif kind == "start":
             self.start = StartRecord.model_validate(_data(line))
+        elif kind == "stop":
+            self.stopped = _data(line)["reason"]
         self.kept += kind == "keep"
         self.opened |= kind == "opened"
         self.ended |= kind in ("stop", "end")
 
 
-def read_continuation(folder: Path, beat: Callable[[], object] = lambda: None) -> Continuation | None:
-    """Return how to go on in a session; None where it was ended, or its log can't be read.
+def read_continuation(folder: Path, beat: Callable[[], object] = lambda: None) -> Continuation | EndedSession:
+    """Return how to go on in a session, or what is in it where it was ended.
 
-    ``beat`` is called again and again: a long session takes a while.
+    ``beat`` is called again and again: a long session takes a while. Raises SessionError where it can't be read.
     """
     log = _Log()
     try:
         log.read(folder / LOG, beat)
-        if log.start is None or log.ended:
-            return None
+        if log.start is None:
+            raise SessionError("its log does not say how it began")
         present = sorted(f"{VIDEO}/{path.name}" for path in (folder / VIDEO).iterdir())
+        if log.ended:
+            return _ended(folder, log, log.bytes + sum((folder / file).stat().st_size for file in present))
         unclosed = [_state(folder, file, log, beat) for file in present if file not in log.closed]
         video_bytes = sum((folder / file).stat().st_size for file in present)
         next_seq = {link: int(_data(line)["header"]["seq"]) + 1 for link, line in log.last.items()}
         if log.start.mode == "keep" and "tracks" in log.last:  # then few of the frames that came are in the record
             next_seq["frames"] = int(_data(log.last["tracks"])["header"]["frame_seq"]) + 1
         head = LogHead(event=log.n, chain=log.chain)
-    except (OSError, SessionError, ValidationError, ValueError, KeyError, TypeError):
-        return None
+    except (OSError, SessionError, ValidationError, ValueError, KeyError, TypeError) as error:
+        raise SessionError(f"session {folder}: cannot be gone on with ({str(error).splitlines()[0]})") from error
     return Continuation(
         folder=folder,
         start=log.start,
@@ -147,7 +167,24 @@ def read_continuation(folder: Path, beat: Callable[[], object] = lambda: None) -
         codecs=list(dict.fromkeys(log.codec.values())),
         unclosed=unclosed,
         next_seq=next_seq,
+        next_action=log.next_action,
     )
+
+
+def _ended(folder: Path, log: _Log, size_bytes: int) -> EndedSession:
+    recording = RecordingInfo(
+        folder=str(folder),
+        mode="keep" if log.start is not None and log.start.mode == "keep" else "all",
+        codec=", ".join(dict.fromkeys(log.codec.values())),
+        frames=log.frames,
+        lost=log.lost,
+        size_bytes=size_bytes,
+        kept=log.kept,
+        stopped=log.stopped,
+        complete=not log.stopped,
+        chain=log.chain,
+    )
+    return EndedSession(recording, RecorderCounters(recorded=log.frames, lost=log.lost, kept=log.kept))
 
 
 def _newest_sperm(line: bytes) -> int:

@@ -16,8 +16,9 @@ from station.errors import SessionError
 from station.processes.control import ProcessControl
 from station.processes.process import ProcessContext
 from station.session.codec_choice import CodecChoice, choose_codec
-from station.session.continuation import Continuation, read_continuation
+from station.session.continuation import Continuation, EndedSession, read_continuation
 from station.session.layout import new_session, sessions_folder
+from station.session.listening import only_listen
 from station.session.provenance import begun, start_record
 from station.session.pseudonym import Pseudonym
 from station.session.recorder_links import LinkName, Links
@@ -74,7 +75,20 @@ def run(context: ProcessContext) -> None:
     pseudonym = Pseudonym(config.source.kind)
     left = os.fsdecode(control.ledger.note)
     with Links(context) as links:
-        before = read_continuation(Path(left), control.beat) if left else None
+        before: Continuation | None = None
+        found: Continuation | EndedSession | None = None
+        second = ""
+        try:
+            found = read_continuation(Path(left), control.beat) if left else None
+            if isinstance(found, EndedSession):
+                control.report(ProcessState.READY)
+                if context.wait_for(CommandName.START) is not None:
+                    only_listen(context, links, found)
+                    context.finish()
+                return
+            before = found
+        except SessionError as error:
+            second = f"a second session was begun: {error}"
         if before is not None:
             links.expect(before.next_seq)
         # While the others load: it asks git and reads the source.
@@ -99,6 +113,7 @@ def run(context: ProcessContext) -> None:
         with writer:
             control.beat()
             recorder = Recorder(context, writer, links, pseudonym, start, before)
+            recorder.say(second)
             control.report(ProcessState.RUNNING)
             recorder.record()
         recorder.report()
@@ -130,7 +145,8 @@ class Recorder:
         self._asked_ns: deque[int] = deque()
         """When the operator pressed "keep" while frames of before that still wait."""
         self._reported_s = 0.0
-        self._kept_notice = ""
+        self._kept_notice = self._begun_notice = ""
+        self._next_action = before.next_action if before is not None else 0
         self._hello: HelloHeader | None = None
         self._stepped_s = time.monotonic()
         self._clock = AwakeClock()
@@ -151,6 +167,10 @@ class Recorder:
         if before is not None and before.opened:
             return
         writer.event(OpenedRecord(source=source, model=start.model, stride=start.stride, tracker=start.parameters))
+
+    def say(self, notice: str) -> None:
+        """Let people know how the recording began; nothing where that is empty."""
+        self._begun_notice = notice
 
     def record(self) -> None:
         """Record until all links have ended, or for a moment after being told to stop."""
@@ -234,7 +254,7 @@ class Recorder:
 
     def _notices(self) -> list[str]:
         writer = self._writer
-        notices = [self._codec.why, self._kept_notice]
+        notices = [self._begun_notice, self._codec.why, self._kept_notice]
         missed = [f"{count} of {name}" for name, count in self._missed.items() if name != "frames"]
         if missed:
             notices.append(f"the record lacks messages: {', '.join(missed)}")
@@ -300,7 +320,12 @@ class Recorder:
             if isinstance(header, ProcessStatus):
                 self._note_status(header)
                 continue
+            if header.seq < self._next_action:  # a recorder before this one has written it
+                continue
             self._writer.event(ActionRecord(action=self._cleaned(header)))
+            self._next_action = header.seq + 1
+            if not self._writer.stopped:
+                self._control.account.acted = self._next_action
             self._writer.counters.marks += header.name == "mark"
             self._writer.counters.notes += header.name == "note"
             if header.name in KEEP:

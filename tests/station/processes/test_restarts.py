@@ -152,3 +152,27 @@ def test_no_descriptor_left_is_one_more_attempt_and_what_cannot_be_ended_is_left
         assert supervisor.faults[ENGINE].endswith("it cannot be ended and stays as it is")
         assert (supervisor.restarts, supervisor.returning) == ({ENGINE: 3}, {})
         monkeypatch.undo()
+
+
+def test_a_run_that_ends_without_its_recorder_lets_it_come_back_and_hear_what_it_had_not_written(
+    context: Context,
+) -> None:
+    recorder = ProcessName.RECORDER
+    modules = COUNTING | {recorder: f"{CHILDREN}.noting"}
+    with (
+        private_endpoints() as endpoints,
+        Supervisor(context, Config(), endpoints, modules, optional=[recorder]) as supervisor,
+    ):
+        supervisor.note_action("mark")  # nobody listens yet
+        monitor_run(supervisor, running(supervisor, ProcessName.CAPTURE))
+        supervisor.note_action("note")
+        monitor_run(supervisor, lambda: supervisor.statuses[recorder].notices == ["0 mark", "1 note"])
+        first = supervisor.statuses[recorder].pid
+        os.kill(first, signal.SIGKILL)
+        monitor_run(supervisor, lambda: recorder in supervisor.returning)
+        supervisor.note_action("end")
+        supervisor.stop()
+        last = supervisor.statuses[recorder]
+        assert (last.state, last.notices) == (ProcessState.ENDED, ["1 note", "2 restart", "3 end"])
+        assert last.pid != first
+        assert supervisor.faults == {}

@@ -6,15 +6,19 @@ import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
+import pytest
 
 from station.build_info import ROOT
 from station.config import RecordSettings
+from station.errors import SessionError
 from station.session.codec_choice import CodecChoice
-from station.session.continuation import read_continuation
+from station.session.continuation import Continuation, EndedSession, read_continuation
 from station.session.layout import LOG, new_session
+from station.session.records import ActionRecord
 from station.session.session_reader import Session, SessionOutcome
 from station.session.session_writer import SessionWriter
 from station.session.verify import verify_session
+from station.transport.control_messages import ActionHeader
 from tests.station.session.test_session_writer import start
 from tests.support.recorded_session import header, noise_images
 
@@ -52,7 +56,7 @@ def test_the_chain_goes_on_and_the_video_that_was_left_open_is_stated(tmp_path: 
     with (folder / LOG).open("ab") as log:
         log.write(b'{"n":99,"t_ns":1,"kind":"fra')  # what a full disk leaves of a line
     before = read_continuation(folder)
-    assert before is not None
+    assert isinstance(before, Continuation)
     assert (before.frames, before.lost, before.kept, before.opened, before.next_chunk) == (7, 3, 0, False, 1), (
         "the last was still in the encoder"
     )
@@ -77,7 +81,7 @@ def test_the_chain_goes_on_and_the_video_that_was_left_open_is_stated(tmp_path: 
         rows = pq.read_table(folder / "tables" / f"{table}.parquet").to_pydict()
         assert rows["event"] == sorted(rows["event"])
     assert pq.read_table(folder / "tables" / "frames.parquet").num_rows == 12, "those of before as well"
-    assert read_continuation(folder) is None, "it has ended"
+    assert isinstance(read_continuation(folder), EndedSession)
 
 
 def test_a_recorder_that_was_told_to_end_leaves_the_session_to_the_next(tmp_path: Path) -> None:
@@ -88,16 +92,28 @@ def test_a_recorder_that_was_told_to_end_leaves_the_session_to_the_next(tmp_path
         writer.leave_open()
     assert verify_session(folder).outcome is SessionOutcome.CUT_OFF
     before = read_continuation(folder)
-    assert before is not None
+    assert isinstance(before, Continuation)
     assert (before.frames, before.unclosed, before.codecs) == (1, [], ["raw"])
 
 
-def test_what_cannot_be_gone_on_with(tmp_path: Path) -> None:
-    assert read_continuation(tmp_path / "nowhere") is None
+def test_what_has_ended_is_told_from_what_cannot_be_read(tmp_path: Path) -> None:
     folder = new_session(tmp_path)
-    with SessionWriter(folder, start(), RecordSettings(reserve_mb=0)):
-        pass
-    assert read_continuation(folder) is None, "it was ended in good order"
-    killed_folder = killed(tmp_path / "other")
-    (killed_folder / LOG).write_bytes(b"no log\n")
-    assert read_continuation(killed_folder) is None
+    with SessionWriter(folder, start(), RecordSettings(reserve_mb=0)) as writer:
+        writer.use(CodecChoice("raw", 1, ""))
+        for seq in (0, 1):
+            writer.event(ActionRecord(action=ActionHeader(seq=seq, t_ns=1, name="mark")))
+        writer.frame(header(0), noise_images(1)[0])
+        writer.leave_open()
+    before = read_continuation(folder)
+    assert isinstance(before, Continuation)
+    assert (before.next_action, before.marks) == (2, 2)
+    with SessionWriter(folder, before.start, RecordSettings(reserve_mb=0), before) as writer:
+        writer.stop("the disk is full")
+    ended = read_continuation(folder)
+    assert isinstance(ended, EndedSession)
+    assert (ended.recording.frames, ended.recording.stopped, ended.recording.complete) == (1, "the disk is full", False)
+    for unreadable in (tmp_path / "nowhere", killed(tmp_path / "other")):
+        if unreadable.exists():
+            (unreadable / LOG).write_bytes(b"no log\n")
+        with pytest.raises(SessionError, match="cannot be gone on with"):
+            read_continuation(unreadable)

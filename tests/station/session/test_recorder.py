@@ -13,7 +13,9 @@ from station.config import Config, RecordSettings
 from station.processes.control import ProcessControl
 from station.processes.process import ProcessContext
 from station.session.codec_choice import CodecChoice
+from station.session.continuation import EndedSession, read_continuation
 from station.session.layout import new_session
+from station.session.listening import ENDED, only_listen
 from station.session.provenance import begun, start_record
 from station.session.pseudonym import Pseudonym
 from station.session.recorder import Recorder
@@ -45,7 +47,7 @@ class Desk:
             name: stack.enter_context(Publisher(context, getattr(endpoints, name)))
             for name in ("frames", "tracks", "windows", "grades")
         }
-        process = ProcessContext(config, endpoints, self.control, context)
+        self.process = process = ProcessContext(config, endpoints, self.control, context)
         self.ends = stack.enter_context(Links(process))
         for link in self.links.values():
             assert link.wait_for_readers(1, lambda: True)
@@ -193,3 +195,31 @@ def test_a_source_that_is_called_like_the_words_of_a_mark_leaves_the_mark_alone(
         assert (mark.sperm_id, note.details[:11]) == (3, "see folder-")
         assert mark.note.startswith("as in folder-")
         assert mark.details == f"sperm 3 marked as chosen: {mark.note} (grades are shown now)"
+
+
+def test_an_action_that_is_sent_again_is_recorded_once(stack: ExitStack, context: Context, tmp_path: Path) -> None:
+    with stack:
+        desk = Desk(stack, context, tmp_path, RecordSettings(reserve_mb=0))
+        desk.control.reports.extend(ActionHeader(seq=seq, t_ns=1, name="mark") for seq in (0, 1, 0, 1, 2))
+        desk.end()
+        assert desk.writer.counters.marks == 3
+        assert desk.control.account.acted == 3
+
+
+def test_a_recorder_whose_session_was_ended_listens_and_says_so(
+    stack: ExitStack, context: Context, tmp_path: Path
+) -> None:
+    with stack:
+        desk = Desk(stack, context, tmp_path, RecordSettings(reserve_mb=0))
+        desk.writer.close()
+        ended = read_continuation(desk.folder)
+        assert isinstance(ended, EndedSession)
+        assert (ended.recording.complete, ended.recording.stopped) == (True, "")
+        desk.send(3)
+        for link in desk.links.values():
+            link.send(EndHeader(seq=link.next_seq))
+        only_listen(desk.process, desk.ends, ended)
+        recording = desk.control.account.recording
+        assert recording is not None
+        assert (recording.folder, recording.stopped) == (str(desk.folder), ENDED)
+        assert verify_session(desk.folder).intact
