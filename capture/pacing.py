@@ -20,6 +20,8 @@ LATE_S: Final = 0.5
 """A frame that is later than this makes those behind it be left out."""
 CATCH_UP_S: Final = 1.0
 """So long at most nothing but late frames is read."""
+IN_TIME_S: Final = 5.0
+"""A film that was in time for so long is no longer played slower."""
 SLOWER: Final = "this machine can't read the film at its own pace: it is played slower"
 
 
@@ -83,19 +85,24 @@ class LateFrames:
         self.skipped = 0
         """In all."""
         self.slowed = False
-        """The film had to be played slower."""
+        """The film is played slower: nothing more is left out, as reading takes longer than showing."""
+        self._late_at_ns = 0
+        """When a frame was late last."""
 
     def judge(self, frame: Frame, due_ns: int, source: Source, end_ns: float = math.inf) -> Frame | None:
         """Return the frame as it is to be sent, None where it is left out; the run ends at ``end_ns`` of the source."""
         if not self._drops or frame.t_exposure_ns is not None:
             return frame
         late_ns = now_ns() - due_ns
+        if late_ns > self._interval_ns:
+            self._late_at_ns = now_ns()
+        elif now_ns() - self._late_at_ns > IN_TIME_S * NS_PER_S:
+            self.slowed = False
         if self._since_ns is not None and late_ns > self._interval_ns:
             if now_ns() - self._since_ns < CATCH_UP_S * NS_PER_S:
                 self.skipped += 1
                 self._left_out += 1 + frame.lost_before
                 return None
-            self._pacer.begin_again()
             self.slowed = True
         self._since_ns = None
         frame = replace(frame, lost_before=frame.lost_before + self._left_out)
@@ -104,6 +111,8 @@ class LateFrames:
             if isinstance(source, Skipping):
                 self._left_out = source.skip_to(round(min(self._pacer.source_time_ns(), end_ns)))
                 self.skipped += self._left_out
-            elif not self.slowed or self._left_out == 0:
+            elif self.slowed:
+                self._pacer.begin_again()
+            else:
                 self._since_ns = now_ns()
         return frame

@@ -83,7 +83,7 @@ class PictureParams:
     """When a picture is bad: found on the clips and the simulation, see decision 57."""
 
     frozen_repeats: int = 2
-    """The camera counts as frozen where so many frames in a row are exactly the one before."""
+    """The camera counts as frozen where so many frames in a row are each exactly one of the 64 before."""
     least_sharpness: float = 0.37
     """Sharpness below which the picture is out of focus; real and simulated ones in focus have 0.41 and more."""
     sharp_again: float = 0.39

@@ -2,7 +2,8 @@
 
 Each exchange gives four times: asked (here), heard and answered (there), received (here). The true offset lies within
 half the time that the question and the answer were under way; the shortest exchange tells it best, and grows older and
-less certain as the clocks drift apart. It knows times; it knows nothing of sockets.
+less certain as the clocks drift apart. Where a new exchange contradicts that, a clock has jumped (a machine slept), and
+what was known before is forgotten. It knows times; it knows nothing of sockets.
 """
 
 from collections import deque
@@ -11,8 +12,8 @@ from typing import Final
 
 KEEP_NS: Final = 60_000_000_000
 MOST: Final = 256
-DRIFT: Final = 100e-6
-"""Two quartz clocks part by at most so much."""
+DRIFT: Final = 600e-6
+"""Two clocks part by at most so much: quartz by 100 ppm, and one that is being set by 500 ppm more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +43,17 @@ class ClockOffset:
         self._exchanges: deque[Exchange] = deque(maxlen=MOST)
 
     def add(self, exchange: Exchange) -> None:
-        """Take in an exchange; one that cannot be (answered before it was heard) is left out."""
-        if exchange.answered_ns >= exchange.heard_ns and exchange.received_ns >= exchange.asked_ns:
-            self._exchanges.append(exchange)
+        """Take in an exchange and forget what contradicts it. One that cannot be is left out.
+
+        That is one answered before it was heard, or held for longer than it took: a machine slept meanwhile.
+        """
+        held_ns, took_ns = exchange.answered_ns - exchange.heard_ns, exchange.received_ns - exchange.asked_ns
+        if not 0 <= held_ns <= took_ns:
+            return
+        known = self.at(exchange.received_ns)
+        if known is not None and abs(exchange.offset_ns - known[0]) > exchange.error_ns + known[1]:
+            self.forget()
+        self._exchanges.append(exchange)
         while self._exchanges and exchange.received_ns - self._exchanges[0].received_ns > KEEP_NS:
             self._exchanges.popleft()
 

@@ -16,6 +16,7 @@ from capture.remote.messages import MAX_BYTES, Answer, Question, pack, unpack_an
 from capture.source import LONGEST_READ_S, Condition, Frame, Pending
 from station.clock import NS_PER_MS, NS_PER_S, now_ns
 from station.errors import InputError, MessageError
+from station.same_source import require_same
 from station.transport import machine_keys
 from station.transport.buffers import Fifo, Received
 from station.transport.control_messages import SourceInfo
@@ -90,10 +91,15 @@ class RemoteMicroscope:
         return Condition(notices=tuple(lines), clock_error_ms=error_ns / NS_PER_MS if error_ns is not None else None)
 
     def read(self) -> Frame | Literal[Pending.NOTHING_YET] | None:
-        """Return the next frame; NOTHING_YET while none comes. It never ends by itself."""
+        """Return the next frame; NOTHING_YET while none comes. It never ends by itself.
+
+        Raises InputError once the other machine's source has another size, scale or rate than when this began.
+        """
         answer = self._clocks.answer
-        if answer is not None and answer.run != self._run:
-            self._connect(answer.run)
+        if answer is not None:
+            require_same(self._info, answer.source, f"the microscope at {self._frames_at.address[6:]}")
+            if answer.run != self._run:
+                self._connect(answer.run)
         assert self._link is not None
         message = self._link.receive(LONGEST_READ_S)
         offset = self._clocks.offset
@@ -101,6 +107,8 @@ class RemoteMicroscope:
             return Pending.NOTHING_YET
         header, pixels = message.header, message.pixels
         if not isinstance(header, FrameHeader) or pixels is None:
+            return Pending.NOTHING_YET
+        if header.seq < (self._next_seq or 0):  # of a program that was started again and has not yet said what it sends
             return Pending.NOTHING_YET
         offset_ns, error_ns = offset
         t_exposure_ns = max(0, min(header.t_exposure_ns - offset_ns, message.t_received_ns) - error_ns)

@@ -27,8 +27,16 @@ from station.processes.restarts import Restarts
 from station.processes.spawning import start_spawned
 from station.processes.starvation import Starvation
 from station.processes.suspension import is_suspended
+from station.same_source import require_same
 from station.stride import window_stride
-from station.transport.control_messages import PIPELINE, ActionHeader, ProcessName, ProcessState, ProcessStatus
+from station.transport.control_messages import (
+    PIPELINE,
+    ActionHeader,
+    ProcessName,
+    ProcessState,
+    ProcessStatus,
+    SourceInfo,
+)
 from station.transport.endpoints import Endpoints
 from station.transport.messages import CommandName, TrackInfo, TrackState
 
@@ -98,6 +106,8 @@ class Supervisor:
         self._restarts = Restarts(lambda: self._clock.seconds())
         self._lives = Lives(endpoints.folder)
         self._starvation = {name: Starvation() for name in modules}
+        self._opened: SourceInfo | None = None
+        """The source when the run began."""
         self._actions_held: deque[ActionHeader] = deque(maxlen=KEEP_ACTIONS)
         self._next_action = 0
         """Number of the first that was not sent to the recorder in its present life."""
@@ -316,6 +326,9 @@ class Supervisor:
         readers = 1 + self._listening
         if name is ProcessName.ENGINE and name not in self._ran and self._config.replay_of is None:
             require_fit(model, source, stride, forced=self._config.engine.force_model)
+        if name is ProcessName.CAPTURE:
+            self._opened = self._opened or source
+            require_same(self._opened, source, f"the source ({source.name})")
         source = source.model_copy(update=self._scale)
         opened: dict[str, Any] = {"source": source, "model": model}
         if name is ProcessName.RECORDER:

@@ -91,7 +91,7 @@ MEANING: Final = {
     "brightest": "least grey level during the window that 99 % of the pixels do not pass",
     "nearest_px": "least distance to another followed head during the window, centre to centre; empty where none was "
     "near",
-    "repeated": "pictures during the window that were exactly the one before",
+    "repeated": "pictures during the window that were exactly one of the 64 before",
 }
 """What the columns mean whose names do not say all of it."""
 

@@ -121,7 +121,7 @@ class Cause(StrEnum):
     CROSSING = "crossing"
     """Another head crossed."""
     REPEATED = "repeated"
-    """A picture was exactly the one before: motion looks slower than it is, and a camera may be about to freeze."""
+    """A picture was exactly one of the 64 before: motion looks slower than it is; a camera may be about to freeze."""
     BRIGHT = "bright"
     """Too many pixels were saturated."""
     DARK = "dark"
@@ -146,7 +146,7 @@ class Measured(BaseModel):
     nearest_px: Annotated[float, Field(ge=0)] | None = None
     """Least distance to another head, centre to centre; None where none was near."""
     repeated: Count = 0
-    """Pictures that were exactly the one before."""
+    """Pictures that were exactly one of the 64 before."""
 
 
 class WindowInfo(BaseModel):

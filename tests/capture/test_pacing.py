@@ -74,6 +74,14 @@ class Jerky(Film):
         return super().read()
 
 
+class Slow(Film):
+    """Read in 1.1 intervals for a minute, then in half of one."""
+
+    def read(self) -> Frame:
+        self.read_ns = STEP_NS * 11 // 10 if self.clock.ns < 70 * NS_PER_S else STEP_NS // 2
+        return super().read()
+
+
 class Context:
     """Of a process that is neither stopped nor suspended."""
 
@@ -136,6 +144,13 @@ def test_a_film_that_cannot_be_read_in_time_at_all_is_played_slower_and_says_so(
     assert found[-1][2].slowed
     assert max(age_s for _, age_s, _ in found) < LATE_S + CATCH_UP_S + 0.5
     assert len(found) > 300, "most of it is shown"
+
+
+def test_a_film_that_is_a_little_too_slow_loses_one_stretch_only_and_recovers(clock: Clock) -> None:
+    found = [(frame, late.slowed, clock.ns / NS_PER_S) for frame, _, late in play(Slow(clock, 0), clock, 70.0)]
+    assert sum(frame.lost_before > 0 for frame, _, _ in found) == 1
+    assert all(slowed for _, slowed, t_s in found if 20 < t_s < 70)
+    assert not found[-1][1]
 
 
 def test_a_replay_loses_nothing(clock: Clock) -> None:

@@ -37,8 +37,8 @@ class Machine:
         self._monkeypatch.setenv("XDG_CONFIG_HOME", str(self.folder))
 
     @contextmanager
-    def capture(self, port: int) -> Iterator["subprocess.Popen[str]"]:
-        (self.folder / "small.toml").write_text(SMALL)
+    def capture(self, port: int, more: str = "") -> Iterator["subprocess.Popen[str]"]:
+        (self.folder / "small.toml").write_text(SMALL + more)
         command = [sys.executable, "run_station.py", "capture", "--bind", f"tcp://127.0.0.1:{port}"]
         with subprocess.Popen(
             [*command, "--config", str(self.folder / "small.toml")], cwd=ROOT, text=True, stdout=subprocess.PIPE,
@@ -128,8 +128,11 @@ def test_a_program_that_is_started_again_there_is_taken_up(microscope: Machine, 
     with microscope.capture(port):
         source = RemoteMicroscope(f"tcp://127.0.0.1:{port}")
         first = frames_of(source, 10)
-    with microscope.capture(port), source:
+    with microscope.capture(port):
         again = frames_of(source, 30)  # the first few had come before
+    with microscope.capture(port, "um_per_px = 0.125\n"), source, pytest.raises(InputError) as error:
+        frames_of(source, 10**6)
+    assert f"at 127.0.0.1:{port} was started again with 0.125 um/px instead of" in str(error.value)
     of_both = [*first, *again]
     assert all(after.t_source_ns > before.t_source_ns for before, after in pairwise(of_both))
     new = next(frame for frame in again if frame.exposure_id != first[-1].exposure_id)  # no window spans both

@@ -58,6 +58,21 @@ def test_a_frozen_camera_is_known_by_the_third_equal_picture_and_no_other_field_
     assert pictures[3].faults == (Cause.REPEATED,)
 
 
+@pytest.mark.parametrize("ring", [2, 3, 16, 60])
+def test_a_camera_that_sends_its_old_buffers_in_turn_is_frozen(ring: int) -> None:
+    buffers = [draw_frame(k, []) for k in range(ring)]
+    pictures = look([*buffers, *buffers[:3], draw_frame(99, [])])
+    assert [p.repeats for p in pictures] == [0] * ring + [1, 2, 3][: min(3, ring)] + [0]
+    assert [p.frozen for p in pictures[ring:]] == [*[False, True, True][: min(3, ring)], False]
+
+
+def test_frames_of_odd_size_differ_by_their_last_pixel() -> None:
+    watch = PictureWatch(33, 35, DEFAULT_PARAMS.picture)
+    frames = [np.full((33, 35), 90, np.uint8) for _ in range(3)]
+    frames[1][-1, -1] = 91
+    assert [p.repeats for p in look(frames, watch)] == [0, 0, 1]
+
+
 def test_without_noise_one_moving_pixel_is_enough_to_tell_pictures_apart() -> None:
     frames = []
     for k in range(5):
