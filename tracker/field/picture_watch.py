@@ -69,7 +69,7 @@ class PictureWatch:
         flat = np.ascontiguousarray(pixels).reshape(-1)
         whole = 8 * self._weights.size
         total = int(np.dot(flat[:whole].view(np.uint64), self._weights))
-        return total, zlib.crc32(np.ascontiguousarray(pixels[::16])), flat[whole:].tobytes()
+        return total, zlib.crc32(np.ascontiguousarray(pixels[::16]).data), flat[whole:].tobytes()
 
     def _judge_focus(self, found: float | None) -> None:
         """Judge the focus; a picture without edges leaves the verdict as it was: an empty field is not out of focus."""
