@@ -17,7 +17,16 @@ from trainer.data.tables import table
 from trainer.rating.database import DATABASE, back_up
 from trainer.rating.elsewhere import take_in
 from trainer.rating.links import has_link, make_link, require_rater, revoke_links
-from trainer.rating.plan import Invitation, base_of, begin_study, bring_into_force, invite, new_names, study_folder
+from trainer.rating.plan import (
+    Invitation,
+    base_of,
+    begin_study,
+    begun_study,
+    bring_into_force,
+    invite,
+    new_names,
+    study_folder,
+)
 from trainer.rating.records import Person
 from trainer.rating.results import VOTES, give_to_clips, utc, write_results
 from trainer.rating.session_cutting import cut_sessions
@@ -97,22 +106,12 @@ def run(args: argparse.Namespace) -> int:
         with Store(folder / DATABASE) as store:
             _change(store, args)
         return 0
+    if any((args.lead, args.take_in, args.invite, args.renew)):
+        _beside_the_server(args, folder)
+        return 0
     study, clips, changes = bring_into_force(folder, args.data, now_ms())
     for change in changes:
         say(f"study: {change}")
-    if args.lead:
-        with Store(folder / DATABASE) as store, store.all_or_nothing():
-            _say_lead_link(store, study, args.days)
-        return 0
-    if args.take_in:
-        with Store(folder / DATABASE) as store:
-            new, raters = take_in(store, args.take_in, now_ms())
-        say(f"{new} votes of {raters} raters taken in")
-        return 0
-    if args.invite or args.renew:
-        with Store(folder / DATABASE) as store:
-            _give_links(store, study, folder, args)
-        return 0
     try:
         from trainer.rating.server import RatingServer
     except ImportError as error:
@@ -128,6 +127,22 @@ def run(args: argparse.Namespace) -> int:
             say("caution: open to other machines and not encrypted; docs/labelling.md shows a proxy with TLS")
         while True:
             server.wait(0.5)
+
+
+def _beside_the_server(args: argparse.Namespace, folder: Path) -> None:
+    """Do what needs the study, and leave it as it is."""
+    study, notices = begun_study(folder, args.data, now_ms())
+    for notice in notices:
+        say(f"study: {notice}")
+    with Store(folder / DATABASE) as store:
+        if args.lead:
+            with store.all_or_nothing():
+                _say_lead_link(store, study, args.days)
+        elif args.take_in:
+            new, raters = take_in(store, args.take_in, now_ms())
+            say(f"{new} votes of {raters} raters taken in")
+        else:
+            _give_links(store, study, folder, args)
 
 
 def _say_lead_link(store: Store, study: Study, days: float) -> None:

@@ -87,7 +87,7 @@ class LeadReport(_Message):
     words: list[str]
     votes: int
     clips_done: int
-    """Clips with as many votes as are wanted."""
+    """Clips with as many votes as are wanted, grades or "can't be judged"."""
     clips: int
     wanted: int
     """Votes a clip."""
@@ -133,7 +133,7 @@ def lead_report(path: Path, study: Study) -> LeadReport:
     invited = sum(row.link in ("open", "expired") for row in rows)
     wanted = invited if study.raters_per_clip == "all" else study.raters_per_clip
     divided = dict(zip(found.clips, division(found.counts).tolist(), strict=True))
-    unjudged = [vote for vote in votes if vote.reason]
+    unjudged = [vote for vote in votes if vote.reason and vote.kind == Kind.CLIP.value]
     missing = {clip: sum(vote.clip == clip for vote in unjudged) for clip in {vote.clip for vote in unjudged}}
     split = sorted((clip for clip in asked if divided.get(clip, 0) > 0), key=lambda clip: -divided[clip])
     seconds = [vote.shown_ms / 1000 for vote in votes if vote.shown_ms]
@@ -149,7 +149,7 @@ def lead_report(path: Path, study: Study) -> LeadReport:
         words=[study.words_of(grade) for grade in GRADES],
         votes=int(totals.sum()),
         clips=len(asked),
-        clips_done=int((totals >= max(1, wanted)).sum()),
+        clips_done=sum(sum(counts.get(clip, ())) + missing.get(clip, 0) >= max(1, wanted) for clip in asked),
         wanted=wanted,
         unjudged=len(unjudged),
         aside=aside,

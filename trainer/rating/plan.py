@@ -72,6 +72,25 @@ def bring_into_force(folder: Path, data: Path, t_ms: int) -> tuple[Study, Clips,
     return study, clips, changes
 
 
+def begun_study(folder: Path, data: Path, t_ms: int) -> tuple[Study, list[str]]:
+    """Return the study in force for a command beside the server, begun where it has not, and what is to be said.
+
+    A changed file comes into force only where the server starts: one that runs would go on with the old study.
+    """
+    if (folder / DATABASE).is_file():
+        with Store(folder / DATABASE) as store:
+            text = store.study_text()
+        if text:
+            notices = []
+            if read_study(folder / STUDY)[1] != text:
+                notices.append(
+                    f"{STUDY} has changed; that counts once the server is started again, not in this command"
+                )
+            return parse_study(text, "the study in force"), notices
+    study, _, changes = bring_into_force(folder, data, t_ms)
+    return study, changes
+
+
 def study_in_force(store: Store) -> Study:
     """Return the study that votes are collected under."""
     return parse_study(store.study_text(), "the study in force")
@@ -83,10 +102,11 @@ def invite(store: Store, study: Study, names: Sequence[str], days: float, t_ms: 
     with store.all_or_nothing():
         for name in names:
             store.add_rater(name, INVITED)
-            present = len([row for row in store.raters(t_ms) if row.origin == INVITED])
+            present = len([row for row in store.raters(t_ms) if row.origin == INVITED and row.link != "revoked"])
             if present > study.raters:
                 raise InputError(
-                    f"the study plans {study.raters} raters, this would be number {present}; raise raters in {STUDY}"
+                    f"the study plans {study.raters} raters, this would be number {present}; raise raters in {STUDY} "
+                    "and start the server again"
                 )
             _give_order(store, study, name)
             invitations.append(Invitation(name, make_link(store, Person("rater", name), days, t_ms)))
@@ -135,6 +155,11 @@ def _follow(store: Store, study: Study, text: str, chosen: dict[str, str], origi
         raise InputError(f"{origin}: the orders were drawn with seed {was.seed}, not {study.seed}; put it back")
     if [one.clip for one in was.calibration] != [one.clip for one in study.calibration]:
         raise InputError(f"{origin}: the calibration clips cannot change once the study has begun; put them back")
+    if was.raters_per_clip != study.raters_per_clip and any(row.origin == INVITED for row in store.raters(0)):
+        raise InputError(
+            f"{origin}: the orders were drawn with raters_per_clip = {was.raters_per_clip}, and stay as they are; "
+            "put it back, or begin another --study"
+        )
     changes = [
         f"{key}: {getattr(was, key)} is now {getattr(study, key)}"
         for key in Study.model_fields

@@ -43,8 +43,8 @@ from trainer.rating.page_messages import (
     RaterState,
 )  # fmt: skip
 from trainer.rating.records import Person
-from trainer.rating.store import Store
-from trainer.rating.study import Study
+from trainer.rating.store import Store, now_ms
+from trainer.rating.study import Study, parse_study
 from trainer.rating.writer import VoteWriter
 
 PAGE: Final = Path(__file__).parent / "page"
@@ -86,6 +86,7 @@ class RatingServer:
         self.port: int = self._listener.getsockname()[1]
         self._server: uvicorn.Server | None = None
         self._identity = ""
+        self._unshown: set[str] = set()
         self._ready = threading.Event()
         self._thread = threading.Thread(target=self._serve, name="rating server")
 
@@ -164,6 +165,9 @@ class RatingServer:
         )
 
     def _rater_routes(self, store: Store, writer: VoteWriter) -> list[Route]:
+        # A vote may have waited in a browser since an earlier study file was in force.
+        reasons = {reason for text in store.study_texts() for reason in parse_study(text, "the study").reasons}
+
         async def serve_state(request: Request) -> Response:
             rater = rater_of(request)
             return as_json(self._state(store, rater)) if rater else nothing()
@@ -173,7 +177,12 @@ class RatingServer:
             item = store.item(rater, request.path_params["position"]) if rater else None
             if item is None:
                 return nothing()
-            png = await asyncio.to_thread(self.pictures.png, item.clip)
+            if item.clip not in self.pictures:
+                return self._not_shown(store, item.clip, "not among the clips that the server was started with")
+            try:
+                png = await asyncio.to_thread(self.pictures.png, item.clip)
+            except InputError as error:
+                return self._not_shown(store, item.clip, str(error))
             return Response(png, media_type="image/png", headers={"x-clip-fps": f"{self.pictures.fps(item.clip):.6g}"})
 
         async def take_acts(request: Request) -> Response:
@@ -184,6 +193,8 @@ class RatingServer:
                 acts = Acts.model_validate_json(await request.body())
             except (ValidationError, ValueError, RecursionError):
                 return words("These are no votes that this server understands; load the page again.", 422)
+            if any(act.reason and act.reason not in reasons for act in acts.acts):
+                return words("This reason is none of the study's; load the page again.", 422)
             try:
                 outcomes = await writer.write(rater, [act.given(request.scope["browser"]) for act in acts.acts])
             except InputError as error:
@@ -206,6 +217,14 @@ class RatingServer:
             Route("/api/clip/{position:int}", serve_clip, methods=["GET"]),
             Route("/api/acts", take_acts, methods=["POST"]),
         ]
+
+    def _not_shown(self, store: Store, clip: str, why: str) -> Response:
+        """Return what makes the page go on to the next clip; the lead finds the reason in the log."""
+        if clip not in self._unshown:
+            self._unshown.add(clip)
+            with contextlib.suppress(sqlite3.OperationalError):
+                store.write_log(f"clip {clip} cannot be shown: {why}", now_ms())
+        return Response("This clip cannot be shown.\n", 404, media_type="text/plain", headers={"x-clip": "none"})
 
     def _state(self, store: Store, rater: str) -> RaterState:
         study = self.study

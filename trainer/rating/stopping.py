@@ -3,7 +3,8 @@
 For a clip with n votes of independent raters, the share p of a grade moves, when m more vote, by a random amount whose
 variance is p (1 - p) (1/n - 1/(n + m)); p (1 - p) is estimated without bias as n / (n - 1) times that of the observed
 share. A rater's votes on different clips hang together (somebody is strict), so the mean over all clips moves with the
-number of raters, not of votes: its variance is taken from the raters' own mean distributions.
+number of raters, not of votes: its variance is taken from the raters' own mean distributions, each weighted by the
+rater's votes, because somebody who has graded one clip says little about himself or herself.
 """
 
 from dataclasses import dataclass
@@ -51,7 +52,9 @@ def advise(found: Grid) -> Advice | None:
     counts, totals = counts[several], totals[several]
     variance = _variance(counts, totals)
     between = _between_raters(found.steps)
-    movements = tuple(_movement(variance, totals, between, len(found.raters), more) for more in MORE)
+    own = (~np.isnan(found.steps)).sum(axis=1)
+    raters = float(own.sum() ** 2 / (own**2).sum())  # as many as if all had voted equally often
+    movements = tuple(_movement(variance, totals, between, raters, more) for more in MORE)
     typical = float(variance.mean())
     settled = next(
         (n for n in range(2, MOST_RATERS + 1) if 100 * np.sqrt(typical * (1 / n - 1 / (n + 5))) < SETTLED_POINTS), None
@@ -66,16 +69,19 @@ def _variance(counts: NDArray[np.int64], totals: NDArray[np.int64]) -> NDArray[n
 
 
 def _between_raters(steps: NDArray[np.float64]) -> float | None:
-    """Return the variance between the raters' own mean distributions, averaged over grades."""
+    """Return the variance between the raters' own mean distributions, averaged over grades, weighted by votes."""
     if len(steps) < 3:
         return None
     own = np.stack([[(row == grade).sum() for grade in range(len(GRADES))] for row in steps]).astype(float)
-    own /= own.sum(axis=1, keepdims=True)
-    return float(own.var(axis=0, ddof=1).mean())
+    weight = own.sum(axis=1)
+    own /= weight[:, None]
+    weight /= weight.sum()
+    apart = weight @ (own - weight @ own) ** 2 / (1 - (weight**2).sum())
+    return float(apart.mean())
 
 
 def _movement(
-    variance: NDArray[np.float64], totals: NDArray[np.int64], between: float | None, raters: int, more: int
+    variance: NDArray[np.float64], totals: NDArray[np.int64], between: float | None, raters: float, more: int
 ) -> Movement:
     """Return what ``more`` raters on every clip would change."""
     clip = 100 * float(np.sqrt((variance * (1 / totals - 1 / (totals + more))).mean()))

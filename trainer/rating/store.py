@@ -201,6 +201,10 @@ class Store:
         found = self._db.execute("SELECT text FROM studies ORDER BY number DESC LIMIT 1").fetchone()
         return found[0] if found else ""
 
+    def study_texts(self) -> list[str]:
+        """Return every study file that ever was in force, oldest first."""
+        return [text for (text,) in self._db.execute("SELECT text FROM studies ORDER BY number")]
+
     def put_study(self, sha256: str, text: str, t_ms: int) -> None:
         """Keep a study file that comes into force."""
         self._db.execute("INSERT INTO studies (t_ms, sha256, text) VALUES (?, ?, ?)", (t_ms, sha256, text))

@@ -78,6 +78,8 @@ def test_from_a_new_study_to_clips_with_votes(data: Path, capsys: pytest.Capture
     assert "| C | ordinary |" in card
     assert "356 (57.9%)" in card
     assert "| raters who voted | 3 of 3 |" in card
+    assert "| votes from elsewhere | 2 of 1 raters |" in card
+    assert "| clips that most could not judge | 0 |" in card
     ratings = list(csv.DictReader((out / "ratings.csv").read_text().splitlines()))
     assert [row["note"] for row in ratings if row["note"]] == ["'=HYPERLINK(1)"]
     assert len(list(csv.DictReader((out / "history.csv").read_text().splitlines()))) == len(ratings) + 1
@@ -131,6 +133,19 @@ def test_votes_from_elsewhere_come_into_an_open_study_only(
     assert rate(data, "--reopen") == 0
     assert rate(data, "--take-in", votes) == 0
     assert "1 votes of 1 raters taken in" in capsys.readouterr().out
+
+
+def test_a_changed_study_waits_for_the_server(data: Path, capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    folder = tmp_path / "DATA-rating"
+    write_study(folder, 'clips = ["clip-000", "clip-001"]')
+    assert rate(data, "--invite", "anna") == 0
+    assert "has changed" not in capsys.readouterr().out
+    write_study(folder, "")
+    for option in (("--renew", "anna"), ("--lead",), ("--invite", "ben")):
+        assert rate(data, *option) == 0
+        assert "study.toml has changed; that counts once the server is started again" in capsys.readouterr().out
+    with Store(folder / DATABASE) as store:
+        assert sorted(store.clips()) == ["clip-000", "clip-001"]
 
 
 def table(folder: Path, text: str) -> Path:

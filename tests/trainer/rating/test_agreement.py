@@ -144,6 +144,11 @@ def test_what_more_raters_change_is_as_foretold() -> None:
         five = next(one for one in advice.movements if one.more == 5)
         foretold.append((five.clip_points / 100) ** 2)
         means_foretold.append(((five.mean_points or 0) / 100) ** 2)
+    one_vote = np.full((1, 80), np.nan)
+    one_vote[0, 0] = 4
+    more = advise(Grid(tuple("abcdefghijk"), tuple(map(str, range(80))), np.concatenate([steps[:10], one_vote])))
+    assert more is not None  # somebody who has hardly begun changes nothing
+    assert more.movements[1].mean_points == pytest.approx(five.mean_points, rel=0.05)
     assert np.mean(foretold) == pytest.approx(np.mean(moved), rel=0.1)
     assert np.mean(means_foretold) == pytest.approx(np.mean(means), rel=0.3)
     assert advice.settled_at is not None

@@ -243,6 +243,16 @@ def test_what_is_not_the_server_and_a_clock_that_steps_back_lose_no_vote(
     assert votes(study) == {0: "C", position: "D"}
 
 
+def test_a_clip_that_cannot_be_shown_is_passed_over(context: BrowserContext, study: Served) -> None:
+    with study.open_store() as store:
+        clip = store.items("anna")[1][0].clip
+    (study.data / "clips" / f"{int(clip[5:])}.npz").write_bytes(b"damaged")
+    with opened(context, study) as page:
+        assert grade(page, "3") == 0
+        page.wait_for_selector("#clip[data-position='2']")
+        assert ready(page) == 2
+
+
 def test_a_break_is_proposed_and_a_closed_study_says_so(context: BrowserContext, tmp_path: Path) -> None:
     with served(tmp_path, "break_after_min = 0.01\nbreak_min = 1", clips=12) as study, opened(context, study) as page:
         ready(page)

@@ -74,6 +74,23 @@ def test_votes_are_answered_when_kept_and_the_agreed_grade_is_told_after_the_vot
     assert study.raters["anna"].get("api/state").json["graded"] == []  # no sight of others' votes
 
 
+def test_a_clip_that_cannot_be_shown_is_said_to_be_none(study: Served) -> None:
+    anna = study.raters["anna"]
+    assert "x-clip" not in anna.get("api/clip/9999").headers
+    with study.open_store() as store:
+        clip = store.items("anna")[7][0].clip
+    path = study.data / "clips" / f"{int(clip[5:])}.npz"
+    kept = path.read_bytes()
+    path.write_bytes(b"damaged")
+    try:
+        answers = [anna.get("api/clip/7") for _ in range(2)]
+    finally:
+        path.write_bytes(kept)
+    assert [(answer.status, answer.headers["x-clip"]) for answer in answers] == [(404, "none")] * 2
+    with study.open_store() as store:
+        assert sum(f"clip {clip} cannot be shown" in what for _, what in store.log()) == 1
+
+
 def test_every_file_of_the_page_comes_and_no_other(study: Served) -> None:
     anna = study.raters["anna"]
     for path in PAGE.iterdir():
@@ -154,7 +171,7 @@ def act(**changes: object) -> dict[str, object]:
         json.dumps({"acts": [act(id="1")]}).encode(), json.dumps({"acts": [act(id="../../x")]}).encode(),
         json.dumps({"acts": [act(reason="other")]}).encode(), json.dumps({"acts": [act(note="x" * 501)]}).encode(),
         json.dumps({"acts": [act(rater="ben")]}).encode(), json.dumps({"acts": [act()] * 201}).encode(),
-        b'{"acts": [{"id": 1e999}]}',
+        json.dumps({"acts": [act(grade="", reason="| whatever |")]}).encode(), b'{"acts": [{"id": 1e999}]}',
     ],
 )  # fmt: skip
 def test_malformed_votes_are_refused_and_keep_nothing(study: Served, body: bytes) -> None:

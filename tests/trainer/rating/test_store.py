@@ -156,12 +156,19 @@ def test_new_clips_come_at_the_end_of_the_orders(folder: Path) -> None:
         with pytest.raises(InputError, match="plans 3 raters"):
             invite(store, study, ["dan"], 10, T)
         before = [item for item, _ in store.items("anna")]
+        write_study(folder, "raters = 3\nraters_per_clip = 3")
+        with pytest.raises(InputError, match="drawn with raters_per_clip = 2"):
+            bring_into_force(folder, data, T)
         write_study(folder, "raters = 3\nraters_per_clip = 2")
         bring_into_force(folder, data, T)
         orders = {name: [item for item, _ in store.items(name)] for name in ("anna", "ben", "cleo")}
         assert orders["anna"][: len(before)] == before
         counts = [item.clip for order in orders.values() for item in order if item.kind is Kind.CLIP]
         assert {counts.count(f"clip-{k:03d}") for k in range(20)} == {2}
+        with store.all_or_nothing():
+            revoke_links(store, Person("rater", "ben"))
+        invite(store, study, ["dan"], 10, T)  # in the place of who has left
+        assert {item.clip for item in orders["ben"]} <= {item.clip for item, _ in store.items("dan")}
 
 
 @pytest.mark.usefixtures("store")

@@ -3,6 +3,7 @@
 export class Course {
   #heads = new Map(); // position: {id, grade, reason}
   #done = []; // positions in the order they were graded
+  #skipped = new Set(); // positions of clips that cannot be shown
 
   constructor(state, waiting) {
     this.take(state, waiting);
@@ -42,10 +43,18 @@ export class Course {
   next(count = 1) {
     const found = [];
     for (const position of this.state.positions) {
-      if (!this.is(position)) found.push(position);
+      if (!this.is(position) && !this.#skipped.has(position)) found.push(position);
       if (found.length === count) break;
     }
     return found;
+  }
+
+  skip(position) {
+    this.#skipped.add(position);
+  }
+
+  get skipped() {
+    return this.#skipped.size;
   }
 
   get last() {

@@ -23,9 +23,9 @@ function figures(report) {
 function advice(report) {
   const five = report.movements.find((one) => one.more === 5);
   setText(byId("advice"), !five ? "Nothing can be said before clips have two votes each."
-    : `Five raters more would move a clip's share of a grade by ${number(five.clip_points, 1)} points${five.mean_points === null ? "" : `, and the mean of all clips by ${number(five.mean_points, 1)}`} (root mean square). `
+    : `Five more votes a clip would move a clip's share of a grade by ${number(five.clip_points, 1)} points${five.mean_points === null ? "" : `, and the mean of all clips by ${number(five.mean_points, 1)}`} (root mean square). `
       + (report.settled_at ? `With about ${report.settled_at} votes a clip, five more would move it by less than ${report.settled_points} point.` : "Five more will always move a clip by more than a point here."));
-  fill("movements", ["raters more", "a clip's share, points", "mean of all clips, points"], report.movements.map((one) => row("td", [one.more, number(one.clip_points, 1), number(one.mean_points, 1)])));
+  fill("movements", ["more votes a clip", "a clip's share, points", "mean of all clips, points"], report.movements.map((one) => row("td", [one.more, number(one.clip_points, 1), number(one.mean_points, 1)])));
 }
 
 function stack(votes, grades) {

@@ -61,6 +61,7 @@ function goOn(to = null) {
   if (state.closed) return halt("This study is closed. Thank you.");
   if (position === null) {
     blank();
+    if (course.skipped) return wait(`All clips that can be shown are graded. ${course.skipped} cannot be shown: please tell the lead.`);
     return wait(course.total ? "All clips are graded. Thank you!" : "There is nothing to grade yet.");
   }
   setText(byId("kind"), "Practice clip: its agreed grade is shown afterwards");
@@ -81,6 +82,10 @@ async function showClip(wanted) {
     wait(navigator.onLine ? "The clip cannot be loaded. Trying again ..." : "No network. The next clip comes when there is one; your votes are kept.");
     setTimeout(() => wanted === position && showClip(wanted), RETRY_MS);
     return;
+  }
+  if (clip.gone) {
+    course.skip(wanted);
+    return goOn();
   }
   byId("waiting").hidden = true;
   lookedAt = performance.now();

@@ -37,10 +37,10 @@ export const postActs = async (acts) => answered(await fetch("api/acts", {
   method: "POST", headers: { ...headers(), "content-type": "application/json" }, body: JSON.stringify({ acts }),
 }));
 
-// One clip as {bitmap, frames, fps}; null where the server has none there.
+// One clip as {bitmap, frames, fps}; {gone} where the server says that it cannot be shown.
 export async function readClip(position, frames) {
   const response = await fetch(`api/clip/${position}`, { headers: headers() });
-  if (response.status === 404) return null;
+  if (response.status === 404 && response.headers.get("x-clip") === "none") return { gone: true };
   if (!response.ok) throw new Error(String(response.status));
   const fps = Number(response.headers.get("x-clip-fps"));
   return { bitmap: await createImageBitmap(await response.blob()), frames, fps };
