@@ -231,7 +231,7 @@ def test_a_run_that_ends_without_a_mark_keeps_its_grades_to_itself(station: Stat
 
 def test_blindness_that_could_not_be_kept_is_refused_and_b_hides_grades_on_the_terminal(station: Station) -> None:
     sessions = station.folder / "sessions"
-    with Terminal(station, "--select", "160,120", "--session", str(sessions)) as terminal:
+    with Terminal(station, "--select", "auto:4", "--session", str(sessions)) as terminal:
         terminal.wait(lambda text: re.search(r"[1-9]\d* frames, 0 lost", text))
         terminal.insist("b", r"BLIND: grades are hidden")
         # What is lost gives way first: it could not be marked.

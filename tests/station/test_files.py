@@ -97,6 +97,7 @@ def test_mode_of_a_written_file(tmp_path: Path, mode: int, found: int) -> None:
 OWN_FILES = {
     "station/build_info.py": "pyproject.toml of the program",
     "station/doctor/checks.py": "what the system says of itself",
+    "station/machine.py": "what the system says of the processor",
     "station/processes/supervisor.py": "logs of the run's processes, in its private folder",
     "station/processes/suspension.py": "what the system says of a process",
     "station/view/server.py": "the page",

@@ -17,7 +17,7 @@ from engine.runtime import Runtime
 from engine.verify import compare
 from station.console import Console
 from station.errors import InputError
-from station.files import write_atomically
+from station.files import TEXT_BYTES, read_bounded, write_atomically
 from station.machine import usable_cores
 from trainer.model.artifact_export import write_manifest
 from trainer.model.export_inputs import CalibrationClips
@@ -132,7 +132,7 @@ def state_figures(artifact: Artifact, metrics: dict[str, float]) -> None:
 
 def _state(artifact: Artifact, manifest: Manifest) -> None:
     card = artifact.folder / "MODEL_CARD.md"
-    write_atomically(card, restated(card.read_text(encoding="utf-8"), manifest).encode())
+    write_atomically(card, restated(read_bounded(card, TEXT_BYTES).decode("utf-8"), manifest).encode())
     write_manifest(artifact.folder, manifest)
 
 

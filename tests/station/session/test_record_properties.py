@@ -54,6 +54,13 @@ def test_a_log_of_which_a_bit_was_changed_says_where(session: Path, tmp_path: Pa
     assert not isinstance(found[line], Event)
 
 
+def test_a_chain_value_in_capitals_is_a_change(session: Path, tmp_path: Path) -> None:
+    content = (session / LOG).read_bytes()
+    at = content.index(b'"chain":"') + len(b'"chain":"')
+    changed = content[:at] + content[at : at + 64].upper() + content[at + 64 :]
+    assert isinstance(written(tmp_path, changed)[0], Fault)
+
+
 @few(60)
 @given(st.data())
 def test_a_line_that_was_taken_out_doubled_or_moved_is_named(

@@ -123,7 +123,7 @@ FOREIGN = {
     "a set and a counter": {"a": {1, 2}, "b": collections.Counter("aab")},
     "a path": Path("runs/1"),
     "builtins": collections.defaultdict(dict, {"a": {}}),
-    "a function": print,
+    "a function": len,
     "kinds of dict and list": {"a": Table(x=1), "b": Row([1, 2])},
 }
 
