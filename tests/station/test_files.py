@@ -99,6 +99,7 @@ OWN_FILES = {
     "station/doctor/checks.py": "what the system says of itself",
     "station/machine.py": "what the system says of the processor",
     "station/processes/supervisor.py": "logs of the run's processes, in its private folder",
+    "station/processes/starvation.py": "what the system says of a process",
     "station/processes/suspension.py": "what the system says of a process",
     "station/view/server.py": "the page",
 }
