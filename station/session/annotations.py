@@ -19,7 +19,7 @@ from pydantic import Field
 
 from station.clock import NS_PER_S
 from station.errors import SessionError
-from station.files import PRIVATE
+from station.files import PRIVATE, open_regular
 from station.output import printable
 from station.session.event_log import FIRST_CHAIN, Event, Fault, Torn, chained, read_log
 from station.session.records import Record
@@ -181,7 +181,8 @@ def _end(path: Path) -> tuple[int, str, int]:
             )
         if isinstance(item, Event):
             n, chain = item.n + 1, item.chain
-    return n, chain, path.read_bytes().rfind(b"\n") + 1
+    with open_regular(path) as file:
+        return n, chain, file.read().rfind(b"\n") + 1
 
 
 @contextmanager

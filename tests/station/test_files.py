@@ -102,6 +102,9 @@ OWN_FILES = {
     "station/processes/starvation.py": "what the system says of a process",
     "station/processes/suspension.py": "what the system says of a process",
     "station/view/server.py": "the page",
+    "trainer/rating/database.py": "the copy that it has just made",
+    "trainer/rating/results.py": "what it has just written",
+    "trainer/rating/server.py": "the page",
 }
 """Modules that read files which nobody else can have made, and which."""
 
