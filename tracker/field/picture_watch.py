@@ -57,6 +57,11 @@ class PictureWatch:
         frozen = self._repeats >= params.frozen_repeats
         return Picture(self._repeats, frozen, self._sharpness, saturated, brightest, faults)
 
+    def forget_frames(self) -> None:
+        """Take what follows for new, where a beginning that was watched ahead is shown again on purpose."""
+        self._seen.clear()
+        self._repeats = 0
+
     def _same(self, pixels: NDArray[np.uint8]) -> bool:
         """Return whether a frame is one of the last, every pixel of it."""
         digest = self._digest(pixels)

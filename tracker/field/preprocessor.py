@@ -114,6 +114,10 @@ class Preprocessor:
             params=self._params,
         )
 
+    def forget_frames(self) -> None:
+        """Take what follows for new: frames that were shown before will come again, and no camera is frozen."""
+        self._watch.forget_frames()
+
     def _elapsed(self, t_source_ns: int, lost_before: int, *, frozen: bool) -> tuple[float, bool]:
         """Return the time since the frame before, and whether frames are missing in between.
 

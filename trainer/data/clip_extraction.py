@@ -131,6 +131,7 @@ class _Run:
                 lost_before=lost,
                 exposure_id=frame.exposure_id,
             )
+        self._preprocessor.forget_frames()
         number = -1
         for frame in itertools.chain(ahead, frames):
             number += 1 + frame.lost_before

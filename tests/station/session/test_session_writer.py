@@ -326,7 +326,7 @@ CHOICES = {
 def test_the_codec_is_what_the_machine_can_afford(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fps, cores, setting, live, expected = CHOICES[name]
     monkeypatch.setattr(codec_choice, "usable_cores", lambda: cores)
-    monkeypatch.setattr(codec_choice, "ffv1_seconds", lambda _width, _height: 0.018)
+    monkeypatch.setattr(codec_choice, "ffv1_seconds", lambda *_: 0.018)
     settings = RecordSettings.model_validate({"codec": setting})
     choice = choose_codec(settings, 1392, 976, fps, live=live)
     assert choice.name == expected
