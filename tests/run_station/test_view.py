@@ -69,13 +69,15 @@ def test_the_link_is_in_no_record(station: Station) -> None:
     assert not [path for path in files if token.encode() in path.read_bytes()]
 
 
-def test_the_run_goes_on_without_a_view_that_dies(station: Station) -> None:
+def test_a_view_that_dies_comes_back_under_its_link_and_the_run_goes_on(station: Station) -> None:
     with running(station) as (process, link):
         os.kill(view_process(process, link).pid, signal.SIGKILL)
         assert process.stdout is not None
-        line = next(line for line in process.stdout if "STOPPED" in line)
-        assert "live view STOPPED" in line
+        assert "view" in next(line for line in process.stdout if line.startswith("!") and "process" in line)
         assert "grades" in next(line for line in process.stdout if " frames, " in line)
+        with open_page(link) as page:  # it has come back under the same link
+            say(page, kind="look", scale=0.5, cards=[])
+            next_picture(page, 20.0)
 
 
 def test_a_view_that_stands_still_holds_nobody_up_and_goes_on_afterwards(station: Station) -> None:
