@@ -93,7 +93,9 @@ def test_q_ends_the_dashboard(station: Station) -> None:
 
     os.set_blocking(terminal, False)
     wait_for(lambda: b"For research use only" in read())
-    wait_for(lambda: b"locked" in read() and re.search(rb"[1-9]\d* frames, 0 lost", seen))  # it is being recorded: q asks
+    wait_for(
+        lambda: b"locked" in read() and re.search(rb"[1-9]\d* frames, 0 lost", seen)
+    )  # it is being recorded: q asks
     os.write(terminal, b"q")
     wait_for(lambda: b"Quit and end the recording?" in read())
     start = time.monotonic()
