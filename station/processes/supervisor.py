@@ -465,6 +465,9 @@ class Supervisor:
             starvation.look(pid, self._clock.seconds())
         starved_s = min(starvation.seconds, STARVED_S)
         if silent_s > limit_s + starved_s:
+            self._clock.seconds()
+            if self._clock.suspended_s > self._suspended_s:
+                return  # this process was suspended since the last poll, and the next one sees to it
             starved = f", starved of processor time for {starved_s:.1f} s of it" if starved_s else ""
             raise ProcessError(
                 f"the {name} process hangs: no progress for {silent_s:.1f} s{starved}{self._log_tail(name)}"

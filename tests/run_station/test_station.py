@@ -50,8 +50,8 @@ def test_real_video_live(station: Station, visem: Path) -> None:
     frames = summary["frames"]
     assert summary["source"] == "12/video.mp4"
     assert frames["captured"] + frames["left_out"] == 4 * 49
-    if frames["dropped"]:  # a machine that is too busy for the film; nothing in it may be graded then
-        assert any("late" in caution for caution in summary["cautions"])
+    if frames["dropped"]:  # a machine too busy for the film: what is dropped is counted, and the windows refill
+        assert frames["tracked"] + frames["dropped"] <= frames["captured"] + frames["left_out"]
         return
     check_grades(summary)
     assert sum(sperm["grades"] > 1 for sperm in summary["sperm"]) >= 4

@@ -86,6 +86,7 @@ def test_the_sperm_that_is_clicked_is_tracked_while_the_stage_moves(station: Sta
             page.keyboard.press("1")
             page.wait_for_selector(".card.focused[data-sperm='1']")
             page.locator(".card.focused button", has_text="note").click()
+            page.locator("#prompt[open]").wait_for()
             page.keyboard.type("straight tail")
             page.keyboard.press("Enter")
             page.locator(".card[data-sperm='1'] .marked").wait_for()
