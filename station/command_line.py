@@ -75,7 +75,11 @@ def list_commands(commands: Mapping[str, Command]) -> str:
             [command.summary, ", ".join(command.subcommands)] if command.subcommands else [command.summary]
         )
         first, *rest = textwrap.wrap(summary, HELP_WIDTH - HELP_INDENT, break_on_hyphens=False)
-        lines.append(f"  {f'{name} {command.arguments}':{HELP_INDENT - 2}}{first}")
+        usage = f"  {name} {command.arguments}"
+        if len(usage) < HELP_INDENT:
+            lines.append(f"{usage:{HELP_INDENT}}{first}")
+        else:
+            lines += [usage, " " * HELP_INDENT + first]
         lines += [" " * HELP_INDENT + line for line in rest]
     return "\n".join(lines)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from station.command_line import Command, Parser, invocation
+from station.command_line import Parser, invocation
 from station.notice import NOTICE
 from station.output import say
 from station.transport import machine_keys
@@ -45,6 +45,3 @@ def _list() -> None:
     say(f"this machine  {name}  {public}" if name else "this machine has no keys yet (`keys make NAME`)")
     for other, key in machine_keys.authorised().items():
         say(f"let in        {other}  {key}")
-
-
-KEYS: Final = Command(keys, "COMMAND", "keys for a link between two machines", "make list authorise remove")

@@ -4,19 +4,27 @@ All are known by name and imported only when they are asked for: a station start
 """
 
 import importlib
+from types import ModuleType
 from typing import Final
 
 from station.command_line import Command, Main
+from station.startup import guarded_imports
+
+
+def imported(name: str) -> ModuleType:
+    """Return a module. A package that is not installed ends the program with one line that says how to install it."""
+    with guarded_imports():
+        return importlib.import_module(name)
 
 
 def _program(package: str, *words: str) -> Main:
     """Return the main function of a package, called with ``words`` before those of the command line."""
-    return lambda argv: int(importlib.import_module(f"{package}.__main__").main([*words, *argv]))
+    return lambda argv: int(imported(f"{package}.__main__").main([*words, *argv]))
 
 
 def _function(module: str, name: str) -> Main:
     """Return a function of a module, which is imported when it is called."""
-    return lambda argv: int(getattr(importlib.import_module(module), name)(argv))
+    return lambda argv: int(getattr(imported(module), name)(argv))
 
 
 ARCHIVE: Final = {
@@ -29,7 +37,7 @@ ARCHIVE: Final = {
     ),
     "export": Command(
         lambda argv: int(
-            importlib.import_module("station.export.command").export(argv, clips=_program("trainer", "prepare"))
+            imported("station.export.command").export(argv, clips=_program("trainer", "prepare"))
         ),
         "SESSION --to FORMAT", "write a session for other programs",
     ),
@@ -65,3 +73,7 @@ PROGRAMS: Final = {
     "engine": Command(_program("engine"), "COMMAND", "look after a model", "info verify compile"),
     "bench": Command(_program("bench"), "NAME", "measure speed and robustness", BENCHES),
 }
+KEYS: Final = Command(
+    _function("station.machines", "keys"), "COMMAND", "keys for a link between two machines",
+    "make list authorise remove",
+)  # fmt: skip

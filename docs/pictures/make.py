@@ -29,6 +29,7 @@ from station.notice import NOTICE  # noqa: E402
 from station.processes.supervisor import Supervisor  # noqa: E402
 from station.transport.buffers import Fifo, Received  # noqa: E402
 from station.transport.bus import Receiver  # noqa: E402
+from station.transport.control_messages import ProcessName  # noqa: E402
 from station.transport.endpoints import private_endpoints  # noqa: E402
 from station.transport.messages import TracksHeader, TrackState  # noqa: E402
 
@@ -61,7 +62,8 @@ def observe(config: Config) -> tuple[Snapshot, NDArray[np.uint8], TracksHeader]:
         context = stack.enter_context(zmq.Context())
         monitor = stack.enter_context(Monitor(context, config, endpoints))
         frames: Receiver[Received] = stack.enter_context(Receiver(context, endpoints.frames, Fifo(KEPT_FRAMES)))
-        supervisor = stack.enter_context(Supervisor(context, config, endpoints, PROCESSES))
+        modules = {ProcessName(name): module for name, module in PROCESSES.items()}
+        supervisor = stack.enter_context(Supervisor(context, config, endpoints, modules))
         kept: dict[int, NDArray[np.uint8]] = {}
         start = time.monotonic()
         while time.monotonic() - start < LIMIT_S:

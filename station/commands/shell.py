@@ -1,7 +1,7 @@
 """The commands that ask a running station from a shell: for a foot pedal, a stage controller, another program.
 
 Exit code 0: done; 1: refused, or not confirmed in time; 2: what was given cannot be used, or no station is running.
-It words requests and replies; ``station.commands.client`` carries them.
+It words requests and replies; ``station.commands.client`` carries them, ``shell_help`` lists them.
 """
 
 import argparse
@@ -9,12 +9,11 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Final, get_args
 
 import zmq
 
-from station.command_line import Command, Parser, invocation
+from station.command_line import Parser, invocation
 from station.commands.client import CommandClient
 from station.commands.registry import find_station
 from station.commands.requests import (
@@ -39,6 +38,7 @@ from station.commands.requests import (
     StatusRequest,
     UnblindRequest,
 )
+from station.commands.shell_help import SHELL
 from station.config import Trigger
 from station.errors import InputError, StationError
 from station.notice import NOTICE
@@ -162,10 +162,10 @@ def _text(text: str) -> str:
     return text
 
 
-def _run(name: str, argv: Sequence[str]) -> int:
+def run(name: str, argv: Sequence[str]) -> int:
     """Ask, print the answer, and return the exit code. Raises StationError where the answer is no."""
-    command = _COMMANDS[name]
-    summary, make = command.summary, command.make
+    command, summary = _COMMANDS[name], SHELL[name].summary
+    make = command.make
     parser = Parser(prog=f"{invocation()} {name}", description=f"{summary[0].upper()}{summary[1:]}. {NOTICE}")
     for argument in command.arguments:
         parser.add_argument(*argument.words, **argument.options)
@@ -222,11 +222,9 @@ class _Argument:
 
 @dataclass(frozen=True, slots=True)
 class _ShellCommand:
-    """One command: what it asks, what it does in words, its arguments."""
+    """One command: what it asks, and its arguments."""
 
     make: Make
-    summary: str
-    usage: str = ""
     arguments: tuple[_Argument, ...] = ()
 
 
@@ -244,32 +242,19 @@ _PX = _Argument(("--px",), {"metavar": "LENGTH", "required": True, "help": "how 
 _PLAY = _Argument(("what",), {"choices": [*PLAYS], "help": "pause (again: go on), one frame on, 10 s on, half, double"})
 _JSON = _Argument(("--json",), {"action": "store_true", "help": "print everything as one JSON document"})
 _COMMANDS: Final = {
-    "status": _ShellCommand(_status, "show how a running station is", "[--json]", (_JSON,)),
-    "select": _ShellCommand(
-        _select,
-        "track the sperm nearest to a point, or the next best candidate; or take the newest selection back",
-        "X,Y|next|previous",
-        (_POINT,),
-    ),
-    "release": _ShellCommand(_release, "stop tracking a sperm", "N", (_SPERM,)),
-    "replace-lost": _ShellCommand(_replace, "release lost sperm and select others"),
-    "mark": _ShellCommand(_mark, "mark a sperm as chosen, in the record", "N [--note TEXT]", (_SPERM, _REMARK)),
-    "note": _ShellCommand(_note, "write a remark into the record", "TEXT", (_TEXT,)),
-    "keep": _ShellCommand(_keep, "keep the last seconds of video"),
-    "blind": _ShellCommand(_blind, "hide all grades until a choice is marked"),
-    "unblind": _ShellCommand(_unblind, "show grades again (--blind: only a mark does)"),
-    "objective": _ShellCommand(_objective, "say which objective is in use", "NAME", (_NAME,)),
-    "calibrate": _ShellCommand(
-        _calibrate,
-        "keep a measured scale for an objective, use it",
-        "NAME --um N --px N",
-        (_NAME, _UM, _PX),
-    ),
-    "camera": _ShellCommand(_camera, "set exposure, gain or trigger of the camera", "NAME=VALUE ...", (_SETTING,)),
-    "play": _ShellCommand(_play, "pause a replay, let it on, or change its pace", "HOW", (_PLAY,)),
-    "quit": _ShellCommand(_quit, "end a running station"),
+    "status": _ShellCommand(_status, (_JSON,)),
+    "select": _ShellCommand(_select, (_POINT,)),
+    "release": _ShellCommand(_release, (_SPERM,)),
+    "replace-lost": _ShellCommand(_replace),
+    "mark": _ShellCommand(_mark, (_SPERM, _REMARK)),
+    "note": _ShellCommand(_note, (_TEXT,)),
+    "keep": _ShellCommand(_keep),
+    "blind": _ShellCommand(_blind),
+    "unblind": _ShellCommand(_unblind),
+    "objective": _ShellCommand(_objective, (_NAME,)),
+    "calibrate": _ShellCommand(_calibrate, (_NAME, _UM, _PX)),
+    "camera": _ShellCommand(_camera, (_SETTING,)),
+    "play": _ShellCommand(_play, (_PLAY,)),
+    "quit": _ShellCommand(_quit),
 }
-COMMANDS: Final = {
-    name: Command(partial(_run, name), command.usage, command.summary) for name, command in _COMMANDS.items()
-}
-"""For the program's table of commands."""
+"""What each of ``shell_help.SHELL`` does."""

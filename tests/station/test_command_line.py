@@ -1,6 +1,8 @@
 """What all command lines share: nearest words, exit codes, one name before every error, the help, the version."""
 
 import errno
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,7 +47,26 @@ def test_the_help_lists_every_command_and_fits_a_terminal(capsys: pytest.Capture
         assert f"\n  {name}" in text
         assert all(word in text for word in command.subcommands)
     assert max(len(line) for line in text.splitlines()) <= 80
+    assert "--out FILE\n                                grade videos" in text, "a long command has a line of its own"
     assert "For research use only. Not for use in diagnostic procedures." in text
+
+
+HEAVY = {
+    "numpy", "pydantic", "zmq", "msgpack", "rich", "jinja2", "cv2", "av", "tifffile", "pyarrow", "onnxruntime",
+    "openvino", "torch", "onnx", "matplotlib", "sklearn", "lightning_fabric", "starlette", "uvicorn", "pypylon", "ray",
+}  # fmt: skip
+"""Each takes longer to import than a help has time for: 0.3 s in all, Python's own start included."""
+
+
+@pytest.mark.parametrize("program", ["run_station", "trainer.__main__", "bench.__main__"])
+def test_the_help_needs_no_heavy_package(program: str) -> None:
+    code = (
+        f"import sys, runpy\nsys.argv[1:] = ['--help']\ntry:\n    runpy.run_module('{program}', run_name='__main__')\n"
+        f"except SystemExit as end:\n    print('exit', end.code, sorted(sys.modules.keys() & {HEAVY!r}))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1] == "exit 0 []", done.stderr
+    assert "usage: " in done.stdout
 
 
 def test_the_version_is_that_of_the_project(capsys: pytest.CaptureFixture[str]) -> None:
