@@ -14,6 +14,7 @@ from typing import Final
 from station.clock import AwakeClock
 from station.errors import SessionError
 from station.processes.control import ProcessControl
+from station.processes.memory import give_back_freed_memory
 from station.processes.process import ProcessContext
 from station.session.codec_choice import CodecChoice, choose_codec
 from station.session.continuation import Continuation, EndedSession, read_continuation
@@ -58,6 +59,8 @@ STATUS_S: Final = 10.0
 REPORT_S: Final = 0.3
 PRESSING, CALM = 0.1, 0.02
 """From the first share of the queue on, down to the second, frames are not left to spare time alone."""
+TIDY_S: Final = 10.0
+"""How often the memory of frames that waited is given back while few wait."""
 UNMOVED_S, WARY_S = 1.0, 30.0
 """Nor are they after the first time without a step, for the second: then there is next to no spare time."""
 BEHIND: Final = 0.5
@@ -145,6 +148,7 @@ class Recorder:
         self._asked_ns: deque[int] = deque()
         """When the operator pressed "keep" while frames of before that still wait."""
         self._reported_s = 0.0
+        self._tidied_s = time.monotonic()
         self._kept_notice = self._begun_notice = ""
         self._next_action = before.next_action if before is not None else 0
         self._hello: HelloHeader | None = None
@@ -204,6 +208,9 @@ class Recorder:
         if now_s - self._reported_s >= REPORT_S:
             self._reported_s = now_s
             self.report()
+        if now_s - self._tidied_s >= TIDY_S and self._links.queue.fullness < CALM:
+            self._tidied_s = now_s
+            give_back_freed_memory()
         if idle and self._links.ended:
             return False
         awake_s = self._clock.seconds()

@@ -29,3 +29,33 @@ def test_frames_that_come_and_go_cause_no_page_faults() -> None:
     command = [sys.executable, "-c", FRAMES_COME_AND_GO]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     assert int(done.stdout) < 100, "fresh pages would be 20 x 4 x 342"
+
+
+A_QUEUE_GROWS_AND_EMPTIES = """
+from pathlib import Path
+from station.processes.memory import give_back_freed_memory, keep_freed_memory
+
+keep_freed_memory()
+
+def resident_mb():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * 4096 / 1e6
+
+before = resident_mb()
+frames, between = [], []
+for number in range(80):
+    frames.append(bytes([number]) * 1_400_000)
+    between.append(bytes([number]) * 1_000)  # what stays, among what goes
+full = resident_mb()
+frames.clear()
+give_back_freed_memory()
+print(full - before, resident_mb() - before)
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only the GNU C library is told")
+def test_the_memory_of_a_queue_that_has_emptied_goes_back() -> None:
+    command = [sys.executable, "-c", A_QUEUE_GROWS_AND_EMPTIES]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    full_mb, emptied_mb = (float(part) for part in done.stdout.split())
+    assert full_mb > 100
+    assert emptied_mb < 10
