@@ -18,11 +18,13 @@ BENCHES = {
     "pictures": "bad pictures: how soon they are noticed, and false alarms on good ones",
     "record": "the whole station with and without its recorder: frames lost, latency",
     "curve": "error against latency of networks of different sizes",
+    "end-to-end": "exposure to grade, read from the graded pixels; where the time goes, with recorder and view",
     "engine": "time from a window to its grades",
     "gpu": "everything about a GPU in one command: plans, truth, latency, ceilings, matcher, training, tests",
     "rating": "forty raters at once on the rating server, which is killed meanwhile: time of a vote, votes lost",
     "labels": "what pretraining on unlabelled clips is worth, with 50, 150 and 500 labels",
     "loop": "from recorded sperm to a model that runs: wall time of every command",
+    "transport": "a frame from one process to others, beside imagezmq and shared memory; what a slow reader does",
     "view": "exposure to screen in a browser, and what the live view costs",
 }
 
@@ -36,7 +38,7 @@ def _run(argv: Sequence[str]) -> int:
     parser = Parser(
         prog="python -m bench",
         description="Measures the program. The last line of output is one JSON document.",
-        epilog="benches:\n" + "\n".join(f"  {name:10}{summary}" for name, summary in BENCHES.items()),
+        epilog="benches:\n" + "\n".join(f"  {name:12}{summary}" for name, summary in BENCHES.items()),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_version()
@@ -44,7 +46,7 @@ def _run(argv: Sequence[str]) -> int:
         "name", metavar="NAME", choices=sorted(BENCHES), help="which bench; NAME --help lists its options"
     )
     named = parser.parse_args(argv[:1]).name
-    bench = importlib.import_module(f"bench.{named}")
+    bench = importlib.import_module(f"bench.{named.replace('-', '_')}")
     own = Parser(
         prog=f"python -m bench {named}",
         description=bench.__doc__,

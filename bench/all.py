@@ -22,6 +22,8 @@ FULL: Final[dict[str, tuple[str, ...]]] = {
     "engine": (),
     "tracking": ("--cases", "20"),
     "record": ("--seconds", "20", "--turns", "2"),
+    "transport": ("--seconds", "3", "--turns", "2"),
+    "end-to-end": ("--seconds", "5", "--beside", "nothing", "both"),
     "fuzz": ("--files", "100"),
     "gpu": (),
 }
@@ -29,6 +31,8 @@ QUICK: Final[dict[str, tuple[str, ...]]] = {
     "engine": ("--quick",),
     "tracking": ("--cases", "1"),
     "record": ("--seconds", "4", "--turns", "1"),
+    "transport": ("--quick",),
+    "end-to-end": ("--quick",),
     "fuzz": ("--files", "10"),
     "gpu": ("--quick",),
 }

@@ -7,7 +7,6 @@ map. It has no branches, so it does less than the engine. Both take the same uin
 
 import functools
 import json
-import resource
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.support.peak_memory import peak_mb
 from bench.support.report import sample_ms
 from engine.artifact import Artifact, NetworkConfig
 from engine.factory import open_runtime
@@ -23,16 +23,6 @@ from station.output import say
 WARM_UP = 2
 Call = tuple[int, Callable[[], Any]]
 """Batch size, and the call to time."""
-
-
-def peak_mb() -> float:
-    """Return the most memory this process has held so far, in MB."""
-    status = Path("/proc/self/status")
-    if status.exists():
-        # Not ru_maxrss, which starts at the parent process's memory.
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1.024e-3
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
 
 
 def engine_calls(kind: Any, folder: Path, threads: int, batches: list[int]) -> Iterator[Call]:

@@ -11,11 +11,13 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from rich.table import Column, Table
 
+from bench.support.histogram import write_histograms
 from station.console import Console
 from station.machine import processor
 from station.notice import NOTICE
@@ -59,11 +61,17 @@ class Report:
     figures: list[Figure] = field(default_factory=list)
     lines: list[str] = field(default_factory=list)
     """What else is to be read, below the tables."""
+    samples: dict[str, Sequence[float]] = field(default_factory=dict)
+    """Of the timings that people are shown, ms."""
 
-    def timing(self, name: str, samples_ms: Sequence[float], *, dropped: float = 0.0, note: str = "") -> Percentiles:
-        """Add the distribution of ``samples_ms`` and return it."""
+    def timing(
+        self, name: str, samples_ms: Sequence[float], *, dropped: float = 0.0, note: str = "", shown: bool = True
+    ) -> Percentiles:
+        """Add the distribution of ``samples_ms`` and return it; ``shown`` False: to the JSON document alone."""
         found = percentiles(samples_ms)
         self.timings.append(Timing(name, found, dropped, note))
+        if shown:
+            self.samples[name] = samples_ms
         return found
 
     def figure(self, name: str, value: float | None, unit: str = "", note: str = "") -> None:
@@ -85,8 +93,13 @@ class Report:
             **({"lines": self.lines} if self.lines else {}),
         }
 
-    def emit(self, console: Console | None = None) -> None:
-        """Print the tables, then the JSON document as the last line of standard output."""
+    def emit(self, console: Console | None = None, *, svg: Path | None = None) -> None:
+        """Print the tables, then the JSON document as the last line of standard output.
+
+        ``svg``: where to draw the distributions of the timings.
+        """
+        if svg is not None:
+            write_histograms(svg, f"bench {self.bench}: {self.counts}", self.samples)
         document = self.document()
         console = console or Console(soft_wrap=True)
         about = document["machine"]
@@ -94,7 +107,7 @@ class Report:
         console.print(f"{about['cpu']}, {about['cores']} cores, load {about['load']}, Python {about['python']}")
         if self.timings:
             table = Table("ms", *(_right(n) for n in ("n", "p50", "p95", "p99", "max", "dropped")), "")
-            for t in self.timings:
+            for t in (one for one in self.timings if one.name in self.samples):
                 cells = (f"{v:.3f}" for v in (t.ms.p50, t.ms.p95, t.ms.p99, t.ms.max))
                 table.add_row(t.name, str(t.ms.count), *cells, f"{t.dropped:.2%}", t.note)
             console.print(table)

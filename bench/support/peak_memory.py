@@ -1,0 +1,18 @@
+"""How much memory a process has held at most."""
+
+import sys
+from pathlib import Path
+
+
+def peak_mb() -> float:
+    """Return the most memory that this process has held so far, MB; 0 where the system does not say."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        # Not ru_maxrss, which starts at the parent process's memory.
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return int(line.split()[1]) * 1.024e-3
+    if sys.platform == "win32":
+        return 0.0
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
