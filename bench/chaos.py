@@ -18,7 +18,7 @@ from typing import Final
 
 from rich.table import Table
 
-from bench.support.chaos_scenarios import SCENARIOS, Outcome, Setting, scenario
+from bench.support.chaos.scenarios import SCENARIOS, Outcome, Setting, scenario
 from bench.support.report import Report, machine
 from station.console import Console
 from station.errors import InputError

@@ -98,6 +98,8 @@ def describe(report: Report, found: dict[Case, list[Outcome]]) -> None:
             report.timing(f"{case.name}: to a picture of the view", [ms for one in turns for ms in one.pictures_ms])
     first_s = statistics.median(one.first_grade_s for turns in found.values() for one in turns)
     report.figure("start of the program to its first grade", first_s, "s", "median of all runs; aim: at most 2.5")
+    memory_mb = max(one.memory_mb for turns in found.values() for one in turns)
+    report.figure("memory of the whole program", memory_mb, "MB", "at most, of all runs; the film is a part of it")
     for name, attribute in (("of other pixels than they say", "wrong"), ("without readable pixels", "unproven")):
         count = sum(getattr(one, attribute) for turns in found.values() for one in turns)
         report.figure(f"grades {name}", count, note="aim: 0")

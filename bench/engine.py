@@ -28,6 +28,7 @@ import numpy as np
 
 from bench.support.engine_ways import engine_ways, torch_ways
 from bench.support.flops import multiply_adds
+from bench.support.histogram import add_svg_option
 from bench.support.report import Report, sample_ms
 from bench.support.sgemm import Sgemm
 from engine.artifact import INT8_MODEL, MAX_BATCH, Artifact
@@ -61,6 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--batches", type=int, nargs="+", default=[1, 2, 4, 8], help="batch sizes (default: 1 2 4 8)")
     parser.add_argument("--count", type=int, default=20, help="calls per batch size (default: %(default)s)")
     parser.add_argument("--compare", action="store_true", help="also run the eager torch TimeSformer")
+    add_svg_option(parser)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -86,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
         if args.compare:
             kind: RuntimeName = args.runtime or "onnxruntime"
             compare(report, artifact, kind, threads, sorted(args.batches), args.count)
-    report.emit()
+    report.emit(svg=args.svg)
     return 0
 
 

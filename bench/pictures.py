@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.support.report import Report
-from bench.support.tracking_clips import Shown, video_frames
+from bench.support.tracking.clips import Shown, video_frames
 from capture.simulator.microscope import SimulatedMicroscope
 from station.clock import NS_PER_S
 from station.config import SimulatedSettings, TrackerSettings

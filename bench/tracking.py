@@ -29,12 +29,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.support.report import Report
-from bench.support.tracking_baselines import Baseline, baselines
-from bench.support.tracking_cases import CASES, STILL_CASES, rate
-from bench.support.tracking_clips import Clip, Shown, Start, clip, mixed, panned, video_frames
-from bench.support.tracking_score import Outcome, Tracks, failures, interval, outcomes, qualities, tracks_of
-from bench.support.tracking_sheet import contact_sheet
-from bench.support.tracking_trackpy import follow_trackpy
+from bench.support.tracking.baselines import Baseline, baselines
+from bench.support.tracking.cases import CASES, STILL_CASES, rate
+from bench.support.tracking.clips import Clip, Shown, Start, clip, mixed, panned, video_frames
+from bench.support.tracking.score import Outcome, Tracks, failures, interval, outcomes, qualities, tracks_of
+from bench.support.tracking.sheet import contact_sheet
+from bench.support.tracking.trackpy import follow_trackpy
 from station.config import TrackerSettings
 from station.errors import InputError
 from station.files import open_regular

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from bench.support.peak_memory import peak_mb
+from bench.support.memory import peak_mb
 from bench.support.report import sample_ms
 from engine.artifact import Artifact, NetworkConfig
 from engine.factory import open_runtime

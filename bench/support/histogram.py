@@ -16,7 +16,7 @@ import numpy as np
 from station.errors import InputError
 from station.notice import NOTICE
 
-LEFT, WIDTH, ROW, HEAD, FOOT = 330, 640, 46, 30, 44
+LEFT, WIDTH, ROW, HEAD, FOOT = 350, 640, 46, 30, 44
 BINS_A_DECADE: Final = 40
 STEPS: Final = (1, 2, 5)
 MARKS: Final = {50: "p50", 95: "p95", 99: "p99"}

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 import bench.chaos as chaos
-from bench.support.chaos_scenarios import SCENARIOS, Outcome, Setting, scenario
+from bench.support.chaos.scenarios import SCENARIOS, Outcome, Setting, scenario
 from station.build_info import ROOT
 from station.errors import InputError
 

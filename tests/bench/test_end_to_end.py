@@ -102,4 +102,5 @@ def test_a_run_of_the_whole_station_is_proved_by_its_pixels(capsys: pytest.Captu
     assert found["timings"][f"{name}: network"]["p50"] > 0
     assert found["timings"][f"{name}: to a picture of the view"]["count"] > 0
     assert found["figures"]["grades of other pixels than they say"]["value"] == 0
+    assert found["figures"]["memory of the whole program"]["value"] > 50
     assert found["figures"]["start of the program to its first grade"]["value"] > 0

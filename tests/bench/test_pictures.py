@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.pictures import PICTURE_CAUSES, Footage, faults, look, simulated
-from bench.support.tracking_clips import video_frames
+from bench.support.tracking.clips import video_frames
 
 SOON_S = 0.75
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from bench.__main__ import main
-from bench.support.tracking_baselines import FixedTemplate
-from bench.support.tracking_clips import Start
-from bench.support.tracking_score import score, segments, tracks_of
+from bench.support.tracking.baselines import FixedTemplate
+from bench.support.tracking.clips import Start
+from bench.support.tracking.score import score, segments, tracks_of
 from bench.tracking import follow, read_starts
 from station.config import TrackerSettings
 

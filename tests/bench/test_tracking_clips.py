@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from bench.__main__ import main
-from bench.support.tracking_cases import rate
-from bench.support.tracking_clips import WINDOW, Clip, clip, mixed, pan_path, panned
-from bench.support.tracking_score import failures, interval, outcomes, segments, tracks_of
-from bench.support.tracking_sheet import BEFORE, contact_sheet
+from bench.support.tracking.cases import rate
+from bench.support.tracking.clips import WINDOW, Clip, clip, mixed, pan_path, panned
+from bench.support.tracking.score import failures, interval, outcomes, segments, tracks_of
+from bench.support.tracking.sheet import BEFORE, contact_sheet
 
 TRACKS = {1: {f: (100.0 + 0.5 * f, 100.0) for f in range(400)}, 2: {f: (130.0, 80.0) for f in range(400)}}
 

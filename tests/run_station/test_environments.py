@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.support.chaos_environments import (
+from bench.support.chaos.environments import (
     C_LOCALE,
     ENVIRONMENTS,
     HANDLES,

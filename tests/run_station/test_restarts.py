@@ -10,8 +10,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from bench.support.chaos_record import across_gaps, intact, replayed
-from bench.support.chaos_station import ChaosStation
+from bench.support.chaos.record import across_gaps, intact, replayed
+from bench.support.chaos.station import ChaosStation
 from station.clock import now_ns
 from station.session.records import ActionRecord, FrameRecord, GradesRecord, LossRecord
 from station.session.session_reader import Session, SessionOutcome

@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.support.tracking_cases import CASES, rate
+from bench.support.tracking.cases import CASES, rate
 
 SEEDS = range(2)
 

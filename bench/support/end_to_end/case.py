@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from bench.support.end_to_end.evidence import Evidence, Heard, Seen
 from bench.support.end_to_end.stamp import read_stamp
 from bench.support.end_to_end.stamped_capture import FILM, RATE
+from bench.support.memory import together_mb
 from station.build_info import ROOT
 from station.clock import now_ns
 from station.commands.client import CommandClient
@@ -86,6 +87,8 @@ class Outcome:
     """Of these, before the tracker, those lost by the camera included."""
     first_grade_s: float = 0.0
     """From the start of the program."""
+    memory_mb: float = 0.0
+    """What the program took with all its processes, at the end."""
 
 
 def run_case(case: Case, film: Path, folder: Path) -> Outcome:
@@ -98,10 +101,11 @@ def run_case(case: Case, film: Path, folder: Path) -> Outcome:
         from_ns = now_ns()
         program.operate(case.seconds)
         until_ns = now_ns()
+        memory_mb = together_mb(program.process.pid)
         summary = program.end()
     outcome = judged(evidence, from_ns, until_ns)
     outcome.frames, outcome.dropped = summary["frames"]["captured"], summary["frames"]["dropped"]
-    outcome.first_grade_s = first_s
+    outcome.first_grade_s, outcome.memory_mb = first_s, memory_mb
     return outcome
 
 

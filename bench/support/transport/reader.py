@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Final
 
 from bench.support.frame_code import BITS, read_code
-from bench.support.peak_memory import peak_mb
+from bench.support.memory import peak_mb
 from bench.support.transport.ways import open_reader
 from station.output import say
+from station.processes.memory import keep_freed_memory
 
 RECEIVING: Final = "receiving"
 CATCH_UP_S: Final = 5.0
@@ -45,6 +46,8 @@ def read(way: str, folder: Path, shape: tuple[int, int], slow_s: float) -> Recei
         sys.stdin.buffer.read()
         ended.set()
 
+    if way == "station":
+        keep_freed_memory()  # as all its processes do
     if way != "ring":  # which is woken through its standard input
         threading.Thread(target=await_end, name="end", daemon=True).start()
     latest_s = float("inf")

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import zmq
 
-from bench.support.link_proxy import LinkProxy, free_ports
+from bench.support.chaos.link_proxy import LinkProxy, free_ports
 from capture.remote.source import RemoteMicroscope
 from capture.source import Frame
 from station.build_info import ROOT

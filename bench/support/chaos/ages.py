@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from bench.support.chaos_station import ChaosStation
+from bench.support.chaos.station import ChaosStation
 from station.clock import NS_PER_S, now_ns
 
 LOOK_S: Final = 0.25

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from bench.support.chaos_listener import Listener
+from bench.support.chaos.listener import Listener
 from station.build_info import ROOT
 from station.commands.registry import RunningStation
 from station.errors import ProcessError

@@ -9,10 +9,10 @@ import statistics
 from collections.abc import Iterator
 from typing import Final
 
-from bench.support.chaos_ages import ages, memory_mb, quantile
-from bench.support.chaos_record import intact
-from bench.support.chaos_scenarios import Outcome, Setting
-from bench.support.chaos_station import FOUR, ChaosStation
+from bench.support.chaos.ages import ages, memory_mb, quantile
+from bench.support.chaos.record import intact
+from bench.support.chaos.scenarios import Outcome, Setting
+from bench.support.chaos.station import FOUR, ChaosStation
 from station.errors import ProcessError
 
 SUMMARY = "60 frames/s, four sperm, recorded, lost ones replaced"

@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.support.tracking_clips import Shown
-from bench.support.tracking_score import Answers, Failure, Tracks
+from bench.support.tracking.clips import Shown
+from bench.support.tracking.score import Answers, Failure, Tracks
 from station.errors import InputError
 
 HALF_PX, ZOOM = 40, 3

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from bench.support.chaos_scenarios import Outcome, Setting
-from bench.support.chaos_station import FOUR, ChaosStation
-from bench.support.link_proxy import LinkProxy, free_ports
+from bench.support.chaos.link_proxy import LinkProxy, free_ports
+from bench.support.chaos.scenarios import Outcome, Setting
+from bench.support.chaos.station import FOUR, ChaosStation
 from station.build_info import ROOT
 from station.clock import NS_PER_S, now_ns
 from station.errors import ProcessError

@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from bench.support.chaos_record import across_gaps, intact, replayed
-from bench.support.chaos_scenarios import Outcome, Setting
-from bench.support.chaos_station import FOUR, ChaosStation
+from bench.support.chaos.record import across_gaps, intact, replayed
+from bench.support.chaos.scenarios import Outcome, Setting
+from bench.support.chaos.station import FOUR, ChaosStation
 from station.clock import NS_PER_S, now_ns
 from station.errors import ProcessError
 from station.transport.control_messages import ProcessName

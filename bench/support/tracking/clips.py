@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.support.tracking_score import Tracks, segments, tracks_of
+from bench.support.tracking.score import Tracks, segments, tracks_of
 from capture.files.video import VideoFile
 from station.errors import InputError
 

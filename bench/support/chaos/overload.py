@@ -16,9 +16,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from bench.support.chaos_ages import ages, longest_pause_s, quantile
-from bench.support.chaos_scenarios import Outcome, Setting
-from bench.support.chaos_station import FOUR, ChaosStation
+from bench.support.chaos.ages import ages, longest_pause_s, quantile
+from bench.support.chaos.scenarios import Outcome, Setting
+from bench.support.chaos.station import FOUR, ChaosStation
 from station.errors import ProcessError
 from station.transport.control_messages import ProcessName
 

@@ -21,9 +21,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from bench.support.chaos_record import intact
-from bench.support.chaos_scenarios import Outcome, Setting
-from bench.support.wall_clock_step import compiled_step
+from bench.support.chaos.record import intact
+from bench.support.chaos.scenarios import Outcome, Setting
+from bench.support.chaos.wall_clock_step import compiled_step
 from station.build_info import ROOT
 from station.errors import StationError
 from station.session.layout import SessionState, read_manifest

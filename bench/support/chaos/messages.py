@@ -21,8 +21,8 @@ import numpy as np
 import psutil
 import zmq
 
-from bench.support.chaos_scenarios import Outcome, Setting
-from bench.support.chaos_station import FOUR, ChaosStation
+from bench.support.chaos.scenarios import Outcome, Setting
+from bench.support.chaos.station import FOUR, ChaosStation
 from station.commands.registry import RunningStation
 from station.processes.control import ControlCentre, ProcessControl
 from station.transport.buffers import Fifo

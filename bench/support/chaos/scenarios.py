@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Final, Protocol, cast
 
 SCENARIOS: Final = {
-    "kill": "bench.support.chaos_kill",
-    "overload": "bench.support.chaos_overload",
-    "soak": "bench.support.chaos_soak",
-    "environments": "bench.support.chaos_environments",
-    "messages": "bench.support.chaos_messages",
-    "link": "bench.support.chaos_link",
+    "kill": "bench.support.chaos.kill",
+    "overload": "bench.support.chaos.overload",
+    "soak": "bench.support.chaos.soak",
+    "environments": "bench.support.chaos.environments",
+    "messages": "bench.support.chaos.messages",
+    "link": "bench.support.chaos.link",
 }
 """By the name on the command line: the module of each scenario, in the order of the table."""
 

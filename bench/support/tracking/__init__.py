@@ -1,0 +1,1 @@
+"""What ``bench tracking`` follows: clips and simulated cases; how it scores; what it compares with."""
