@@ -13,10 +13,11 @@ Every way carries a frame's number and the moment it was handed over. None of th
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final, Protocol
+from typing import IO, Any, Final, Literal, Protocol
 
 import numpy as np
 import zmq
@@ -36,6 +37,9 @@ STATION_FIFO: Final = 8
 """As between capture and tracker."""
 SLOTS: Final = 16
 """Frames in the ring."""
+RING: Final = "ring"
+"""Name of its file."""
+HEAD_BYTES: Final = SLOTS * 2 * 8
 LOOK_S: Final = 0.05
 """How often a reader looks whether it is to end."""
 
@@ -70,7 +74,7 @@ class Reader(Protocol):
 def open_sender(way: str, folder: Path, shape: tuple[int, int], wakers: Sequence[IO[bytes]]) -> Iterator[Sender]:
     """Open the sending end; ``folder`` is short and private. ``wakers``: of the ring, one for each reader."""
     if way == "ring":
-        yield _RingSender(_ring(folder, shape, "w+"), wakers)
+        yield _RingSender(_make_ring(folder, shape), wakers)
         return
     with contextlib.ExitStack() as stack:
         if way == "imagezmq":
@@ -84,7 +88,7 @@ def open_sender(way: str, folder: Path, shape: tuple[int, int], wakers: Sequence
 def open_reader(way: str, folder: Path, shape: tuple[int, int], waker: int) -> Iterator[Reader]:
     """Open a receiving end. ``waker``: file descriptor on which the ring's sender wakes."""
     if way == "ring":
-        yield _RingReader(_ring(folder, shape, "r"), waker)
+        yield _RingReader(_open_ring(folder, shape, "r"), waker)
         return
     with contextlib.ExitStack() as stack:
         if way == "imagezmq":
@@ -177,11 +181,20 @@ class _Ring:
     """(slots, H, W)."""
 
 
-def _ring(folder: Path, shape: tuple[int, int], mode: Any) -> _Ring:
-    path, head = folder / "ring", SLOTS * 2 * 8
-    about = np.memmap(path, np.int64, mode, shape=(SLOTS, 2))
-    pixels = np.memmap(path, np.uint8, "r+" if mode == "w+" else mode, offset=head, shape=(SLOTS, *shape))
-    return _Ring(about, pixels)
+def _make_ring(folder: Path, shape: tuple[int, int]) -> _Ring:
+    unfinished = folder / "unfinished"
+    with unfinished.open("wb") as file:
+        file.truncate(HEAD_BYTES + SLOTS * shape[0] * shape[1])
+    unfinished.rename(folder / RING)
+    return _open_ring(folder, shape, "r+")
+
+
+def _open_ring(folder: Path, shape: tuple[int, int], mode: Literal["r", "r+"]) -> _Ring:
+    """Open the ring, once the sender has made it."""
+    while not (folder / RING).exists():
+        time.sleep(LOOK_S)
+    about = np.memmap(folder / RING, np.int64, mode, shape=(SLOTS, 2))
+    return _Ring(about, np.memmap(folder / RING, np.uint8, mode, offset=HEAD_BYTES, shape=(SLOTS, *shape)))
 
 
 class _RingSender:
