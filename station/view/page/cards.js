@@ -7,6 +7,9 @@ const GRADES = ["A", "B", "C", "D", "E"];
 const HEADS = ["global", "spatial", "temporal"];
 const HISTORY_MS = 60000;
 const MOST_CROPS = 16;
+const CROPS_MS = 60; // no more often: the field, which is drawn with every picture, comes first
+const WORDS_MS = 200; // nor do numbers change faster than can be read
+const AFTER_FIELD_MS = 20;
 const LOOKED = "Framed: patches that the network selected, brighter where in more of the frames it graded. They are where they " +
   "lay round the head then; the picture is of now.";
 
@@ -15,6 +18,9 @@ export class Cards {
   #cards = new Map(); // sperm: its elements
   #past = new Map(); // sperm: [{t, grade}], oldest first
   #shot = null;
+  #timer = 0;
+  #croppedAt = 0;
+  #filledAt = 0;
 
   // handlers: focus(id), act(name, id), seen(ids): the sperm whose crops are on the screen
   constructor(parent, handlers) {
@@ -26,23 +32,44 @@ export class Cards {
     parent.addEventListener("scroll", () => this.#tellSeen());
   }
 
+  // Take a picture in. What the cards show follows it a little later, but for a state that changes and a run that is
+  // blind from now on.
   show(shot) {
-    const { head, crops } = shot;
+    const { head } = shot;
     this.#shot = shot;
     if (head.blind) this.#past.clear();
     for (const past of head.past) {
       if (!this.#past.has(past.sperm_id)) this.#past.set(past.sperm_id, []);
       this.#past.get(past.sperm_id).push({ t: past.t_ms, grade: past.grade });
     }
+    if (head.blind || this.#changes(head)) this.#fillAll();
+    else if (!this.#timer) {
+      const wait = Math.max(AFTER_FIELD_MS, this.#croppedAt + CROPS_MS - performance.now());
+      this.#timer = setTimeout(() => {
+        this.#timer = 0;
+        if (performance.now() - this.#filledAt >= WORDS_MS) this.#fillAll();
+        else this.#drawCrops();
+      }, wait);
+    }
+  }
+
+  #changes(head) {
+    return head.cards.length !== this.#cards.size ||
+      head.cards.some((data) => this.#cards.get(data.sperm_id)?.root.dataset.state !== data.state);
+  }
+
+  #fillAll() {
+    const { head } = this.#shot;
+    this.#filledAt = performance.now();
     const here = new Set(head.cards.map((card) => card.sperm_id));
     let changed = false;
     for (const [id, card] of this.#cards) {
       if (here.has(id)) continue;
       card.root.remove();
       this.#cards.delete(id);
-      this.#past.delete(id);
       changed = true;
     }
+    for (const id of this.#past.keys()) if (!here.has(id)) this.#past.delete(id);
     for (const data of head.cards) {
       let card = this.#cards.get(data.sperm_id);
       if (!card) {
@@ -53,6 +80,19 @@ export class Cards {
         changed = true;
       }
       this.#fill(card, data, head);
+    }
+    this.#drawCrops();
+    if (head.cards.length) this.empty.remove();
+    else if (!this.empty.isConnected && head.tracked) this.parent.append(this.empty);
+    this.parent.classList.toggle("many", head.cards.length > 5);
+    if (changed) this.#tellSeen();
+  }
+
+  #drawCrops() {
+    const { head, crops } = this.#shot;
+    this.#croppedAt = performance.now();
+    for (const data of head.cards) {
+      const card = this.#cards.get(data.sperm_id);
       const crop = crops.get(data.sperm_id);
       if (crop) {
         drawCrop(card.crop, crop);
@@ -60,16 +100,13 @@ export class Cards {
       }
       else if (data.state === "lost" || data.state === "unknown") clear(card.crop); // an old picture would look live
     }
-    if (head.cards.length) this.empty.remove();
-    else if (!this.empty.isConnected && head.tracked) this.parent.append(this.empty);
-    this.parent.classList.toggle("many", head.cards.length > 5);
-    if (changed) this.#tellSeen();
   }
 
   setFocus(id) {
     this.focus = id;
     for (const [number, card] of this.#cards) card.root.classList.toggle("focused", number === id);
     this.#cards.get(id)?.root.scrollIntoView({ block: "nearest" });
+    if (this.#shot) this.#fillAll();
     this.#tellSeen();
   }
 

@@ -18,13 +18,17 @@ export class Field {
   #centre = null; // in px of the frame; null: the middle
   #scheduled = false;
   #pointer = null;
+  #sides = [0, 0]; // of the canvas, in px of the screen
+  #ground = "#000";
+  #unit = 1; // large screens, large letters
 
   // handlers: select(x, y), focus(id), release(id), drawn(frameSeq), scale(scale)
   constructor(canvas, handlers) {
     this.canvas = canvas;
     this.context = canvas.getContext("2d", { alpha: false });
     this.handlers = handlers;
-    new ResizeObserver(() => this.redraw()).observe(canvas);
+    new ResizeObserver(() => this.restyle()).observe(canvas);
+    matchMedia("(prefers-color-scheme: light)").addEventListener("change", () => this.restyle());
     canvas.addEventListener("pointerdown", (event) => this.#down(event));
     canvas.addEventListener("pointermove", (event) => this.#move(event));
     canvas.addEventListener("pointerup", (event) => this.#up(event));
@@ -56,6 +60,15 @@ export class Field {
     this.#shot?.bitmap.close();
     this.#shot = shot;
     this.#trails.add(shot.head);
+    this.redraw();
+  }
+
+  // Ask the page for sizes and colours here and not while drawing, where each answer would lay out all cards first.
+  restyle() {
+    const ratio = devicePixelRatio;
+    this.#sides = [Math.round(this.canvas.clientWidth * ratio), Math.round(this.canvas.clientHeight * ratio)];
+    this.#ground = getComputedStyle(this.canvas.parentElement).backgroundColor;
+    this.#unit = (ratio * parseFloat(getComputedStyle(document.documentElement).fontSize)) / 16;
     this.redraw();
   }
 
@@ -117,10 +130,9 @@ export class Field {
 
   #draw() {
     const { canvas, context } = this;
-    const ratio = devicePixelRatio;
-    const [width, height] = [Math.round(canvas.clientWidth * ratio), Math.round(canvas.clientHeight * ratio)];
+    const [width, height] = this.#sides;
     if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
-    context.fillStyle = getComputedStyle(canvas.parentElement).backgroundColor;
+    context.fillStyle = this.#ground;
     context.fillRect(0, 0, width, height);
     if (!this.#shot || !width || !height) return;
     const { head, bitmap } = this.#shot;
@@ -131,7 +143,7 @@ export class Field {
     context.drawImage(bitmap, left, top, head.width * zoom, head.height * zoom);
     context.globalAlpha = 1;
     const place = (x, y) => [(x + 0.5) * zoom + left, (y + 0.5) * zoom + top];
-    const unit = (ratio * parseFloat(getComputedStyle(document.documentElement).fontSize)) / 16; // large screens, large letters
+    const unit = this.#unit;
     drawCandidates(context, head, place, zoom, unit);
     drawRings(context, head, this.#trails, this.focus, place, zoom, unit);
     drawScale(context, this.umPerPx, zoom, unit);

@@ -218,7 +218,7 @@ function changeTheme() {
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : !matchMedia("(prefers-color-scheme: light)").matches;
   root.dataset.theme = dark ? "light" : "dark";
   cards.restyle();
-  field.redraw();
+  field.restyle();
 }
 
 byId("help-button").addEventListener("click", () => keys.toggleHelp());
