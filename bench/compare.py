@@ -102,6 +102,8 @@ def _compare(report: Report, prefix: str, old: dict[str, Any], new: dict[str, An
         found = change(timing, other)
         word = ("slower" if found.ratio > 1 else "faster") if found.outside else "within the noise"
         note = f"{word}: {timing['p50']:.3f} and {other['p50']:.3f} ms"
+        if timing["dropped"] or other["dropped"]:  # what is left out is not late: a shorter time may be no better
+            note += f"; dropped {timing['dropped']:.1%} and {other['dropped']:.1%}"
         report.figure(f"{place}{name}", found.ratio, "times", note)
     only.extend(f"{place}{name}: only in the new one" for name in new["timings"] if name not in old["timings"])
     for name, figure in old["figures"].items():

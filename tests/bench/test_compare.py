@@ -36,7 +36,7 @@ def test_what_is_more_than_noise(old: Any, new: Any, ratio: float, outside: bool
 def written(path: Path, scale: float, *, extra: str = "") -> Path:
     report = Report("engine", "a test", {})
     report.timing("int8", [scale * (10 + 0.01 * k) for k in range(20)])
-    report.timing("float32", [20 + 0.01 * k for k in range(20)])
+    report.timing("float32", [20 + 0.01 * k for k in range(20)], dropped=0.125 if scale == 1 else 0.0)
     report.figure("ceiling", 100 / scale, "1e9/s")
     if extra:
         report.timing(extra, [1.0])
@@ -52,6 +52,8 @@ def test_ratios_of_two_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert document["figures"]["int8"]["value"] == pytest.approx(0.5)
     assert document["figures"]["int8"]["note"].startswith("faster: ")
     assert document["figures"]["float32"]["note"].startswith("within the noise: ")
+    assert document["figures"]["float32"]["note"].endswith("; dropped 12.5% and 0.0%"), "loss makes times shorter"
+    assert "dropped" not in document["figures"]["int8"]["note"]
     assert document["figures"]["ceiling"]["value"] == 2
     assert "bfloat16: only in the new one" in said
     assert "load of the machine" in said
