@@ -59,6 +59,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--study", type=Path, metavar="FOLDER", help="folder of the study (default: DATA-rating)")
     parser.add_argument("--sessions", nargs="+", default=[], metavar="SESSION", help="with --new: first cut DATA from "
                         "recorded sessions, the windows that were graded")  # fmt: skip
+    parser.add_argument(
+        "--session", dest="parent", metavar="DIR", help="folder that holds the sessions (default: the user's)"
+    )
     parser.add_argument("--windows", type=int, default=1, metavar="N", help="at most N clips of a sperm (default: 1)")
     parser.add_argument(
         "--into-clips", action="store_true", help="with --export: also give the clips of DATA these votes"
@@ -87,8 +90,10 @@ def run(args: argparse.Namespace) -> int:
         raise InputError(f"--days {args.days:g}: expected more than 0 and at most 3650")
     if (args.sessions or args.windows != 1) and not args.new:
         raise InputError("--sessions and --windows belong to --new; add it")
+    if args.parent is not None and not args.sessions:
+        raise InputError("--session DIR: says where --sessions lie; give --new --sessions SESSION as well")
     if args.new:
-        for line in cut_sessions(args.data, args.sessions, args.windows) if args.sessions else ():
+        for line in cut_sessions(args.data, args.sessions, args.parent, args.windows) if args.sessions else ():
             say(line)
         path = begin_study(folder, args.data)
         say(f"{path} is written; edit it, then: python -m trainer rate {args.data} --invite {Study(title='-').raters}")

@@ -7,15 +7,18 @@ first part of the path; it is written down nowhere. What is let through knows wh
 
 import asyncio
 import ipaddress
+import queue
 import re
+import sqlite3
 from collections import Counter
 from typing import Final
 
 from station.view.access import App, Message, Receive, Scope, Send
-from trainer.rating.links import admit_browser, who
+from trainer.rating.links import admit_browser, is_admitted, who
 from trainer.rating.page_messages import MOST_BODY_BYTES
 from trainer.rating.store import Store, now_ms
 from trainer.rating.study import ServerSettings
+from trainer.rating.writer import Writer
 
 BROWSER: Final = re.compile(r"[0-9a-f]{32}")
 BROWSER_HEADER: Final = b"x-browser"
@@ -34,11 +37,12 @@ class Gate:
     """ASGI middleware: lets through what comes by a good link, and counts what does not."""
 
     def __init__(
-        self, app: App, store: Store, settings: ServerSettings, port: int, browsers: int,
+        self, app: App, store: Store, writer: Writer, settings: ServerSettings, port: int, browsers: int,
         headers: list[tuple[bytes, bytes]],
     ) -> None:  # fmt: skip
         self._app = app
         self._store = store
+        self._writer = writer
         self._browsers = browsers
         self._headers = headers
         names = {"127.0.0.1", "localhost", settings.host.lower()}
@@ -61,7 +65,7 @@ class Gate:
         if scope["type"] != "http":
             return
         headers = [(name.lower(), value) for name, value in scope["headers"]]
-        refusal = self._refusal(scope, headers)
+        refusal = await self._refusal(scope, headers)
         if refusal is None:
             body, refusal = await self._body(scope, headers, receive)
         if refusal is not None:
@@ -89,7 +93,7 @@ class Gate:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": f"{words}\n".encode()})
 
-    def _refusal(self, scope: Scope, headers: list[tuple[bytes, bytes]]) -> tuple[int, str, str] | None:
+    async def _refusal(self, scope: Scope, headers: list[tuple[bytes, bytes]]) -> tuple[int, str, str] | None:
         """Return status, kind and words; None where the request is fine. Puts the person into the scope."""
         hosts = [value.decode("latin-1").lower() for name, value in headers if name == b"host"]
         if len(hosts) != 1 or hosts[0] not in self._hosts:
@@ -109,14 +113,25 @@ class Gate:
             browser = next((value.decode("latin-1") for name, value in headers if name == BROWSER_HEADER), "")
             if not BROWSER.fullmatch(browser):
                 return 400, "no browser", "Open the link in a browser."
-            if not admit_browser(self._store, parts[1], browser, self._browsers, now_ms()):
-                return 403, "shared link", (
-                    f"This link has been opened in {self._browsers} browsers already. It is yours alone; ask the "
-                    "person who invited you for a new one."
-                )  # fmt: skip
+            refusal = None if is_admitted(self._store, parts[1], browser) else await self._admit(parts[1], browser)
+            if refusal is not None:
+                return refusal
             scope["browser"] = browser
         scope["person"] = person
         return None
+
+    async def _admit(self, word: str, browser: str) -> tuple[int, str, str] | None:
+        """Let one more browser use a link, or say why not."""
+        try:
+            may = await self._writer.write(lambda store: admit_browser(store, word, browser, self._browsers, now_ms()))
+        except (queue.Full, sqlite3.OperationalError):
+            return 503, "busy", "This browser cannot be written down at this moment; try again."
+        if may:
+            return None
+        return 403, "shared link", (
+            f"This link has been opened in {self._browsers} browsers already. It is yours alone; ask the person who "
+            "invited you for a new one."
+        )  # fmt: skip
 
     async def _body(
         self, scope: Scope, headers: list[tuple[bytes, bytes]], receive: Receive

@@ -69,18 +69,25 @@ def who(store: Store, word: str, t_ms: int) -> tuple[Known, Person | None]:
 
 
 def admit_browser(store: Store, word: str, browser: str, most: int, t_ms: int) -> bool:
-    """Return whether a browser may use a link; the first ``most`` may, for ever."""
-    token = digest(word)
-    if store.connection.execute(
-        "SELECT 1 FROM browsers WHERE token_sha256 = ? AND browser = ?", (token, browser)
-    ).fetchone():
+    """Return, inside a transaction, whether a browser may use a link; the first ``most`` may, for ever."""
+    if is_admitted(store, word, browser):
         return True
-    with store.all_or_nothing():
-        taken = store.connection.execute("SELECT COUNT(*) FROM browsers WHERE token_sha256 = ?", (token,)).fetchone()[0]
-        if taken >= most:
-            return False
-        store.connection.execute("INSERT OR IGNORE INTO browsers VALUES (?, ?, ?)", (token, browser, t_ms))
+    token = digest(word)
+    taken = store.connection.execute("SELECT COUNT(*) FROM browsers WHERE token_sha256 = ?", (token,)).fetchone()[0]
+    if taken >= most:
+        return False
+    store.connection.execute("INSERT INTO browsers VALUES (?, ?, ?)", (token, browser, t_ms))
     return True
+
+
+def is_admitted(store: Store, word: str, browser: str) -> bool:
+    """Return whether a browser has used a link before. Reads one row, and so waits for nobody."""
+    return (
+        store.connection.execute(
+            "SELECT 1 FROM browsers WHERE token_sha256 = ? AND browser = ?", (digest(word), browser)
+        ).fetchone()
+        is not None
+    )
 
 
 def digest(word: str) -> str:

@@ -4,8 +4,10 @@ Pure functions of numbers and names. What has been drawn is kept in the database
 later rater, changes nobody's order.
 """
 
+import heapq
 import math
 from collections.abc import Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -58,6 +60,47 @@ def spread_over(loads: Mapping[str, int], clips: Sequence[str], per_clip: int | 
         for k in takers if per_clip is None else takers[:per_clip]:
             given[raters[k]].append(clip)
             loads[raters[k]] += 1
+    return given
+
+
+def top_up(
+    own: Mapping[str, AbstractSet[str]],
+    votes: Mapping[str, int],
+    share: int,
+    per_clip: int | None,
+    rng: np.random.Generator,
+) -> dict[str, list[str]]:
+    """Return, by rater, which clips more each gets, so that raters come up to a larger share of them.
+
+    The clip with the fewest votes goes to the rater who is shortest of the share and has not got it, ties drawn; no
+    clip goes beyond ``per_clip`` votes (None: no limit), and no rater gets one twice. To keep clips even, a rater may
+    get a clip more than the share.
+
+    Args:
+        own: The clips of each rater.
+        votes: How many raters each clip has, or will have.
+        share: Clips that each rater should have.
+        per_clip: Votes that a clip should get.
+        rng: Draws.
+    """
+    given: dict[str, list[str]] = {rater: [] for rater in own}
+    short = {rater: share - len(clips) for rater, clips in own.items()}
+    left = sum(max(0, wanted) for wanted in short.values())
+    clip_lots, rater_lots = (
+        dict(zip(sorted(names), rng.permutation(len(names)).tolist(), strict=True)) for names in (votes, own)
+    )
+    waiting = [(count, clip_lots[clip], clip) for clip, count in votes.items()]
+    heapq.heapify(waiting)
+    while left > 0 and waiting:
+        count, lot, clip = heapq.heappop(waiting)
+        takers = [rater for rater, clips in own.items() if clip not in clips and clip not in given[rater]]
+        if not takers or (per_clip is not None and count >= per_clip):
+            continue
+        taker = max(takers, key=lambda rater: (short[rater], rater_lots[rater]))
+        given[taker].append(clip)
+        short[taker] -= 1
+        left -= 1
+        heapq.heappush(waiting, (count + 1, lot, clip))
     return given
 
 

@@ -5,6 +5,7 @@ change is a line in the log. It does not know browsers or votes.
 """
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,11 +18,13 @@ from station.files import write_atomically
 from trainer.data.dataset import Clips, open_clips, read_hashes
 from trainer.rating.database import DATABASE, create_database
 from trainer.rating.links import make_link
-from trainer.rating.orders import Item, Kind, choose, order_of, share_of, spread_over
+from trainer.rating.orders import Item, Kind, choose, order_of, share_of, spread_over, top_up
 from trainer.rating.records import Person
 from trainer.rating.store import INVITED, Store
 from trainer.rating.study import STUDY, Study, new_study, parse_study, read_study
 
+TOP_UP: Final = 0x70
+"""Keeps the numbers of later shares apart from those of the first."""
 SUFFIX: Final = "-rating"
 """The study of DATA lies beside it, not in it: a folder of clips is given away, invitations are not."""
 
@@ -155,10 +158,10 @@ def _follow(store: Store, study: Study, text: str, chosen: dict[str, str], origi
         raise InputError(f"{origin}: the orders were drawn with seed {was.seed}, not {study.seed}; put it back")
     if [one.clip for one in was.calibration] != [one.clip for one in study.calibration]:
         raise InputError(f"{origin}: the calibration clips cannot change once the study has begun; put them back")
-    if was.raters_per_clip != study.raters_per_clip and any(row.origin == INVITED for row in store.raters(0)):
+    if _votes_wanted(study) < _votes_wanted(was) and any(row.origin == INVITED for row in store.raters(0)):
         raise InputError(
-            f"{origin}: the orders were drawn with raters_per_clip = {was.raters_per_clip}, and stay as they are; "
-            "put it back, or begin another --study"
+            f"{origin}: orders were drawn with raters_per_clip = {was.raters_per_clip}; it can be raised, but what was "
+            "drawn stays: put it back, or begin another --study"
         )
     changes = [
         f"{key}: {getattr(was, key)} is now {getattr(study, key)}"
@@ -170,6 +173,13 @@ def _follow(store: Store, study: Study, text: str, chosen: dict[str, str], origi
     store.put_clips(chosen)
     new = [clip for clip in added if clip not in known]
     _extend(store, study, new, len(known))
+    topped_up = _top_up(store, study) if _shares(was) != _shares(study) else {}
+    if topped_up:
+        least, most = min(topped_up.values()), max(topped_up.values())
+        changes.append(
+            f"{sum(topped_up.values())} assignments more, at the ends of the orders of {len(topped_up)} raters: "
+            f"{least if least == most else f'{least} to {most}'} each"
+        )
     if added:
         changes.append(f"{len(added)} clips more: {_shortened(added)}")
     if gone:
@@ -181,38 +191,79 @@ def _follow(store: Store, study: Study, text: str, chosen: dict[str, str], origi
 
 def _give_order(store: Store, study: Study, name: str) -> None:
     """Draw the order of a new rater."""
-    calibrating = [one.clip for one in study.calibration]
-    assigned = {clip: 0 for clip, (_, is_in) in store.clips().items() if is_in and clip not in calibrating}
-    per_clip = None if study.raters_per_clip == "all" else study.raters_per_clip
-    if per_clip is not None:
-        for row in store.raters(0):
-            # Whoever's link was taken back will grade no more: only what is graded counts.
-            done = {head.position for head in store.heads(row.name) if not head.open}
-            for position, (item, _) in enumerate(store.items(row.name)):
-                if item.kind is Kind.CLIP and item.clip in assigned and (row.link == "open" or position in done):
-                    assigned[item.clip] += 1
+    assigned = _assigned(store, study)
     rng = _rng(study, name, 0)
-    mine = choose(assigned, share_of(len(assigned), study.raters, per_clip), rng)
-    store.add_items(name, [Item(clip, Kind.CALIBRATION) for clip in calibrating])
+    mine = choose(assigned, share_of(len(assigned), study.raters, _per_clip(study)), rng)
+    store.add_items(name, [Item(one.clip, Kind.CALIBRATION) for one in study.calibration])
     store.add_items(name, order_of(mine, study.repeats, rng))
+
+
+def _top_up(store: Store, study: Study) -> dict[str, int]:
+    """Bring every rater's order up to the share that the study now gives; return how many clips more, by rater.
+
+    They come at the end, in an order of their own; what was drawn before stays as it is.
+    """
+    assigned = _assigned(store, study)
+    orders = {name: store.items(name) for name in _present(store)}
+    own = {
+        name: {item.clip for item, _ in items if item.kind is Kind.CLIP and item.clip in assigned}
+        for name, items in orders.items()
+    }
+    share = share_of(len(assigned), study.raters, _per_clip(study))
+    places = sum(len(items) for items in orders.values())
+    more = top_up(own, assigned, share, _per_clip(study), np.random.default_rng([study.seed, TOP_UP, places]))
+    for name, clips in more.items():
+        store.add_items(name, order_of(clips, study.repeats, _rng(study, name, len(orders[name]), TOP_UP)))
+    return {name: len(clips) for name, clips in more.items() if clips}
+
+
+def _present(store: Store) -> list[str]:
+    """Return the raters who may still grade: those whose link was not taken back."""
+    return [row.name for row in store.raters(0) if row.origin == INVITED and row.link == "open"]
+
+
+def _assigned(store: Store, study: Study) -> dict[str, int]:
+    """Return, by clip that is to be graded, how many raters have graded it or will."""
+    calibrating = {one.clip for one in study.calibration}
+    assigned = {clip: 0 for clip, (_, is_in) in store.clips().items() if is_in and clip not in calibrating}
+    for row in store.raters(0):
+        # Whoever's link was taken back will grade no more: only what is graded counts.
+        done = {head.position for head in store.heads(row.name) if not head.open}
+        for position, (item, _) in enumerate(store.items(row.name)):
+            if item.kind is Kind.CLIP and item.clip in assigned and (row.link == "open" or position in done):
+                assigned[item.clip] += 1
+    return assigned
+
+
+def _per_clip(study: Study) -> int | None:
+    return None if study.raters_per_clip == "all" else study.raters_per_clip
+
+
+def _votes_wanted(study: Study) -> float:
+    """Return how many votes a clip is to get; of all raters: more than any number."""
+    return math.inf if study.raters_per_clip == "all" else study.raters_per_clip
+
+
+def _shares(study: Study) -> tuple[int, int | None]:
+    """Return what a rater's share of the clips follows from."""
+    per_clip = _per_clip(study)
+    return (0 if per_clip is None else study.raters), per_clip
 
 
 def _extend(store: Store, study: Study, new: Sequence[str], known: int) -> None:
     """Give new clips to the raters that are there."""
     if not new:
         return
-    raters = [row.name for row in store.raters(0) if row.origin == INVITED and row.link in ("open", "expired")]
-    loads = {name: len(store.items(name)) for name in raters}
-    per_clip = None if study.raters_per_clip == "all" else study.raters_per_clip
-    given = spread_over(loads, new, per_clip, np.random.default_rng([study.seed, 0xADD, known]))
+    loads = {name: len(store.items(name)) for name in _present(store)}
+    given = spread_over(loads, new, _per_clip(study), np.random.default_rng([study.seed, 0xADD, known]))
     for name, clips in given.items():
         store.add_items(name, order_of(clips, study.repeats, _rng(study, name, known)))
 
 
-def _rng(study: Study, name: str, stage: int) -> np.random.Generator:
-    """Return the numbers of one rater's order: from the seed, the pseudonym, and how many clips there were before."""
+def _rng(study: Study, name: str, *stage: int) -> np.random.Generator:
+    """Return the numbers of one rater's order: from the seed, the pseudonym, and how much there was before."""
     person = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
-    return np.random.default_rng([study.seed, person, stage])
+    return np.random.default_rng([study.seed, person, *stage])
 
 
 def _shortened(names: Sequence[str]) -> str:

@@ -45,7 +45,7 @@ from trainer.rating.page_messages import (
 from trainer.rating.records import Person
 from trainer.rating.store import Store, now_ms
 from trainer.rating.study import Study, parse_study
-from trainer.rating.writer import VoteWriter
+from trainer.rating.writer import Writer
 
 PAGE: Final = Path(__file__).parent / "page"
 TYPES: Final = {
@@ -116,12 +116,13 @@ class RatingServer:
             self._ready.set()
 
     async def _serve_in_loop(self) -> None:
-        with Store(self._path) as store, VoteWriter(self._path) as writer:
+        with Store(self._path) as store, Writer(self._path) as writer:
             self._identity = store.identity
             headers = security_headers(Address(self.study.server.host, self.port, ""))
             gate = Gate(
-                self._application(store, writer), store, self.study.server, self.port, self.study.browsers, headers
-            )
+                self._application(store, writer), store, writer, self.study.server, self.port, self.study.browsers,
+                headers,
+            )  # fmt: skip
             self._server = uvicorn.Server(
                 uvicorn.Config(
                     gate,
@@ -139,11 +140,11 @@ class RatingServer:
                     timeout_graceful_shutdown=2,
                 )
             )
-            async with _written_down(gate, store):
+            async with _written_down(gate, writer):
                 self._ready.set()
                 await self._server.serve(sockets=[self._listener])
 
-    def _application(self, store: Store, writer: VoteWriter) -> Starlette:
+    def _application(self, store: Store, writer: Writer) -> Starlette:
         files = {path.name: path.read_bytes() for path in sorted(PAGE.iterdir()) if path.suffix in TYPES}
         files |= {name: (VIEW_PAGE / name).read_bytes() for name in SHARED}
 
@@ -164,7 +165,7 @@ class RatingServer:
             exception_handlers={404: _not_there, 405: _not_there},
         )
 
-    def _rater_routes(self, store: Store, writer: VoteWriter) -> list[Route]:
+    def _rater_routes(self, store: Store, writer: Writer) -> list[Route]:
         # A vote may have waited in a browser since an earlier study file was in force.
         reasons = {reason for text in store.study_texts() for reason in parse_study(text, "the study").reasons}
 
@@ -178,11 +179,11 @@ class RatingServer:
             if item is None:
                 return nothing()
             if item.clip not in self.pictures:
-                return self._not_shown(store, item.clip, "not among the clips that the server was started with")
+                return await self._not_shown(writer, item.clip, "not among the clips that the server was started with")
             try:
                 png = await asyncio.to_thread(self.pictures.png, item.clip)
             except InputError as error:
-                return self._not_shown(store, item.clip, str(error))
+                return await self._not_shown(writer, item.clip, str(error))
             return Response(png, media_type="image/png", headers={"x-clip-fps": f"{self.pictures.fps(item.clip):.6g}"})
 
         async def take_acts(request: Request) -> Response:
@@ -196,7 +197,8 @@ class RatingServer:
             if any(act.reason and act.reason not in reasons for act in acts.acts):
                 return words("This reason is none of the study's; load the page again.", 422)
             try:
-                outcomes = await writer.write(rater, [act.given(request.scope["browser"]) for act in acts.acts])
+                given = [act.given(request.scope["browser"]) for act in acts.acts]
+                outcomes = await writer.write(lambda store: store.vote(rater, given, now_ms()))
             except InputError as error:
                 return words(f"{error}", 422)
             except (queue.Full, sqlite3.OperationalError):
@@ -218,12 +220,12 @@ class RatingServer:
             Route("/api/acts", take_acts, methods=["POST"]),
         ]
 
-    def _not_shown(self, store: Store, clip: str, why: str) -> Response:
+    async def _not_shown(self, writer: Writer, clip: str, why: str) -> Response:
         """Return what makes the page go on to the next clip; the lead finds the reason in the log."""
         if clip not in self._unshown:
             self._unshown.add(clip)
-            with contextlib.suppress(sqlite3.OperationalError):
-                store.write_log(f"clip {clip} cannot be shown: {why}", now_ms())
+            with contextlib.suppress(sqlite3.OperationalError, queue.Full):
+                await writer.write(lambda store: store.write_log(f"clip {clip} cannot be shown: {why}", now_ms()))
         return Response("This clip cannot be shown.\n", 404, media_type="text/plain", headers={"x-clip": "none"})
 
     def _state(self, store: Store, rater: str) -> RaterState:
@@ -285,19 +287,19 @@ async def _not_there(_request: Request, _error: Exception) -> Response:
 
 
 @contextlib.asynccontextmanager
-async def _written_down(gate: Gate, store: Store) -> AsyncIterator[None]:
+async def _written_down(gate: Gate, writer: Writer) -> AsyncIterator[None]:
     """Write the refusals down now and then, and at the end."""
 
-    def write() -> None:
+    async def write() -> None:
         if gate.refusals:
             counted, gate.refusals = gate.refusals.copy(), type(gate.refusals)()
-            with contextlib.suppress(sqlite3.OperationalError):  # a full disk is said by the votes
-                store.add_refusals(counted)
+            with contextlib.suppress(sqlite3.OperationalError, queue.Full):  # a full disk is said by the votes
+                await writer.write(lambda store: store.add_refusals(counted))
 
     async def repeat() -> None:
         while True:
             await asyncio.sleep(WRITTEN_EVERY_S)
-            write()
+            await write()
 
     task = asyncio.create_task(repeat())
     try:
@@ -306,4 +308,4 @@ async def _written_down(gate: Gate, store: Store) -> AsyncIterator[None]:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-        write()
+        await write()

@@ -14,8 +14,10 @@ from trainer.data.cuts import CutSettings
 from trainer.data.session_clips import cut_session
 
 
-def cut_sessions(data: Path, named: Sequence[str], windows: int) -> list[str]:
+def cut_sessions(data: Path, named: Sequence[str], parent: str | None, windows: int) -> list[str]:
     """Make a folder of the clips of sessions, at most ``windows`` of a sperm; return what is to be said of it.
+
+    ``parent``: folder that holds the sessions; None: the user's.
 
     Raises InputError where the folder is there, a session cannot be used, or nothing was cut.
     """
@@ -26,7 +28,7 @@ def cut_sessions(data: Path, named: Sequence[str], windows: int) -> list[str]:
     settings = CutSettings(windows=windows)
     folder = ClipFolderWriter(data, settings, None, NPZ)
     said: list[str] = []
-    for session in dict.fromkeys(find_session(name) for name in named):
+    for session in dict.fromkeys(find_session(name, parent) for name in named):
         said += folder.add_session(cut_session(session, settings, lambda _: None))
     if not folder.rows:
         raise InputError(f"no clip was cut from {len(named)} sessions: none of their windows was graded")

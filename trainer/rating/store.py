@@ -238,16 +238,15 @@ class Store:
     # Refusals
 
     def add_refusals(self, counted: Mapping[tuple[int, str, str], int]) -> None:
-        """Count requests that were turned away, by minute, kind and peer."""
-        with transaction(self._db):
-            self._db.executemany(
-                "INSERT INTO refusals VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
-                [(*key, count) for key, count in counted.items()],
-            )
-            self._db.execute(
-                "DELETE FROM refusals WHERE minute <= (SELECT minute FROM refusals ORDER BY minute DESC "
-                "LIMIT 1 OFFSET ?)", (MOST_REFUSALS,),
-            )  # fmt: skip
+        """Count, inside a transaction, requests that were turned away, by minute, kind and peer."""
+        self._db.executemany(
+            "INSERT INTO refusals VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
+            [(*key, count) for key, count in counted.items()],
+        )
+        self._db.execute(
+            "DELETE FROM refusals WHERE minute <= (SELECT minute FROM refusals ORDER BY minute DESC LIMIT 1 OFFSET ?)",
+            (MOST_REFUSALS,),
+        )
 
     def refusals(self) -> list[tuple[int, str, str, int]]:
         """Return the newest of them: minute since 1970, kind, peer, count."""

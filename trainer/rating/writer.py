@@ -1,33 +1,32 @@
-"""Writes votes in a thread of its own; what arrives together is one transaction, and so one wait for the disk.
+"""Writes for the server in a thread of its own; what arrives together is one transaction, and so one wait for the disk.
 
-With a commit for every vote, forty raters would wait for each other's disk writes. An answer is given only after the
-commit. It knows no requests.
+With a commit for every vote, forty raters would wait for each other's disk writes, and in the thread that answers
+requests everybody would wait for everything. An answer is given only after the commit. It knows no requests.
 """
 
 import asyncio
 import queue
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self, TypeVar, cast
 
-from trainer.rating.records import GivenVote, Outcome
-from trainer.rating.store import Store, now_ms
+from trainer.rating.store import Store
 
 MOST_AT_ONCE: Final = 64
 MOST_WAITING: Final = 2000
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class _Job:
-    rater: str
-    given: tuple[GivenVote, ...]
+    work: Callable[[Store], Any]
     loop: asyncio.AbstractEventLoop
-    answer: "asyncio.Future[list[Outcome]]"
+    answer: "asyncio.Future[Any]"
 
-    def resolve(self, found: "list[Outcome] | Exception") -> None:
-        """Give the answer in the loop that waits for it, if it still does."""
+    def resolve(self, found: Any) -> None:
+        """Give the answer, or raise the exception, in the loop that waits for it, if it still does."""
 
         def hand_over() -> None:
             if self.answer.done():
@@ -40,8 +39,8 @@ class _Job:
         self.loop.call_soon_threadsafe(hand_over)
 
 
-class VoteWriter:
-    """The one writer of votes in this process, from entering to leaving."""
+class Writer:
+    """The one writer in this process, from entering to leaving."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -56,15 +55,16 @@ class VoteWriter:
         self._jobs.put(None)
         self._thread.join()
 
-    async def write(self, rater: str, given: Sequence[GivenVote]) -> list[Outcome]:
-        """Return what became of acts once they are on the disk.
+    async def write(self, work: Callable[[Store], T]) -> T:
+        """Do work inside a transaction and return its result once that is on the disk.
 
-        Raises InputError for an act that cannot be, queue.Full where the disk does not keep up.
+        Work may be done twice, where what came with it could not be done. Raises what it raises, and queue.Full where
+        the disk does not keep up.
         """
         loop = asyncio.get_running_loop()
-        job = _Job(rater, tuple(given), loop, loop.create_future())
+        job = _Job(work, loop, loop.create_future())
         self._jobs.put_nowait(job)
-        return await job.answer
+        return cast(T, await job.answer)
 
     def _run(self) -> None:
         with Store(self._path) as store:
@@ -85,7 +85,7 @@ class VoteWriter:
         """Write jobs together; where one cannot be, each alone, so that it spoils no other's."""
         try:
             with store.all_or_nothing():
-                answers = [store.vote(job.rater, job.given, now_ms()) for job in jobs]
+                answers = [job.work(store) for job in jobs]
         except Exception as error:
             if len(jobs) == 1:
                 jobs[0].resolve(error)

@@ -210,6 +210,10 @@ def test_clips_come_straight_from_a_recorded_session(
     monkeypatch.setattr(graded_session, "T", 16)
     monkeypatch.setattr(graded_session, "SIZE", 150)
     session, data = str(graded_session.record_graded(tmp_path / "s", frames=60)), tmp_path / "CUT"
+    lying = ("--session", str(Path(session).parent))
+    assert rate(tmp_path / "BY-ID", "--new", "--sessions", Path(session).name, *lying) == 0
+    assert rate(tmp_path / "BY-ID", *lying) == 2
+    assert "says where --sessions lie" in capsys.readouterr().err
     assert rate(data, "--new", "--sessions", session, "--windows", "2") == 0
     assert "as they were graded" in capsys.readouterr().out
     assert find_problems(data) == []

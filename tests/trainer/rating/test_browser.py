@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.browser import BrowserContext, Page, browser
+from tests.support.browser import BrowserContext, Page, Route, browser
 from tests.support.rating_study import Served, served
+from trainer.rating.links import revoke_links
 from trainer.rating.orders import Kind
+from trainer.rating.records import Person
 
 pytest.importorskip("uvicorn", reason="the rating server needs the extra rate")
 
@@ -69,12 +71,33 @@ def grade(page: Page, key: str) -> int:
     return position
 
 
+def feedback(page: Page, *words: str) -> None:
+    """Wait until the agreed grade of the practice clip on the screen is shown, in these words."""
+    for text in words:
+        page.locator("#agreed", has_text=text).wait_for()
+    page.locator("#go-on:enabled").wait_for()
+    page.wait_for_timeout(300)  # the page takes no key earlier
+
+
+def on_screen(page: Page) -> int:
+    return int(page.locator("#clip").get_attribute("data-position") or -1)
+
+
 def ready(page: Page) -> int:
     """Wait until a clip can be graded; return its position."""
     page.wait_for_selector("#grades button:enabled")
     position = int(page.locator("#clip").get_attribute("data-position") or -1)
     page.wait_for_timeout(300)  # the page takes no key earlier
     return position
+
+
+def practised(page: Page, key: str) -> None:
+    """Grade the practice clip and go on once its agreed grade was shown."""
+    position = ready(page)
+    page.keyboard.press(key)
+    feedback(page)
+    page.keyboard.press("Enter")
+    page.wait_for_selector(f"#clip:not([data-position='{position}'])")
 
 
 def saved(page: Page) -> None:
@@ -97,9 +120,8 @@ def test_thirty_clips_by_keys_with_undo_reload_no_network_and_a_second_tab(
     expected: dict[int, str] = {}
     with opened(context, study) as page:
         assert page.locator("#kind").is_visible()  # the practice clip
-        expected[grade(page, "1")] = "A"
-        page.locator("#said", has_text="Agreed grade: B (yours: A). straight and fast").wait_for()
-        shot(page, "calibrated")
+        practised(page, "1")
+        expected[0] = "A"
         for key in "23451":
             expected[grade(page, key)] = "ABCDE"[int(key) - 1]
         shot(page, "desk")
@@ -160,9 +182,132 @@ def test_thirty_clips_by_keys_with_undo_reload_no_network_and_a_second_tab(
         ]
 
 
+PRACTICE = """[[calibration]]
+clip = "clip-003"
+grade = "B"
+why = "straight and fast, a small droplet that does not count"
+[[calibration]]
+clip = "clip-004"
+grade = "E"
+[[calibration]]
+clip = "clip-005"
+grade = "B"
+"""
+
+
+def test_an_agreed_grade_is_shown_while_its_clip_is_on_the_screen(context: BrowserContext, tmp_path: Path) -> None:
+    with served(tmp_path, PRACTICE, clips=12) as study, opened(context, study) as page:
+        ready(page)
+        page.keyboard.press("1")
+        feedback(page, "Agreed grade: B, good", "Yours: A, the best", "straight and fast")
+        assert on_screen(page) == 0
+        assert page.locator("#grades").is_hidden()
+        assert page.evaluate("new Promise((done) => { const clip = document.querySelector('#clip'), frame = "
+                             "clip.dataset.frame; const look = () => clip.dataset.frame === frame ? "
+                             "requestAnimationFrame(look) : done(true); look(); })")  # fmt: skip
+        shot(page, "calibrated")
+        page.keyboard.press("3")  # grades nothing
+        page.keyboard.press("0")
+        assert page.locator("#dialog").is_hidden()
+        # Reloaded, it is there again; undone, the clip is graded anew.
+        page.reload()
+        feedback(page, "Agreed grade: B", "Yours: A")
+        assert on_screen(page) == 0
+        page.keyboard.press("u")
+        assert ready(page) == 0
+        assert page.locator("#agreed").is_hidden()
+        page.reload()
+        assert ready(page) == 0
+        page.keyboard.press("0")
+        page.locator("#dialog button", has_text="out of focus").click()
+        feedback(page, "Yours: can't be judged, out of focus")
+        page.locator("#go-on").click()
+        page.wait_for_selector("#clip[data-position='1']")
+        # Refused: said so, and the next clip can be graded; loaded again, the clip wants a grade again.
+        page.route("**/api/acts", lambda route: route.fulfill(status=422, json={"why": "No such clip"}))
+        ready(page)
+        page.keyboard.press("2")
+        feedback(page, "This vote was refused", "No such clip. Tell the lead.")
+        shot(page, "calibration-refused")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#clip[data-position='2']")
+        page.unroute("**/api/acts")
+        page.reload()
+        assert ready(page) == 1
+        practised(page, "5")
+        # Without a network one may wait or go on; what was not seen comes before a later clip.
+        ready(page)
+        context.set_offline(True)
+        page.keyboard.press("2")
+        feedback(page, "Not sent yet")
+        shot(page, "calibration-offline")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("#clip[data-position='3']")
+        assert page.locator("#agreed").is_hidden()
+        assert not page.locator("#kind").is_visible()
+        context.set_offline(False)
+        saved(page)
+        assert ready(page) == 3
+        page.keyboard.press("4")
+        feedback(page, "Agreed grade: B", "Yours: B")
+        assert on_screen(page) == 2
+        page.keyboard.press("Enter")
+        assert grade(page, "1") == 4
+        saved(page)
+        assert votes(study) == {0: "out of focus", 1: "E", 2: "B", 3: "D", 4: "A"}
+
+
+def test_a_first_load_that_fails_is_tried_again_and_a_link_that_has_ended_says_so(
+    context: BrowserContext, tmp_path: Path
+) -> None:
+    with served(tmp_path, "browsers = 1", clips=6) as study:
+        page = context.new_page()
+        answers = iter([(503, "text/html", "<h1>Service Unavailable"), (200, "text/html", "<h1>Sign in"),
+                        (403, "text/html", "<h1>Forbidden")])  # fmt: skip
+        said = ["The server has a problem (503)", "Something else answers in the server's place",
+                "The server has a problem (403)"]  # fmt: skip
+
+        def fail(route: Route) -> None:
+            status, kind, body = next(answers)
+            route.fulfill(status=status, content_type=kind, body=body)
+
+        page.route("**/api/state", fail)
+        page.goto(study.raters["anna"].url)
+        for words in said:
+            page.locator("#waiting", has_text=words).wait_for()
+            shot(page, "first-load")
+            context.set_offline(True)
+            if words is said[-1]:
+                page.unroute("**/api/state")
+                page.locator("#waiting", has_text="No network. The page goes on").wait_for()
+            context.set_offline(False)  # which is tried at once
+        assert ready(page) == 0
+        # Taken back while the page is open: the next clip and the next vote say it.
+        with study.open_store() as store, store.all_or_nothing():
+            revoke_links(store, Person("rater", "anna"))
+        page.keyboard.press("2")
+        page.locator("#waiting", has_text="This link was taken back. Ask the person who invited you").wait_for()
+        page.locator("#saved", has_text="1 not sent, kept here").wait_for()
+        shot(page, "taken-back")
+        page.close()
+        # Opened in another browser before.
+        assert study.raters["ben"].get("api/state").status == 200
+        page = context.new_page()
+        page.goto(study.raters["ben"].url)
+        page.locator("#waiting", has_text="This link has been opened in 1 browsers already").wait_for()
+        page.close()
+        with study.open_store() as store, store.all_or_nothing():
+            store.set_closed(True)
+            store.connection.execute("DELETE FROM browsers")
+        page = context.new_page()
+        page.goto(study.raters["ben"].url)
+        page.locator("#waiting", has_text="This study is closed").wait_for()
+        page.close()
+
+
 def test_on_a_phone_everything_is_within_reach(context: BrowserContext, study: Served) -> None:
     sizes = {"phone": (390, 844), "small-phone": (360, 640), "tablet": (820, 1180), "lying": (844, 390)}
-    for name, size in sizes.items():
+    for place, (name, size) in enumerate(sizes.items()):
         with opened(context, study, "ben", size) as page:
             position = ready(page)
             for button in page.locator("button:visible").all():
@@ -176,6 +321,16 @@ def test_on_a_phone_everything_is_within_reach(context: BrowserContext, study: S
             assert min(canvas["width"], canvas["height"]) > 140
             shot(page, name)
             page.locator("#grades button[data-grade=C]").click()
+            if place == 0:  # the practice clip
+                feedback(page, "Agreed grade: B")
+                for other, (width, height) in sizes.items():
+                    page.set_viewport_size({"width": width, "height": height})
+                    shot(page, f"calibrated-{other}")
+                    for button in page.locator("button:visible").all():
+                        box = button.bounding_box()
+                        assert box is not None
+                        assert box["y"] + box["height"] <= height + 1, button.inner_text()
+                page.locator("#go-on").click()
             page.wait_for_selector(f"#clip:not([data-position='{position}'])")
             saved(page)
     assert len(votes(study, "ben")) == 4
@@ -214,7 +369,7 @@ def test_what_is_not_the_server_and_a_clock_that_steps_back_lose_no_vote(
     context: BrowserContext, study: Served
 ) -> None:
     with opened(context, study) as page:
-        grade(page, "3")
+        practised(page, "3")
         saved(page)
         page.route("**/api/acts", lambda route: route.fulfill(status=200, body="<p>Sign in to the guest network"))
         position = grade(page, "1")
@@ -248,7 +403,7 @@ def test_a_clip_that_cannot_be_shown_is_passed_over(context: BrowserContext, stu
         clip = store.items("anna")[1][0].clip
     (study.data / "clips" / f"{int(clip[5:])}.npz").write_bytes(b"damaged")
     with opened(context, study) as page:
-        assert grade(page, "3") == 0
+        practised(page, "3")
         page.wait_for_selector("#clip[data-position='2']")
         assert ready(page) == 2
 

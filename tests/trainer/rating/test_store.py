@@ -3,6 +3,7 @@
 import sqlite3
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -156,7 +157,7 @@ def test_new_clips_come_at_the_end_of_the_orders(folder: Path) -> None:
         with pytest.raises(InputError, match="plans 3 raters"):
             invite(store, study, ["dan"], 10, T)
         before = [item for item, _ in store.items("anna")]
-        write_study(folder, "raters = 3\nraters_per_clip = 3")
+        write_study(folder, "raters = 3\nraters_per_clip = 1")
         with pytest.raises(InputError, match="drawn with raters_per_clip = 2"):
             bring_into_force(folder, data, T)
         write_study(folder, "raters = 3\nraters_per_clip = 2")
@@ -169,6 +170,42 @@ def test_new_clips_come_at_the_end_of_the_orders(folder: Path) -> None:
             revoke_links(store, Person("rater", "ben"))
         invite(store, study, ["dan"], 10, T)  # in the place of who has left
         assert {item.clip for item in orders["ben"]} <= {item.clip for item, _ in store.items("dan")}
+
+
+def test_more_votes_a_clip_and_more_raters_can_be_asked_for_while_a_study_runs(folder: Path) -> None:
+    def clips_of(name: str) -> list[str]:
+        return [item.clip for item, _ in store.items(name) if item.kind is Kind.CLIP]
+
+    data = folder.parent / "DATA"
+    write_study(folder, "raters = 4\nraters_per_clip = 1\nrepeats = 0")
+    study, _, _ = bring_into_force(folder, data, T)
+    with Store(folder / DATABASE) as store:
+        invite(store, study, ["anna", "ben", "cleo", "dan"], 10, T)
+        vote(store, *(given(position, "B") for position in range(3)))
+        with store.all_or_nothing():
+            revoke_links(store, Person("rater", "dan"))  # who has graded nothing
+        before = {name: clips_of(name) for name in ("anna", "ben", "cleo", "dan")}
+        graded = [kept.clip for kept in store.votes()]
+        write_study(folder, "raters = 3\nraters_per_clip = 2\nrepeats = 0.1")
+        _, _, changes = bring_into_force(folder, data, T + 1)
+        assert "raters_per_clip: 1 is now 2" in changes
+        assert "raters: 4 is now 3" in changes
+        assert changes[-1] == "25 assignments more, at the ends of the orders of 3 raters: 8 to 9 each"
+        assert [what for _, what in store.log()][-1] == changes[-1]
+        for name in ("anna", "ben", "cleo"):
+            assert clips_of(name)[: len(before[name])] == before[name]
+            assert len(set(clips_of(name))) == len(clips_of(name))
+            assert len(clips_of(name)) in (13, 14)
+            assert [item.kind for item, _ in store.items(name)].count(Kind.REPEAT) == 1
+        assert clips_of("dan") == before["dan"]
+        assert [kept.clip for kept in store.votes()] == graded
+        counts = Counter(clip for name in ("anna", "ben", "cleo") for clip in clips_of(name))
+        assert set(counts.values()) == {2}
+        assert bring_into_force(folder, data, T + 2)[2] == []  # nobody gets anything twice
+        write_study(folder, 'raters = 5\nraters_per_clip = "all"\nrepeats = 0.1')
+        study, _, _ = bring_into_force(folder, data, T + 3)
+        invite(store, study, ["eva", "finn"], 10, T + 3)
+        assert all(len(set(clips_of(name))) == 20 for name in ("anna", "ben", "cleo", "eva", "finn"))
 
 
 @pytest.mark.usefixtures("store")

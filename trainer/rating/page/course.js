@@ -61,7 +61,12 @@ export class Course {
     return this.#done.at(-1) ?? null;
   }
 
-  // What was said here before it was taken back, for the rater to see.
+  // What counts here: {id, grade, reason}.
+  head(position) {
+    return this.#heads.get(position);
+  }
+
+  // The act that the next one here follows.
   base(position) {
     return this.#heads.get(position)?.id ?? "";
   }

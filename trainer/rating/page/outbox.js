@@ -1,5 +1,7 @@
 // Votes on their way: each lies in this browser's store until the server has said that it is kept. Shows nothing.
 
+import { isFinal } from "./server.js";
+
 const RETRY_MS = [1000, 2000, 4000, 8000, 15000];
 const MOST_ACTS = 100;
 
@@ -35,6 +37,11 @@ export class Outbox {
       }
     } catch { /* a browser without a store: the memory is all there is */ }
     return [...found].sort(([a], [b]) => (a < b ? -1 : 1));
+  }
+
+  // Whether what waits could not be sent.
+  get failing() {
+    return this.#tries > 0;
   }
 
   get kept() {
@@ -92,8 +99,8 @@ export class Outbox {
       this.#remove(acts[0].id);
       return true;
     }
-    if (status === 403 || status === 404) {
-      this.stopped = body?.why || "This link no longer works. Ask the person who invited you.";
+    if (isFinal({ status, body })) {
+      this.stopped = body.why;
       return false;
     }
     this.#timer = setTimeout(() => this.send(), RETRY_MS[Math.min(this.#tries++, RETRY_MS.length - 1)]);

@@ -4,7 +4,8 @@ import { Course, inWords, minutesLeft } from "./course.js";
 import { byId, make, setText } from "./dom.js";
 import { Outbox } from "./outbox.js";
 import { Player } from "./player.js";
-import { newId, postActs, readClip, readState } from "./server.js";
+import { Practice, feedback } from "./practice.js";
+import { isFinal, newId, postActs, readClip, readState } from "./server.js";
 
 const AHEAD = 8; // clips fetched before they are needed
 const NOT_BEFORE_MS = 250; // a key that is pressed twice must not grade the next clip
@@ -12,12 +13,15 @@ const SAID_MS = 6000;
 const RETRY_MS = 3000;
 const LOOKS_MS = 1000;
 const THEMES = ["dark", "night", "light"];
-const KEYS = [["1 to 5", "grade A to E"], ["0", "can't be judged"], ["U, Backspace", "undo"], ["space", "play, pause"], ["← →", "single frames"], ["S", "speed"], ["+ −", "zoom (drag to move)"], ["F", "whole clip"], ["C", "contrast"], ["D", "dark, night, light"], ["?", "this list"]];
+const KEYS = [["1 to 5", "grade A to E"], ["0", "can't be judged"], ["U, Backspace", "undo"], ["Enter", "go on after a practice clip"], ["space", "play, pause"], ["← →", "single frames"], ["S", "speed"], ["+ −", "zoom (drag to move)"], ["F", "whole clip"], ["C", "contrast"], ["D", "dark, night, light"], ["?", "this list"]];
 
 let course = null;
 let outbox = null;
+let practice = null;
 let state = null;
 let position = null;
+let reviewing = false; // the clip is a practice clip that is graded: its agreed grade is shown
+let begins = 0; // the timer of the next try to begin
 let shownMs = 0; // how long this clip has been looked at
 let lookedAt = 0;
 let saidTimer = 0;
@@ -31,19 +35,22 @@ const player = new Player(byId("clip"), () => {
 });
 
 async function begin() {
+  clearTimeout(begins);
+  begins = 0;
+  let found = null;
   try {
-    const { status, body } = await readState();
-    if (status !== 200) return halt(body.why ?? "The server does not answer as it should.");
-    if (!Array.isArray(body?.positions)) throw new Error("another page answers in the server's place");
-    state = body;
+    found = await readState();
   } catch {
-    wait("No connection. The page goes on when there is one.");
-    setTimeout(begin, RETRY_MS);
-    return;
+    return beginLater(navigator.onLine ? "The server cannot be reached. Trying again ..." : "No network. The page goes on when there is one.");
   }
+  if (isFinal(found)) return halt(found.body.why);
+  if (found.status !== 200) return beginLater(`The server has a problem (${found.status}). Trying again ... If this lasts, tell the lead.`);
+  if (!Array.isArray(found.body?.positions)) return beginLater("Something else answers in the server's place, perhaps a network that wants you to sign in. Trying again ...");
+  state = found.body;
   document.title = state.title;
   setText(byId("title"), state.title);
   setText(byId("question"), state.question);
+  practice = new Practice(state.key, leave);
   outbox = new Outbox(state.key, postActs, { answered, changed: showSaved });
   course = new Course(state, outbox.acts);
   byId("grades").replaceChildren(...state.grades.map(({ grade, words }, k) =>
@@ -52,22 +59,52 @@ async function begin() {
   goOn();
 }
 
-// Show the next clip that is not graded, or that there is none.
+function beginLater(words) {
+  wait(words);
+  begins = setTimeout(begin, RETRY_MS);
+}
+
+// Show the practice clip whose agreed grade is due, else the next clip that is not graded, or that there is none.
 function goOn(to = null) {
-  position = to ?? course.next()[0] ?? null;
+  const due = to === null ? practice.due(course) : null;
+  reviewing = due !== null;
+  position = to ?? due ?? course.next()[0] ?? null;
   shownMs = 0;
   lookedAt = performance.now();
   showProgress();
   if (state.closed) return halt("This study is closed. Thank you.");
+  showFeedback();
   if (position === null) {
     blank();
     if (course.skipped) return wait(`All clips that can be shown are graded. ${course.skipped} cannot be shown: please tell the lead.`);
     return wait(course.total ? "All clips are graded. Thank you!" : "There is nothing to grade yet.");
   }
-  setText(byId("kind"), "Practice clip: its agreed grade is shown afterwards");
+  setText(byId("kind"), reviewing ? "Practice clip" : "Practice clip: its agreed grade is shown afterwards");
   byId("kind").hidden = !course.calibration.has(position);
   for (const other of clips.keys()) if (other !== position && course.is(other) && other !== course.last) clips.delete(other);
+  if (reviewing && byId("clip").dataset.position === String(position)) return enable(false); // it is on the screen
   showClip(position);
+}
+
+// What is known of the agreed grade of the practice clip on the screen.
+function showFeedback() {
+  if (!reviewing) return practice.show(null);
+  practice.show(feedback({
+    position, head: course.head(position), agreed: course.agreed.get(position), waits: outbox.failing || !navigator.onLine,
+    refused: outbox.refused.find(({ act }) => act.position === position)?.why,
+  }, (wanted) => state.grades.find(({ grade }) => grade === wanted).words));
+}
+
+// The rater has seen it and wants the next clip.
+function leave() {
+  if (!reviewing || byId("dialog").open || !practice.stood(NOT_BEFORE_MS)) return;
+  practice.leave(position, course.agreed.has(position) || outbox.refused.some(({ act }) => act.position === position));
+  next();
+}
+
+function next() {
+  if (breakIsDue()) return propose();
+  goOn();
 }
 
 async function showClip(wanted) {
@@ -83,8 +120,10 @@ async function showClip(wanted) {
     setTimeout(() => wanted === position && showClip(wanted), RETRY_MS);
     return;
   }
+  if (clip.why) return halt(clip.why);
   if (clip.gone) {
-    course.skip(wanted);
+    if (reviewing) practice.settle(wanted);
+    else course.skip(wanted);
     return goOn();
   }
   byId("waiting").hidden = true;
@@ -92,7 +131,7 @@ async function showClip(wanted) {
   shownMs = 0;
   player.show(clip);
   byId("clip").dataset.position = wanted;
-  enable(true);
+  enable(!reviewing);
   for (const ahead of course.next(AHEAD)) fetched(ahead);
 }
 
@@ -134,7 +173,8 @@ function give(grade, reason = "", note = "") {
   act(at, { grade, reason, note });
   worked(shownMs);
   say(`${grade || "Can't be judged"}. Undo: U`);
-  if (breakIsDue()) return propose();
+  if (!course.calibration.has(at)) return next();
+  practice.owe(at);
   goOn();
 }
 
@@ -155,6 +195,7 @@ function undo() {
   const at = course.last;
   looked();
   act(at, { grade: "" });
+  practice.settle(at);
   say("Taken back. Grade this clip again.");
   goOn(at);
 }
@@ -162,12 +203,7 @@ function undo() {
 // The server has kept acts.
 function answered(acts, body) {
   state.pace_s = body.pace_s;
-  for (const agreed of body.agreed) {
-    if (course.agreed.has(agreed.position)) continue;
-    course.agreed.set(agreed.position, agreed);
-    const mine = acts.find((one) => one.position === agreed.position)?.grade;
-    say(`Agreed grade: ${agreed.grade}${mine ? ` (yours: ${mine})` : ""}. ${agreed.why}`, 2 * SAID_MS);
-  }
+  for (const agreed of body.agreed) course.agreed.set(agreed.position, agreed);
   const aside = body.answers.filter((answer) => !answer.counts);
   if (body.closed && !state.closed) {
     state.closed = true;
@@ -175,7 +211,8 @@ function answered(acts, body) {
   } else if (aside.length) {
     say(`${aside.length === 1 ? "One vote does" : `${aside.length} votes do`} not count: ${aside[0].why}.`, 2 * SAID_MS);
     refresh();
-  } else showProgress();
+  } else if (position === null) goOn();
+  else showProgress();
 }
 
 // Look what another tab or device has graded meanwhile.
@@ -206,6 +243,7 @@ function showSaved() {
   setText(saved, words);
   saved.classList.toggle("waits", words !== "all saved");
   if (outbox.stopped) halt(outbox.stopped);
+  else if (reviewing) showFeedback();
 }
 
 function wait(text) {
@@ -221,6 +259,8 @@ function blank() {
 
 function halt(text) {
   position = null;
+  reviewing = false;
+  practice?.show(null);
   blank();
   byId("undo").disabled = true;
   byId("kind").hidden = true;
@@ -252,6 +292,8 @@ function breakIsDue() {
 
 function propose() {
   localStorage.removeItem(workKey());
+  reviewing = false;
+  practice.show(null);
   blank();
   showProgress();
   const dialog = byId("dialog"), until = Date.now() + state.break_min * 60000;
@@ -322,6 +364,7 @@ addEventListener("keydown", (event) => {
   const grade = state?.grades[Number(key) - 1];
   if (/^[1-5]$/.test(key) && grade) give(grade.grade);
   else if (Object.hasOwn(actions, key)) actions[key]();
+  else if (key === "Enter" && reviewing && event.target.tagName !== "BUTTON") leave();
   else return;
   event.preventDefault();
 });
@@ -336,5 +379,6 @@ document.addEventListener("visibilitychange", () => {
   lookedAt = performance.now();
   if (!document.hidden && course) refresh();
 });
+addEventListener("online", () => begins && begin());
 setInterval(looked, LOOKS_MS);
 begin();
