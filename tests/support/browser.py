@@ -12,7 +12,7 @@ FLAGS = ("--no-sandbox", "--disable-gpu", "--disable-background-networking", "--
 SIZES = {"small": (1280, 800), "large": (2560, 1440)}
 
 try:
-    from playwright.sync_api import BrowserContext, Page, Route, sync_playwright
+    from playwright.sync_api import BrowserContext, Page, sync_playwright
 except ImportError:  # the extra test has it
     pytest.skip("the package playwright is not installed", allow_module_level=True)
 

@@ -4,14 +4,18 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.browser import BrowserContext, Page, Route, browser
+from tests.support.browser import BrowserContext, Page, browser
 from tests.support.rating_study import Served, served
 from trainer.rating.links import revoke_links
 from trainer.rating.orders import Kind
 from trainer.rating.records import Person
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Route
 
 pytest.importorskip("uvicorn", reason="the rating server needs the extra rate")
 
@@ -267,7 +271,7 @@ def test_a_first_load_that_fails_is_tried_again_and_a_link_that_has_ended_says_s
         said = ["The server has a problem (503)", "Something else answers in the server's place",
                 "The server has a problem (403)"]  # fmt: skip
 
-        def fail(route: Route) -> None:
+        def fail(route: "Route") -> None:
             status, kind, body = next(answers)
             route.fulfill(status=status, content_type=kind, body=body)
 
