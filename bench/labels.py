@@ -3,11 +3,11 @@
 Simulates unlabelled clips, labelled ones and a test set (other seeds), pretrains one network on the unlabelled
 (``trainer pretrain --clips``), then trains from that start and from the usual one on the same labelled clips, with the
 same number of steps, recipe and seeds, and scores both on the test set as ``trainer evaluate`` does. Trainings of one
-thread go side by side, the longest first. Patches have 30 px: with 25 the head, in the middle of the clip, lies on the corner of four, and
-the network learns no grades in this time (docs/decisions/0068). The figure is the
-mean squared error divided by that of predicting the labelled clips' mean distribution: 1 is as good as not looking.
-The difference is of the same test clips. Intervals are a bootstrap over them, with the seeds' errors averaged: they
-cover the choice of test clips, not the chance of training, which is of the same size (``--seeds``).
+thread go side by side, the longest first. Patches have 30 px: with 25 the head, in the middle of the clip, lies on the
+corner of four, and the network learns no grades in this time (docs/decisions/0068). The figure is the mean squared
+error divided by that of predicting the labelled clips' mean distribution: 1 is as good as not looking. The difference
+is of the same test clips. Intervals are a bootstrap over them, with the seeds' errors averaged: they cover the choice
+of test clips, not the chance of training, which is of the same size (``--seeds``).
 
 Simulated sperm, a small network, a few frames: it says whether the pretraining helps, not what a lab will gain. Needs
 the extra train.
