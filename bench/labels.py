@@ -3,11 +3,11 @@
 Simulates unlabelled clips, labelled ones and a test set (other seeds), pretrains one network on the unlabelled
 (``trainer pretrain --clips``), then trains from that start and from the usual one on the same labelled clips, with the
 same number of steps, recipe and seeds, and scores both on the test set as ``trainer evaluate`` does. Trainings of one
-thread go side by side, the longest first. Patches have 30 px: with 25 the head, in the middle of the clip, lies on the
-corner of four, and the network learns no grades in this time (docs/decisions/0068). The figure is the mean squared
-error divided by that of predicting the labelled clips' mean distribution: 1 is as good as not looking. The difference
-is of the same test clips. Intervals are a bootstrap over them, with the seeds' errors averaged: they cover the choice
-of test clips, not the chance of training, which is of the same size (``--seeds``).
+thread go side by side. Patches have 30 px: with 25 the head, in the middle of the clip, lies on the corner of four, and
+the network learns no grades in this time (docs/decisions/0068). The figure is the
+mean squared error divided by that of predicting the labelled clips' mean distribution: 1 is as good as not looking.
+The difference is of the same test clips. Intervals are a bootstrap over them, with the seeds' errors averaged: they
+cover the choice of test clips, not the chance of training (``--seeds``).
 
 Simulated sperm, a small network, a few frames: it says whether the pretraining helps, not what a lab will gain. Needs
 the extra train.
@@ -48,8 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--labels", type=int, nargs="+", default=[50, 150, 500])
     parser.add_argument("--unlabelled", type=int, default=2000, help="clips without votes (default 2000)")
     parser.add_argument("--test", type=int, default=300, help="clips to score on (default 300)")
-    parser.add_argument("--passes", type=int, default=6, help="of pretraining over its clips (default 6)")
-    parser.add_argument("--epochs", type=int, default=45, help="of each training (default 45)")
+    parser.add_argument("--passes", type=int, default=10, help="of pretraining over its clips (default 10)")
+    parser.add_argument("--shown", type=int, default=12000, help="clips shown in each training (default 12000)")
     parser.add_argument("--seeds", type=int, default=1, help="trainings of each kind (default 1)")
     parser.add_argument("--frames", type=int, default=4, help="frames that the network takes (default 4)")
     parser.add_argument("--threads", type=int, default=2, help="cores to use (default 2)")
@@ -73,8 +73,7 @@ def run(args: argparse.Namespace) -> int:
         labelled, test = open_clips(root / "L"), open_clips(root / "T")
         data = {count: _subset(labelled, count, root / f"L{count}") for count in args.labels}
         starts = {"without": None, "with": root / "SEEN" / "last.pt"}
-        longest_first = sorted(args.labels, reverse=True)
-        jobs = [(count, name, seed) for count in longest_first for name in starts for seed in range(args.seeds)]
+        jobs = [(count, name, seed) for count in args.labels for name in starts for seed in range(args.seeds)]
         start_s = time.monotonic()
         with ThreadPoolExecutor(args.threads) as pool:
             runs = {
@@ -98,8 +97,9 @@ def _network() -> list[str]:
 
 def _train(args: argparse.Namespace, data: Path, start: Path | None, seed: int, out: Path) -> Path:
     """Train once, in a process of its own, and return the run."""
+    epochs = max(1, round(args.shown / (len(open_clips(data, verify=False)) * (1 - HELD_OUT))))
     begin = ["--init", start] if start else []
-    words = ["train", "--data", data, "--out", out, "--epochs", args.epochs, "--seed", seed + 1, "--holdout", HELD_OUT,
+    words = ["train", "--data", data, "--out", out, "--epochs", epochs, "--seed", seed + 1, "--holdout", HELD_OUT,
              "--threads", 1, "--network", f"frames={args.frames}", *_network(), *RECIPE, *begin]  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-m", "trainer", *map(str, words)], cwd=ROOT, capture_output=True, text=True, check=False

@@ -10,7 +10,7 @@ pytestmark = pytest.mark.slow
 
 
 def test_both_ways_are_trained_and_scored_on_the_same_clips(capsys: pytest.CaptureFixture[str]) -> None:
-    small = "--labels 8 --unlabelled 12 --test 6 --passes 1 --epochs 2 --seeds 1 --frames 2 --threads 1"
+    small = "--labels 8 --unlabelled 12 --test 6 --passes 1 --shown 8 --seeds 1 --frames 2 --threads 1"
     assert main(["labels", *small.split()]) == 0
     figures = json.loads(capsys.readouterr().out.splitlines()[-1])["figures"]
     without, with_it = (figures[f"8 labels, {name} pretraining"]["value"] for name in ("without", "with"))
