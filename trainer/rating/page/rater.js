@@ -1,6 +1,8 @@
 // A rater's page: wires clip, keys, votes and words together.
 
+import { Breaks } from "./breaks.js";
 import { Course, inWords, minutesLeft } from "./course.js";
+import { askWhy, proposeBreak, tellKeys } from "./dialogs.js";
 import { byId, make, setText } from "./dom.js";
 import { Outbox } from "./outbox.js";
 import { Player } from "./player.js";
@@ -18,6 +20,7 @@ const KEYS = [["1 to 5", "grade A to E"], ["0", "can't be judged"], ["U, Backspa
 let course = null;
 let outbox = null;
 let practice = null;
+let breaks = null;
 let state = null;
 let position = null;
 let reviewing = false; // the clip is a practice clip that is graded: its agreed grade is shown
@@ -51,6 +54,7 @@ async function begin() {
   setText(byId("title"), state.title);
   setText(byId("question"), state.question);
   practice = new Practice(state.key, leave);
+  breaks = new Breaks(state.key);
   outbox = new Outbox(state.key, postActs, { answered, changed: showSaved });
   course = new Course(state, outbox.acts);
   byId("grades").replaceChildren(...state.grades.map(({ grade, words }, k) =>
@@ -103,7 +107,7 @@ function leave() {
 }
 
 function next() {
-  if (breakIsDue()) return propose();
+  if (breaks.due(state.break_after_min) && course.next().length) return propose();
   goOn();
 }
 
@@ -171,7 +175,7 @@ function give(grade, reason = "", note = "") {
   if (shownMs < NOT_BEFORE_MS) return;
   const at = position;
   act(at, { grade, reason, note });
-  worked(shownMs);
+  breaks.worked(shownMs);
   say(`${grade || "Can't be judged"}. Undo: U`);
   if (!course.calibration.has(at)) return next();
   practice.owe(at);
@@ -273,77 +277,21 @@ function say(text, ms = SAID_MS) {
   saidTimer = setTimeout(() => setText(byId("said"), ""), ms);
 }
 
-// Breaks: minutes of grading since the last one, kept over a reload.
-const workKey = () => `rate/${state.key}/worked_ms`;
-
-function worked(ms) {
-  try {
-    localStorage.setItem(workKey(), String(Number(localStorage.getItem(workKey()) ?? 0) + Math.min(ms, 120000)));
-  } catch { /* a browser without a store takes its breaks itself */ }
-}
-
-function breakIsDue() {
-  try {
-    return state.break_after_min > 0 && course.next().length && Number(localStorage.getItem(workKey()) ?? 0) > state.break_after_min * 60000;
-  } catch {
-    return false;
-  }
-}
-
 function propose() {
-  localStorage.removeItem(workKey());
+  breaks.begin();
   reviewing = false;
   practice.show(null);
   blank();
   showProgress();
-  const dialog = byId("dialog"), until = Date.now() + state.break_min * 60000;
-  const left = make("p", { role: "timer" }), go = make("button", { type: "button", onclick: () => dialog.close() }, "Go on");
-  const tick = () => {
-    const seconds = Math.ceil((until - Date.now()) / 1000);
-    setText(left, seconds > 0 ? `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")} left of the break` : "The break is over.");
-  };
-  tick();
-  dialog.onkeydown = null;
-  const timer = setInterval(tick, 500);
-  dialog.replaceChildren(make("h2", {}, "Time for a break"), make("p", {}, `You have graded for ${state.break_after_min} minutes. Tired eyes grade otherwise: look at something else. Everything is kept.`), left, go);
-  dialog.onclose = () => {
-    clearInterval(timer);
-    dialog.onclose = null;
-    goOn();
-  };
-  dialog.showModal();
-  go.focus();
+  proposeBreak(state.break_after_min, state.break_min, () => goOn());
 }
 
-function askWhy() {
+function why() {
   if (position === null || byId("unjudged").disabled) return;
-  const dialog = byId("dialog"), note = make("textarea", { maxlength: 500, rows: 2, "aria-label": "Note, if you like" });
-  const choose = (reason) => {
-    dialog.close();
-    give("", reason, note.value.trim());
-  };
-  const choices = state.reasons.map((reason, k) => make("button", { type: "button", onclick: () => choose(reason) }, make("kbd", {}, String(k + 1)), ` ${reason}`));
-  dialog.onkeydown = (event) => {
-    if (event.target !== note && choices[Number(event.key) - 1] && /^[1-9]$/.test(event.key)) {
-      event.preventDefault();
-      event.stopPropagation();
-      choices[Number(event.key) - 1].click();
-    }
-  };
-  dialog.replaceChildren(make("h2", {}, "Why can't it be judged?"), make("div", { class: "choices" }, ...choices,
-    make("label", {}, "Note, if you like", note), make("button", { type: "button", onclick: () => dialog.close() }, "Back to the clip")));
-  dialog.showModal();
-  choices[0].focus();
+  askWhy(state.reasons, (reason, note) => give("", reason, note));
 }
 
-function help() {
-  const dialog = byId("dialog");
-  dialog.onkeydown = null;
-  dialog.replaceChildren(make("h2", {}, "Keys"), make("table", {}, ...KEYS.map(([key, does]) => make("tr", {}, make("td", {}, make("kbd", {}, key)), make("td", {}, does)))),
-    make("p", {}, "Every vote is kept as soon as it is given. You can stop at any time and come back with the same link."),
-    make("button", { type: "button", onclick: () => dialog.close() }, "Close"));
-  dialog.showModal();
-}
+const help = () => tellKeys(KEYS);
 
 function changeTheme() {
   const root = document.documentElement;
@@ -352,7 +300,7 @@ function changeTheme() {
 }
 
 const actions = {
-  "0": askWhy, u: undo, Backspace: undo, " ": () => player.toggle(), ArrowLeft: () => player.step(-1), ArrowRight: () => player.step(1),
+  "0": why, u: undo, Backspace: undo, " ": () => player.toggle(), ArrowLeft: () => player.step(-1), ArrowRight: () => player.step(1),
   s: () => player.changeSpeed(), c: () => player.changeContrast(), "+": () => player.zoomBy(1.4), "-": () => player.zoomBy(1 / 1.4), f: () => player.zoomBy(0), d: changeTheme, "?": help,
 };
 
@@ -373,7 +321,7 @@ addEventListener("keyup", (event) => {
 });
 for (const [id, does] of Object.entries({
   back: () => player.step(-1), play: () => player.toggle(), on: () => player.step(1), speed: () => player.changeSpeed(), out: () => player.zoomBy(1 / 1.4),
-  in: () => player.zoomBy(1.4), contrast: () => player.changeContrast(), unjudged: askWhy, undo, theme: changeTheme, "help-button": help,
+  in: () => player.zoomBy(1.4), contrast: () => player.changeContrast(), unjudged: why, undo, theme: changeTheme, "help-button": help,
 })) byId(id).addEventListener("click", does);
 document.addEventListener("visibilitychange", () => {
   lookedAt = performance.now();
