@@ -1,7 +1,8 @@
 """One page that looks on, from its WebSocket's start to its end.
 
-A page is sent the newest picture only, and no further one while IN_FLIGHT are not drawn yet: what waits for a page that
-is slow, hidden or stopped is bounded, and nobody else notices. What a page asks for is answered one after the other.
+A page is sent the newest picture only, and no further one while IN_FLIGHT are not drawn yet, or a single one where that
+takes long: what waits for a page that is slow, hidden or stopped is bounded, and nobody else notices. What a page asks
+for is answered one after the other.
 """
 
 import asyncio
@@ -16,6 +17,9 @@ from station.view.page_messages import Answer, Ask, Look, Shown, parse
 
 IN_FLIGHT = 2
 """One being drawn, one on its way."""
+SLOW_S, QUICK_S = 0.1, 0.05
+"""From sending a picture to its being drawn. From the first on a second one would only grow old on its way; it is sent
+again once a picture has taken less than the second."""
 OVERVIEW_S = 0.5
 MOST_ASKED = 8
 """Requests that may wait for their answers; more are refused in words."""
@@ -35,8 +39,9 @@ class PageSession:
         self._look: Look | None = None
         self._sent_seq = -1
         self._seen_grades = 0
-        self._waiting: list[int] = []
-        """Numbers of the pictures that were sent and are not drawn yet."""
+        self._waiting: dict[int, float] = {}
+        """Pictures that were sent and are not drawn yet: number, and when they were sent, s."""
+        self._is_slow = False
         self._asked: asyncio.Queue[Ask] = asyncio.Queue(MOST_ASKED)
         self._sending = asyncio.Lock()
         self._bad = 0
@@ -69,14 +74,24 @@ class PageSession:
             await self._due.wait()
             self._due.clear()
             shot, look = self._hub.pairing.newest, self._look
-            if shot is None or look is None or shot.header.seq <= self._sent_seq or len(self._waiting) >= IN_FLIGHT:
+            if shot is None or look is None or shot.header.seq <= self._sent_seq or len(self._waiting) >= self._most:
                 continue
             self._sent_seq = shot.header.seq
-            self._waiting.append(shot.header.seq)
+            self._waiting[shot.header.seq] = time.monotonic()
             wanted = Wanted(look.scale, tuple(look.cards), self._seen_grades, look.attention, look.ranking)
             packet, self._seen_grades = await self._hub.packet(shot, wanted)
             async with self._sending:
                 await self._socket.send_bytes(packet)
+
+    @property
+    def _most(self) -> int:
+        return 1 if self._is_slow else IN_FLIGHT
+
+    def _note_shown(self, frame_seq: int) -> None:
+        sent_s = self._waiting.get(frame_seq)
+        if sent_s is not None:
+            self._is_slow = time.monotonic() - sent_s > (QUICK_S if self._is_slow else SLOW_S)
+        self._waiting = {seq: at for seq, at in self._waiting.items() if seq > frame_seq}
 
     async def _tell_overview(self) -> None:
         while True:
@@ -109,7 +124,7 @@ class PageSession:
                     if self._bad > MOST_BAD:
                         return
                 case Shown():
-                    self._waiting = [seq for seq in self._waiting if seq > message.frame_seq]
+                    self._note_shown(message.frame_seq)
                     self._due.set()
                 case Look():
                     self._look = message

@@ -1,3 +1,4 @@
+import contextlib
 import json
 import time
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from websockets.exceptions import ConnectionClosed
 
 from capture.simulator.microscope import SimulatedMicroscope
 from station.transport.messages import TrackState
-from station.view.page_session import IN_FLIGHT, MOST_BAD
+from station.view.page_session import IN_FLIGHT, MOST_BAD, SLOW_S
 from station.view.server import MOST_PAGES, ViewServer
 from tests.support.looked_at_field import SETTINGS, Obedient, PlayedStation, looked_at
 from tests.support.page_client import answer_to, keep_saying, next_picture, open_page, say
@@ -86,6 +87,28 @@ def test_a_page_that_draws_nothing_is_sent_no_more(view: tuple[ViewServer, Playe
         before = played.played
         say(page, kind="shown", frame_seq=sent[-1])
         assert next_picture(page)[0]["frame_seq"] >= before - 1  # the newest, not what was missed
+
+
+def test_a_page_that_draws_slowly_is_sent_one_at_a_time_until_it_is_quick(
+    view: tuple[ViewServer, PlayedStation],
+) -> None:
+    server, _ = view
+    with open_page(server.address.link) as page:
+        say(page, kind="look", scale=0.25, cards=[])
+        sent = [next_picture(page)[0]["frame_seq"] for _ in range(IN_FLIGHT)]
+        time.sleep(3 * SLOW_S)
+        say(page, kind="shown", frame_seq=sent[-1])
+        newest = next_picture(page)[0]["frame_seq"]
+        with pytest.raises(TimeoutError):
+            next_picture(page, 0.7)
+        for _ in range(10):
+            for _ in range(5):
+                say(page, kind="shown", frame_seq=newest)  # at once
+                newest = next_picture(page)[0]["frame_seq"]
+            with contextlib.suppress(TimeoutError):
+                assert next_picture(page, 0.3)[0]["frame_seq"] > newest  # the second is back
+                return
+        pytest.fail("a page that has become quick is sent one picture at a time")
 
 
 def test_a_stopped_page_changes_nothing_for_another(view: tuple[ViewServer, PlayedStation]) -> None:
