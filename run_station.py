@@ -6,7 +6,7 @@
 import signal
 
 if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)  # while the rest is imported, Ctrl-C ends it without a word
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # from here on Ctrl-C ends it without a word
 
 import importlib
 import sys

@@ -6,6 +6,7 @@ It uses the standard library alone, in words that Pythons older than the program
 import os
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ INTERRUPTED = 130
 def guarded_imports() -> "Iterator[None]":
     """Import the program's packages inside: a missing one ends the program with one line that says how to install it.
 
-    Ctrl-C meanwhile ends it without a word.
+    Ctrl-C meanwhile ends it without a word, as the system does it: Python would tell of the import it broke into.
     """
     if sys.version_info < OLDEST_PYTHON:
         found = ".".join(str(part) for part in sys.version_info[:2])
@@ -31,6 +32,10 @@ def guarded_imports() -> "Iterator[None]":
         sys.exit(1)
     # Else pydantic, in every process, looks through all installed packages for plugins: time, and foreign code.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    handled = signal.getsignal(signal.SIGINT) in (signal.default_int_handler, signal.SIG_DFL)
+    handled = handled and threading.current_thread() is threading.main_thread()
+    if handled:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         yield
     except ModuleNotFoundError as error:
@@ -41,7 +46,7 @@ def guarded_imports() -> "Iterator[None]":
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
     finally:
-        if signal.getsignal(signal.SIGINT) is signal.SIG_DFL:  # as run_station.py sets it for the time of its imports
+        if handled:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
 

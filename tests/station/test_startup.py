@@ -1,5 +1,6 @@
 """The program on a Python that lacks its packages: one line with the README's install command, no traceback."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,19 @@ def test_an_environment_beside_the_program_is_named(tmp_path: Path) -> None:
     program = "from station.startup import guarded_imports\nwith guarded_imports():\n    import no_such_package\n"
     done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.stderr.endswith("; start the program with .venv/bin/python run_station.py\n")
+
+
+def test_ctrl_c_is_the_systems_own_business_while_importing_and_pythons_after() -> None:
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with guarded_imports():
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_DFL
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with guarded_imports():
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN, "who ignores it goes on doing so"
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def test_ctrl_c_while_importing_is_silent(capsys: pytest.CaptureFixture[str]) -> None:
