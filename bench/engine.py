@@ -138,7 +138,7 @@ def export_preset(name: str, folder: Path) -> Artifact:
 
 def measure_all(report: Report, artifact: Artifact, threads: int, count: int, *, compiled: bool) -> None:
     """Time every way of running one clip, in turn with each other and with the ceiling."""
-    operations = 2 * sum(multiply_adds(artifact.manifest.network).values())
+    operations = 2 * sum(multiply_adds(artifact.rostfine).values())
     ceiling = Sgemm(LARGE, LARGE, LARGE, threads)
     best = max(ceiling.gflops() for _ in range(WARM_UP))
     missing: dict[str, str] = {}
@@ -175,7 +175,7 @@ def measure(
     count: int,
 ) -> None:
     """Time the runtime at each batch size, alternately with the ceiling."""
-    parts = multiply_adds(artifact.manifest.network)
+    parts = multiply_adds(artifact.rostfine)
     operations = 2 * sum(parts.values())
     report.settings["operations"] = {name: 2 * value for name, value in parts.items()}
     ceiling = Sgemm(LARGE, LARGE, LARGE, threads)

@@ -14,7 +14,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from engine.artifact import Artifact
+from engine.baseline_config import BaselineConfig
 from engine.factory import PrecisionName, RuntimeName, choose, open_runtime, why_not, why_not_torch
+from engine.network_shape import NetworkShape
 from engine.onnx_runtime import PROVIDERS, available_providers, default_threads
 from engine.tensorrt.compile import build_plan
 from engine.tensorrt.plans import KINDS, PLAN_PRECISIONS, Kind, PlanPrecision, list_plans
@@ -126,8 +128,7 @@ def info(console: Console, artifact: Artifact, threads: int = 0, *, anew: bool =
     facts = {
         "model": f"{manifest.name}{' (demonstration: grades mean nothing)' if manifest.demonstration else ''}",
         "sha256": artifact.model_sha256,
-        "network": f"preset {manifest.preset}, branch {network.branch}, width {network.width}, {network.depth} blocks, "
-        f"{network.heads} heads, patch {network.patch_px} px, K {network.selected}, L {network.branch_depth}",
+        "network": f"preset {manifest.preset}, {_in_words(network)}",
         "clip": f"{network.frames} frames of {network.clip_px} x {network.clip_px} px, "
         f"trained for {_or_any(manifest.um_per_px, 'um/px')}, {_or_any(manifest.fps, 'frames/s')}",
         "weights": f"{manifest.weights}, {artifact.model_path.stat().st_size / 1e6:.1f} MB",
@@ -173,6 +174,19 @@ def _precision(artifact: Artifact) -> str:
     return (
         f"proven for {artifact.precision}{left}: on {cost.clips} clips the grades are {cost.mean_square:.1e} off those "
         f"in float32 (mean square; {cost.largest:.3f} at most), the most likely one the same for {cost.same_grade:.1%}"
+    )
+
+
+def _in_words(network: NetworkShape) -> str:
+    """Return a network's shape."""
+    if isinstance(network, BaselineConfig):
+        return (
+            f"{network.system} (no heads to compare, no selected patches), width {network.width}, depth "
+            f"{network.depth:g}, picture {network.image_px} px"
+        )
+    return (
+        f"branch {network.branch}, width {network.width}, {network.depth} blocks, {network.heads} heads, patch "
+        f"{network.patch_px} px, K {network.selected}, L {network.branch_depth}"
     )
 
 

@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine import onnx_file
+from engine.baseline_config import BaselineConfig
+from engine.network_config import NetworkConfig as NetworkConfig
+from engine.network_shape import NetworkShape
 from station.errors import ArtifactError
 from station.files import read_bounded, sha256_of
 from station.notice import NOTICE
@@ -30,6 +33,8 @@ MAX_BATCH = 8
 OPSET = 20
 SCHEMA: Literal[2] = 2
 """Version 1 says neither precision nor its cost."""
+BASELINE_SCHEMA: Literal[3] = 3
+"""Of a network that RoSTFine is compared with: its graph gives ``grade`` alone."""
 MODEL, INT8_MODEL = "model.onnx", "model.int8.onnx"
 MOST_BYTES = {
     "MODEL_CARD.md": 1 << 20,
@@ -48,71 +53,6 @@ Stored = Literal["float32", "float16"]
 """Types that weights are stored in."""
 Precision = Literal["float32", "float16", "bfloat16", "int8"]
 """What a network is computed in. On a CPU, float16 means weights rounded to float16 and float32 arithmetic."""
-
-
-@dataclass(frozen=True, slots=True)
-class NetworkConfig:
-    """The shape of a RoSTFine network; the defaults are the paper's best (K = 3, L = 6, H = 8) on TimeSformer-base."""
-
-    branch: Literal["paper", "reference", "prenorm"] = "paper"
-    frames: int = 16
-    """T, frames of a clip."""
-    clip_px: int = 150
-    """Edge of the input clips."""
-    image_px: int = 224
-    """Edge they are resized to, bilinear."""
-    patch_px: int = 16
-    width: int = 768
-    """D, width of the tokens."""
-    depth: int = 12
-    """Blocks of the encoder."""
-    heads: int = 12
-    """Attention heads of the encoder."""
-    mlp_ratio: int = 4
-    """Hidden width of the encoder's MLPs, as a multiple of ``width``."""
-    score_blocks: int = 2
-    """How many of the last blocks give the selection scores (Eq. 4: two; the authors' code: one)."""
-    selected: int = 3
-    """K, patches selected in each frame."""
-    branch_depth: int = 6
-    """L, attention blocks of each fine-grained branch."""
-    branch_heads: int = 8
-    """H, attention heads of the branches."""
-    branch_mlp_ratio: int = 1
-    """Hidden width of the branches' MLPs, as a multiple of ``width``."""
-    features: tuple[Literal["g", "s", "t"], ...] = ("g", "s", "t")
-    """Which of v^g, v^s, v^t are graded."""
-    aggregation: Literal["mean", "concat", "sum"] = "mean"
-    """Mean of one head per feature, or one head on the features concatenated or summed."""
-
-    def __post_init__(self) -> None:
-        """Raise ValueError for a shape that cannot be built."""
-        if self.clip_px < 1 or self.frames < 1 or self.width < 1 or self.patch_px < 1:
-            raise ValueError("frames, clip_px, patch_px and width must be at least 1")
-        if self.image_px < self.patch_px or self.image_px % self.patch_px:
-            raise ValueError(f"image_px {self.image_px} is not a multiple of patch_px {self.patch_px}")
-        for name, heads in (("heads", self.heads), ("branch_heads", self.branch_heads)):
-            if heads < 1 or self.width % heads:
-                raise ValueError(f"width {self.width} is not a multiple of {name} {heads}")
-        if not 1 <= self.score_blocks <= self.depth:
-            raise ValueError(f"score_blocks {self.score_blocks} must be from 1 to depth {self.depth}")
-        if not 1 <= self.selected <= self.patches:
-            raise ValueError(f"selected {self.selected} must be from 1 to the {self.patches} patches of a frame")
-        if self.branch_depth < 1 or self.mlp_ratio < 1 or self.branch_mlp_ratio < 1:
-            raise ValueError("branch_depth, mlp_ratio and branch_mlp_ratio must be at least 1")
-        ordered = tuple(name for name in ("g", "s", "t") if name in self.features)
-        if not self.features or ordered != self.features:
-            raise ValueError(f"features {self.features} must be some of 'g', 's', 't', in this order")
-
-    @property
-    def grid(self) -> int:
-        """Patches along one edge."""
-        return self.image_px // self.patch_px
-
-    @property
-    def patches(self) -> int:
-        """P, patches of a frame."""
-        return self.grid**2
 
 
 class ManifestModel(BaseModel):
@@ -160,14 +100,14 @@ def _is_none(value: object) -> bool:
 class Manifest(ManifestModel):
     """What an artifact is. Written by the trainer, checked by the engine."""
 
-    schema_version: Literal[1, 2] = SCHEMA
+    schema_version: Literal[1, 2, 3] = SCHEMA
     name: str
     licence: Literal["For research use only. Not for use in diagnostic procedures."] = NOTICE
     demonstration: bool
     """True for a model made from simulated clips or random weights: its grades mean nothing about real sperm."""
     preset: str
     """Name of the preset the network was built from."""
-    network: NetworkConfig
+    network: NetworkShape
     weights: Stored
     """Type the weights are stored in."""
     precision: Precision | None = Field(default=None, exclude_if=_is_none)
@@ -199,11 +139,14 @@ class Manifest(ManifestModel):
         return json.dumps(self.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
 
 
-def tensor_specs(network: NetworkConfig) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+def tensor_specs(network: NetworkShape) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
     """Return inputs and outputs of the graph of a network."""
     clip = TensorSpec(name="clip", dtype="uint8", shape=(-1, network.frames, network.clip_px, network.clip_px))
+    grade = TensorSpec(name="grade", dtype="float32", shape=(-1, NUM_GRADES))
+    if isinstance(network, BaselineConfig):
+        return (clip,), (grade,)
     outputs = (
-        TensorSpec(name="grade", dtype="float32", shape=(-1, NUM_GRADES)),
+        grade,
         TensorSpec(name="heads", dtype="float32", shape=(-1, HEADS, NUM_GRADES)),
         TensorSpec(name="attention", dtype="float32", shape=(-1, network.frames, network.patches)),
     )
@@ -217,12 +160,20 @@ class Golden:
     clips: NDArray[np.uint8]
     """(N, T, H, W)"""
     grade: NDArray[np.float32]
-    heads: NDArray[np.float32]
-    attention: NDArray[np.float32]
+    heads: NDArray[np.float32] | None = None
+    """None, like ``attention``, of a network that has no such output."""
+    attention: NDArray[np.float32] | None = None
 
     def first(self, count: int) -> Self:
         """Return the first ``count`` clips with their outputs."""
-        return type(self)(self.clips[:count], self.grade[:count], self.heads[:count], self.attention[:count])
+        return type(self)(**{name: values[:count] for name, values in self.arrays().items()})
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Return what there is, by name, the clips first and then the outputs in the graph's order."""
+        found: dict[str, NDArray[Any]] = {"clips": self.clips, "grade": self.grade}
+        if self.heads is not None and self.attention is not None:
+            found |= {"heads": self.heads, "attention": self.attention}
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +201,14 @@ class Artifact:
         except OSError as error:
             raise _unreadable(folder, error) from error
         return cls(folder, manifest, _int8_fault(folder, manifest) if INT8_MODEL in manifest.files else "")
+
+    @property
+    def rostfine(self) -> NetworkConfig:
+        """The network's shape where it is RoSTFine's or TimeSformer's. Raises ArtifactError for another's."""
+        network = self.manifest.network
+        if isinstance(network, NetworkConfig):
+            return network
+        raise ArtifactError(f"model {self.folder}: expected RoSTFine or TimeSformer, it is {network.system}")
 
     @property
     def model_path(self) -> Path:
@@ -284,7 +243,7 @@ class Artifact:
                 MOST_BYTES["golden.npz"],
                 MOST_GOLDEN_CLIPS * math.prod(spec.shape[1:]) * np.dtype(spec.dtype).itemsize,
             )
-            for name, spec in zip(("clips", "grade", "heads", "attention"), specs, strict=True)
+            for name, spec in zip(("clips", *(spec.name for spec in self.manifest.outputs)), specs, strict=True)
         }
         try:
             golden = Golden(**read_npz(self.folder / "golden.npz", most_bytes))
@@ -294,8 +253,7 @@ class Artifact:
             raise ArtifactError(
                 f"model {self.folder}: golden.npz holds no clip, so the model cannot be verified; {EXPORT_HINT}"
             )
-        arrays: tuple[NDArray[Any], ...] = (golden.clips, golden.grade, golden.heads, golden.attention)
-        for spec, array in zip(specs, arrays, strict=True):
+        for spec, array in zip(specs, golden.arrays().values(), strict=True):
             if array.shape[1:] != spec.shape[1:] or array.dtype != spec.dtype or len(array) != len(golden.clips):
                 raise ArtifactError(
                     f"model {self.folder}: golden.npz holds {spec.name} {array.dtype} {array.shape}, "

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args
 
 from engine.artifact import Artifact, Precision
+from engine.baseline_config import BaselineConfig
 from engine.onnx_runtime import OnnxSession, default_threads
 from engine.openvino_runtime import OpenVinoSession
 from engine.runtime import Runtime
@@ -94,7 +95,11 @@ def choose(
                 found = _find_plan(artifact, kind, precision)[0].info.precision
                 return Choice(kind, found, "the fastest that is ready", tuple(refused))
             refused.append((kind, reason))
-        reason = torch_failed or ("it does not compute in int8" if precision == "int8" else why_not_torch())
+        reason = (
+            torch_failed
+            or why_onnxruntime_alone(artifact)
+            or ("it does not compute in int8" if precision == "int8" else why_not_torch())
+        )
         if not reason and precision != "int8":
             wanted: Precision = "float16" if precision == "auto" else precision
             why = "the GPU's, in place of TensorRT: for that there is no plan that runs here"
@@ -147,6 +152,12 @@ def why_not(artifact: Artifact, kind: Kind, precision: PrecisionName = "auto") -
     except (ArtifactError, InputError, MissingExtraError) as error:
         return str(error)
     return ""
+
+
+def why_onnxruntime_alone(artifact: Artifact) -> str:
+    """Return why an artifact runs on ONNX Runtime alone; empty where others run it too."""
+    network = artifact.manifest.network
+    return f"it runs RoSTFine's graphs, not {network.system}'s" if isinstance(network, BaselineConfig) else ""
 
 
 def has_nvidia_driver() -> bool:
@@ -282,6 +293,8 @@ def open_choice(artifact: Artifact, choice: Choice, threads: int = 0) -> Runtime
 def _open(artifact: Artifact, runtime: AnyRuntime, precision: Precision, threads: int) -> Runtime:
     if runtime == "onnxruntime":
         return OnnxSession(artifact, threads, precision=precision)
+    if elsewhere := why_onnxruntime_alone(artifact):
+        raise InputError(f"runtime {runtime}: {elsewhere}; take the runtime onnxruntime")
     if runtime == "openvino":
         return OpenVinoSession(artifact, threads, precision)
     if runtime == "torch":

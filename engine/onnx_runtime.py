@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.artifact import EXPORT_HINT, MAX_BATCH, Artifact, Precision
-from engine.runtime import Grades, Outputs, WindowId, batches, concatenated
+from engine.runtime import Grades, SomeOutputs, WindowId, batches, concatenated
 from station.errors import ArtifactError, InputError
 from station.machine import usable_cores
 from station.offline import forbid_telemetry
@@ -105,19 +105,16 @@ class OnnxSession:
         self.plan_sha256 = artifact.int8_sha256 if precision == "int8" else ""
         self.precision: Precision = precision  # float16 weights are widened to float32 on loading
         self._shape = artifact.manifest.inputs[0].shape[1:]
+        self._outputs = [spec.name for spec in artifact.manifest.outputs]
 
     def infer(self, clips: NDArray[np.uint8], ids: Sequence[WindowId] | None = None) -> Grades:
         """Grade clips (N, T, H, W) uint8; see ``Runtime``. On a CPU a clip's grades do not depend on the others."""
         del ids  # nothing is uploaded
         return concatenated([self._run(clips[part]) for part in batches(clips, self._shape, self._at_once)])
 
-    def _run(self, clips: NDArray[np.uint8]) -> Outputs:
-        grade, heads, attention = self._session.run(OUTPUTS, {"clip": clips})
-        return (
-            cast(NDArray[np.float32], grade),
-            cast(NDArray[np.float32], heads),
-            cast(NDArray[np.float32], attention),
-        )
+    def _run(self, clips: NDArray[np.uint8]) -> SomeOutputs:
+        found = dict(zip(self._outputs, self._session.run(self._outputs, {"clip": clips}), strict=True))
+        return cast(NDArray[np.float32], found["grade"]), found.get("heads"), found.get("attention")
 
     def close(self) -> None:
         """Release the session."""

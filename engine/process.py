@@ -11,8 +11,9 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.artifact import MAX_BATCH, Artifact
+from engine.artifact import MAX_BATCH, Artifact, NetworkConfig
 from engine.factory import open_chosen
+from engine.network_shape import NetworkShape
 from engine.outlet import Outlet
 from engine.overlay import selected_patches
 from engine.replay import GradesReplay
@@ -57,7 +58,7 @@ def run(context: ProcessContext) -> None:
         seconds = warm_up(runtime, config.window, context.carry_on)
         control.patience_s = max(PATIENCE_S, 5 * MAX_BATCH * seconds[1])
         model = model_info(artifact, runtime)
-        grader = Grader(context, runtime, artifact.manifest.network.selected)
+        grader = Grader(context, runtime, artifact.manifest.network)
         replay: GradesReplay | None = None
         if playback is not None:
             replay = GradesReplay(context, grader.counters, playback, model)
@@ -128,9 +129,8 @@ def _obey(control: ProcessControl, outlet: Outlet, grader: "Grader", herald: Her
 class Grader:
     """Runs batches through the network and accounts for the grades."""
 
-    def __init__(self, context: ProcessContext, runtime: Runtime, selected: int) -> None:
-        """``selected``: K, patches that the network selects in each frame."""
-        self._selected = selected
+    def __init__(self, context: ProcessContext, runtime: Runtime, network: NetworkShape) -> None:
+        self._network = network
         self.suit: Callable[[float | None], list[ModelDoubt]] = lambda _: []
         """What speaks against the model at a scale, um/px."""
         self.doubts: list[ModelDoubt] = []
@@ -155,7 +155,11 @@ class Grader:
             clips[row] = window.pixels
         t_infer_ns = now_ns()
         answer = self._runtime.infer(clips, [_window_id(window) for window in batch])
-        patches = selected_patches(answer.attention, self._selected).tolist()
+        network = self._network
+        patches: list[list[list[int]]] | None = None
+        if isinstance(network, NetworkConfig) and network.selects_patches and answer.attention is not None:
+            patches = selected_patches(answer.attention, network.selected).tolist()
+        heads = answer.heads if network.has_three_heads else None
         t_grade_ns = now_ns()
         evidence = [evidence_of(window.info, self.doubts) for window in batch]
         grades = [
@@ -165,12 +169,12 @@ class Grader:
                 x=window.info.x,
                 y=window.info.y,
                 grade=answer.grade[row].tolist(),
-                heads=answer.heads[row].tolist(),
+                heads=None if heads is None else heads[row].tolist(),
                 validity=validity_of(
                     window.info, evidence[row], None if self._lossless else t_grade_ns - window.trace.t_exposure_ns
                 ),
                 trace=window.trace.model_copy(update={"t_infer_ns": t_infer_ns, "t_grade_ns": t_grade_ns}),
-                patches=patches[row],
+                patches=None if patches is None else patches[row],
                 evidence=evidence[row],
             )
             for row, window in enumerate(batch)
@@ -244,7 +248,7 @@ def worthwhile_batch(seconds: dict[int, float]) -> int:
 
 def model_info(artifact: Artifact, runtime: Runtime) -> ModelInfo:
     """Return what is shown and recorded about the model in use."""
-    manifest = artifact.manifest
+    manifest, network = artifact.manifest, artifact.manifest.network
     return ModelInfo(
         name=manifest.name,
         sha256=artifact.model_sha256,
@@ -253,5 +257,6 @@ def model_info(artifact: Artifact, runtime: Runtime) -> ModelInfo:
         demonstration=manifest.demonstration,
         um_per_px=manifest.um_per_px,
         fps=manifest.fps,
-        patch_grid=manifest.network.grid,
+        patch_grid=network.grid if isinstance(network, NetworkConfig) and network.selects_patches else None,
+        system="" if network.system == "rostfine" else network.system,
     )

@@ -121,7 +121,8 @@ class GradesReplay:
             recorded = self._recorded(new)
             if recorded is None:
                 continue
-            same = (new.grade, new.heads) == (recorded.grade, recorded.heads) and same_worth(recorded, new)
+            heads = new.heads is None or new.heads == recorded.heads  # older records have them of every network
+            same = new.grade == recorded.grade and heads and same_worth(recorded, new)
             counters.grades_as_recorded += same
             counters.grades_differ += not same
             if self._comparison is not None:

@@ -19,10 +19,10 @@ class Grades:
 
     grade: NDArray[np.float32]
     """(N, 5) probability of each grade, A to E; each row sums to 1 within 1e-5."""
-    heads: NDArray[np.float32]
-    """(N, 3, 5) the same from the global, spatial and temporal head."""
-    attention: NDArray[np.float32]
-    """(N, T, P) selection score of each patch."""
+    heads: NDArray[np.float32] | None
+    """(N, 3, 5) the same from the global, spatial and temporal head; None where the network has no such output."""
+    attention: NDArray[np.float32] | None
+    """(N, T, P) selection score of each patch; None where the network has no such output."""
 
 
 class WindowId(NamedTuple):
@@ -77,6 +77,8 @@ class Runtime(Protocol):
 
 Outputs = tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]
 """``grade``, ``heads``, ``attention`` of one batch."""
+SomeOutputs = tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float32] | None]
+"""The same of any network: None for what it does not have."""
 
 
 def batches(clips: NDArray[np.uint8], shape: tuple[int, ...], size: int = MAX_BATCH) -> list[slice]:
@@ -86,9 +88,14 @@ def batches(clips: NDArray[np.uint8], shape: tuple[int, ...], size: int = MAX_BA
     return [slice(start, start + size) for start in range(0, len(clips), size)]
 
 
-def concatenated(parts: Sequence[Outputs]) -> Grades:
+def concatenated(parts: Sequence[SomeOutputs]) -> Grades:
     """Return the outputs of one or more batches as one."""
     if len(parts) == 1:
         return Grades(*parts[0])
-    grade, heads, attention = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-    return Grades(grade, heads, attention)
+    grade, heads, attention = zip(*parts, strict=True)
+    return Grades(np.concatenate(grade), _joined(heads), _joined(attention))
+
+
+def _joined(arrays: Sequence[NDArray[np.float32] | None]) -> NDArray[np.float32] | None:
+    present = [array for array in arrays if array is not None]
+    return np.concatenate(present) if present else None

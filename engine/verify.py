@@ -55,13 +55,15 @@ def compare(artifact: Artifact, runtime: Runtime, clips: int | None = None) -> l
     frames = tuple(range(golden.clips.shape[1]))
     found = runtime.infer(golden.clips, [WindowId(-1 - row, frames) for row in range(len(golden.clips))])
     tolerance = TOLERANCE[precision_of(artifact, runtime)]
+    pairs = (
+        ("grade", found.grade, golden.grade),
+        ("heads", found.heads, golden.heads),
+        ("attention", found.attention, golden.attention),
+    )
     differences = [
         Difference(name, float(np.abs(ours - theirs).max()), tolerance[name])
-        for name, ours, theirs in (
-            ("grade", found.grade, golden.grade),
-            ("heads", found.heads, golden.heads),
-            ("attention", found.attention, golden.attention),
-        )
+        for name, ours, theirs in pairs
+        if ours is not None and theirs is not None
     ]
     off_one = float(np.abs(found.grade.sum(axis=1, dtype=np.float64) - 1).max())
     return [*differences, Difference("sum of grade - 1", off_one, SUM_TOLERANCE)]

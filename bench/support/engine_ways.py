@@ -63,7 +63,7 @@ def torch_ways(artifact: Artifact, threads: int, missing: dict[str, str], *, com
         return
     torch.set_num_threads(threads)
     torch.manual_seed(0)
-    network = Rostfine(artifact.manifest.network).eval()
+    network = Rostfine(artifact.rostfine).eval()
     clip = torch.from_numpy(clip_of(artifact))
 
     def forward(function: Callable[..., Any]) -> Any:

@@ -69,7 +69,7 @@ def main(argv: list[str]) -> int:
     if kind == "timesformer":
         from transformers import TimesformerForVideoClassification  # noqa: F401 (counts as a library)
 
-        calls = timesformer_calls(Artifact.open(folder).manifest.network, int(threads), sizes)
+        calls = timesformer_calls(Artifact.open(folder).rostfine, int(threads), sizes)
     else:
         calls = engine_calls(kind, Path(folder), int(threads), sizes)
     document["libraries_mb"] = peak_mb()

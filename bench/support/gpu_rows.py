@@ -127,6 +127,8 @@ def plan_runs(artifact: Artifact, gpu: Gpu, scratch: Path) -> Row:
 
 def _answers(cpu: Runtime, clips: NDArray[np.uint8]) -> tuple[NDArray[np.float32], ...]:
     found = cpu.infer(clips)
+    assert found.heads is not None  # the stand-in has three outputs
+    assert found.attention is not None
     return found.grade, found.heads, found.attention
 
 
@@ -183,7 +185,7 @@ def torch_runs(artifact: Artifact, gpu: Gpu) -> Row:
 
 def _products(artifact: Artifact) -> float:
     """Return the operations of a clip's matrix products, multiply-adds times 2."""
-    return 2.0 * sum(multiply_adds(artifact.manifest.network).values())
+    return 2.0 * sum(multiply_adds(artifact.rostfine).values())
 
 
 def _hold(row: Row, artifact: Artifact, session: Runtime, words: str) -> None:

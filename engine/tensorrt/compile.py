@@ -10,10 +10,11 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.artifact import EXPORT_HINT, Artifact, TensorSpec
+from engine.baseline_config import BaselineConfig
 from engine.onnx_file import MOST_BYTES, in_compute_type
 from engine.tensorrt.driver import Log, load_cuda, load_tensorrt, make_logger, open_device
 from engine.tensorrt.plans import BATCHES, PORTABLE, Kind, Plan, PlanInfo, PlanPrecision, save_plan
-from station.errors import ArtifactError
+from station.errors import ArtifactError, InputError
 from station.files import read_bounded
 
 Progress = Callable[[str, int, int], None]
@@ -31,9 +32,14 @@ def build_plan(artifact: Artifact, kind: Kind, precision: PlanPrecision, report:
 
     Raises:
         MissingExtraError: The compiler is not installed.
-        InputError: ``tensorrt`` finds no GPU.
+        InputError: ``tensorrt`` finds no GPU, or the graph is not RoSTFine's.
         ArtifactError: The compiler refuses the graph, or its inputs and outputs are not the manifest's.
     """
+    if isinstance(artifact.manifest.network, BaselineConfig):
+        raise InputError(
+            f"model {artifact.folder}: plans are built of RoSTFine's graphs, not {artifact.manifest.network.system}'s; "
+            "take the runtime onnxruntime"
+        )
     trt = load_tensorrt(kind)
     gpu = PORTABLE if kind == "tensorrt_rtx" else str(open_device(load_cuda()).name())
     log = Log()

@@ -93,6 +93,7 @@ def _opinion(snapshot: Snapshot, newest: GradeInfo | None) -> str:
     if newest is None:
         return "No grade in the last minute."
     age = duration(max(0.0, (snapshot.now_ns - newest.trace.t_exposure_ns) / NS_PER_MS))
-    steps, apart = spread(newest.grade), heads_apart(newest.heads)
+    steps, apart = spread(newest.grade), None if newest.heads is None else heads_apart(newest.heads)
     experts = f"experts {spread_in_words(steps)} (SD {steps:.1f} grades)"
-    return f"newest, {age} ago: {experts}, {heads_in_words(apart)} ({apart:.1f} apart)"
+    heads = heads_in_words(apart) + ("" if apart is None else f" ({apart:.1f} apart)")
+    return f"newest, {age} ago: {experts}, {heads}"

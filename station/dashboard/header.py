@@ -70,7 +70,7 @@ def model_line(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Text:
     scale = "any scale" if model.um_per_px is None else f"{model.um_per_px:.3g} um/px"
     rate = "" if model.fps is None else f", {model.fps:.3g} fps"
     facts = f" {model.sha256[:8]}  trained for {scale}{rate}  {glyphs.clean(model.runtime)}"
-    return _labelled("Model", model.name, facts, 20, width, glyphs)
+    return _labelled("Model", model.title, facts, 20, width, glyphs)
 
 
 def process_lines(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:

@@ -38,7 +38,7 @@ class HeadlessReport:
             self._introduced = True
             say(NOTICE)
             say(f"source  {source.name}, {source.width} x {source.height} px, {source.fps:g} frames/s")
-            say(f"model   {model.name}, {model.runtime}")
+            say(f"model   {model.title}, {model.runtime}")
             if model.demonstration:
                 say(DEMONSTRATION, flush=True)
         if snapshot.blind is not self._blind:

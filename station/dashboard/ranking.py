@@ -37,7 +37,7 @@ def ranking(snapshot: Snapshot) -> Ranking:
         if grade is None or not holds:
             left_out.append((number, no_grade(snapshot, view) if grade is None else worth(snapshot, view)))
         else:
-            found.append((expected(grade.grade), max(TIE_STEPS, heads_apart(grade.heads)), number))
+            found.append((expected(grade.grade), max(TIE_STEPS, heads_apart(grade.heads or ())), number))
     groups: list[list[int]] = []
     first = (0.0, 0.0)
     for place, doubt, number in sorted(found):

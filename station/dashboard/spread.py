@@ -44,6 +44,8 @@ def heads_apart(heads: Sequence[Sequence[float]]) -> float:
     return max((float(emd(heads[i], heads[j])) for i, j in pairs), default=0.0)
 
 
-def heads_in_words(steps: float) -> str:
-    """Return whether the heads agree."""
+def heads_in_words(steps: float | None) -> str:
+    """Return whether the heads agree; None: the network has not the three, and there is nothing to compare."""
+    if steps is None:
+        return "no heads to compare"
     return "heads disagree" if steps >= HEADS_APART else "heads agree"

@@ -295,7 +295,7 @@ def _facts(story: Story, made: Sequence[Choice], later: Annotations) -> Iterator
     yield "Marked as chosen", f"{len(made)}, and {sum(hasattr(o.what, 'sperm_id') for o in later.remarks)} later"
     yield "Source", f"{source.name}, {source.width} x {source.height} px, {source.fps:g} frames/s, {scale}"
     model = story.opened.model
-    yield "Model", f"{model.name} ({model.sha256[:12]}){', DEMONSTRATION' if model.demonstration else ''}"
+    yield "Model", f"{model.title} ({model.sha256[:12]}){', DEMONSTRATION' if model.demonstration else ''}"
     if not story.live:
         yield "Pace", "offline, as fast as the machine could: ages and latencies are those of that machine's queue"
 

@@ -135,7 +135,7 @@ class Tables:
                     )  # fmt: skip
             case GradesRecord(header=h):
                 for g in h.grades:
-                    heads = [value for head in g.heads for value in head]
+                    heads = [value for head in g.heads for value in head] if g.heads else [None] * (3 * len(g.grade))
                     yield "grades", (
                         n, g.frame_seq, *about.times(g.trace.t_exposure_ns), g.sperm_id,
                         *about.position(g.frame_seq, g.x, g.y),

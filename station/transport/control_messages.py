@@ -110,7 +110,15 @@ class ModelInfo(BaseModel):
     um_per_px: Scale | None = None
     fps: FrameRate | None = None
     patch_grid: Count | None = Field(default=None, exclude_if=is_none)
-    """Patches along one edge of the clip, numbered row by row from 0. Left out of the message where None."""
+    """Patches along one edge of the clip, numbered row by row from 0. Left out of the message where None: the network
+    selects none."""
+    system: str = Field(default="", exclude_if=_is_empty)
+    """Which kind of network, where not RoSTFine: "timesformer", "r3d", ... Left out of the message where empty."""
+
+    @property
+    def title(self) -> str:
+        """Its name, and its kind where that is not RoSTFine."""
+        return f"{self.name} ({self.system})" if self.system else self.name
 
 
 class RecordingInfo(BaseModel):

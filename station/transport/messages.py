@@ -353,8 +353,9 @@ class GradeInfo(BaseModel):
     y: float
     grade: Five
     """Probability of each grade, A to E; the sum is 1 within 1e-5."""
-    heads: Annotated[list[Five], Field(min_length=3, max_length=3)]
-    """The same from the global, spatial and temporal head alone, in this order."""
+    heads: Annotated[list[Five], Field(min_length=3, max_length=3)] | None = Field(default=None, exclude_if=is_none)
+    """The same from the global, spatial and temporal head alone, in this order. Left out of the message where None: the
+    network does not have the three (``ModelInfo.system``)."""
     validity: Annotated[Validity, Field(strict=False)]
     trace: Trace
     patches: list[list[Count]] | None = Field(default=None, exclude_if=is_none)

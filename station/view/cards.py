@@ -42,7 +42,7 @@ def _card(snapshot: Snapshot, view: SpermView, swimming: KinematicsInfo | None) 
     )
     if grade is None:
         return plain
-    steps, apart = spread(grade.grade), heads_apart(grade.heads)
+    steps, apart = spread(grade.grade), None if grade.heads is None else heads_apart(grade.heads)
     return plain.model_copy(
         update={
             "grade": grade.grade,

@@ -103,7 +103,8 @@ def overview(
     return Overview(
         title=overall(snapshot).value,
         source=source.name if source else "source not open yet",
-        model=f"{model.name}, {model.runtime}" if model else "model not loaded yet",
+        model=f"{model.title}, {model.runtime}" if model else "model not loaded yet",
+        selects_patches=model is None or model.patch_grid is not None,
         demonstration=DEMONSTRATION if model and model.demonstration else "",
         notice=NOTICE,
         replay=snapshot.replay,

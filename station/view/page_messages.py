@@ -125,6 +125,8 @@ class Overview(PageMessage):
     """"RUNNING", "ATTENTION", ..."""
     source: str
     model: str
+    selects_patches: bool
+    """False: the network grades whole frames, and there are no patches to show."""
     demonstration: str
     """Sentence; empty for a model that was made for use."""
     notice: str
@@ -177,6 +179,7 @@ class Card(PageMessage):
     """The operator has marked it as chosen."""
     grade: Five | None = None
     heads: list[Five] | None = None
+    """None: the network has no three heads."""
     age_ms: float | None = None
     """Of the grade, at the moment this was sent."""
     holds: bool = False

@@ -32,7 +32,7 @@ def test_from_simulated_clips_to_a_verified_model(tmp_path: Path, monkeypatch: p
         "simulate --clips 10 --seed 2 --shares table1 --out HELD_OUT",
         "check DATA",
         " ".join(["train --data DATA --out RUN", *SHORT]),
-        "evaluate --run RUN --data HELD_OUT --reference DATA --ablate all --out SCORES --bootstrap 50 --no-plots",
+        "evaluate --run RUN --data HELD_OUT --reference DATA --change-input all --out SCORES --bootstrap 50 --no-plots",
         "export --weights RUN/best.pt --metrics SCORES/figures.json --clips HELD_OUT --out MODEL",
     ):
         walk(command)

@@ -13,19 +13,20 @@ from typing import Final
 from station.console import Console
 from station.errors import InputError
 from station.notice import NOTICE
-from trainer.data.ablations import ABLATIONS, HEAD_UM
 from trainer.data.dataset import open_clips
+from trainer.data.input_changes import HEAD_UM, INPUT_CHANGES
 from trainer.evaluation.leakage import find_leakage
 from trainer.evaluation.precisions import precision_table, score_precisions
-from trainer.evaluation.report import AblationSettings, make_report
+from trainer.evaluation.predictors import parse_heads
+from trainer.evaluation.report import ChangeSettings, make_report
 from trainer.evaluation.report_files import write_json, write_report
-from trainer.evaluation.scoring import Ablations, Subject, parse_ablations, score_folds, score_network
+from trainer.evaluation.scoring import InputChanges, Subject, parse_changes, score_folds, score_network
 from trainer.evaluation.tables import report_tables
 
 EPILOG: Final = """\
 examples:
   python -m trainer evaluate --run RUN --data HELD_OUT --reference DATA --out SCORES
-  python -m trainer evaluate --model models/demo --data HELD_OUT --ablate all --precisions
+  python -m trainer evaluate --model models/demo --data HELD_OUT --change-input all --precisions
   python -m trainer evaluate --weights W.safetensors --data DATA
   python -m trainer evaluate --crossval CV --data DATA --out SCORES
 
@@ -53,12 +54,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="folder for metrics, predictions and plots")
     parser.add_argument(
-        "--ablate", default="", metavar="LIST",
-        help=f"also score without some of the input, {', '.join(ABLATIONS)} (with commas between them), or all: the "
+        "--change-input", default="", metavar="LIST",
+        help=f"also score without some of the input, {', '.join(INPUT_CHANGES)} (commas between them), or all: the "
         "middle frame repeated; the head blanked; everything but the head blanked",
     )  # fmt: skip
+    parser.add_argument("--ablate", dest="change_input", help=argparse.SUPPRESS)  # its name until now
+    parser.add_argument("--heads", default="", metavar="LIST",
+                        help="grade by the mean of some of the network's heads alone, such as g,s (global, spatial, "
+                             "temporal; default: all that it has)")  # fmt: skip
     parser.add_argument("--head-um", type=float, default=HEAD_UM, metavar="UM",
-                        help="diameter of the disc that is a head's, for --ablate (default: %(default)g)")  # fmt: skip
+                        help="diameter of a head's disc, for --change-input (default: %(default)g)")  # fmt: skip
     parser.add_argument("--precisions", action="store_true",
                         help="with --model: also what each precision costs that this machine can run it in; with --out "
                              "also as precisions.json")  # fmt: skip
@@ -83,18 +88,19 @@ def run(args: argparse.Namespace) -> int:
         raise InputError("--crossval: each fold's own training clips are the reference; leave out --reference")
     if args.precisions and not args.model:
         raise InputError("--precisions: only an exported model has several; give --model DIR")
-    ablations = Ablations(parse_ablations(args.ablate), AblationSettings(args.head_um, args.seed))
+    heads = parse_heads(args.heads)
+    changes = InputChanges(parse_changes(args.change_input), ChangeSettings(args.head_um, args.seed))
     clips = open_clips(args.data)
-    ablations.check(clips)
+    changes.check(clips)
     caution = find_leakage(args.run, args.weights, args.reference, clips)
     if args.crossval:
-        evaluated = score_folds(args.crossval, clips, ablations, args.device)
+        evaluated = score_folds(args.crossval, clips, changes, args.device, heads)
     else:
         reference = open_clips(args.reference, verify=False) if args.reference else clips
         train = reference.distributions
-        subject = Subject(args.run, args.weights, args.model, args.device)
-        evaluated = score_network(subject, clips, train, ablations)
-    settings = ablations.settings if ablations.names else None
+        subject = Subject(args.run, args.weights, args.model, args.device, heads)
+        evaluated = score_network(subject, clips, train, changes)
+    settings = changes.settings if changes.names else None
     report = make_report(evaluated, caution, args.bootstrap, args.seed, settings)
     console = Console()
     if evaluated.frames:

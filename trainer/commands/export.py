@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final, get_args
 
 from engine.artifact import Artifact, Precision, Stored
+from engine.baseline_config import BaselineConfig
 from station.console import Console
 from station.errors import ArtifactError, InputError, MissingExtraError
 from station.ranges import MAX_FPS, MAX_UM_PER_PX, MIN_FPS, MIN_UM_PER_PX, is_frame_rate, is_scale
@@ -109,6 +110,8 @@ def _export(args: argparse.Namespace, console: Console) -> Artifact:
         notes=tuple(read_note(path) for path in args.notes),
     )
     precision: Precision = args.precision or "float16"
+    if precision in LOWER and isinstance(network, BaselineConfig):
+        raise InputError(f"--precision {precision}: is made of RoSTFine and TimeSformer, not of {network.system}")
     stored: Stored = "float32" if precision == "float32" else "float16"
     lower: Lower | None = None
     if precision in LOWER:

@@ -15,7 +15,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.artifact import NetworkConfig
+from engine.network_shape import NetworkShape
 from station.errors import InputError
 from station.files import require_regular
 from station.numpy_files import read_npy_header, read_npz
@@ -38,7 +38,7 @@ def read_clip(path: Path) -> NDArray[np.uint8]:
     return clip
 
 
-def read_clips(path: Path, network: NetworkConfig) -> NDArray[np.uint8]:
+def read_clips(path: Path, network: NetworkShape) -> NDArray[np.uint8]:
     """Map a .npy file of clips (N, T, H, W[, 3]), T a multiple of its frames. Raises InputError for others."""
     try:
         read_npy_header(path)

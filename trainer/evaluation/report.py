@@ -47,7 +47,7 @@ class Bootstrap:
 
 
 @dataclass(frozen=True, slots=True)
-class AblationSettings:
+class ChangeSettings:
     """What ablations take out, and how what is blanked is drawn."""
 
     head_um: float
@@ -82,7 +82,7 @@ class EvaluationReport:
     confusion: list[list[int]]
     reliability: list[Bin]
     ablations: Mapping[str, AblationResult]
-    ablation_settings: AblationSettings | None = None
+    ablation_settings: ChangeSettings | None = None
     folds: tuple[RunSummary, ...] = ()
     """Of a cross-validation."""
     summary: FoldSummary | None = None
@@ -111,7 +111,7 @@ def ratios(scores: Mapping[str, Scores], name: str = MODEL) -> Ratios:
 
 
 def make_report(
-    evaluated: Evaluated, caution: str, draws: int, seed: int, settings: AblationSettings | None
+    evaluated: Evaluated, caution: str, draws: int, seed: int, settings: ChangeSettings | None
 ) -> EvaluationReport:
     """Return all figures of an evaluation.
 

@@ -1,4 +1,4 @@
-"""Letting networks predict the clips they are scored on: one network, or each fold's own; whole or ablated clips.
+"""Letting networks predict the clips they are scored on: one network, or each fold's own; whole or changed clips.
 
 It computes no measure (``trainer.evaluation.report`` does).
 """
@@ -13,12 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from station.errors import InputError
-from trainer.data.ablations import ABLATIONS, Pixels
 from trainer.data.dataset import Clips
+from trainer.data.input_changes import INPUT_CHANGES, Pixels
 from trainer.data.loader import describe_frames
 from trainer.data.splits import FOLDS, SPLIT, read_folds, read_split
-from trainer.evaluation.predictors import Predictor, model_predictor, predict, weights_predictor
-from trainer.evaluation.report import AblationSettings
+from trainer.evaluation.predictors import Predictor, model_predictor, named, predict, weights_predictor
+from trainer.evaluation.report import ChangeSettings
 from trainer.evaluation.scored import Evaluated, compare, pool
 from trainer.training.recipe import BEST
 
@@ -26,11 +26,11 @@ Array = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Ablations:
-    """The ablations to score, besides the whole clips."""
+class InputChanges:
+    """The changes of the input to score, besides the whole clips."""
 
     names: tuple[str, ...]
-    settings: AblationSettings
+    settings: ChangeSettings
 
     def check(self, clips: Clips) -> None:
         """Raise InputError where a head would be wider than the clips."""
@@ -51,34 +51,36 @@ class Subject:
     """Artifact."""
     device: str = "cpu"
     """Of a run or weights."""
+    heads: str = ""
+    """Those that are averaged, of "g", "s", "t"; empty: all that the network has."""
 
     def open(self, stack: ExitStack) -> Predictor:
         """Return it, open until the stack is left."""
         if self.run:
-            return weights_predictor(self.run / BEST, str(self.run), self.device)
+            return weights_predictor(self.run / BEST, str(self.run), self.device, self.heads)
         if self.weights:
-            return weights_predictor(self.weights, str(self.weights), self.device)
+            return weights_predictor(self.weights, str(self.weights), self.device, self.heads)
         assert self.model is not None
-        return stack.enter_context(model_predictor(self.model))
+        return stack.enter_context(model_predictor(self.model, self.heads))
 
 
-def score_network(subject: Subject, clips: Clips, train: Array, ablations: Ablations) -> Evaluated:
+def score_network(subject: Subject, clips: Clips, train: Array, changes: InputChanges) -> Evaluated:
     """Let a network predict the clips.
 
     Args:
         subject: The network.
         clips: To be scored on.
         train: (M, C) distributions that the reference predictors may know.
-        ablations: What else to score.
+        changes: What else to score.
     """
     with ExitStack() as stack:
         predictor = subject.open(stack)
         scored = compare(clips, predict(predictor, clips), train)
-        ablated = _ablated(predictor, clips, range(len(clips)), ablations)
+        ablated = _ablated(predictor, clips, range(len(clips)), changes)
     return Evaluated(predictor.name, scored, ablated, describe_frames(clips.shape[0], predictor.frames))
 
 
-def score_folds(folder: Path, clips: Clips, ablations: Ablations, device: str) -> Evaluated:
+def score_folds(folder: Path, clips: Clips, changes: InputChanges, device: str, heads: str = "") -> Evaluated:
     """Let each fold's own network predict the clips that it never saw."""
     folds, _ = read_folds(folder / FOLDS, clips)
     parts, ablated = [], []
@@ -89,36 +91,36 @@ def score_folds(folder: Path, clips: Clips, ablations: Ablations, device: str) -
         split = read_split(run / SPLIT, clips)
         if sorted(split.test) != sorted(fold):
             raise InputError(f"{run / SPLIT}: was not trained for this fold of {FOLDS}; train it again")
-        predictor = weights_predictor(run / BEST, str(run), device)
+        predictor = weights_predictor(run / BEST, str(run), device, heads)
         held = clips.subset(fold)
         predicted = predict(predictor, held, what=f"fold {number}")
         parts.append(compare(held, predicted, clips.subset(split.train + split.validation).distributions))
-        ablated.append(_ablated(predictor, held, fold, ablations))
-    joined = {name: np.concatenate([one[name] for one in ablated]) for name in ablations.names}
+        ablated.append(_ablated(predictor, held, fold, changes))
+    joined = {name: np.concatenate([one[name] for one in ablated]) for name in changes.names}
     frames = describe_frames(clips.shape[0], predictor.frames)
-    return Evaluated(str(folder), pool(clips, folds, parts), joined, frames, tuple(parts))
+    return Evaluated(named(str(folder), heads), pool(clips, folds, parts), joined, frames, tuple(parts))
 
 
-def parse_ablations(text: str) -> tuple[str, ...]:
-    """Return the names of the ablations asked for, "all" or names with commas. Raises InputError for unknown ones."""
-    names: Iterable[str] = ABLATIONS if text == "all" else [name for name in text.split(",") if name]
-    unknown = [name for name in names if name not in ABLATIONS]
+def parse_changes(text: str) -> tuple[str, ...]:
+    """Return the names of the changes asked for, "all" or names with commas. Raises InputError for unknown ones."""
+    names: Iterable[str] = INPUT_CHANGES if text == "all" else [name for name in text.split(",") if name]
+    unknown = [name for name in names if name not in INPUT_CHANGES]
     if unknown:
-        raise InputError(f"--ablate {unknown[0]}: expected some of {', '.join(ABLATIONS)}, or all")
+        raise InputError(f"--change-input {unknown[0]}: expected some of {', '.join(INPUT_CHANGES)}, or all")
     return tuple(dict.fromkeys(names))
 
 
-def _ablated(predictor: Predictor, clips: Clips, places: Sequence[int], ablations: Ablations) -> Mapping[str, Array]:
-    """Return (N, C) predictions with each ablation; ``places`` are those of the clips in their folder."""
+def _ablated(predictor: Predictor, clips: Clips, places: Sequence[int], changes: InputChanges) -> Mapping[str, Array]:
+    """Return (N, C) predictions with each change; ``places`` are those of the clips in their folder."""
     return {
-        name: predict(predictor, clips, partial(_changed, clips, places, name, ablations.settings), name)
-        for name in ablations.names
+        name: predict(predictor, clips, partial(_changed, clips, places, name, changes.settings), name)
+        for name in changes.names
     }
 
 
 def _changed(
-    clips: Clips, places: Sequence[int], name: str, settings: AblationSettings, clip: Pixels, index: int
+    clips: Clips, places: Sequence[int], name: str, settings: ChangeSettings, clip: Pixels, index: int
 ) -> Pixels:
-    """Return a clip without what an ablation takes out; what is drawn follows from the clip's place in its folder."""
+    """Return a clip without what a change takes out; what is drawn follows from the clip's place in its folder."""
     radius_px = settings.head_um / 2 / clips.rows[index].um_per_px
-    return ABLATIONS[name](clip, radius_px, settings.seed + places[index])
+    return INPUT_CHANGES[name](clip, radius_px, settings.seed + places[index])

@@ -1,6 +1,7 @@
 """From a trained network to the artifact that the station runs: graph, golden answers, model card, manifest.
 
-The graph itself is written by ``trainer.model.onnx_graph``. The same weights and the same facts give the same bytes.
+The graph itself is written by ``trainer.model.onnx_graph``, or a baseline's by ``baseline_graph``. The same weights and
+the same facts give the same bytes.
 ``export_checked`` runs what it has written by ONNX Runtime, as the station will, and keeps it only where it gives the
 network's answers.
 """
@@ -18,16 +19,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.artifact import (
+    BASELINE_SCHEMA,
     FILES,
     INT8_MODEL,
+    SCHEMA,
     Artifact,
     Golden,
     Manifest,
-    NetworkConfig,
     Stored,
     TrainingData,
     tensor_specs,
 )
+from engine.baseline_config import BaselineConfig
+from engine.network_shape import NetworkShape
 from engine.verify import compare
 from station.build_info import git_commit
 from station.errors import ArtifactError, InputError
@@ -37,7 +41,7 @@ from trainer.model.golden import pattern_clips as pattern_clips
 from trainer.model.model_card import model_card
 
 if TYPE_CHECKING:
-    from trainer.model.rostfine import Rostfine
+    from trainer.model.systems import Network
 
 MANIFEST: Final = "manifest.json"
 Lower = Callable[[Artifact], object]
@@ -67,7 +71,7 @@ class ArtifactFacts:
 
 
 def export_checked(
-    network: "Rostfine",
+    network: "Network",
     folder: Path,
     facts: ArtifactFacts,
     clips: NDArray[np.uint8],
@@ -126,7 +130,7 @@ def _put_in_place(folder: Path) -> Iterator[Path]:
 
 
 def export_artifact(
-    network: "Rostfine", folder: Path, facts: ArtifactFacts, clips: NDArray[np.uint8], stored: Stored = "float16"
+    network: "Network", folder: Path, facts: ArtifactFacts, clips: NDArray[np.uint8], stored: Stored = "float16"
 ) -> Artifact:
     """Write an artifact and return it, opened.
 
@@ -138,13 +142,18 @@ def export_artifact(
         stored: Type the weights are stored in.
     """
     # Only here: everything else in this module works without the packages that these import.
+    from trainer.model.baseline_graph import baseline_graph
+    from trainer.model.baselines import Baseline
     from trainer.model.onnx_graph import build_graph
 
-    weights = {key: tensor.detach().cpu().double().numpy() for key, tensor in network.state_dict().items()}
-    model = build_graph(weights, network.config, stored)
+    if isinstance(network, Baseline):
+        model = baseline_graph(network, stored)
+    else:
+        weights = {key: tensor.detach().cpu().double().numpy() for key, tensor in network.state_dict().items()}
+        model = build_graph(weights, network.config, stored)
     golden = golden_answers(network, clips[:GOLDEN_CLIPS])
     manifest = _manifest(network.config, facts, stored)
-    card = model_card(manifest, sum(values.size for values in weights.values()), facts.notes)
+    card = model_card(manifest, sum(values.numel() for values in network.parameters()), facts.notes)
     folder.mkdir(parents=True, exist_ok=True)
     for old in (MANIFEST, INT8_MODEL):
         (folder / old).unlink(missing_ok=True)
@@ -155,10 +164,11 @@ def export_artifact(
     return Artifact.open(folder)
 
 
-def _manifest(network: NetworkConfig, facts: ArtifactFacts, stored: Stored) -> Manifest:
+def _manifest(network: NetworkShape, facts: ArtifactFacts, stored: Stored) -> Manifest:
     """Return the manifest, as yet without the hashes of the files and its own."""
     inputs, outputs = tensor_specs(network)
     return Manifest(
+        schema_version=BASELINE_SCHEMA if isinstance(network, BaselineConfig) else SCHEMA,
         name=facts.name,
         demonstration=facts.demonstration,
         preset=facts.preset,
@@ -178,7 +188,7 @@ def _manifest(network: NetworkConfig, facts: ArtifactFacts, stored: Stored) -> M
 
 def _npz(golden: Golden) -> bytes:
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, clips=golden.clips, grade=golden.grade, heads=golden.heads, attention=golden.attention)
+    np.savez_compressed(buffer, **golden.arrays())  # type: ignore[arg-type]  # the stub takes the names for options
     return buffer.getvalue()
 
 

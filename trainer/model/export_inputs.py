@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from engine.artifact import NetworkConfig, TrainingData
+from engine.artifact import TrainingData
+from engine.network_shape import NetworkShape
 from station.errors import InputError
 from station.files import TEXT_BYTES, read_bounded, read_json
 from trainer.data.clip_files import read_clips
@@ -48,7 +49,7 @@ class CalibrationClips(NamedTuple):
     """Which clips these are, for the card."""
 
 
-def calibration_clips(path: Path, network: NetworkConfig) -> CalibrationClips:
+def calibration_clips(path: Path, network: NetworkShape) -> CalibrationClips:
     """Return the clips of a folder or a .npy file. Raises InputError where they do not fit."""
     if path.is_dir():
         folder = open_clips(path, verify=False, unlabelled=True)
@@ -68,7 +69,7 @@ def _drawn(count: int) -> list[int]:
     return sorted(np.random.default_rng(0).permutation(count)[:MOST_CALIBRATION].tolist())
 
 
-def _fitting(path: Path, clips: NDArray[np.uint8], network: NetworkConfig, option: str) -> NDArray[np.uint8]:
+def _fitting(path: Path, clips: NDArray[np.uint8], network: NetworkShape, option: str) -> NDArray[np.uint8]:
     """Return the frames that a network takes of clips. Raises InputError where they are of another shape."""
     shape = (network.frames, network.clip_px, network.clip_px)
     if clips.ndim != 4 or clips.shape[2:] != shape[1:] or clips.shape[1] % network.frames:
@@ -79,7 +80,7 @@ def _fitting(path: Path, clips: NDArray[np.uint8], network: NetworkConfig, optio
     return np.stack([middle_frames(clip, network.frames) for clip in clips])
 
 
-def golden_clips(path: Path | None, network: NetworkConfig) -> GoldenClips:
+def golden_clips(path: Path | None, network: NetworkShape) -> GoldenClips:
     """Return clips from a folder or a .npy file, or seeded patterns. Raises InputError where they do not fit."""
     shape = (network.frames, network.clip_px, network.clip_px)
     if path is None:

@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from engine.artifact import Golden
 
 if TYPE_CHECKING:
-    from trainer.model.rostfine import Rostfine
+    from trainer.model.systems import Network
 
 GOLDEN_CLIPS: Final = 4
 
 
-def golden_answers(network: "Rostfine", clips: NDArray[np.uint8]) -> Golden:
+def golden_answers(network: "Network", clips: NDArray[np.uint8]) -> Golden:
     """Return the network's float32 answers, one clip at a time on one thread, so that they are the same every time."""
     import torch
 
@@ -26,8 +26,8 @@ def golden_answers(network: "Rostfine", clips: NDArray[np.uint8]) -> Golden:
     finally:
         torch.set_num_threads(threads)
         network.train(training)
-    grade, heads, attention = (torch.cat([answer[part] for answer in answers]).numpy() for part in range(3))
-    return Golden(clips, grade, heads, attention)
+    kept = [name for name in ("grade", "heads", "attention") if hasattr(answers[0], name)]
+    return Golden(clips, **{name: torch.cat([getattr(one, name) for one in answers]).numpy() for name in kept})
 
 
 def pattern_clips(count: int, shape: tuple[int, int, int], seed: int = 0) -> NDArray[np.uint8]:

@@ -5,7 +5,7 @@ nor measures.
 """
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,7 @@ from trainer.data.loader import middle_frames
 if TYPE_CHECKING:
     import torch
 
+    from trainer.model.baselines import Baseline, BaselineOutput
     from trainer.model.rostfine import Rostfine, RostfineOutput
 
 Pixels: TypeAlias = NDArray[np.uint8]
@@ -57,15 +58,28 @@ def answers(
         yield forward(np.stack([middle_frames(clip, frames) for clip in changed]))
 
 
-def torch_forward(network: "Rostfine", device: "torch.device | str" = "cpu") -> Callable[[Pixels], "RostfineOutput"]:
+@overload
+def torch_forward(
+    network: "Rostfine", device: "torch.device | str" = "cpu"
+) -> Callable[[Pixels], "RostfineOutput"]: ...
+
+
+@overload
+def torch_forward(
+    network: "Rostfine | Baseline", device: "torch.device | str" = "cpu"
+) -> Callable[[Pixels], "RostfineOutput | BaselineOutput"]: ...
+
+
+def torch_forward(
+    network: "Rostfine | Baseline", device: "torch.device | str" = "cpu"
+) -> "Callable[[Pixels], RostfineOutput] | Callable[[Pixels], RostfineOutput | BaselineOutput]":
     """Return the network, put into evaluation mode, as a function of pixels; it is on ``device`` already."""
     import torch
 
     network.eval()
 
-    def forward(pixels: Pixels) -> "RostfineOutput":
+    def forward(pixels: Pixels) -> Any:
         with torch.inference_mode():
-            output: RostfineOutput = network(torch.from_numpy(pixels).to(device))
-        return output
+            return network(torch.from_numpy(pixels).to(device))
 
     return forward

@@ -13,9 +13,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from engine.artifact import NetworkConfig
+from engine.baseline_config import BaselineConfig
+from engine.network_shape import NetworkShape
+from trainer.model.baselines import BaselineOutput
 from trainer.model.rostfine import RostfineOutput
 
+Output = RostfineOutput | BaselineOutput
 Distance = Callable[["Prediction", Tensor], Tensor]
 """Takes what a head predicts and the voted distributions (N, C), and returns a scalar: the mean over the clips."""
 
@@ -67,24 +70,35 @@ def cosine_diversity(features: Sequence[Tensor]) -> Tensor:
     return torch.stack([F.cosine_similarity(a, b, dim=-1).abs().mean() for a, b in combinations(features, 2)]).mean()
 
 
-def loss_of(output: RostfineOutput, target: Tensor, distance: Distance, alpha: float, config: NetworkConfig) -> Tensor:
+def loss_of(output: Output, target: Tensor, distance: Distance, alpha: float, config: NetworkShape) -> Tensor:
     """Return the mean over the heads of the distance from the votes (N, C), plus alpha times their cosine diversity."""
     loss = mean_distance(output, target, distance, config)
-    features = features_of(output, config)
+    features = list(features_of(output, config).values())
     return loss + alpha * cosine_diversity(features) if alpha and len(features) > 1 else loss
 
 
-def mean_distance(output: RostfineOutput, target: Tensor, distance: Distance, config: NetworkConfig) -> Tensor:
+def mean_distance(output: Output, target: Tensor, distance: Distance, config: NetworkShape) -> Tensor:
     """Return the mean of the distance from the votes (N, C) over the heads that the network has."""
-    names = config.features if config.aggregation == "mean" else ("g",)  # one head on all features: each row is its
-    rows = [output.heads[:, ("g", "s", "t").index(name)] for name in names]
+    if isinstance(output, BaselineOutput) or isinstance(config, BaselineConfig):
+        rows = [output.grade]
+    else:
+        names = config.features if config.aggregation == "mean" else ("g",)  # one head on all features: each row is its
+        rows = [output.heads[:, ("g", "s", "t").index(name)] for name in names]
     predictions = [
         Prediction(row.float(), log.float()) for row, log in zip(rows, output.log_heads.unbind(1), strict=True)
     ]
     return torch.stack([distance(one, target) for one in predictions]).mean()
 
 
-def features_of(output: RostfineOutput, config: NetworkConfig) -> list[Tensor]:
-    """Return the feature vectors (N, D) float32 that are graded, of v_g, v_s, v_t."""
+def features_of(output: Output, config: NetworkShape) -> dict[str, Tensor]:
+    """Return the feature vectors (N, D) float32 that are graded, of v_g, v_s, v_t, by name; a baseline shows none."""
+    if isinstance(output, BaselineOutput) or isinstance(config, BaselineConfig):
+        return {}
     every = {"g": output.v_g, "s": output.v_s, "t": output.v_t}
-    return [feature.float() for name in config.features if (feature := every[name]) is not None]
+    return {name: feature.float() for name in config.features if (feature := every[name]) is not None}
+
+
+def feature_pairs(config: NetworkShape) -> list[str]:
+    """Return which pairs of features a network has: "gs", "gt", "st"."""
+    names = () if isinstance(config, BaselineConfig) else config.features
+    return [a + b for a, b in combinations(names, 2)]

@@ -4,7 +4,10 @@ import re
 from collections.abc import Sequence
 
 from engine.artifact import HEADS, NUM_GRADES, Manifest
+from engine.baseline_config import BaselineConfig
+from engine.network_shape import NetworkShape
 from station.notice import NOTICE
+from trainer.model.systems import SYSTEMS
 
 FIGURES, PRECISION, LIMITS = "## Figures on held-out clips", "## Precision", "## Limits"
 
@@ -44,13 +47,43 @@ def restated(card: str, manifest: Manifest) -> str:
     return card
 
 
+def _made_of(network: NetworkShape) -> str:
+    if isinstance(network, BaselineConfig):
+        return f"{SYSTEMS[network.system].title} ({SYSTEMS[network.system].reference}), adapted"
+    return "RoSTFine (Fujii et al., WACV 2024)"
+
+
+def _network(manifest: Manifest, weights: int) -> str:
+    """Return the network's shape in words."""
+    n = manifest.network
+    size = f"{weights / 1e6:.1f} million weights stored as {manifest.weights}"
+    if isinstance(n, BaselineConfig):
+        attention = f", {n.heads} heads, patch {n.patch_px} px" if n.system == "vivit" else ""
+        return f"""Preset `{manifest.preset}`, {size}: width {n.width}, depth {n.depth:g}, picture {n.image_px} px\
+{attention}. RoSTFine is compared with it; it has no heads to compare and selects no patches (docs/systems.md)."""
+    features = ", ".join(f"v^{name}" for name in n.features)
+    return f"""Preset `{manifest.preset}`, branch `{n.branch}`, {size}: \
+width {n.width}, {n.depth} blocks, {n.heads} heads,
+picture {n.image_px} px, patch {n.patch_px} px ({n.patches} patches a frame), K = {n.selected}, L = {n.branch_depth}, \
+H = {n.branch_heads}, features {features}, aggregation `{n.aggregation}`."""
+
+
+def _outputs(network: NetworkShape) -> str:
+    """Return the graph's outputs in words."""
+    grade = f"`grade` float32 (N, {NUM_GRADES})"
+    if isinstance(network, BaselineConfig):
+        return f"{grade}."
+    return f"""{grade}; `heads` float32 (N, {HEADS}, {NUM_GRADES}): global, spatial, temporal; \
+`attention` float32
+(N, {network.frames}, {network.patches}): the selection scores."""
+
+
 def model_card(manifest: Manifest, weights: int, notes: Sequence[str] = ()) -> str:
     """Return MODEL_CARD.md: what the model is, what it was made from, how good it is, what it is not for.
 
     ``notes`` are sections of Markdown that only the model's maker the model can write; they come before the limits.
     """
     n = manifest.network
-    features = ", ".join(f"v^{name}" for name in n.features)
     scale = f"{manifest.um_per_px:g} um/px" if manifest.um_per_px else "no particular scale"
     rate = f"{manifest.fps:g} frames/s" if manifest.fps else "no particular frame rate"
     warning = (
@@ -62,23 +95,18 @@ def model_card(manifest: Manifest, weights: int, notes: Sequence[str] = ()) -> s
 
 {NOTICE}
 {warning}
-RoSTFine (Fujii et al., WACV 2024): from a {n.frames}-frame {n.clip_px} x {n.clip_px} clip of one sperm to the \
+{_made_of(n)}: from a {n.frames}-frame {n.clip_px} x {n.clip_px} clip of one sperm to the \
 distribution of grades, A best to E worst, that experts would give it.
 
 ## Network
 
-Preset `{manifest.preset}`, branch `{n.branch}`, {weights / 1e6:.1f} million weights stored as {manifest.weights}: \
-width {n.width}, {n.depth} blocks, {n.heads} heads,
-picture {n.image_px} px, patch {n.patch_px} px ({n.patches} patches a frame), K = {n.selected}, L = {n.branch_depth}, \
-H = {n.branch_heads}, features {features}, aggregation `{n.aggregation}`.
+{_network(manifest, weights)}
 
 ## Input and output
 
 `clip` uint8 (N, {n.frames}, {n.clip_px}, {n.clip_px}), N from 1 to 8, mono, grey levels as the camera gives them;
 made for {scale}, {rate}.
-`grade` float32 (N, {NUM_GRADES}); `heads` float32 (N, {HEADS}, {NUM_GRADES}): global, spatial, temporal; \
-`attention` float32
-(N, {n.frames}, {n.patches}): the selection scores.
+{_outputs(n)}
 
 ## Training data
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.model.inference import Pixels, answers, torch_forward
-from trainer.model.rostfine import Rostfine
+from trainer.model.systems import Network
 
 KEPT: Final = ("grade", "heads", "attention", "v_g", "v_s", "v_t")
 
@@ -28,7 +28,7 @@ class ArrayClips:
         return np.asarray(self._array[index])
 
 
-def predict_arrays(network: Rostfine, clips: NDArray[np.uint8], batch: int) -> dict[str, NDArray[Any]]:
+def predict_arrays(network: Network, clips: NDArray[np.uint8], batch: int) -> dict[str, NDArray[Any]]:
     """Return every output that the network has, by name, each (N, ...).
 
     Args:

@@ -3,23 +3,14 @@
 Abnar and Zuidema, "Quantifying Attention Flow in Transformers" (ACL 2020), for divided space-time attention: every
 block is two steps, over time and over space, each half identity (the residual) and half attention averaged over heads.
 CLS takes no part in the first; in the second it gathers the mean over all frames. Only the flow into CLS is followed,
-so no matrix of all tokens is ever made. It explains the encoder; the branches and heads are not in it.
+so no matrix of all tokens is ever made. It explains the encoder; the branches and heads are not in it. It draws nothing
+(``trainer.model.attention_figures`` does).
 """
 
-from typing import Final
-
-import cv2
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from engine.artifact import NetworkConfig
-from engine.overlay import heat
-from station.notice import NOTICE
 from trainer.model.rostfine import EncoderBlock, Rostfine
-
-SHOWN_FRAMES: Final = 8
 
 
 @torch.inference_mode()
@@ -58,24 +49,3 @@ def attention_maps(block: EncoderBlock, cls: Tensor, tokens: Tensor) -> tuple[Te
     over_time = block.temporal_attn.row(q, k).mean(1).reshape(n, p, t, t)
     q, k = block.attn.project(block.frame_sequences(cls, block.over_time(tokens)), 0, 2)
     return over_time, block.attn.row(q, k).mean(1).reshape(n, t, 1 + p, 1 + p)
-
-
-def draw(clips: NDArray[np.uint8], flow: NDArray[np.float32], network: NetworkConfig) -> NDArray[np.uint8]:
-    """Return a BGR picture: a row of frames per clip, and under each row the same frames with the flow over them."""
-    shown = np.linspace(0, network.frames - 1, min(SHOWN_FRAMES, network.frames)).round().astype(int)
-    rows = []
-    for clip, scores in zip(clips, flow, strict=True):
-        grey = [cv2.cvtColor(clip[t], cv2.COLOR_GRAY2BGR) for t in shown]
-        # One scale for the clip, so that frames can be compared.
-        maps = heat(scores, network)
-        share = scores.max(axis=-1) / scores.max()
-        coloured = [
-            cv2.addWeighted(
-                frame, 0.6, cv2.applyColorMap((255 * share[t] * maps[t]).astype(np.uint8), cv2.COLORMAP_VIRIDIS), 0.4, 0
-            )
-            for frame, t in zip(grey, shown, strict=True)
-        ]
-        rows += [np.hstack(grey), np.hstack(coloured)]
-    foot = np.full((24, rows[0].shape[1], 3), 255, np.uint8)
-    cv2.putText(foot, NOTICE, (6, 16), cv2.FONT_HERSHEY_SIMPLEX, 0.45, (0, 0, 0), 1, cv2.LINE_AA)
-    return np.vstack([*rows, foot])

@@ -19,41 +19,21 @@ absorbs.
 """
 
 import math
-from dataclasses import replace
-from typing import Any, Literal, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from engine.artifact import NUM_GRADES, NetworkConfig
+from trainer.model.presets import preset as preset
 
-BASE = NetworkConfig()
-STATION = NetworkConfig(
-    branch="prenorm",
-    image_px=150,
-    patch_px=30,
-    width=192,
-    depth=5,
-    heads=3,
-    selected=6,
-    branch_depth=1,
-    branch_heads=3,
-    branch_mlp_ratio=4,
-)
 ENCODER_EPS = 1e-6
 BRANCH_EPS = 1e-5
 PIXEL_MEAN = 0.45
 PIXEL_STD = 0.225
 ENCODER = "model.model."
 """What the names of the encoder's weights begin with."""
-
-
-def preset(name: Literal["base", "station"], **changes: Any) -> NetworkConfig:
-    """Return the preset with fields changed. A change to ``reference`` brings the authors' depth and score blocks."""
-    if changes.get("branch") == "reference":
-        changes = {"branch_depth": 2, "score_blocks": 1, "branch_mlp_ratio": 1} | changes
-    return replace({"base": BASE, "station": STATION}[name], **changes)
 
 
 class RostfineOutput(NamedTuple):

@@ -1,4 +1,4 @@
-"""A Rostfine network in a file: safetensors with the network's shape beside the weights, or a run's checkpoint.
+"""A network in a file: safetensors with the network's shape beside the weights, or a run's checkpoint.
 
 The files of other programs are the matter of ``trainer.model.foreign_weights``.
 """
@@ -10,26 +10,25 @@ from pathlib import Path
 from typing import Any, Final
 
 import torch
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from engine.artifact import NetworkConfig
 from station.errors import InputError
 from trainer.model.checkpoint import Checkpoint, read_checkpoint
 from trainer.model.rostfine import ENCODER, Rostfine
-from trainer.model.weight_files import FORMAT, first_line, is_safetensors, read_safetensors
+from trainer.model.systems import Network, network_from
+from trainer.model.weight_files import FORMAT, first_line, is_safetensors, read_safetensors, read_torch_file
 
 TIME_EMBED: Final = ENCODER + "time_embed"
-_CONFIG: Final = TypeAdapter(NetworkConfig)
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
     """A network as a file holds it, in evaluation mode."""
 
-    network: Rostfine
+    network: Network
     origin: str
     """Where the weights come from, in words; empty where the file does not say."""
     recipe: dict[str, Any]
@@ -38,7 +37,7 @@ class Loaded:
     """The training run's entries, one per epoch; empty for imported weights."""
 
 
-def save_weights(network: Rostfine, path: Path, origin: str = "") -> None:
+def save_weights(network: Network, path: Path, origin: str = "") -> None:
     """Write a network's weights and shape. Raises InputError where the file cannot be written."""
     shape = json.dumps(dataclasses.asdict(network.config), sort_keys=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in network.state_dict().items()}
@@ -56,7 +55,7 @@ def load_weights(path: Path) -> Loaded:
     else:
         saved, origin = read_checkpoint(path), ""
     try:
-        network = Rostfine(_CONFIG.validate_python(saved.network))
+        network = network_from(saved.network)
         network.load_state_dict(saved.model)
     except (ValidationError, RuntimeError) as error:
         raise InputError(f"{path}: its weights do not fit its network ({first_line(error)}); make it again") from error
@@ -66,6 +65,21 @@ def load_weights(path: Path) -> Loaded:
 def is_weights_file(path: Path) -> bool:
     """Return whether a file is one of ``save_weights``, by name or content, and not a checkpoint."""
     return path.suffix == ".safetensors" or is_safetensors(path)
+
+
+def is_own(path: Path) -> bool:
+    """Return whether this program wrote a file, by its content. Raises InputError where it holds no weights."""
+    if is_safetensors(path):
+        return read_safetensors(path).metadata.get("format") == FORMAT
+    content = read_torch_file(path)
+    return isinstance(content, dict) and content.keys() >= {"recipe", "network", "model"}
+
+
+def require_rostfine(loaded: Loaded, what: str) -> Rostfine:
+    """Return a loaded network that is RoSTFine's or TimeSformer's. Raises InputError for any other."""
+    if isinstance(loaded.network, Rostfine):
+        return loaded.network
+    raise InputError(f"{what}: works on RoSTFine and TimeSformer, not on {loaded.network.config.system}")
 
 
 def with_frames(weights: dict[str, Tensor], frames: int) -> dict[str, Tensor]:

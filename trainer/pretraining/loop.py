@@ -25,7 +25,7 @@ from trainer.model.weights import with_frames
 from trainer.pretraining.synthetic import SyntheticBatch, make_batch
 from trainer.pretraining.targets import CELL_PX, MIDDLE
 from trainer.training.recipe import Recipe
-from trainer.training.state import network_config
+from trainer.training.state import rostfine_config
 
 Phase: TypeAlias = Literal["tokens", "frames"]
 """Patch tokens alone, without attention; then the whole network, a few frames a clip."""
@@ -64,7 +64,7 @@ class Pretrainer:
         torch.manual_seed(recipe.seed)
         self.recipe = recipe
         self.bfloat16 = bfloat16
-        self.network = Rostfine(network_config(recipe))
+        self.network = Rostfine(rostfine_config(recipe))
         self.auxiliary = AuxiliaryHeads(self.network.config)
         self.log: list[dict[str, Any]] = []
         self._begin()
@@ -157,7 +157,7 @@ class Pretrainer:
         finally:
             hook.remove()
         normed = self.auxiliary.norm(kept[0].flatten(0, 1))
-        defects = self.auxiliary.flaws(torch.cat(features_of(output, config), dim=1))
+        defects = self.auxiliary.flaws(torch.cat(list(features_of(output, config).values()), dim=1))
         votes = torch.from_numpy(batch.votes)
         return {
             "cells": CELLS_WEIGHT * bits(self.auxiliary.cells(normed), by_patch(torch.from_numpy(batch.cells), config)),

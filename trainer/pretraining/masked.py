@@ -33,7 +33,7 @@ from trainer.model.weights import with_frames
 from trainer.pretraining.loop import CLIP_NORM, rate_share
 from trainer.pretraining.targets import CELL_PX
 from trainer.training.recipe import Recipe
-from trainer.training.state import network_config
+from trainer.training.state import rostfine_config
 
 DECODER_BLOCKS: Final = 1
 """It sees all patches, of which the encoder sees a quarter: a second block would cost more than the encoder."""
@@ -102,7 +102,7 @@ class MaskedPretrainer:
         """Make a fresh network that begins as training would. Raises InputError for clips of another size."""
         torch.manual_seed(recipe.seed)
         self.recipe, self.plan = recipe, plan
-        self.network = Rostfine(network_config(recipe))
+        self.network = Rostfine(rostfine_config(recipe))
         config = self.network.config
         frames, *edges = clips.shape
         if edges != [config.clip_px] * 2 or frames % config.frames or config.image_px != config.clip_px:

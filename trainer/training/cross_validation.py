@@ -22,6 +22,7 @@ from trainer.data.tables import table
 from trainer.evaluation.folds import METRICS, PREDICTIONS, FoldSummary, RunSummary, read_run_summary, summarise
 from trainer.evaluation.metrics import reference_predictors, score
 from trainer.evaluation.report_files import write_json
+from trainer.model.systems import require_start
 from trainer.training.options import file_sha256
 from trainer.training.recipe import BEST, RECIPE, Recipe, build_recipe, write_recipe
 from trainer.training.run import Job, check_shape, train_one
@@ -145,17 +146,18 @@ def _check_recipe(recipe: Recipe, init: Path | None, clips: Clips) -> None:
     import torch
 
     from trainer.model.checkpoint import read_checkpoint
-    from trainer.model.weights import is_weights_file
+    from trainer.model.weights import is_own, is_weights_file
     from trainer.training.state import Training
 
     if recipe.patience and not recipe.holdout:
         raise InputError("--patience needs clips to validate on; give a --holdout above 0")
     if recipe.criteria:
         true_defect_scores(clips)  # raises where the clips have none
+    require_start(recipe.system, init, recipe.scratch)
     training = Training(recipe, torch.device("cpu"))
     check_shape(training, clips)
     if init:
-        known = "" if is_weights_file(init) else read_checkpoint(init).recipe.get("data")
+        known = "" if is_weights_file(init) or not is_own(init) else read_checkpoint(init).recipe.get("data")
         if known == recipe.data:
             raise InputError(
                 f"--init {init}: was trained on these very clips, so no fold would be scored unseen; begin from "

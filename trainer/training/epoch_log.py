@@ -24,6 +24,10 @@ class EpochEntry:
     js_x100: float | None = None
     top1: float | None = None
     """Balanced accuracy of the most voted grade on the validation clips, from 0 to 1."""
+    cos_gs: float | None = None
+    """Mean cosine of v_g and v_s on the validation clips, from -1 to 1; None where the network has not both."""
+    cos_gt: float | None = None
+    cos_st: float | None = None
 
     @property
     def steps_done(self) -> int:

@@ -22,13 +22,14 @@ from lightning_fabric import Fabric
 from numpy.typing import NDArray
 from torch import Tensor
 
+from engine.artifact import NUM_GRADES
 from station.errors import InputError
 from trainer.data.dataset import Clips
 from trainer.data.loader import Augmentation, epoch_batches, epoch_order
 from trainer.evaluation.metrics import Scores, score
 from trainer.model.inference import answers, torch_forward
-from trainer.model.losses import DISTANCES, loss_of
-from trainer.model.rostfine import Rostfine
+from trainer.model.losses import DISTANCES, feature_pairs, features_of, loss_of
+from trainer.model.systems import Network
 from trainer.training.epoch_log import EpochEntry
 from trainer.training.optimizer import rate_share, set_rate
 from trainer.training.run_folder import RunFolder
@@ -113,10 +114,11 @@ def train(run: Run, until: int) -> None:
     while training.epochs_done < until and not training.finished:
         entry = _train_epoch(run, models)
         if len(run.validation):
-            scores = validate(training, run.validation, fabric)
+            scores, cosines = validate(training, run.validation, fabric)
             entry = dataclasses.replace(
-                entry, mse_x100=scores.mse_x100, js_x100=scores.js_x100, top1=scores.balanced_accuracy[0]
-            )
+                entry, mse_x100=scores.mse_x100, js_x100=scores.js_x100, top1=scores.balanced_accuracy[0],
+                cos_gs=cosines.get("gs"), cos_gt=cosines.get("gt"), cos_st=cosines.get("st"),
+            )  # fmt: skip
         training.log.append(entry)
         if run.folder:
             run.folder.keep(training)
@@ -199,22 +201,35 @@ def _not_finite(run: Run, what: str, value: float, place: int, batches: Sequence
     )
 
 
-def validate(training: Training, clips: Clips, fabric: Fabric) -> Scores:
-    """Return the scores on clips that are not trained on; every process predicts its share of them."""
-    return score(predict_shared(training.network, clips, fabric), clips.distributions)
+def validate(training: Training, clips: Clips, fabric: Fabric) -> tuple[Scores, dict[str, float]]:
+    """Return the scores on clips that are not trained on, and the mean cosines of the features ("gs", "gt", "st")."""
+    said = _said_shared(training.network, clips, fabric)
+    grades, cosines = said[:, :NUM_GRADES], said[:, NUM_GRADES:].mean(0)
+    pairs = feature_pairs(training.network.config)
+    return score(grades, clips.distributions), dict(zip(pairs, cosines.tolist(), strict=True))
 
 
-def predict_shared(network: Rostfine, clips: Clips, fabric: Fabric) -> NDArray[np.float64]:
-    """Return what ``predict`` does, in every process, each having predicted its share."""
+def predict_shared(network: Network, clips: Clips, fabric: Fabric) -> NDArray[np.float64]:
+    """Return (N, C) predicted distributions of the clips, in every process, each having predicted its share."""
+    return _said_shared(network, clips, fabric)[:, :NUM_GRADES]
+
+
+def _said_shared(network: Network, clips: Clips, fabric: Fabric) -> NDArray[np.float64]:
+    """Return what ``_said`` does, in every process, each having looked at its share."""
     mine = range(fabric.global_rank, len(clips), fabric.world_size)
-    grades = np.zeros((len(clips), clips.votes.shape[1]), np.float32)
+    said = np.zeros((len(clips), NUM_GRADES + len(feature_pairs(network.config))), np.float32)
     if mine:
-        grades[mine] = predict(network, clips.subset(mine), fabric.device)
-    whole = fabric.all_reduce(torch.from_numpy(grades).to(fabric.device), reduce_op="sum")
+        said[mine] = _said(network, clips.subset(mine), fabric.device)
+    whole = fabric.all_reduce(torch.from_numpy(said).to(fabric.device), reduce_op="sum")
     return cast(Tensor, whole).double().cpu().numpy()
 
 
-def predict(network: Rostfine, clips: Clips, device: torch.device) -> NDArray[np.float64]:
-    """Return (N, C) predicted distributions of the clips."""
-    outputs = answers(torch_forward(network, device), clips, network.config.frames, PREDICTED_AT_ONCE)
-    return np.concatenate([output.grade.double().cpu().numpy() for output in outputs])
+def _said(network: Network, clips: Clips, device: torch.device) -> NDArray[np.float32]:
+    """Return (N, C + pairs) of the clips: the predicted distribution, then the cosine of each pair of features."""
+    parts = []
+    for output in answers(torch_forward(network, device), clips, network.config.frames, PREDICTED_AT_ONCE):
+        features = features_of(output, network.config)
+        pairs = feature_pairs(network.config)
+        cosines = [F.cosine_similarity(features[pair[0]], features[pair[1]], dim=-1) for pair in pairs]
+        parts.append(torch.cat([output.grade.float(), *(cosine[:, None] for cosine in cosines)], dim=1).cpu())
+    return torch.cat(parts).numpy()

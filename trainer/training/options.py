@@ -12,11 +12,13 @@ from typing import Any, Final
 from station.errors import InputError
 from station.files import sha256_of
 from trainer.data.dataset import Clips
+from trainer.model.systems import SYSTEMS, require_start
 from trainer.training.recipe import Recipe, build_recipe, read_recipe
 
 GROUPS: Final = {
     "network (the paper's hyper-parameters; defaults: the preset's)": (
-        ("preset", "station (small, for a CPU at the microscope) or base (the paper's)"),
+        ("system", f"{', '.join(SYSTEMS)} (docs/systems.md)"),
+        ("preset", "its size: station (small, for a CPU at the microscope), base (the paper's) or tiny (to try out)"),
         ("branch", "fine-grained branches: paper, reference (the authors' code) or prenorm (learns best from scratch)"),
         ("selected", "K, patches selected a frame"),
         ("branch-depth", "L, blocks of a branch"),
@@ -47,7 +49,11 @@ GROUPS: Final = {
         ("brightness", "augment with gain and offset within this share, as lamps and cameras differ"),
     ),
     "initial weights": (
-        ("data-start", "without --init, initialise from the statistics of the clips: true or false"),
+        ("scratch", "all systems but rostfine: begin from nothing, in place of --init: true or false"),
+        (
+            "data-start",
+            "rostfine, timesformer: without --init, initialise from the statistics of the clips: true or false",
+        ),
         ("init-part", "what to take from --init: all, or encoder alone"),
         ("seed", "random seed"),
     ),
@@ -61,7 +67,8 @@ def add_recipe_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, default=0, help="threads of torch on the CPU (default: torch's choice)")
     parser.add_argument("--device", default="cpu", help="cpu, cuda or cuda:N (default: %(default)s)")
     parser.add_argument("--init", type=Path, metavar="FILE", help="weights to begin from: last.pt or best.pt of a "
-                        "run or of pretrain (as many frames or fewer), or .safetensors of import")  # fmt: skip
+                        "run or of pretrain (as many frames or fewer), .safetensors of import, or a baseline's "
+                        "pretrained file as its authors publish it")  # fmt: skip
     for title, options in GROUPS.items():
         group = parser.add_argument_group(title)
         for name, text in options:
@@ -93,8 +100,9 @@ def network_changes(texts: Sequence[str]) -> dict[str, Any]:
 
 def new_recipe(args: argparse.Namespace, **fixed: Any) -> Recipe:
     """Return the recipe of the options and of fields that follow from elsewhere. Raises InputError."""
-    init = file_sha256(args.init) if args.init else ""
-    return build_recipe({**given_options(args), "init": init, **fixed}, "options")
+    recipe = build_recipe({**given_options(args), **fixed}, "options")
+    require_start(recipe.system, args.init, recipe.scratch)
+    return build_recipe({**recipe.model_dump(), "init": file_sha256(args.init)}, "options") if args.init else recipe
 
 
 def resumed_recipe(args: argparse.Namespace, clips: Clips, held: Clips | None = None) -> Recipe:

@@ -1,6 +1,6 @@
 """Everything a training run depends on but the data itself: one typed model, saved beside the weights.
 
-It knows values and their bounds, and no torch; ``trainer.training.loop`` gives them their meaning.
+It knows values and their bounds, no torch, nothing of the trainer; ``trainer.training.loop`` gives them their meaning.
 """
 
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from engine.network_shape import SystemName
 from station.errors import InputError
 from station.files import TEXT_BYTES, read_bounded, write_atomically
 from station.validation import explain
@@ -27,7 +28,10 @@ class Recipe(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    preset: Literal["station", "base"] = "station"
+    system: SystemName = "rostfine"
+    """Which network: RoSTFine or one that it is compared with (docs/systems.md)."""
+    preset: Literal["station", "base", "tiny"] = "station"
+    """Its size."""
     network: dict[str, Any] = {}
     """Fields of the preset's network configuration that are changed."""
     loss: Literal["mse", "js", "emd", "ce"] = "mse"
@@ -65,6 +69,8 @@ class Recipe(BaseModel):
     seed: Annotated[int, Field(ge=0)] = 1
     init_part: Literal["all", "encoder"] = "all"
     """What is taken from the weights of ``init``: all of them, or the encoder alone."""
+    scratch: bool = False
+    """The systems that RoSTFine is compared with: begin from nothing, as was asked for, and not from ``init``."""
     init: str = ""
     """SHA-256 of the file of weights that the run began from; empty: a fresh network."""
     folds: str = ""

@@ -15,6 +15,7 @@ from trainer.data.dataset import Clips
 from trainer.data.splits import SPLIT, read_split
 from trainer.data.synthetic import SHARES
 from trainer.model.head_fitting import fit_heads, weights_for_shares
+from trainer.model.rostfine import Rostfine
 from trainer.training.recipe import BEST, LAST, Recipe, build_recipe, read_recipe, write_recipe
 from trainer.training.run import check_shape
 from trainer.training.state import Training
@@ -45,6 +46,8 @@ def refit(job: Refit) -> float:
     """Write the grown run and return the cross-entropy of its heads. Raises InputError where it can't be grown."""
     recipe = read_recipe(job.run)
     few, full = _grown(job, recipe, job.fit_frames), _grown(job, recipe, job.frames)
+    if not isinstance(few.network, Rostfine) or not isinstance(full.network, Rostfine):
+        raise InputError(f"{job.run}: fit-heads fits RoSTFine and TimeSformer, not {recipe.system}")
     if few.network.config.aggregation != "mean":
         raise InputError(
             f"{job.run}: has one head for all features; fit-heads fits networks of aggregation 'mean' alone"

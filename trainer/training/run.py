@@ -20,6 +20,7 @@ from trainer.data.dataset import Clips
 from trainer.data.ground_truth import true_defect_scores
 from trainer.data.loader import describe_frames
 from trainer.data.splits import SPLIT, Split, read_split, split_off, write_split
+from trainer.model.systems import SYSTEMS, require_start
 from trainer.training.progress import TrainingProgress
 from trainer.training.recipe import LAST, RECIPE, Recipe, write_recipe
 
@@ -123,9 +124,12 @@ def check_shape(training: "Training", clips: Clips) -> None:
 def _begin(job: Job, fabric: "Fabric") -> tuple["Training", Split]:
     """Return the training, fresh or resumed, and the split that it uses."""
     from trainer.model.initialization import initialize
+    from trainer.model.rostfine import Rostfine
     from trainer.training.state import Training
 
     recipe = job.recipe
+    if not job.resume:
+        require_start(recipe.system, job.init, recipe.scratch)
     split = split_off(job.clips, job.test, 0.0 if job.held else recipe.holdout, recipe.seed)
     training = Training(recipe, fabric.device)
     check_shape(training, job.clips)
@@ -135,7 +139,7 @@ def _begin(job: Job, fabric: "Fabric") -> tuple["Training", Split]:
             split = read_split(job.out / SPLIT, job.clips)
     elif job.init:
         training.initialize_from(job.init, recipe.init_part)
-    elif recipe.data_start:
+    elif recipe.data_start and isinstance(training.network, Rostfine):
         initialize(training.network, job.clips.subset(split.train), recipe.seed)
     return training, split
 
@@ -174,7 +178,9 @@ def _summary(training: "Training", split: Split, validated: int, processes: int)
     weights = sum(parameter.numel() for parameter in training.network.parameters())
     tested = f", {len(split.test)} never seen" if split.test else ""
     shared = f", {processes} processes" if processes > 1 else ""
+    recipe = training.recipe
     return (
+        f"{SYSTEMS[recipe.system].title}, {recipe.preset}{', from nothing' if recipe.scratch else ''}: "
         f"{len(split.train)} clips to learn from, {validated} to validate on{tested}; "
         f"{weights / 1e6:.2f} million weights{shared}"
     )

@@ -5,32 +5,33 @@ It knows torch and the recipe. How the network learns is in ``trainer.training.l
 """
 
 import dataclasses
-import difflib
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import torch
-from pydantic import TypeAdapter, ValidationError
 from torch import Tensor
 
-from engine.artifact import NetworkConfig
+from engine.baseline_config import BaselineConfig
+from engine.network_config import NetworkConfig
+from engine.network_shape import NetworkShape
 from station.errors import InputError
 from trainer.data.raters import CRITERIA
+from trainer.model.baselines import Baseline
 from trainer.model.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
-from trainer.model.losses import features_of
-from trainer.model.rostfine import ENCODER, Rostfine, RostfineOutput, preset
-from trainer.model.weights import is_weights_file, load_weights, with_frames
+from trainer.model.losses import Output, features_of
+from trainer.model.published import load_published
+from trainer.model.rostfine import ENCODER, Rostfine
+from trainer.model.systems import Network, config_of, make_network
+from trainer.model.weights import is_own, is_weights_file, load_weights, with_frames
 from trainer.training.epoch_log import EpochEntry, best_of, entry_from
 from trainer.training.optimizer import make_optimizer
 from trainer.training.recipe import Recipe, build_recipe
-
-_CONFIG: Final = TypeAdapter(NetworkConfig)
 
 
 class Learned(NamedTuple):
     """What the learner says about N clips."""
 
-    output: RostfineOutput
+    output: Output
     criteria: Tensor | None
     """(N, criteria) predicted defect scores; None where they are not trained."""
 
@@ -38,20 +39,24 @@ class Learned(NamedTuple):
 class Learner(torch.nn.Module):
     """All that is trained: the network and, beside it, a layer that predicts the raters' criteria from its features."""
 
-    def __init__(self, config: NetworkConfig, criteria: bool) -> None:
+    def __init__(self, config: NetworkShape, criteria: bool) -> None:
         super().__init__()
-        self.network = Rostfine(config)
-        width = config.width * len(config.features)
-        self.criteria = torch.nn.Linear(width, len(CRITERIA)) if criteria else None
+        self.network = make_network(config)
+        self.criteria: torch.nn.Linear | None = None
         """Serves training and is not part of the model."""
+        if criteria:
+            if isinstance(config, BaselineConfig):
+                raise InputError(f"--criteria: {config.system} has no features to predict them from; leave it out")
+            self.criteria = torch.nn.Linear(config.width * len(config.features), len(CRITERIA))
 
     def forward(self, clips: Tensor) -> Learned:
         """Look at clips (N, T, H, W) in grey levels 0 to 255."""
         output = self.network(clips)
         if self.criteria is None:
             return Learned(output, None)
+        features = features_of(output, self.network.config)
         with torch.autocast(clips.device.type, enabled=False):
-            return Learned(output, self.criteria(torch.cat(features_of(output, self.network.config), dim=1)))
+            return Learned(output, self.criteria(torch.cat(list(features.values()), dim=1)))
 
 
 class Training:
@@ -68,7 +73,7 @@ class Training:
         self.log: list[EpochEntry] = []
 
     @property
-    def network(self) -> Rostfine:
+    def network(self) -> Network:
         """The network."""
         return self.learner.network
 
@@ -112,7 +117,8 @@ class Training:
     def initialize_from(self, path: Path, part: str = "all") -> None:
         """Take only the weights of a file: another run's checkpoint (.pt) or imported weights (.safetensors).
 
-        A network of fewer frames may be grown: its time embeddings, one for every few frames, are repeated.
+        A network of fewer frames may be grown: its time embeddings, one for every few frames, are repeated. A baseline
+        also takes the file that its authors publish, all but the last layer.
 
         Args:
             path: The file.
@@ -121,12 +127,20 @@ class Training:
         Raises:
             InputError: The weights do not fit.
         """
+        if isinstance(self.network, Baseline) and not is_own(path):
+            load_published(self.network, path)
+            return
         if is_weights_file(path):
             weights = dict(load_weights(path).network.state_dict())
         else:
             weights = read_checkpoint(path, self.device).model
-        weights = with_frames(weights, self.network.config.frames)
+        if isinstance(self.network, Rostfine):
+            weights = with_frames(weights, self.network.config.frames)
         if part == "encoder":
+            if isinstance(self.network, Baseline):
+                raise InputError(
+                    f"--init-part encoder: {self.network.config.system} has no encoder apart; leave it out"
+                )
             kept = {name: value for name, value in self.network.state_dict().items() if not name.startswith(ENCODER)}
             weights = kept | {name: value for name, value in weights.items() if name.startswith(ENCODER)}
         try:
@@ -139,19 +153,14 @@ class Training:
             ) from error
 
 
-def network_config(recipe: Recipe) -> NetworkConfig:
+def network_config(recipe: Recipe) -> NetworkShape:
     """Return the recipe's network. Raises InputError where a changed field does not exist or does not fit."""
-    names = [field.name for field in dataclasses.fields(NetworkConfig)]
-    changes = {name: tuple(value) if isinstance(value, list) else value for name, value in recipe.network.items()}
-    for name in changes:
-        if name not in names:
-            near = difflib.get_close_matches(name, names, n=1, cutoff=0.0)[0]
-            raise InputError(f"network: no field {name!r}; did you mean {near!r}? (there are {', '.join(names)})")
-    try:
-        return _CONFIG.validate_python(dataclasses.asdict(preset(recipe.preset, **changes)))
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        path, wrong = ".".join(str(part) for part in first["loc"]), f"{first['msg']}, got {first['input']!r}"
-        raise InputError(f"network: {path}: {wrong}; change this field") from error
-    except (TypeError, ValueError) as error:
-        raise InputError(f"network: {error}; change this field of the preset {recipe.preset!r}") from error
+    return config_of(recipe.system, recipe.preset, recipe.network)
+
+
+def rostfine_config(recipe: Recipe) -> NetworkConfig:
+    """Return the recipe's network, which must be RoSTFine's or TimeSformer's. Raises InputError for another."""
+    config = network_config(recipe)
+    if isinstance(config, BaselineConfig):
+        raise InputError(f"--system {recipe.system}: pretraining is of RoSTFine and TimeSformer")
+    return config

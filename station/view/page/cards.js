@@ -206,20 +206,24 @@ export class Cards {
     });
     card.grid.setAttribute("aria-label", GRADES.map((letter, k) => `grade ${letter} ${percent(data.grade[k])}`).join(", "));
     setText(card.spread, `experts ${data.spread}${focused ? ` (${data.spread_steps.toFixed(2)})` : ""}`);
-    setText(card.heads, `${data.heads_word}${focused ? ` (${data.heads_steps.toFixed(2)})` : ""}`);
+    const apart = focused && data.heads ? ` (${data.heads_steps.toFixed(2)})` : "";
+    setText(card.heads, `${data.heads_word}${apart}`);
     if (focused) this.#fillMore(card, data);
   }
 
   #fillMore(card, data) {
     if (!card.table) {
-      card.table = HEADS.map(() => GRADES.map(() => make("td")));
+      card.table = (data.heads ? HEADS : []).map(() => GRADES.map(() => make("td")));
       card.looked = make("p", { class: "looked", hidden: true }, LOOKED);
       card.evidence = make("p", { class: "evidence" });
-      card.more.append(make("table", {},
-        make("tr", {}, make("th", {}, "head of the network"), ...GRADES.map((letter) => make("th", {}, letter))),
-        ...HEADS.map((name, row) => make("tr", {}, make("th", {}, name), ...card.table[row]))), card.evidence, card.looked);
+      if (data.heads) {
+        card.more.append(make("table", {},
+          make("tr", {}, make("th", {}, "head of the network"), ...GRADES.map((letter) => make("th", {}, letter))),
+          ...HEADS.map((name, row) => make("tr", {}, make("th", {}, name), ...card.table[row]))));
+      }
+      card.more.append(card.evidence, card.looked);
     }
-    data.heads.forEach((head, row) => head.forEach((share, k) => setText(card.table[row][k], percent(share))));
+    data.heads?.forEach((head, row) => head.forEach((share, k) => setText(card.table[row][k], percent(share))));
     setText(card.evidence, data.evidence);
     card.looked.hidden = !data.attention;
   }

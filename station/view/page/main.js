@@ -106,7 +106,8 @@ const keys = new Keys({
   v: () => {
     attentive = !attentive;
     look();
-    if (attentive && field.focus === null) say("Focus a sperm to see which patches the network selected.", false);
+    if (attentive && overview && !overview.selects_patches) say("This network selects no patches.", false);
+    else if (attentive && field.focus === null) say("Focus a sperm to see which patches the network selected.", false);
   },
   x: () => toggleCandidates(),
   b: () => ask(overview?.blind ? "unblind" : "blind"),

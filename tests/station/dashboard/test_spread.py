@@ -27,3 +27,4 @@ def test_heads_are_apart_by_the_two_that_differ_most() -> None:
     assert heads_apart([a, b, e]) == pytest.approx(4)
     assert heads_in_words(0.2) == "heads agree"
     assert heads_in_words(1.0) == "heads disagree"
+    assert heads_in_words(None) == "no heads to compare"

@@ -16,11 +16,13 @@ from trainer.__main__ import main
 from trainer.data.clip_files import write_clip
 from trainer.data.clip_table import ClipRow
 from trainer.data.dataset import open_clips, read_hashes, write_table
+from trainer.data.loader import middle_frames
 from trainer.data.synthetic import simulate
 from trainer.evaluation.bootstrap import intervals
 from trainer.evaluation.folds import RunSummary, fold_table, summarise
 from trainer.evaluation.metrics import Scores, score
 from trainer.evaluation.plots import sample
+from trainer.evaluation.predictors import parse_heads, weights_predictor
 from trainer.evaluation.report import METRICS_FORMAT
 
 DEMO = ROOT / "models" / "demo"
@@ -143,7 +145,11 @@ def test_the_table_of_five_folds_fits_into_80_columns() -> None:
 
 BAD_COMMANDS = {
     "head wider than the clip": (["--ablate", "all", "--head-um", "40"], "--head-um 40: the clips show 37.5 um"),
-    "ablation": (["--ablate", "freeze,tail"], "--ablate tail: expected some of freeze, blank-head, blank-rest, or all"),
+    "heads": (["--heads", "g,x"], "--heads g,x: expected some of g, s and t"),
+    "ablation": (
+        ["--ablate", "freeze,tail"],
+        "--change-input tail: expected some of freeze, blank-head, blank-rest, or all",
+    ),
     "head": (["--head-um", "0"], "--head-um 0: must be above 0"),
     "draws": (["--bootstrap", "0"], "--bootstrap must be at least 1"),
 }
@@ -171,7 +177,9 @@ def test_clips_of_another_shape_are_refused(tmp_path: Path, capsys: pytest.Captu
 def test_a_cross_validation_is_scored_fold_by_fold_as_training_did(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("torch", reason="training needs torch")
+    torch = pytest.importorskip("torch", reason="training needs torch")
+    from trainer.model.weights import load_weights
+
     root = tmp_path / "data"
     (root / "clips").mkdir(parents=True)
     rng = np.random.default_rng(0)
@@ -189,7 +197,7 @@ def test_a_cross_validation_is_scored_fold_by_fold_as_training_did(
     train = ["crossval", "--data", str(root), "--out", str(cv), "--folds", "3", "--epochs", "1", "--threads", "1"]
     assert main([*train, "--holdout", "0.2", *network]) == 0
     out = tmp_path / "scores"
-    command = ["evaluate", "--crossval", str(cv), "--data", str(root), "--ablate", "freeze", "--out", str(out)]
+    command = ["evaluate", "--crossval", str(cv), "--data", str(root), "--change-input", "freeze", "--out", str(out)]
     assert main([*command, "--bootstrap", "20"]) == 0
     mine, theirs = (json.loads((folder / "metrics.json").read_text()) for folder in (out, cv))
     assert len(mine["folds"]) == 3
@@ -202,6 +210,15 @@ def test_a_cross_validation_is_scored_fold_by_fold_as_training_did(
     )
     assert mine["data"]["clips"] == 24  # every clip once, by the network that never saw it
     assert mine["ablations"]["freeze"]["scores"]["mse_x100"] > 0
+    # Fewer heads than it was trained with are averaged when asked for.
+    held = open_clips(root)
+    pixels = np.stack([middle_frames(held.pixels(index), 2) for index in range(8)])
+    rows = load_weights(cv / "fold-1" / "best.pt").network(torch.from_numpy(pixels)).heads[:, [0, 2]].mean(1)
+    fewer = weights_predictor(cv / "fold-1" / "best.pt", "run", heads=parse_heads("t,g"))
+    assert fewer.name == "run (heads g, t)"
+    np.testing.assert_allclose(fewer.grade(pixels), rows.detach().numpy(), atol=1e-6)
+    assert main([*command, "--bootstrap", "20", "--heads", "g,s"]) == 0
+    assert json.loads((out / "metrics.json").read_text())["scored"] == f"{cv} (heads g, s)"
     # A run that is scored on what it learned from says so.
     own = ["evaluate", "--run", str(cv / "fold-1"), "--data", str(root), "--bootstrap", "5"]
     assert main([*own, "--no-plots", "--out", str(tmp_path / "own")]) == 0

@@ -1,14 +1,18 @@
 """Attention rollout against the product of full matrices over all tokens."""
 
+from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch", reason="the network needs the extra [train]")
 
 from station.errors import InputError  # noqa: E402
+from trainer.__main__ import main  # noqa: E402
 from trainer.commands import rollout  # noqa: E402
+from trainer.model.attention_figures import FOOT_PX, LABEL_PX, odd_frames  # noqa: E402
 from trainer.model.rollout import attention_maps  # noqa: E402
 from trainer.model.rollout import rollout as attention_rollout  # noqa: E402
 from trainer.model.rostfine import Rostfine, preset  # noqa: E402
@@ -67,8 +71,6 @@ def test_is_the_product_of_all_steps(network: Rostfine, clips: np.ndarray) -> No
 def test_draws_a_picture(network: Rostfine, clips: np.ndarray, tmp_path: Path) -> None:
     import argparse
 
-    import cv2
-
     save_weights(network, tmp_path / "w.safetensors")
     np.save(tmp_path / "clips.npy", clips)
     parser = argparse.ArgumentParser()
@@ -77,7 +79,38 @@ def test_draws_a_picture(network: Rostfine, clips: np.ndarray, tmp_path: Path) -
     assert rollout.run(parser.parse_args([*words, str(tmp_path / "flow.png")])) == 0
     picture = cv2.imread(str(tmp_path / "flow.png"))
     assert picture is not None
-    assert picture.shape == (4 * 24 + 24, 3 * 24, 3)
-    assert (picture[:24, :24] == clips[0, 0][..., None]).all()
+    assert picture.shape == (4 * 24 + FOOT_PX, LABEL_PX + 2 * 24, 3)  # the first and the third frame
+    assert (picture[:24, LABEL_PX : LABEL_PX + 24] == clips[0, 0][..., None]).all()
+    assert (picture[:24, LABEL_PX + 24 :] == clips[0, 2][..., None]).all()
     with pytest.raises(InputError, match=r"ends in \.png"):
         rollout.run(parser.parse_args([*words, str(tmp_path / "flow.jpg")]))
+
+
+def test_selected_patches_of_several_networks_and_counts(network: Rostfine, clips: np.ndarray, tmp_path: Path) -> None:
+    timesformer = Rostfine(replace(CONFIG, features=("g",))).eval()
+    save_weights(network, tmp_path / "a.safetensors")
+    save_weights(timesformer, tmp_path / "b.safetensors")
+    np.save(tmp_path / "clips.npy", clips)
+    weights = ["--weights", str(tmp_path / "a.safetensors"), str(tmp_path / "b.safetensors")]
+    words = ["rollout", *weights, "--clips", str(tmp_path / "clips.npy"), "--out", str(tmp_path / "patches.png")]
+    assert main([*words, "--selected", "1", "9"]) == 0
+    picture = cv2.imread(str(tmp_path / "patches.png"))
+    assert picture is not None
+    assert picture.shape == (2 * 5 * 24 + FOOT_PX, LABEL_PX + 2 * 24, 3)
+    one, all_nine = (picture[row * 24 : (row + 1) * 24, LABEL_PX : LABEL_PX + 24, 0] for row in (1, 2))
+    assert (all_nine == clips[0, 0]).all()
+    with torch.inference_mode():
+        best = network(torch.from_numpy(clips)).attention[0, 0].argmax().item()
+    top, left = (8 * place for place in divmod(best, 3))
+    shown = np.zeros((24, 24), bool)
+    shown[top : top + 8, left : left + 8] = True
+    assert (one[shown] == clips[0, 0][shown]).all()
+    assert (one[~shown] < 0.36 * 255).all()
+    assert main([*words, "--selected", "10"]) == 2  # a frame has nine patches
+
+
+def test_odd_frames_are_every_second_from_the_first() -> None:
+    assert odd_frames(16) == [0, 2, 4, 6, 8, 10, 12, 14]
+    assert odd_frames(8) == [0, 2, 4, 6]
+    assert odd_frames(2) == [0, 1]
+    assert len(odd_frames(64)) == 8

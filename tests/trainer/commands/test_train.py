@@ -19,6 +19,7 @@ from trainer.data.loader import Augmentation, epoch_order, middle_frames, split_
 from trainer.data.splits import read_split  # noqa: E402
 from trainer.data.synthetic import simulate  # noqa: E402
 from trainer.evaluation.metrics import score  # noqa: E402
+from trainer.evaluation.predictors import predict, weights_predictor  # noqa: E402
 from trainer.model.initialization import initialize, position_waves  # noqa: E402
 from trainer.model.weights import TIME_EMBED, load_weights, save_weights  # noqa: E402
 from trainer.training import loop  # noqa: E402
@@ -338,8 +339,7 @@ def test_growing_and_fitting_the_heads_gives_a_better_network_of_more_frames(dat
     assert main(["fit-heads", "--run", str(tmp_path / "few"), *options]) == 0
     clips, errors = open_clips(data), {}
     for name in ("few", "full"):
-        network = load_weights(tmp_path / name / LAST).network
-        predicted = loop.predict(network, clips, torch.device("cpu"))
+        predicted = predict(weights_predictor(tmp_path / name / LAST, name), clips)
         errors[name] = score(predicted, clips.distributions).mse_x100
     assert load_weights(tmp_path / "full" / LAST).network.config.frames == 4
     assert errors["full"] < errors["few"]

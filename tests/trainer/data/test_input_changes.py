@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trainer.data.ablations import ABLATIONS, blank_head, blank_rest, freeze
+from trainer.data.input_changes import INPUT_CHANGES, blank_head, blank_rest, freeze
 
 RADIUS = 6.0
 
@@ -43,10 +43,10 @@ def test_a_blanked_rest_leaves_the_head_alone(clip: np.ndarray) -> None:
     assert blank[:, ~disc()].max() < 105
 
 
-@pytest.mark.parametrize("name", ABLATIONS)
+@pytest.mark.parametrize("name", INPUT_CHANGES)
 def test_the_clip_itself_stays_and_the_seed_decides(clip: np.ndarray, name: str) -> None:
     before = clip.copy()
-    first, again, other = (ABLATIONS[name](clip, RADIUS, seed) for seed in (1, 1, 2))
+    first, again, other = (INPUT_CHANGES[name](clip, RADIUS, seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(clip, before)
     np.testing.assert_array_equal(first, again)
     assert (name == "freeze") == bool((first == other).all())

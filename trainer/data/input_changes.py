@@ -36,7 +36,7 @@ def blank_rest(clip: Pixels, radius_px: float, seed: int) -> Pixels:
     return _fill(clip, outside, outside, seed)
 
 
-ABLATIONS: Final[Mapping[str, Callable[[Pixels, float, int], Pixels]]] = {
+INPUT_CHANGES: Final[Mapping[str, Callable[[Pixels, float, int], Pixels]]] = {
     "freeze": freeze,
     "blank-head": blank_head,
     "blank-rest": blank_rest,
