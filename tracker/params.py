@@ -385,6 +385,18 @@ class TwinParams:
 
 
 @dataclass(frozen=True, slots=True)
+class PointedParams:
+    """The still head that a point means though something else moves there."""
+
+    area_heads: float = 2.0
+    """Half edge of the area that is looked at."""
+    still_contrast: float = 0.5
+    """What lies still is in the background with so many times the contrast that the frame has there ..."""
+    margin_heads: float = 0.25
+    """... and is meant where it is nearer to the point by so much than what moves."""
+
+
+@dataclass(frozen=True, slots=True)
 class HomeParams:
     """Where a selected head rests, and when it is still there."""
 
@@ -453,6 +465,7 @@ class TrackerParams:
     crossing: CrossingParams = field(default_factory=CrossingParams)
     reacquisition: ReacquisitionParams = field(default_factory=ReacquisitionParams)
     twin: TwinParams = field(default_factory=TwinParams)
+    pointed: PointedParams = field(default_factory=PointedParams)
     home: HomeParams = field(default_factory=HomeParams)
     state: StateParams = field(default_factory=StateParams)
 

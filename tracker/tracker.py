@@ -216,7 +216,7 @@ class Tracker:
                     return  # measuring and selecting at once would hold a fast camera up: select with the next frame
         prepared = replace(prepared, head_px=self._preprocessor.head_px)
         for sperm_id, x, y in self._waiting:
-            self._begin(prepared, sperm_id, *snap(prepared, x, y))
+            self._begin(prepared, sperm_id, *snap(prepared, x, y), point=(x, y))
         self._waiting.clear()
         if auto:
             followed = [(h.x, h.y) for _, h in self._head_tracker.selected() if h.followed]
@@ -230,8 +230,10 @@ class Tracker:
             self._wanted = 0
         self._head_tracker.look_around(prepared)
 
-    def _begin(self, prepared: PreparedFrame, sperm_id: int, x: float, y: float) -> None:
-        self._head_tracker.start(prepared, x, y, sperm_id)
+    def _begin(
+        self, prepared: PreparedFrame, sperm_id: int, x: float, y: float, *, point: tuple[float, float] | None = None
+    ) -> None:
+        self._head_tracker.start(prepared, x, y, sperm_id, point=point)
         shape, windows = self._window_shape, self._windows.values()
         phase = free_phase((window.phase for window in windows), shape.stride) if shape.spread else None
         self._windows[sperm_id] = RollingWindow(shape, phase)

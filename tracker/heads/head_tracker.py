@@ -12,6 +12,7 @@ from tracker.heads.crossings import Crossings, assign_peaks, groups
 from tracker.heads.head import Head, Loss, LossReason
 from tracker.heads.home import Home, core
 from tracker.heads.neighbours import apart, newcomers, part_doubles, without_stale
+from tracker.heads.pointed import still_head
 from tracker.heads.reacquisition import seek
 from tracker.heads.resting import held, judge_home, learn_home, touched
 from tracker.heads.state import advance, lose
@@ -33,11 +34,26 @@ class HeadTracker:
         self._since_look_s = 0.0
         self.heads: list[Head] = []
 
-    def start(self, prepared: PreparedFrame, x: float, y: float, sperm_id: int | None) -> Head:
-        """Begin to follow the head at (x, y) of this very frame; ``sperm_id`` None: as a neighbour."""
+    def start(
+        self,
+        prepared: PreparedFrame,
+        x: float,
+        y: float,
+        sperm_id: int | None,
+        *,
+        point: tuple[float, float] | None = None,
+    ) -> Head:
+        """Begin to follow the head at (x, y) of this very frame; ``sperm_id`` None: as a neighbour.
+
+        ``point``: where a person pointed; what lies still there is meant rather than what passes.
+        """
         self._keys += 1
-        crop = self._matcher.crops(prepared, np.array([[x, y]]), template_px(prepared))[0]
-        local = local_energy(prepared, x, y)
+        still = still_head(prepared, self._matcher, point, template_px(prepared)) if point is not None else None
+        if still is not None:
+            x, y, crop, local = still.x, still.y, still.looks, 0.0
+        else:
+            crop = self._matcher.crops(prepared, np.array([[x, y]]), template_px(prepared))[0]
+            local = local_energy(prepared, x, y)
         on_one_px = prepared.params.neighbour.on_one_heads * prepared.head_px
         same = [h for h in self.heads if h.followed and math.hypot(h.x - x, h.y - y) < on_one_px]
         head = Head(self._keys, sperm_id, x, y, crop, local, anchor=(x, y))
@@ -45,7 +61,9 @@ class HeadTracker:
         head.energy = head.energy_long = local
         if head.selected:
             head.home = Home(x, y, core(crop, prepared), local)
-            head.home.disturbed = touched(head.home, prepared) or _over_another(head, head.home, prepared)
+            head.home.disturbed = (
+                still is not None or touched(head.home, prepared) or _over_another(head, head.home, prepared)
+            )
             head.first_looks = head.home.template
             # Two tracks of one head would drive each other off it: a neighbour's gives way, a selected one's stays.
             self.heads = [h for h in self.heads if h.selected or h not in same]

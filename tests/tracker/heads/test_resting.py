@@ -57,6 +57,33 @@ def test_what_passes_as_it_is_selected_does_not_take_it_along(aside: float) -> N
         assert far < 10 or track.state is not TrackState.LOCKED
 
 
+@pytest.mark.parametrize(("aside", "at"), [(7.0, 28), (-8.0, 28), (9.0, 27), (0.0, 31)])
+def test_a_still_head_that_was_pointed_at_while_another_passed_over_it_is_the_one_that_is_followed(
+    aside: float, at: int
+) -> None:
+    """The background shows it by itself: its place and looks are known, whatever lies over it in that frame."""
+    tracker = Tracker(SETTINGS, SHAPE, HEIGHT, WIDTH)
+    play(tracker, [draw_frame(k, [STILL, passer(k, aside, at)]) for k in range(28)])
+    tracker.select(*STILL)
+    results = play(tracker, [draw_frame(k, [STILL, passer(k, aside, at)]) for k in range(28, 60)], start=28)
+    tracks = [r.tracks[0] for r in results]
+    far = np.array([np.hypot(t.x - STILL[0], t.y - STILL[1]) for t in tracks])
+    locked = np.array([t.state is TrackState.LOCKED for t in tracks])
+    assert not (locked & (far > 10)).any(), "never locked on the passer"
+    assert (far[-10:] < 3).all()
+    assert locked[-10:].all()
+
+
+def test_a_head_that_was_pointed_at_while_it_swam_over_a_still_one_is_the_one_that_is_followed() -> None:
+    tracker = Tracker(SETTINGS, SHAPE, HEIGHT, WIDTH)
+    play(tracker, [draw_frame(k, [STILL, passer(k, 9.0, 28)]) for k in range(28)])
+    tracker.select(*passer(28, 9.0, 28))
+    results = play(tracker, [draw_frame(k, [STILL, passer(k, 9.0, 28)]) for k in range(28, 60)], start=28)
+    track = results[-1].tracks[0]
+    assert (track.x, track.y) == pytest.approx(passer(59, 9.0, 28), abs=4)
+    assert track.state is TrackState.LOCKED
+
+
 def test_a_head_that_leaves_while_another_passes_is_doubted_until_its_place_is_seen_empty() -> None:
     """It has become background: where it lay there is energy for long, but nothing to see."""
     tracker = Tracker(SETTINGS, SHAPE, HEIGHT, WIDTH)
