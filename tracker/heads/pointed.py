@@ -54,6 +54,9 @@ def still_head(
     if still[row, column] < params.still_contrast * seen[row, column]:
         return None
     dx, dy = column - reach, row - reach
+    own = prepared.energy.cut(x + dx, y + dy, round(prepared.params.head.ghost_heads * size)).mean()
+    if own > params.most_energy * still[row, column]:
+        return None  # what is seen in its place is not what lies there
     if min(math.dist(point, one) for one in moving) - math.hypot(dx, dy) < params.margin_heads * size:
         return None
     looks = cut((1 - share) * background, column, row, template_px // 2)
