@@ -58,7 +58,8 @@ def run(context: ProcessContext) -> None:
         pacer = Pacer(live=live, interval_ns=interval_ns)
         playhead = None
         if live and config.replay_of is not None:
-            playhead = Playhead(recorded_length_s(config.replay_of), config.replay.from_s)
+            begin = config.replay
+            playhead = Playhead(recorded_length_s(config.replay_of), begin.from_s, begin.pause_s, begin.pace)
         late_frames = LateFrames(pacer, drops=live and not context.lossless, interval_ns=interval_ns)
         longest_ns = math.inf if config.duration_s is None else config.duration_s * NS_PER_S
         first_ns = resumption.first_ns

@@ -135,6 +135,10 @@ class ReplaySettings(Section):
     """CSV file for recorded and new grades side by side; "": one in the current folder if the model is not the same."""
     from_s: Annotated[float, Field(ge=0, le=1e7)] = 0.0
     """Go there at once, in seconds from the session's first frame: every frame before is tracked and none is graded."""
+    pause_s: Annotated[float, Field(ge=0, le=1e7)] | None = None
+    """Pause at the last frame that is no later than so many seconds from the first; behind ``from_s``."""
+    pace: Annotated[float, Field(ge=0.125, le=4)] = 1.0
+    """Of the recorded pace; the nearest that a reviewer can choose."""
     every_window: bool = False
     """Grade every recorded window, not only those that were graded then; nothing is compared with recorded grades."""
 

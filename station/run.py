@@ -6,9 +6,11 @@ It knows them by the modules that it is given; what each does is their own busin
 import errno
 from collections.abc import Mapping
 from contextlib import ExitStack
+from dataclasses import dataclass, replace
 
 import zmq
 
+from station.commands.going_back import begun_at
 from station.commands.operator import Operator
 from station.commands.registry import registered_if_possible
 from station.commands.screen import ScreenRun
@@ -18,10 +20,13 @@ from station.dashboard.display import Display
 from station.dashboard.headless import closing_report
 from station.dashboard.key_handler import KeyHandler
 from station.dashboard.monitor import Monitor
+from station.dashboard.snapshot import ScreenState
 from station.dashboard.summary import SummaryFile, summarise
 from station.errors import ProcessError, StationError
 from station.options import Options
 from station.output import say
+from station.processes.ledger import Ledger
+from station.processes.process import ledger_path
 from station.processes.signals import StopRequest
 from station.processes.supervisor import Supervisor
 from station.transport.control_messages import ProcessName
@@ -32,56 +37,107 @@ UNREAD = (errno.EPIPE, errno.EIO)
 """Writing fails so where the reader of the output, or the terminal, has gone."""
 
 
+@dataclass(frozen=True, slots=True)
+class Take:
+    """One run, or one of the times that a replay is begun anew to go back in it."""
+
+    config: Config
+    again: bool = False
+    screen: ScreenState | None = None
+    """What it showed before."""
+    marked: frozenset[int] = frozenset()
+    """Sperm that the reviewer has marked before."""
+    view_note: bytes = b""
+    """By which the live view keeps its link (``station.view.process``)."""
+
+
 def run(options: Options, processes: Mapping[str, str], optional: Mapping[str, str]) -> int:
     """Run the station, from the start of the first process to the end of the last. Raises StationError.
 
     ``processes``, ``optional``: the module that each runs, by its name; a run goes on without the optional ones.
     """
-    config, ended = options.config, "by a defect of the program"
-    file = SummaryFile(options.summary) if options.summary is not None else None
+    modules = {ProcessName(name): module for name, module in processes.items()}
+    extras = {ProcessName(name): module for name, module in optional.items()}
+    modules |= {name: extras[name] for name in extras if name.value in options.config.extras}
     stop = StopRequest()
+    display = Display(headless=options.headless, hz=options.config.dashboard.hz)
+    take: Take | None = Take(options.config)
+    with ExitStack() as terminal:
+        while take is not None:
+            take = _run_once(options, take, modules, extras, stop, display, terminal)
+    return 0
+
+
+def _run_once(
+    options: Options,
+    take: Take,
+    modules: dict[ProcessName, str],
+    extras: Mapping[ProcessName, str],
+    stop: StopRequest,
+    display: Display,
+    terminal: ExitStack,
+) -> Take | None:
+    """Run from start to end; return what is to be begun in its place, where a replay goes back."""
+    config, ended = take.config, "by a defect of the program"
+    file = SummaryFile(options.summary) if options.summary is not None else None
     with ExitStack() as outer:
         endpoints = outer.enter_context(private_endpoints())
         context = outer.enter_context(zmq.Context())
         monitor = outer.enter_context(Monitor(context, config, endpoints))
-        modules = {ProcessName(name): module for name, module in processes.items()}
-        extras = {ProcessName(name): module for name, module in optional.items()}
-        modules |= {name: extras[name] for name in extras if name.value in config.extras}
         supervisor = Supervisor(context, config, endpoints, modules, optional=extras)
         operator = Operator(config, supervisor, monitor)
+        operator.marked |= take.marked
         registration = outer.enter_context(registered_if_possible(endpoints, options.name))
         server = outer.enter_context(CommandServer(context, endpoints, operator, registration))
         monitor.watched["commands"] = server
+        if take.view_note:
+            with Ledger(ledger_path(endpoints.folder, ProcessName.VIEW)) as ledger:
+                ledger.write_note(take.view_note)
         try:
             with ExitStack() as inner:
                 inner.enter_context(supervisor)
                 stop.listen()
-                display = inner.enter_context(Display(headless=options.headless, hz=config.dashboard.hz))
+                if not take.again:
+                    terminal.enter_context(display)
                 stop.lend(display.borrowed)
                 try:
-                    ended = monitor_run(config, supervisor, monitor, server, display, stop)
+                    keys = KeyHandler(ScreenRun(operator), asks=not display.headless, before=take.screen)
+                    ended = monitor_run(config, supervisor, monitor, server, display, keys, stop)
                 except StationError as error:
                     ended = f"by an error: {str(error).splitlines()[0]}"
                     raise
                 finally:
                     supervisor.note_action("end", ended)
+                    if operator.again is None:
+                        terminal.close()
         finally:
-            monitor.listen()
-            summary = summarise(monitor.snapshot(supervisor), monitor.tracks, ended=ended)
-            if summary.frames.captured or summary.recording is not None:
-                if file is not None:
-                    file.write(summary)
-                say(closing_report(summary))
+            if operator.again is None:
+                monitor.listen()
+                summary = summarise(monitor.snapshot(supervisor), monitor.tracks, ended=ended)
+                if summary.frames.captured or summary.recording is not None:
+                    if file is not None:
+                        file.write(summary)
+                    say(closing_report(summary))
         if supervisor.broken:
             raise ProcessError("; ".join(supervisor.faults[name] for name in supervisor.broken))
-    return 0
+        if operator.again is None:
+            return None
+        with Ledger(ledger_path(endpoints.folder, ProcessName.VIEW)) as ledger:
+            note = ledger.note
+        screen = replace(operator.screen, message=f"The replay begins again, up to {operator.again.t_s:.1f} s.")
+        return Take(begun_at(config, operator.again), True, screen, frozenset(operator.marked), note)
 
 
 def monitor_run(
-    config: Config, supervisor: Supervisor, monitor: Monitor, server: CommandServer, display: Display, stop: StopRequest
+    config: Config,
+    supervisor: Supervisor,
+    monitor: Monitor,
+    server: CommandServer,
+    display: Display,
+    keys: KeyHandler,
+    stop: StopRequest,
 ) -> str:
     """Show what the processes find and do what keys and requests ask, until something ends the run; return what did."""
-    keys = KeyHandler(ScreenRun(server.operator), asks=not display.headless)
     while not stop.made:
         try:
             supervisor.poll(POLL_S)

@@ -12,8 +12,10 @@ from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from station.clock import NS_PER_S, now_ns
+from station.commands.going_back import Place, one_frame_back, seconds_back
 from station.commands.requests import (
     PLAYS,
+    BackRequest,
     BlindRequest,
     CalibrateRequest,
     CameraRequest,
@@ -28,6 +30,7 @@ from station.commands.requests import (
     ReplaceLostRequest,
     Reply,
     Request,
+    RewindRequest,
     SelectNextRequest,
     SelectPreviousRequest,
     SelectRequest,
@@ -91,6 +94,8 @@ class Operator:
         """Scale in um/px by name: configured, or calibrated, in this run too."""
         self.ended = ""
         """What ends the run, once somebody asked for its end."""
+        self.again: Place | None = None
+        """Where the replay is to begin again, once it has ended by that."""
 
     def carry_out(self, request: Request, answer: Answer) -> None:
         """Act on a request; ``answer`` is called once, now or in a later ``poll``."""
@@ -165,7 +170,7 @@ class Operator:
     @property
     def plays(self) -> bool:
         """True in a replay at its own pace, which can be paused."""
-        return self._playback is not None
+        return self.is_replay and self._config.speed == "live"
 
     @property
     def records(self) -> bool:
@@ -455,9 +460,8 @@ class Operator:
         return ""
 
     def _play(self, request: Request) -> Reply | _Finding:
-        playback = self._playback
-        if playback is None:
-            return _refused(request, "this is no replay at its own pace: there is nothing to pause or to let on")
+        if self._playback is None:
+            return _refused(request, self._why_no_playback)
         number = self._supervisor.command(ProcessName.CAPTURE, CommandName.PLAY, play=PlayStep(request.name))
 
         def look(*, late: bool) -> Reply | None:
@@ -467,6 +471,24 @@ class Operator:
             return _unconfirmed(request, "passed on to the replay, which has not answered yet") if late else None
 
         return look
+
+    def _go_back(self, request: BackRequest | RewindRequest) -> Reply:
+        at = self._playback
+        if at is None:
+            return _refused(request, self._why_no_playback)
+        if self.records:
+            return _refused(request, "this replay is being recorded: end it, and begin another with --from")
+        place = one_frame_back(at) if isinstance(request, BackRequest) else seconds_back(at, self._config)
+        if isinstance(place, str):
+            return _refused(request, place)
+        self.again, self.ended = place, f"to begin again at {place.t_s:.1f} s"
+        return _done(request, f"going back to {place.t_s:.1f} s: the replay begins again")
+
+    @property
+    def _why_no_playback(self) -> str:
+        if self.plays:
+            return "the replay has not begun yet; ask again in a moment"
+        return "this is no replay at its own pace: there is nothing to pause, to let on or to take back"
 
     @property
     def _playback(self) -> PlaybackInfo | None:
@@ -541,6 +563,8 @@ _HANDLERS: Final[dict[type[Request], Callable[..., Reply | _Finding]]] = {
     CameraRequest: Operator._camera,
     QuitRequest: Operator._quit,
     **dict.fromkeys(PLAYS.values(), Operator._play),
+    BackRequest: Operator._go_back,
+    RewindRequest: Operator._go_back,
 }
 
 

@@ -164,6 +164,18 @@ class StepRequest(Request):
     name: Literal["step"] = "step"
 
 
+class BackRequest(Request):
+    """Go back by one frame in a replay, and pause it there: the key ``,``. The replay begins again."""
+
+    name: Literal["back"] = "back"
+
+
+class RewindRequest(Request):
+    """Go back by ten seconds in a replay: the key ``<``. The replay begins again."""
+
+    name: Literal["rewind"] = "rewind"
+
+
 class ForwardRequest(Request):
     """Let a replay on by ten seconds, as fast as the tracker follows: the key ``>``."""
 
@@ -185,7 +197,9 @@ class FasterRequest(Request):
 PLAYS: Final[Mapping[str, type[Request]]] = {
     "pause": PauseRequest,
     "step": StepRequest,
+    "back": BackRequest,
     "forward": ForwardRequest,
+    "rewind": RewindRequest,
     "slower": SlowerRequest,
     "faster": FasterRequest,
 }
@@ -216,7 +230,9 @@ AnyRequest = Annotated[
     | CameraRequest
     | PauseRequest
     | StepRequest
+    | BackRequest
     | ForwardRequest
+    | RewindRequest
     | SlowerRequest
     | FasterRequest
     | QuitRequest,

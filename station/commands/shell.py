@@ -239,7 +239,10 @@ _SETTING = _Argument(
 _NAME = _Argument(("name",), {"metavar": "NAME", "help": "of the objective, such as 40x"})
 _UM = _Argument(("--um",), {"metavar": "LENGTH", "required": True, "help": "a true length, um"})
 _PX = _Argument(("--px",), {"metavar": "LENGTH", "required": True, "help": "how long it is in the picture, px"})
-_PLAY = _Argument(("what",), {"choices": [*PLAYS], "help": "pause (again: go on), one frame on, 10 s on, half, double"})
+_PLAY = _Argument(
+    ("what",),
+    {"choices": [*PLAYS], "help": "pause (again: go on), one frame on or back, 10 s on or back, half, double"},
+)
 _JSON = _Argument(("--json",), {"action": "store_true", "help": "print everything as one JSON document"})
 _COMMANDS: Final = {
     "status": _ShellCommand(_status, (_JSON,)),

@@ -25,7 +25,7 @@ _LINES: Final[dict[str, tuple[str, str]]] = {
     "objective": ("NAME", "say which objective is in use"),
     "calibrate": ("NAME --um N --px N", "keep a measured scale for an objective, use it"),
     "camera": ("NAME=VALUE ...", "set exposure, gain or trigger of the camera"),
-    "play": ("HOW", "pause a replay, let it on, or change its pace"),
+    "play": ("HOW", "pause a replay, let it on, take it back, or change its pace"),
     "quit": ("", "end a running station"),
 }
 

@@ -87,12 +87,14 @@ KEYS = (
     Key("b", "hide grades, until a mark", "blind"),
     Key("Space", "pause, go on", "pause"),
     Key(".", "one frame on", "step"),
+    Key(",", "one frame back", "back"),
     Key(">", "10 s on", "forward"),
+    Key("<", "10 s back", "rewind"),
     Key("[", "slower", "slower"),
     Key("]", "faster", "faster"),
     Key("Ctrl-C", "quit at once"),
 )
-REPLAY_ONLY = frozenset({"pause", "step", "forward", "slower", "faster"})
+REPLAY_ONLY = frozenset({"pause", "step", "back", "forward", "rewind", "slower", "faster"})
 """What can be asked of a replay alone."""
 ASKING = {" " if key.shown == "Space" else key.shown: key for key in KEYS if key.asks}
 STEPS = {"n": 1, DOWN: 1, "p": -1, UP: -1, PAGE_DOWN: PAGE, PAGE_UP: -PAGE}
@@ -101,20 +103,31 @@ STEPS = {"n": 1, DOWN: 1, "p": -1, UP: -1, PAGE_DOWN: PAGE, PAGE_UP: -PAGE}
 class KeyHandler:
     """Takes keys, acts, and remembers what the screen should show of it."""
 
-    def __init__(self, run: Run, clock_s: Callable[[], float] = time.monotonic, *, asks: bool = True) -> None:
-        """``asks``: there is a screen for questions; without one q quits at once."""
+    def __init__(
+        self,
+        run: Run,
+        clock_s: Callable[[], float] = time.monotonic,
+        *,
+        asks: bool = True,
+        before: ScreenState | None = None,
+    ) -> None:
+        """``asks``: there is a screen for questions; without one q quits at once. ``before``: what it showed before.
+
+        The focus of before is taken up again once that sperm is tracked.
+        """
         self._run = run
         self._clock_s = clock_s
         self._asks = asks
         self._focus: int | None = None
         self._help = False
-        self._ranked = False
+        self._ranked = before is not None and before.ranked
+        self._waited = before.focus if before is not None else None
         self._asked_s: float | None = None
         self._entry: str | None = None
         self._digits = ""
         self._digit_s = 0.0
-        self._message = ""
-        self._message_s = 0.0
+        self._message = before.message if before is not None else ""
+        self._message_s = clock_s() if before is not None else 0.0
 
     def press(self, keys: Sequence[str]) -> bool:
         """Do what the keys say, in their order; return True where the run is to end."""
@@ -126,6 +139,8 @@ class KeyHandler:
         now_s = self._clock_s()
         if self._focus not in self._run.sperm_ids:
             self._focus = None  # released, or replaced
+        if self._focus is None and self._waited in self._run.sperm_ids:
+            self._focus, self._waited = self._waited, None
         question = QUESTION if self._asking(now_s) else ""
         if self._entry is not None:
             question = f"{ENTRY}{self._entry[-SHOWN_TEXT:]}_"
@@ -145,6 +160,8 @@ class KeyHandler:
             self._write(key)
             return False
         key = key.lower()
+        if key.isdigit() or key in STEPS or key == ESCAPE:
+            self._waited = None
         if self._asking(now_s):
             self._asked_s = None
             if key != "q":

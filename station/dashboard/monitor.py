@@ -186,7 +186,8 @@ class Monitor:
     def _keys(self) -> tuple[str, ...]:
         replace = [] if self._config.replay_of is not None else ["a replace lost"]
         keep = [f"k keep {self._config.record.pre_trigger_s:g} s"] if self._recorded else []
-        play = ["Space pause", ". step"] if self._config.replay_of is not None and self._config.speed == "live" else []
+        plays = self._config.replay_of is not None and self._config.speed == "live"
+        play = ["Space pause", ", . step"] if plays else []
         return ("q quit", "? all keys", *replace, *keep, *play)
 
 

@@ -190,6 +190,8 @@ class PlaybackInfo(BaseModel):
 
     position_s: float
     """Seconds from the session's first frame, on the source's own axis."""
+    before_s: float | None = Field(default=None, exclude_if=is_none)
+    """Position of the frame before; None: there was none."""
     length_s: float
     frame_seq: Count
     pace: float

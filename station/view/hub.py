@@ -14,7 +14,7 @@ from typing import Self
 
 import numpy as np
 
-from station.clock import NS_PER_MS, now_ns
+from station.clock import NS_PER_MS
 from station.config import Config
 from station.crop import crop_into
 from station.dashboard.key_handler import KEYS, REPLAY_ONLY
@@ -117,7 +117,7 @@ class Hub:
             frame_seq=header.seq,
             t_exposure_ms=header.t_exposure_ns / NS_PER_MS,
             t_source_ms=header.t_source_ns / NS_PER_MS,
-            age_ms=max(0.0, (now_ns() - header.t_exposure_ns) / NS_PER_MS),
+            age_ms=max(0.0, (snapshot.now_ns - header.t_exposure_ns) / NS_PER_MS),
             width=header.width,
             height=header.height,
             jpeg_bytes=len(data),

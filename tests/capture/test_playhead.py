@@ -67,6 +67,24 @@ def test_it_goes_to_the_moment_asked_for_without_waiting_and_then_at_its_pace() 
     assert waited_s(playhead, context, frame(25.4, 22)) >= 0.25
 
 
+def test_it_plays_the_last_moments_at_their_pace_and_pauses_at_the_very_frame() -> None:
+    playhead, context = Playhead(30.0, 10.0, pause_s=10.4, pace=0.125), Context()
+    assert sum(waited_s(playhead, context, frame(0.1 * k, k)) for k in range(101)) < 1.0
+    assert info(context).going_to_s == 10.4
+    played_s = sum(waited_s(playhead, context, frame(0.1 * k, k)) for k in range(101, 105))
+    assert played_s >= 0.25, "not at once, and not at an eighth of its pace"
+    found = info(context)
+    assert (found.position_s, found.before_s, found.frame_seq) == (10.4, 0.1 * 103, 104)
+    next_one = threading.Thread(target=playhead.wait, args=(frame(10.5, 105), context))
+    next_one.start()
+    next_one.join(0.3)
+    assert next_one.is_alive()
+    assert (info(context).paused_ns is not None, info(context).going_to_s) == (True, None)
+    ask(context.control, PlayStep.STEP)
+    next_one.join(10)
+    assert (info(context).frame_seq, info(context).before_s) == (105, 10.4)
+
+
 def test_paused_it_lets_on_as_many_frames_as_are_asked_for() -> None:
     playhead, context = Playhead(30.0, 0.0), Context()
     playhead.wait(frame(0.0), context)

@@ -47,6 +47,7 @@ const link = new Link({
     camera.show(found);
   },
   state: (open) => {
+    if (open && overview?.replay) return location.reload(); // it may have gone back: nothing of a later moment may stay
     byId("gone").hidden = open;
     setText(byId("gone"), "No connection to the station. Nothing here is live.");
     if (!open) showGone("NOT CONNECTED");
@@ -118,7 +119,9 @@ const keys = new Keys({
   t: () => note(),
   " ": () => ask("pause"),
   ".": () => ask("step"),
+  ",": () => ask("back"),
   ">": () => ask("forward"),
+  "<": () => ask("rewind"),
   "[": () => ask("slower"),
   "]": () => ask("faster"),
   q: () => quit(),

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from station.dashboard.key_handler import ASK_S, ENTRY, KEYS, MESSAGE_S, MOST_TEXT, QUESTION, Answer, KeyHandler
+from station.dashboard.snapshot import ScreenState
 
 
 @dataclass
@@ -42,6 +43,19 @@ def clock() -> Clock:
 @pytest.fixture
 def handler(run: Run, clock: Clock) -> KeyHandler:
     return KeyHandler(run, clock)
+
+
+def test_what_the_screen_showed_before_is_taken_up_once_its_sperm_is_tracked(run: Run, clock: Clock) -> None:
+    run.sperm_ids = []
+    handler = KeyHandler(run, clock, before=ScreenState(focus=12, ranked=True, message="Again."))
+    assert (handler.screen.focus, handler.screen.ranked, handler.screen.message) == (None, True, "Again.")
+    handler.press(["."])
+    run.sperm_ids = [1, 12]
+    assert handler.screen.focus == 12
+    run.sperm_ids = [1]
+    assert handler.screen.focus is None
+    run.sperm_ids = [1, 12]
+    assert handler.screen.focus is None, "once only"
 
 
 FOCUS = {
