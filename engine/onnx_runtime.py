@@ -99,8 +99,10 @@ class OnnxSession:
                 f"model {artifact.folder}: ONNX Runtime cannot load {path.name} ({first_line}); {EXPORT_HINT}"
             ) from error
         device = PROVIDERS[self._session.get_providers()[0]]
-        self._at_once = CLIPS_AT_ONCE_ON_A_CPU if device == "CPU" else MAX_BATCH
-        detail = f"{device}, {threads} thread{'s' * (threads > 1)}" if device == "CPU" else device
+        self.on_cpu = device == "CPU"
+        """Then several threads may infer at once, and none of them changes what the others get."""
+        self._at_once = CLIPS_AT_ONCE_ON_A_CPU if self.on_cpu else MAX_BATCH
+        detail = f"{device}, {threads} thread{'s' * (threads > 1)}" if self.on_cpu else device
         self.name = f"onnxruntime ({detail}{', int8' if precision == 'int8' else ''})"
         self.plan_sha256 = artifact.int8_sha256 if precision == "int8" else ""
         self.precision: Precision = precision  # float16 weights are widened to float32 on loading

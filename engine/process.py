@@ -6,6 +6,7 @@ It knows the links, the order of work and the clock; a Runtime computes the grad
 import hashlib
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -13,11 +14,12 @@ from numpy.typing import NDArray
 
 from engine.artifact import MAX_BATCH, Artifact, NetworkConfig
 from engine.factory import open_chosen
+from engine.lanes import Lanes, lanes_of
 from engine.network_shape import NetworkShape
 from engine.outlet import Outlet
 from engine.overlay import selected_patches
 from engine.replay import GradesReplay
-from engine.runtime import Runtime, WindowId
+from engine.runtime import Grades, Runtime, WindowId
 from engine.scheduler import Batch, EveryWindow, NewestPerSperm, PendingWindow
 from engine.validity import evidence_of, validity_of
 from station.clock import ms_between, now_ns
@@ -77,6 +79,7 @@ def run(context: ProcessContext) -> None:
                 expected=control.ledger.number(Place.READ),
             ) as windows,
             Publisher(context.zmq, endpoints.grades, number=control.ledger.number(Place.GRADES)) as grades,
+            Lanes(grader.compute, lanes_of(runtime, lossless=context.lossless)) as lanes,
         ):
             control.account.model = model
             control.account.sockets = (windows, grades)
@@ -97,17 +100,18 @@ def run(context: ProcessContext) -> None:
                 herald.tell(withheld=control.account.withheld is not None)
                 herald.speak()
                 outlet.let_go(context.carry_on)
-                batch = windows.receive(WAIT_S)
+                batch = windows.receive(0.0 if lanes.busy else WAIT_S)
                 counters.replaced = windows.counters.replaced
                 counters.lost = windows.counters.lost
-                if batch is None:
-                    if windows.ended:
-                        break
-                    continue
-                graded = grader.grade(batch)
-                outlet.send(graded)
-                if replay is not None:
-                    replay.note(graded)
+                if batch is not None:
+                    lanes.put(batch)
+                if lanes.full or (lanes.busy and batch is None):
+                    graded = grader.grades(lanes.take())
+                    outlet.send(graded)
+                    if replay is not None:
+                        replay.note(graded)
+                elif batch is None and windows.ended:
+                    break
             if replay is not None:
                 replay.finish(ended=windows.ended)
             _obey(control, outlet, grader, herald)  # what came together with the word to stop
@@ -126,6 +130,18 @@ def _obey(control: ProcessControl, outlet: Outlet, grader: "Grader", herald: Her
             grader.doubts = grader.suit(command.um_per_px)
 
 
+@dataclass(frozen=True, slots=True)
+class Computed:
+    """A batch that has been through the network."""
+
+    batch: Batch
+    answer: Grades
+    patches: list[list[list[int]]] | None
+    """For each window, which patches of each frame the network selected; None: it selects none."""
+    t_infer_ns: int
+    t_grade_ns: int
+
+
 class Grader:
     """Runs batches through the network and accounts for the grades."""
 
@@ -136,7 +152,6 @@ class Grader:
         self.doubts: list[ModelDoubt] = []
         """Why this model's grades may be wrong for this source."""
         self._lossless = context.lossless
-        window = context.config.window
         self._runtime = runtime
         self._account = context.control.account
         self.counters = EngineCounters(grades=0, batches=0, replaced=0, lost=0)
@@ -146,21 +161,23 @@ class Grader:
                                                  "waiting", "engine")
         }  # fmt: skip
         self._digest = hashlib.sha256()
-        self._clips = np.empty((MAX_BATCH, window.frames, window.size, window.size), np.uint8)
 
-    def grade(self, batch: Batch) -> list[GradeInfo]:
-        """Return the grades of a batch of windows, in the batch's order."""
-        clips = self._clips[: len(batch)]
-        for row, window in enumerate(batch):
-            clips[row] = window.pixels
+    def compute(self, batch: Batch) -> Computed:
+        """Run a batch through the network. Keeps and changes nothing: may be called from several threads."""
+        clips = np.stack([window.pixels for window in batch])
         t_infer_ns = now_ns()
         answer = self._runtime.infer(clips, [_window_id(window) for window in batch])
         network = self._network
         patches: list[list[list[int]]] | None = None
         if isinstance(network, NetworkConfig) and network.selects_patches and answer.attention is not None:
             patches = selected_patches(answer.attention, network.selected).tolist()
-        heads = answer.heads if network.has_three_heads else None
-        t_grade_ns = now_ns()
+        return Computed(batch, answer, patches, t_infer_ns, now_ns())
+
+    def grades(self, computed: Computed) -> list[GradeInfo]:
+        """Return what was computed as grades, in the batch's order, and account for them."""
+        batch, answer, patches = computed.batch, computed.answer, computed.patches
+        t_infer_ns, t_grade_ns = computed.t_infer_ns, computed.t_grade_ns
+        heads = answer.heads if self._network.has_three_heads else None
         evidence = [evidence_of(window.info, self.doubts) for window in batch]
         grades = [
             GradeInfo(

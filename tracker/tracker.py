@@ -23,11 +23,14 @@ from tracker.kinematics import Kinematics, Refusal, Trajectory, kinematics
 from tracker.matching.detection import Candidate, best, find_candidates, is_like_a_head, leading, measure_head, snap
 from tracker.matching.matcher import Matcher, OpenCvMatcher
 from tracker.matching.prepared_frame import PreparedFrame
+from tracker.matching.survey import Finding, Survey
 from tracker.params import DEFAULT_PARAMS, TrackerParams
 from tracker.results import FrameResult, TrackResult, WindowResult
 from tracker.window import RollingWindow, WindowShape, free_phase
 
 MOST_CANDIDATES = 40
+TRIED = 8
+"""So many of the heads that an automatic selection has found are looked for in one frame, or as many as are wanted."""
 RESTARTED = "tracker was restarted"
 
 
@@ -67,6 +70,10 @@ class Tracker:
         self._missing: dict[int, tuple[float, float]] = {}
         """Sperm of before a restart that nobody has seen since, with their last place."""
         self._wanted = 0
+        self._survey: Survey | None = None
+        """Of an automatic selection, from its first frame to its last,"""
+        self._finding: Finding | None = None
+        """and what it has found."""
 
     def select(self, x: float, y: float) -> int:
         """Select the sperm nearest to (x, y), px, at the next frame; return its number. Raises InputError outside."""
@@ -194,41 +201,67 @@ class Tracker:
 
     def _take_up(self, prepared: PreparedFrame) -> None:
         """Begin to follow what was selected by point, and by rule once the field is known."""
-        params = prepared.params.detection
         if self._known:
             for sperm_id, x, y in self._known:
                 self._begin(prepared, sperm_id, x, y)
             self._known.clear()
             self._head_tracker.look_around(prepared)
-        auto = self._wanted > 0 and prepared.watched_s >= params.watch_s and not prepared.blank
-        if not self._waiting and not auto:
-            return
-        found = find_candidates(prepared, parts=bool(self._waiting))
+        if self._waiting:
+            self._take_up_points(prepared)
+        elif self._wanted:
+            self._take_up_best(prepared)
+
+    def _take_up_points(self, prepared: PreparedFrame) -> None:
+        """Begin to follow, in this very frame, the heads that somebody pointed at."""
         if not self._preprocessor.scaled and not prepared.blank:
+            found = find_candidates(prepared)
             points = leading(found, prepared.floor, prepared.head_px) or [
                 snap(prepared, x, y) for _, x, y in self._waiting
             ]
-            if auto and not points:
-                points = [(c.x, c.y) for c in best(found, self._wanted, prepared.head_px, *self._shape, params=params)]
-            if points:
-                self._preprocessor.rescale(measure_head(prepared.pixels, points, params))
-                if not self._waiting:
-                    return  # measuring and selecting at once would hold a fast camera up: select with the next frame
+            self._preprocessor.rescale(measure_head(prepared.pixels, points, prepared.params.detection))
+            self._survey = None  # its frame was looked over for heads of another size
         prepared = replace(prepared, head_px=self._preprocessor.head_px)
         for sperm_id, x, y in self._waiting:
             self._begin(prepared, sperm_id, *snap(prepared, x, y), point=(x, y))
         self._waiting.clear()
-        if auto:
-            followed = [(h.x, h.y) for _, h in self._head_tracker.selected() if h.followed]
-
-            def fits(one: Candidate) -> bool:
-                return is_like_a_head(prepared, one)
-
-            for one in best(found, self._wanted, prepared.head_px, *self._shape, followed, params, fits):
-                self._begin(prepared, self._next_id, one.x, one.y)
-                self._next_id += 1
-            self._wanted = 0
         self._head_tracker.look_around(prepared)
+
+    def _take_up_best(self, prepared: PreparedFrame) -> None:
+        """Go on with the automatic selection: the size of heads, then where they are."""
+        if prepared.watched_s < prepared.params.detection.watch_s or prepared.blank:
+            self._survey = self._finding = None
+            return
+        if self._survey is None:
+            self._survey = Survey(prepared, scaled=self._preprocessor.scaled, wanted=self._wanted)
+            self._finding = None
+        elif self._finding is None:
+            self._finding = self._survey.go_on(prepared)
+            if self._finding is not None and not self._preprocessor.scaled:
+                self._survey = None
+                if self._finding.head_px is None:
+                    self._wanted = 0
+                else:
+                    self._preprocessor.rescale(self._finding.head_px)
+        else:
+            self._survey.pass_by(prepared)
+            self._begin_best(prepared, self._survey, self._finding.promising)
+
+    def _begin_best(self, prepared: PreparedFrame, survey: Survey, promising: list[Candidate]) -> None:
+        """Begin to follow the best heads of those that have been found, where they are."""
+        followed = [(head.x, head.y) for _, head in self._head_tracker.selected() if head.followed]
+        for _ in range(max(TRIED, self._wanted)):
+            if not promising or not self._wanted:
+                break
+            now = survey.seen_now(promising.pop(0), prepared, followed)
+            if now is not None:
+                self._begin(prepared, self._next_id, now.x, now.y)
+                self._next_id += 1
+                self._wanted -= 1
+                followed.append((now.x, now.y))
+        self._head_tracker.look_around(prepared)
+        if not promising or not self._wanted:
+            self._wanted = 0
+            self._survey = self._finding = None
 
     def _begin(
         self, prepared: PreparedFrame, sperm_id: int, x: float, y: float, *, point: tuple[float, float] | None = None

@@ -45,7 +45,7 @@ def test_large_things_and_clumps_are_not_selected(draw, drift_px: float) -> None
         draw(frame, LARGE[0] + across, LARGE[1] + down)
         frames.append(frame)
     tracker = Tracker(TrackerSettings(head_px=21.0), SHAPE, HEIGHT, WIDTH)
-    tracker.select_auto(8)
+    tracker.select_auto(7)
     tracks = play(tracker, frames)[-1].tracks
     assert any(math.dist((t.x, t.y), swim(39)) < 8 for t in tracks), "a swimmer is selected"
     assert [t.sperm_id for t in tracks if math.dist((t.x, t.y), LARGE) < 48] == []

@@ -40,7 +40,7 @@ def test_the_same_frames_give_the_same_bits() -> None:
     for _ in range(2):
         tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
         tracker.select_auto(2)
-        results = play(tracker, [draw_frame(k, [swim(k), (250 - k, 60)]) for k in range(50)])
+        results = play(tracker, [draw_frame(k, [swim(k), (250 - k, 60)]) for k in range(60)])
         runs.append([(t.x, t.y, t.score, t.state, t.filled) for r in results for t in r.tracks])
     assert len(runs[0]) > 50
     assert runs[0] == runs[1]

@@ -62,8 +62,9 @@ def thinned(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 def blank(pixels: NDArray[np.uint8], params: DisturbanceParams) -> bool:
     """Return whether a frame (H, W) is all but black, white or of one grey level."""
-    low, high = np.percentile(thinned(pixels), (5, 95))
-    return bool(high <= params.dark_level or low >= params.bright_level or pixels.max() == pixels.min())
+    small = thinned(pixels)
+    low, high = percentile(small, 5), percentile(small, 95)
+    return high <= params.dark_level or low >= params.bright_level or (low == high and pixels.max() == pixels.min())
 
 
 def level_table(pixels: NDArray[np.uint8], background: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -3,13 +3,14 @@
 A head stands out from its surroundings by more than the camera's noise, over about its own size, whether it is
 brighter or darker. Contrast is that difference, smoothed; a candidate is a local maximum of it. What moves is told
 from what does not by the energy (``tracker.field.preprocessor``). Measured only when somebody selects; nothing here
-follows anything.
+follows anything. Over a whole frame that takes as long as several frames: so it is done in pieces, between which others
+may go on with the frames that come (``tracker.matching.survey``).
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 import cv2
 import numpy as np
@@ -23,6 +24,26 @@ from tracker.params import DEFAULT_PARAMS, DetectionParams
 
 MANY: Final = 3000
 """From so many on, maxima are tested together rather than one by one: plateaus have them everywhere."""
+STRIP_PX: Final = 128
+"""Rows that are looked at in one piece: those of a tile of the energy."""
+PLACES: Final = 250
+"""Maxima that are tested in one piece."""
+SCALES: Final = 10
+"""Scales of a head that are tried in one piece."""
+
+Found = TypeVar("Found")
+Pieces = Generator[None, None, Found]
+"""Work that may rest between two pieces; a piece takes two or three milliseconds of a large frame."""
+
+
+def at_once(pieces: Pieces[Found]) -> Found:
+    """Do all pieces; return what comes out."""
+    while True:
+        try:
+            next(pieces)
+        except StopIteration as end:
+            found: Found = end.value
+            return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,47 +86,91 @@ def find_candidates(prepared: PreparedFrame, *, parts: bool = True) -> list[Cand
     These are the maxima of contrast plus energy and, with ``parts``, of what is brighter and what is darker than the
     surroundings alone: of a head that is both, either part may be the one that a person means.
     """
+    return at_once(seek_candidates(prepared, surround(prepared.pixels, prepared.head_px, detection(prepared)), parts))
+
+
+def detection(prepared: PreparedFrame) -> DetectionParams:
+    """Return the parameters of this module."""
+    return prepared.params.detection
+
+
+def seek_candidates(prepared: PreparedFrame, around: Floats, parts: bool) -> Pieces[list[Candidate]]:
+    """Do what ``find_candidates`` does in pieces; ``around`` (H, W): the surroundings."""
     size, params = prepared.head_px, prepared.params.detection
-    difference = prepared.pixels - surround(prepared.pixels, size, params)
-    contrast = np.asarray(cv2.GaussianBlur(np.abs(difference), (0, 0), size / params.head_per_scale), np.float32)
-    energy = prepared.energy.whole()
-    maps = [contrast + energy]
-    for part in (difference, -difference) if parts else ():
-        maps.append(
-            cv2.GaussianBlur(np.maximum(part, 0), (0, 0), params.part_scale * size / params.head_per_scale).astype(
-                np.float32
-            )
-        )
+    sigma = size / params.head_per_scale
+    height, width = around.shape
+    contrast, total = np.empty((2, height, width), np.float32)
+    for top in range(0, height, STRIP_PX):
+        bottom = min(top + STRIP_PX, height)
+        contrast[top:bottom] = contrast_of(prepared.pixels, around, sigma, (top, bottom, 0, width))
+        np.add(contrast[top:bottom], prepared.energy.area(top, bottom, 0, width), out=total[top:bottom])
+        yield
+    maps = [total]
+    if parts:
+        difference = prepared.pixels - around
+        for part in (difference, -difference):
+            smooth = cv2.GaussianBlur(np.maximum(part, 0), (0, 0), params.part_scale * sigma)
+            maps.append(np.asarray(smooth, np.float32))
+            yield
     places: list[tuple[int, int]] = []
     # A field may have thousands: what is taken is painted, not compared one by one.
     reach = int(params.same_heads * size)
     steps = np.arange(-reach, reach + 1)
     disc = steps[:, None] ** 2 + steps[None, :] ** 2 <= (params.same_heads * size) ** 2
-    taken = np.zeros((contrast.shape[0] + 2 * reach, contrast.shape[1] + 2 * reach), bool)
+    taken = np.zeros((height + 2 * reach, width + 2 * reach), bool)
     for one in maps:
-        for row, column in maxima(one, 2 * round(params.apart_heads * size) + 1, params):
+        found = yield from seek_maxima(one, 2 * round(params.apart_heads * size) + 1, params)
+        for row, column in found:
             if not taken[row + reach, column + reach]:
                 places.append((row, column))
                 taken[row : row + 2 * reach + 1, column : column + 2 * reach + 1] |= disc
-    found = [Candidate(float(c), float(r), float(contrast[r, c]), float(energy[r, c])) for r, c in places]
-    return sorted(found, key=lambda c: -c.contrast)
+        yield
+    energy = prepared.energy.whole()
+    candidates = [Candidate(float(c), float(r), float(contrast[r, c]), float(energy[r, c])) for r, c in places]
+    return sorted(candidates, key=lambda c: -c.contrast)
+
+
+def contrast_of(pixels: NDArray[np.uint8], around: Floats, sigma: float, edges: tuple[int, int, int, int]) -> Floats:
+    """Return the contrast of the part (top, bottom, left, right) of a frame, as ``contrast_map`` has it."""
+    top, bottom, left, right = edges
+    reach = math.ceil(4 * sigma) + 1
+    upper, before = max(0, top - reach), max(0, left - reach)
+    part = np.s_[upper : bottom + reach, before : right + reach]
+    smooth = cv2.GaussianBlur(np.abs(pixels[part] - around[part]), (0, 0), sigma)
+    return np.asarray(smooth[top - upper : bottom - upper, left - before : right - before], np.float32)
 
 
 def maxima(image: Floats, edge: int, params: DetectionParams = DEFAULT_PARAMS.detection) -> list[tuple[int, int]]:
     """Return (row, column) of the local maxima of an image that stand out from it, highest first."""
+    return at_once(seek_maxima(image, edge, params))
+
+
+def seek_maxima(image: Floats, edge: int, params: DetectionParams) -> Pieces[list[tuple[int, int]]]:
+    """Do what ``maxima`` does in pieces."""
     disc = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (edge, edge))
     # The highest of a disc is the highest of its 3 x 3 as well, which is tested at a twentieth of the cost.
-    top = (image >= cv2.dilate(image, np.ones((3, 3), np.uint8))) & (image > least_contrast(image, params))
+    top = image >= cv2.dilate(image, np.ones((3, 3), np.uint8))
+    yield
+    top &= image > least_contrast(image, params)
     many = np.count_nonzero(top) > MANY
     if many:
         top &= image >= cv2.dilate(image, disc)
+    yield
     rows, columns = np.nonzero(top)
     order = np.argsort(-image[rows, columns], kind="stable")
     places = list(zip(rows[order].tolist(), columns[order].tolist(), strict=True))
     if many:
         return places
     inside = disc.astype(bool)
-    return [place for place in places if image[place] >= cut(image, place[1], place[0], edge // 2)[inside].max()]
+    kept: list[tuple[int, int]] = []
+    for first in range(0, len(places), PLACES):
+        kept += [
+            place
+            for place in places[first : first + PLACES]
+            if image[place] >= cut(image, place[1], place[0], edge // 2)[inside].max()
+        ]
+        yield
+    return kept
 
 
 def snap(prepared: PreparedFrame, x: float, y: float) -> tuple[float, float]:
@@ -196,16 +261,24 @@ def measure_head(
 
     A blob of standard deviation s answers strongest to a Laplacian of Gaussian of the scale s (Lindeberg 1998).
     """
-    image = pixels.astype(np.float32)
+    return at_once(seek_head_size(pixels, points, params))
+
+
+def seek_head_size(
+    pixels: NDArray[np.uint8], points: list[tuple[float, float]], params: DetectionParams
+) -> Pieces[float]:
+    """Do what ``measure_head`` does in pieces."""
     scales = [params.first_scale_px * params.scale_step**k for k in range(params.scales)]
-    deviation = np.abs(image - np.median(image[::4, ::4]))
+    level = np.float32(np.median(pixels[::4, ::4]))
+    middle = slice(params.area_px - params.middle_px, params.area_px + params.middle_px + 1)
     sizes = []
     for x, y in points:
-        area = np.ascontiguousarray(cut(deviation, round(x), round(y), params.area_px))
-        middle = slice(params.area_px - params.middle_px, params.area_px + params.middle_px + 1)
-        answers = [
-            -(s**2) * cv2.Laplacian(cv2.GaussianBlur(area, (0, 0), s), cv2.CV_32F)[middle, middle].min() for s in scales
-        ]
+        area = np.abs(cut(pixels, round(x), round(y), params.area_px).astype(np.float32) - level)
+        answers = []
+        for k, s in enumerate(scales, start=1):
+            answers.append(-(s**2) * cv2.Laplacian(cv2.GaussianBlur(area, (0, 0), s), cv2.CV_32F)[middle, middle].min())
+            if k % SCALES == 0:
+                yield
         best_scale = int(np.argmax(answers))
         step = vertex(np.array(answers, np.float32), best_scale)
         sizes.append(scales[best_scale] * params.scale_step**step)

@@ -61,6 +61,10 @@ class PreparedFrame:
     """Frames are missing between the frame before and this one."""
     pixels: NDArray[np.uint8]
     """(H, W) as captured."""
+    still: NDArray[np.uint8]
+    """(H, W) the background as this frame sees it."""
+    deadband: float
+    """Grey levels of difference from it that count as nothing."""
     energy: LazyImage
     """(H, W) smoothed distance from the background in grey levels."""
     planes: object

@@ -1,9 +1,11 @@
 """The rolling median and the field that moves under it."""
 
+import itertools
+
 import numpy as np
 import pytest
 
-from tracker.field.background import Background
+from tracker.field.background import BANDS, Background
 
 
 @pytest.mark.parametrize("samples", [3, 9, 31])
@@ -72,3 +74,32 @@ def test_a_table_remaps_all_samples() -> None:
     background.remap(np.minimum(255, 2 * np.arange(256)).astype(np.uint8))
     background.add(np.full((16, 16), 100, np.uint8))
     assert np.all(background.image() == 100)
+
+
+def test_what_was_never_sampled_counts_as_black_and_white_in_turn() -> None:
+    """Every sample kept and sorted anew, as the median is defined, beside planes that come alive one by one."""
+    rng = np.random.default_rng(3)
+    height, width, samples, stride = 40, 12, 9, 3
+    background = Background(height, width, samples, stride)
+    ring = np.zeros((samples, height, width), np.uint8)
+    edges = np.linspace(0, height, min(BANDS, height) + 1).round().astype(int)
+    slot = 0
+    for k in range(150):
+        frame = rng.integers(0, 256, (height, width)).astype(np.uint8)
+        if k in (0, 5, 40, 41):
+            background.restart(frame)
+            for age in range(samples):
+                ring[(slot + age) % samples] = 255 * (age % 2)
+            ring[slot - 1] = frame
+        if k in (50, 90):
+            table = np.sort(rng.integers(0, 256, 256)).astype(np.uint8)
+            background.remap(table)
+            ring = table[ring]
+        dense = 5 <= k < 9
+        background.add(frame, dense=dense)
+        for band, (top, bottom) in enumerate(itertools.pairwise(edges)):
+            if dense or band % stride == k % stride:
+                ring[slot, top:bottom] = frame[top:bottom]
+        if dense or k % stride == stride - 1:
+            slot = (slot + 1) % samples
+        assert np.array_equal(background.image(), np.sort(ring, axis=0)[samples // 2]), f"frame {k}"
