@@ -152,7 +152,7 @@ def refused(place: Place, done: "subprocess.CompletedProcess[str]") -> Found:
     lines = done.stderr.strip().splitlines()
     good = done.returncode == 2 and len(lines) == 1
     wrong = [] if good else [f"exit code {done.returncode}, {len(lines)} lines: {done.stderr.strip()[-300:]}"]
-    return wrong + place.left(), lines[0][-90:] if lines else ""
+    return wrong + place.left(), f"... {lines[0][-90:].partition(' ')[2]}" if lines else ""
 
 
 def offline(place: Place, **options: Any) -> "subprocess.CompletedProcess[str]":
