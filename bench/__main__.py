@@ -22,6 +22,7 @@ BENCHES = {
     "engine": "time from a window to its grades",
     "gpu": "everything about a GPU in one command: plans, truth, latency, ceilings, matcher, training, tests",
     "rating": "forty raters at once on the rating server, which is killed meanwhile: time of a vote, votes lost",
+    "training": "clips a second in training, beside plain PyTorch and Hugging Face",
     "labels": "what pretraining on unlabelled clips is worth, with 50, 150 and 500 labels",
     "loop": "from recorded sperm to a model that runs: wall time of every command",
     "transport": "a frame from one process to others, beside imagezmq and shared memory; what a slow reader does",

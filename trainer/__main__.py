@@ -47,6 +47,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     ),
     "train": Entry("trainer.commands.train", "train a network on a folder of clips, or resume"),
     "crossval": Entry("trainer.commands.crossval", "cross-validate: train and score once for every fold"),
+    "tables": Entry("trainer.commands.tables", "train all systems of a study on all folds and make the paper's tables"),
     "fit-heads": Entry("trainer.commands.fit_heads", "grow a network to more frames and fit its grade heads"),
     "evaluate": Entry("trainer.commands.evaluate", "score a training run or an exported model on a folder of clips"),
     "export": Entry("trainer.commands.export", "write a trained network as an artifact that the station runs"),

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from station.archive.sessions_command import duration
 from station.batch.places import here, on_cluster
-from station.batch.task import MOST_TABLE_BYTES, Graded, Task
+from station.batch.task import MOST_TABLE_BYTES, Graded, Task, carry_out, given_up
 from station.build_info import git_commit, program
 from station.command_line import Parser, invocation
 from station.errors import InputError
@@ -76,7 +76,10 @@ def _carry_out(open_: dict[str, Task], parts: Path, given: Any) -> dict[str, str
     started, todo = time.monotonic(), list(open_.values())
     if not todo:
         return problems
-    place = on_cluster(todo, given.ray) if given.ray else here(todo, given.workers or os.cpu_count() or 1)
+    if given.ray:
+        place = on_cluster(todo, carry_out, given_up, given.ray)
+    else:
+        place = here(todo, carry_out, given.workers or os.cpu_count() or 1)
     for number, graded in enumerate(place, 1):
         task = open_[graded.key]
         if graded.problem:

@@ -72,6 +72,11 @@ class Graded:
     grades: int = 0
 
 
+def given_up(task: Task, why: str) -> Graded:
+    """Return what became of a task that could not be carried out at all."""
+    return Graded(task.key, b"", why)
+
+
 def carry_out(task: Task) -> Graded:
     """Grade one recording. Never raises for anything that is wrong with it: the answer says so."""
     with tempfile.TemporaryDirectory(prefix="rostfine-grade-") as name:

@@ -70,7 +70,7 @@ def new_cross_validation(
         count: How many new ones.
     """
     folds = read_folds(split, clips)[0] if split else make_folds(clips, count, recipe.seed)
-    _check_recipe(recipe, init, clips)
+    check_recipe(recipe, init, clips)
     return CrossValidation(clips, folds, recipe, out, init)
 
 
@@ -93,7 +93,7 @@ def train_folds(
         out = validation.out / f"fold-{number}"
         if not (out / METRICS).exists():
             _train_fold(validation, number, fold, fabric, console)
-            _score_fold(out, number, validation.clips, fold, fabric)
+            score_fold(out, number, validation.clips, fold, fabric)
         fabric.barrier()
         runs.append(read_run_summary(out / METRICS))
     summary = summarise(runs)
@@ -123,7 +123,7 @@ def _train_fold(
     train_one(Job(validation.clips, own, out, begun, test=fold, init=init), fabric, console)
 
 
-def _score_fold(out: Path, number: int, clips: Clips, fold: Sequence[int], fabric: "Fabric") -> None:
+def score_fold(out: Path, number: int, clips: Clips, fold: Sequence[int], fabric: "Fabric") -> None:
     """Score a fold's best network on the fold; write predictions and then metrics, which mark the fold as finished."""
     from trainer.model.weights import load_weights
     from trainer.training.loop import predict_shared
@@ -141,7 +141,7 @@ def _score_fold(out: Path, number: int, clips: Clips, fold: Sequence[int], fabri
         write_json(out / METRICS, RunSummary(number, len(fold), loaded.log[-1]["epoch"], scores).to_dict())
 
 
-def _check_recipe(recipe: Recipe, init: Path | None, clips: Clips) -> None:
+def check_recipe(recipe: Recipe, init: Path | None, clips: Clips) -> None:
     """Refuse what no fold could be trained by, before there is a folder. Raises InputError."""
     import torch
 

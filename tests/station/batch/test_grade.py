@@ -16,7 +16,7 @@ from capture.simulator.microscope import SimulatedMicroscope
 from station.batch import command
 from station.batch.command import grade
 from station.batch.places import here, on_cluster
-from station.batch.task import Graded, Task, cut_short
+from station.batch.task import Graded, Task, carry_out, cut_short, given_up
 from station.build_info import ROOT
 from station.config import SimulatedSettings
 from station.errors import InputError, MissingExtraError
@@ -90,7 +90,7 @@ def test_what_is_there_is_not_done_again_and_results_come_in_the_order_given(
         (tmp_path / f"{name}.mp4").write_bytes(name.encode())
     asked: list[str] = []
 
-    def place(tasks: list[Task], _workers: int):
+    def place(tasks: list[Task], _carry_out: object, _workers: int):
         for task in reversed(tasks):
             asked.append(Path(task.recording).name)
             if len(asked) == 2:
@@ -160,7 +160,7 @@ def test_a_cluster_whose_worker_is_killed_gives_every_result_once_and_the_same_b
     for number in range(8):
         path = film(tmp_path / f"{number}.mkv", (1, 4, 7)[number % 3], frames=24)  # of each comes a grade
         tasks.append(Task(path.name, str(path), False, f"{number:012}", MODEL, "0" * 64, ("auto:2",), 0.25))
-    serial = {graded.key: graded for graded in here(tasks, 1)}
+    serial = {graded.key: graded for graded in here(tasks, carry_out, 1)}
     assert [one.problem for one in serial.values()] == [""] * 8
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
@@ -171,7 +171,7 @@ def test_a_cluster_whose_worker_is_killed_gives_every_result_once_and_the_same_b
         found: list[Graded] = []
         killer = threading.Thread(target=kill_a_worker, args=(worker, found))
         killer.start()
-        for graded in on_cluster(tasks, cluster.address):
+        for graded in on_cluster(tasks, carry_out, given_up, cluster.address):
             found.append(graded)
         killer.join()
     finally:
