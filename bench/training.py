@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
     try:
         import torch
 
-        from trainer.model.rostfine import preset
+        from trainer.model.presets import preset
         from trainer.training.run import set_threads
     except ImportError as error:
         raise MissingExtraError('training needs torch; install it with pip install ".[train]"') from error

@@ -5,7 +5,8 @@ import pytest
 torch = pytest.importorskip("torch", reason="training needs torch")
 
 from bench.support.plain_timesformer import PlainTimesformer  # noqa: E402
-from trainer.model.rostfine import PIXEL_MEAN, PIXEL_STD, Rostfine, preset  # noqa: E402
+from trainer.model.presets import preset  # noqa: E402
+from trainer.model.rostfine import PIXEL_MEAN, PIXEL_STD, Rostfine  # noqa: E402
 
 
 def test_the_plain_timesformer_is_ours() -> None:

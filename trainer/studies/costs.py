@@ -9,9 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 
+from trainer.model.counting import count_network
 from trainer.training.recipe import Recipe
 from trainer.training.state import Training
 
@@ -27,7 +26,7 @@ class Cost:
 
     parameters: int
     multiply_adds: int
-    """Of one clip: matrix products and convolutions, as torch counts them (attention included)."""
+    """Of one clip, see ``trainer.model.counting``."""
     cpu_ms: float
     """Median time of one clip on this machine's CPU."""
     cpu_threads: int
@@ -49,9 +48,6 @@ def cost_of(recipe: Recipe, clip_shape: tuple[int, int, int], threads: int) -> C
     torch.set_num_threads(threads)
     try:
         with torch.inference_mode():
-            counter = FlopCounterMode(display=False)
-            with counter, sdpa_kernel(SDPBackend.MATH):  # fused kernels are not counted
-                network(clip)
             cpu_ms = _median_ms(network, clip)
             gpu_ms = None
             if torch.cuda.is_available():
@@ -60,8 +56,8 @@ def cost_of(recipe: Recipe, clip_shape: tuple[int, int, int], threads: int) -> C
                     gpu_ms = _median_ms(network.to("cuda"), clip.to("cuda"))
     finally:
         torch.set_num_threads(before)
-    parameters = sum(parameter.numel() for parameter in network.parameters())
-    return Cost(parameters, counter.get_total_flops() // 2, cpu_ms, threads, gpu_ms)
+    counts = count_network(network.config)
+    return Cost(counts.parameters, counts.multiply_adds, cpu_ms, threads, gpu_ms)
 
 
 def _median_ms(network: torch.nn.Module, clip: torch.Tensor) -> float:

@@ -16,6 +16,7 @@ from typing import Any, Final
 from station.errors import InputError
 from trainer.data.dataset import Clips, open_clips
 from trainer.data.splits import FOLDS, make_folds, read_folds, write_folds
+from trainer.model.systems import require_start
 from trainer.studies.paper import TABLE_2
 from trainer.studies.study import AblationSettings, Study, System, read_study, systems_of
 from trainer.training.options import file_sha256
@@ -169,6 +170,7 @@ class _Planner:
             yield Ablation(axis, {value: self.variant(system) for value, system in varied.items()})
 
     def variant(self, system: System) -> Variant:
+        self._require_start(system)
         init = file_sha256(system.init) if system.init else ""
         fixed = {"data": self.data, "folds": self.folds, "init": init}
         runs = {}
@@ -180,6 +182,14 @@ class _Planner:
                 name = self.names.setdefault(digits, run_name(system.name, recipe, digits))
                 runs[fold, seed] = PlannedRun(name, recipe, system.init, self.out / RUNS / name)
         return Variant(system.name, _in_paper(system), runs)
+
+    def _require_start(self, system: System) -> None:
+        origin = f"system {system.name!r}"
+        recipe = build_recipe({**system.fields, "data": self.data}, origin)
+        try:
+            require_start(recipe.system, system.init, recipe.scratch)
+        except InputError as error:
+            raise InputError(f"{origin}: {error}") from error
 
     def _hash(self, system: str, recipe: Recipe) -> str:
         try:

@@ -17,7 +17,6 @@ import numpy as np
 from numpy.typing import NDArray
 from rich.console import Console
 
-from engine.artifact import NetworkConfig
 from station.errors import InputError
 from station.files import read_json
 from station.notice import NOTICE
@@ -120,11 +119,14 @@ def _epochs_done(out: Path) -> int:
 def _score_heads(weights: Path, clips: Clips, device: str) -> dict[str, Scores]:
     """Return the scores of every combination of a network's heads; none where it has one grade for all features."""
     from trainer.model.inference import answers, torch_forward
+    from trainer.model.rostfine import Rostfine
     from trainer.model.weights import load_weights
 
     network = load_weights(weights).network
+    if not isinstance(network, Rostfine):
+        return {}
     config = network.config
-    if not isinstance(config, NetworkConfig) or config.aggregation != "mean" or len(config.features) < 2:
+    if config.aggregation != "mean" or len(config.features) < 2:
         return {}
     forward = torch_forward(network.to(device), device)
     every = answers(lambda pixels: forward(pixels).heads.double().cpu().numpy(), clips, config.frames, AT_ONCE)
