@@ -1,7 +1,10 @@
 """``bench end-to-end``: what a stamp proves, what is held to be wrong, and a short run of the whole station."""
 
 import json
+import subprocess
+import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from bench.__main__ import main
-from bench.support.end_to_end.case import judged
+from bench.support.end_to_end.case import Program, judged
 from bench.support.end_to_end.evidence import Heard, Seen
 from bench.support.end_to_end.stamp import Stamp, piece_of, read_stamp, stamped
 from station.transport.messages import Evidence, GradeInfo, Trace, Validity
@@ -89,6 +92,15 @@ def test_windows_of_other_pixels_are_wrong(times_ms: tuple[int, ...]) -> None:
     if times_ms[0] == 1000:
         arrived.windows[1, 4] = arrived.windows[1, 4][[0, 2, 1, 3]]
     assert judged(arrived, 0, 2000 * MS).wrong == 1
+
+
+@pytest.mark.parametrize("content", [None, b"", b'{"format": 1,'], ids=["not there", "empty", "half"])
+def test_a_runs_file_that_is_being_written_is_waited_for(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "run" / "rostfine").mkdir(parents=True)
+        (tmp_path / "run" / "rostfine" / "station.json").write_bytes(content)
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        assert Program(process, tmp_path, viewed=False).registered() is None
 
 
 @pytest.mark.slow

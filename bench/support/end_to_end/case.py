@@ -20,6 +20,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 import zmq
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from bench.support.end_to_end.evidence import Evidence, Heard, Seen
 from bench.support.end_to_end.stamp import read_stamp
@@ -94,15 +95,17 @@ class Outcome:
 def run_case(case: Case, film: Path, folder: Path) -> Outcome:
     """Run it; ``folder`` is empty, and its path short. Raises ProcessError."""
     start_s = time.monotonic()
-    with _program(case, film, folder) as program, Evidence(program.entry(), program.view) as evidence:
-        program.wait_for_grade(evidence)
-        first_s = time.monotonic() - start_s
-        program.operate(SETTLE_S)
-        from_ns = now_ns()
-        program.operate(case.seconds)
-        until_ns = now_ns()
-        memory_mb = together_mb(program.process.pid)
-        summary = program.end()
+    with _program(case, film, folder) as program:
+        entry = program.entry()
+        with Evidence(entry, program.view) as evidence:
+            program.wait_for_grade(evidence)
+            first_s = time.monotonic() - start_s
+            program.operate(entry, SETTLE_S)
+            from_ns = now_ns()
+            program.operate(entry, case.seconds)
+            until_ns = now_ns()
+            memory_mb = together_mb(program.process.pid)
+            summary = program.end()
     outcome = judged(evidence, from_ns, until_ns)
     outcome.frames, outcome.dropped = summary["frames"]["captured"], summary["frames"]["dropped"]
     outcome.first_grade_s, outcome.memory_mb = first_s, memory_mb
@@ -152,7 +155,7 @@ def _stages(trace: Trace, t_ns: int) -> Iterator[tuple[str, float]]:
 
 
 @dataclass(slots=True)
-class _Program:
+class Program:
     """The station as a process; what it says goes to a file."""
 
     process: subprocess.Popen[bytes]
@@ -162,19 +165,24 @@ class _Program:
 
     def entry(self) -> RunningStation:
         """Return what the run's file says, once the station runs and, where wanted, its view has a link."""
-        path = self.folder / "run" / "rostfine" / "station.json"
-        self._wait(lambda: path.exists() and (self._link() or not self.viewed), "its start")
+        found: list[RunningStation] = []
+
+        def started() -> bool:
+            entry = self.registered()
+            found[:] = [] if entry is None else [entry]
+            return bool(found) and (self._link() is not None or not self.viewed)
+
+        self._wait(started, "its start")
         self.view = self._link()
-        return RunningStation.model_validate_json(path.read_bytes())
+        return found[0]
 
     def wait_for_grade(self, evidence: Evidence) -> None:
         """Wait for the first one."""
         self._wait(lambda: evidence.heard, "a grade")
 
-    def operate(self, seconds: float) -> None:
+    def operate(self, entry: RunningStation, seconds: float) -> None:
         """Let time pass; replace lost sperm now and then."""
         until_s = time.monotonic() + seconds
-        entry = RunningStation.model_validate_json((self.folder / "run" / "rostfine" / "station.json").read_bytes())
         with zmq.Context() as context, CommandClient(context, entry.endpoint("commands")) as client:
             while (left_s := until_s - time.monotonic()) > 0:
                 client.ask(ReplaceLostRequest(key=entry.key))
@@ -205,6 +213,14 @@ class _Program:
         if self.process.poll() is not None:
             raise ProcessError(f"the station ended before {what}: {self._said()[-2000:]}")
 
+    def registered(self) -> RunningStation | None:
+        """Return what the run's file says; None where it is not there, or is being written."""
+        try:
+            content = (self.folder / "run" / "rostfine" / "station.json").read_bytes()
+            return RunningStation.model_validate_json(content)
+        except (OSError, ValidationError):
+            return None
+
     def _link(self) -> str | None:
         lines = [line.split() for line in self._said().splitlines() if line.startswith("view ")]
         return lines[0][1] if lines else None
@@ -214,7 +230,7 @@ class _Program:
 
 
 @contextlib.contextmanager
-def _program(case: Case, film: Path, folder: Path) -> Iterator[_Program]:
+def _program(case: Case, film: Path, folder: Path) -> Iterator[Program]:
     (folder / "run").mkdir(parents=True)
     options = ["--headless", "--select", f"auto:{case.sperm}", "--summary", str(folder / "summary.json")]
     options += ["--session", str(folder / "sessions")] if case.recorded else ["--no-record"]
@@ -230,7 +246,7 @@ def _program(case: Case, film: Path, folder: Path) -> Iterator[_Program]:
             start_new_session=True,
         )  # fmt: skip
         try:
-            yield _Program(process, folder, case.viewed)
+            yield Program(process, folder, case.viewed)
         finally:
             if process.poll() is None:
                 with contextlib.suppress(ProcessLookupError):
