@@ -18,8 +18,7 @@ from trainer.data.dataset import Clips, open_clips  # noqa: E402
 from trainer.data.splits import fold_counts, make_folds, read_folds, read_split, write_folds  # noqa: E402
 from trainer.evaluation.folds import RunSummary, read_run_summary, summarise  # noqa: E402
 from trainer.evaluation.metrics import Scores, score  # noqa: E402
-from trainer.model.weights import load_weights  # noqa: E402
-from trainer.training.loop import predict  # noqa: E402
+from trainer.evaluation.predictors import predict, weights_predictor  # noqa: E402
 from trainer.training.progress import TrainingProgress  # noqa: E402
 from trainer.training.recipe import BEST, LAST  # noqa: E402
 
@@ -127,7 +126,7 @@ def test_every_fold_is_scored_by_a_network_that_never_saw_it(
         assert sum(map(len, sources)) == 10
         assert all(sources)
         assert checkpoint(run / LAST)["recipe"]["folds"] == sha256
-        predicted = predict(load_weights(run / BEST).network, clips.subset(fold), torch.device("cpu"))
+        predicted = predict(weights_predictor(run / BEST, "fold"), clips.subset(fold))
         expected = score(predicted, clips.distributions[fold])
         told = metrics["folds"][number - 1]["scores"]["model"]
         assert read_run_summary(run / "metrics.json").to_dict() | {"scores": {}} == metrics["folds"][number - 1] | {
