@@ -180,7 +180,7 @@ def _summary(training: "Training", split: Split, validated: int, processes: int)
     shared = f", {processes} processes" if processes > 1 else ""
     recipe = training.recipe
     return (
-        f"{SYSTEMS[recipe.system].title}, {recipe.preset}{', from nothing' if recipe.scratch else ''}: "
+        f"{SYSTEMS[recipe.system].title}, {recipe.preset}{', from nothing' if recipe.scratch else ''}\n"
         f"{len(split.train)} clips to learn from, {validated} to validate on{tested}; "
         f"{weights / 1e6:.2f} million weights{shared}"
     )
