@@ -28,8 +28,6 @@ STRIP_PX: Final = 128
 """Rows that are looked at in one piece: those of a tile of the energy."""
 PLACES: Final = 250
 """Maxima that are tested in one piece."""
-SCALES: Final = 10
-"""Scales of a head that are tried in one piece."""
 
 Found = TypeVar("Found")
 Pieces = Generator[None, None, Found]
@@ -274,14 +272,13 @@ def seek_head_size(
     sizes = []
     for x, y in points:
         area = np.abs(cut(pixels, round(x), round(y), params.area_px).astype(np.float32) - level)
-        answers = []
-        for k, s in enumerate(scales, start=1):
-            answers.append(-(s**2) * cv2.Laplacian(cv2.GaussianBlur(area, (0, 0), s), cv2.CV_32F)[middle, middle].min())
-            if k % SCALES == 0:
-                yield
+        answers = [
+            -(s**2) * cv2.Laplacian(cv2.GaussianBlur(area, (0, 0), s), cv2.CV_32F)[middle, middle].min() for s in scales
+        ]
         best_scale = int(np.argmax(answers))
         step = vertex(np.array(answers, np.float32), best_scale)
         sizes.append(scales[best_scale] * params.scale_step**step)
+        yield
     return params.head_per_scale * float(np.percentile(sizes, params.size_percent))
 
 
