@@ -58,10 +58,10 @@ ARCHIVE: Final = {
     ),
 }  # fmt: skip
 TRAINER_DATA: Final = "simulate prepare import-clips rate votes check"
-TRAINER: Final = f"{TRAINER_DATA} pretrain train crossval fit-heads evaluate export import predict rollout"
+TRAINER: Final = f"{TRAINER_DATA} pretrain train crossval tables fit-heads evaluate export import predict rollout"
 BENCHES: Final = (
     "all compare transport end-to-end capture camera chaos fuzz tracking pictures record curve engine gpu rating "
-    "labels loop view"
+    "training labels loop view"
 )
 PROGRAMS: Final = {
     "train": Command(_program("trainer", "train"), "--data DIR --out RUN", "train a network (trainer train)"),

@@ -36,13 +36,13 @@ def test_a_review(station: Station) -> None:
     (session,) = sessions.iterdir()
     before = {path: path.read_bytes() for path in session.rglob("*") if path.is_file()}
     summary, settings = station.folder / "review.json", station.folder / "review.toml"
-    settings.write_text("[replay]\nfrom_s = 1.5\npause_s = 1.7\n")  # at the frame that was graded last
+    settings.write_text("[replay]\nfrom_s = 2.5\npause_s = 2.7\n")
     options = ["--config", str(settings), "--source", f"replay:{session}", "--headless", "--summary", str(summary)]
     with subprocess.Popen(
         [*station.command(*options)], cwd=ROOT, env=station.environment, stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE, text=True,
     ) as process:  # fmt: skip
-        wait_for(lambda: position(shell(station, "play", "slower")) >= 1.6 or process.poll() is not None, 90)
+        wait_for(lambda: position(shell(station, "play", "slower")) >= 2.6 or process.poll() is not None, 90)
         sperm = status(station)["sperm"][0]["sperm_id"]
         assert "beside the recording" in done(station, "mark", str(sperm), "--note", "seen again")
         done(station, "note", "a reviewer's remark")
@@ -54,7 +54,7 @@ def test_a_review(station: Station) -> None:
         # The grades of that moment are there, as soon as a busy machine has worked them out.
         wait_for(lambda: any(one["grade"] for one in status(station)["sperm"]), 60)
         shell(station, "play", "step")
-        wait_for(lambda: position(shell(station, "play", "slower")) > 1.6, 60)
+        wait_for(lambda: position(shell(station, "play", "slower")) > 2.6, 60)
         shell(station, "play", "forward")
         _, errors = process.communicate(timeout=100)
         assert process.returncode == 0, errors
@@ -62,7 +62,7 @@ def test_a_review(station: Station) -> None:
     mark, note, earlier = (one.what for one in found.written)
     assert (earlier.text, earlier.at.frame_seq) == ("a frame before", note.at.frame_seq - 1)
     assert (mark.sperm_id, mark.text, note.text) == (sperm, "seen again", "a reviewer's remark")
-    assert 1.6 <= mark.at.t_s <= 1.7
+    assert 2.6 <= mark.at.t_s <= 2.7
     assert {path: path.read_bytes() for path in session.rglob("*") if path in before} == before, (
         "the record is as it was"
     )

@@ -105,6 +105,7 @@ OWN_FILES = {
     "trainer/rating/database.py": "the copy that it has just made",
     "trainer/rating/results.py": "what it has just written",
     "trainer/rating/server.py": "the page",
+    "trainer/studies/workers.py": "what its own process has just said",
 }
 """Modules that read files which nobody else can have made, and which."""
 

@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from station.files import TEXT_BYTES, read_bounded
 from station.transport.messages import GRADES
 from trainer.evaluation.metrics import Scores
 from trainer.studies.plan import RESULT, Plan, Variant
@@ -135,7 +136,7 @@ def _cosines(plan: Plan) -> dict[str, tuple[float, ...]]:
 def read_cosines(log: Path) -> list[float]:
     """Return the mean over the pairs of features of each epoch in a run's log; nothing where it has none."""
     found = []
-    for line in log.read_text(encoding="utf-8").splitlines():
+    for line in read_bounded(log, TEXT_BYTES).decode("utf-8").splitlines():
         pairs = [value for name, value in json.loads(line).items() if name in PAIRS]
         if pairs:
             found.append(float(np.mean(pairs)))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 
 from station.errors import InputError
-from station.files import read_json
+from station.files import TEXT_BYTES, read_bounded, read_json
 from station.notice import NOTICE
 from trainer.data.dataset import Clips
 from trainer.evaluation.folds import METRICS, read_run_summary
@@ -110,7 +110,7 @@ def _scores(measures: dict[str, Any]) -> Scores:
 def _epochs_done(out: Path) -> int:
     """Return how many epochs the log has."""
     try:
-        lines = (out / "log.jsonl").read_text(encoding="utf-8").splitlines()
+        lines = read_bounded(out / "log.jsonl", TEXT_BYTES).decode("utf-8").splitlines()
         return int(json.loads(lines[-1])["epoch"]) if lines else 0
     except (OSError, ValueError, KeyError):
         return 0

@@ -430,8 +430,12 @@ def test_real_sperm_are_cut_where_people_saw_them(
     found = cut_video(VISEM / "12" / "video.mp4", tags, CutSettings())
     assert found.stride == 3
     assert len(found.cuts) >= 0.75 * len(tags)
+    judged = 0
     for cut in found.cuts:
         truth = tracks[int(cut.tag.id)]
         errors = [np.hypot(x - truth[f][0], y - truth[f][1]) for f, (x, y) in zip(cut.frames, cut.places, strict=True)
                   if f in truth]  # fmt: skip
-        assert np.median(errors) < 16  # the gate of tracking quality; what is lost is not cut
+        if errors:  # a person may have stopped following before the first window was full
+            judged += 1
+            assert np.median(errors) < 16  # the gate of tracking quality; what is lost is not cut
+    assert judged >= 0.9 * len(found.cuts)
