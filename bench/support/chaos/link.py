@@ -69,7 +69,7 @@ def _cut(folder: Path, setting: Setting) -> Iterator[Outcome]:
             network.cut()
             cut_ns = now_ns()
             time.sleep(CUT_S)
-            network.mend()
+            network.restore()
             mended_ns = now_ns()
             try:
                 station.wait_for(lambda: bool(listener.grades(mended_ns)), START_S, "a grade after the cut")

@@ -39,7 +39,7 @@ class LinkProxy:
         """Carry nothing from now on."""
         self._cut.set()
 
-    def mend(self) -> None:
+    def restore(self) -> None:
         """Carry again; connections of before are gone."""
         self._cut.clear()
 

@@ -1,4 +1,4 @@
-"""A long run at 60 frames/s with four sperm, recorded; whoever is lost is replaced, every few seconds.
+"""A long run at 60 frames/s with four sperm, recorded; lost ones are replaced, every few seconds.
 
 After a warm-up, memory and age of grades of the first fifth are compared with those of the last: nothing may grow with
 time or with the number of sperm seen. Memory is that of all processes together (PSS), as a median over the fifth.

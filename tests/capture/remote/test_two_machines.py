@@ -110,7 +110,7 @@ def test_frames_cross_a_bad_network_encrypted_and_a_cut_is_survived(microscope: 
             while time.monotonic() < deadline:
                 source.read()
             assert any("no frame from the other machine" in line for line in source.condition.notices)
-            network.mend()
+            network.restore()
             later = frames_of(source, 20)
             missing = sum(frame.lost_before for frame in later)
             assert missing > 30, "a cut of four seconds at 30 frames a second"
