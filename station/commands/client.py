@@ -1,5 +1,6 @@
 """Asks a running station, and waits for its answer: for the shell, the live view, and a user's own script."""
 
+import contextlib
 import itertools
 from typing import Final, Self
 
@@ -36,14 +37,9 @@ class CommandClient:
 
     def ask(self, request: Request) -> Reply:
         """Send a request and return its reply; where none comes, one that says so. The request's ``id`` is set here."""
-        request = request.model_copy(update={"id": next(self._numbers)})
-        parts = encode_request(request)
-        if len(parts[1]) > MAX_REQUEST_BYTES:
-            return _missing(request, f"a request of {len(parts[1])} bytes; at most {MAX_REQUEST_BYTES} are read")
-        try:
-            self._socket.send_multipart(parts, zmq.DONTWAIT)
-        except zmq.Again:
-            return _missing(request, "the station does not read its command socket")
+        request, refusal = self._send(request)
+        if refusal is not None:
+            return refusal
         while self._socket.poll(self._timeout_ms, zmq.POLLIN):
             try:
                 reply = decode_reply(self._socket.recv_multipart())
@@ -52,6 +48,31 @@ class CommandClient:
             if reply.id in (request.id, 0):  # not the late answer to an earlier one; 0: ours could not be read
                 return reply
         return _missing(request, f"no answer within {self._timeout_ms / 1000:g} s: the station is busy or suspended")
+
+    def ask_for_later(self, request: Request) -> None:
+        """Send a request without waiting; its reply comes by ``replies``. Left out where the station reads nothing."""
+        self._send(request)
+
+    def replies(self) -> list[Reply]:
+        """Return the replies that have come, oldest first, without those that can't be read; never waits."""
+        found = []
+        while self._socket.poll(0, zmq.POLLIN):
+            with contextlib.suppress(MessageError):
+                found.append(decode_reply(self._socket.recv_multipart()))
+        return found
+
+    def _send(self, request: Request) -> tuple[Request, Reply | None]:
+        """Return the request as it was sent, and where it was not, what to answer."""
+        request = request.model_copy(update={"id": next(self._numbers)})
+        parts = encode_request(request)
+        if len(parts[1]) > MAX_REQUEST_BYTES:
+            said = f"a request of {len(parts[1])} bytes; at most {MAX_REQUEST_BYTES} are read"
+            return request, _missing(request, said)
+        try:
+            self._socket.send_multipart(parts, zmq.DONTWAIT)
+        except zmq.Again:
+            return request, _missing(request, "the station does not read its command socket")
+        return request, None
 
     def close(self) -> None:
         """Close the socket; may be called more than once."""

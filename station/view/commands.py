@@ -17,7 +17,6 @@ from station.transport.endpoints import Endpoints
 
 ASKER = "view"
 TIMEOUT_S = 2.0
-STATUS_TIMEOUT_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +66,12 @@ class Commands(Protocol):
 
 
 class StationCommands:
-    """The command socket of this run. ``ask`` belongs to one thread, ``known`` to another."""
+    """The command socket of this run. ``ask`` belongs to one thread, what is known to another."""
 
     def __init__(self, context: zmq.Context[zmq.Socket[bytes]], endpoints: Endpoints) -> None:
         self._key = endpoints.key
         self._client = CommandClient(context, endpoints.commands, TIMEOUT_S)
-        self._status = CommandClient(context, endpoints.commands, STATUS_TIMEOUT_S)
+        self._status = CommandClient(context, endpoints.commands)
 
     def ask(self, asked: Asked) -> Answered:
         """Send one request and return its answer."""
@@ -89,13 +88,17 @@ class StationCommands:
         reply = self._client.ask(request)
         return Answered(reply.done, reply.text, reply.sperm_id)
 
+    def ask_what_is_known(self) -> None:
+        """Ask what the main process alone knows, without waiting for it."""
+        self._status.ask_for_later(StatusRequest(key=self._key, asked_by=ASKER))
+
     def known(self) -> Known | None:
-        """Return what the main process alone knows; None where it does not say."""
-        status = self._status.ask(StatusRequest(key=self._key, asked_by=ASKER)).status
-        if status is None:
+        """Return what the main process has said since; None where it has said nothing. Never waits."""
+        found = [reply.status for reply in self._status.replies() if reply.status is not None]
+        if not found:
             return None
-        marked = frozenset(sperm.sperm_id for sperm in status.sperm if sperm.marked)
-        return Known(marked, status.objectives)
+        marked = frozenset(sperm.sperm_id for sperm in found[-1].sperm if sperm.marked)
+        return Known(marked, found[-1].objectives)
 
     def close(self) -> None:
         """Close both connections; may be called more than once."""

@@ -62,7 +62,8 @@ def run(context: ProcessContext) -> None:
             while context.carry_on():
                 if time.monotonic() >= next_ask_s and server.pages:
                     next_ask_s = time.monotonic() + ASK_S
-                    hub.known = commands.known() or hub.known
+                    commands.ask_what_is_known()
+                hub.known = commands.known() or hub.known
                 while control.reports:
                     word = control.reports.popleft()
                     if isinstance(word, ProcessStatus):

@@ -27,7 +27,6 @@ TYPES = {
 }
 MOST_PAGES = 8
 MOST_CONNECTIONS = 64
-START_S = 10.0
 TRY_LATER = 1013
 """WebSocket close code."""
 

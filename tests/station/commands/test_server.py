@@ -256,5 +256,20 @@ def test_the_client_says_so_where_nobody_answers(context: Context) -> None:
         assert "no answer within 0.2 s" in reply.text
 
 
+def test_a_client_that_does_not_wait_hears_the_answers_later(desk: Desk, context: Context) -> None:
+    with CommandClient(context, desk.endpoints.commands) as client:
+        assert client.replies() == []
+        for _ in range(2):
+            client.ask_for_later(StatusRequest(key=desk.endpoints.key))
+        heard: list[Reply] = []
+        for _ in range(400):
+            desk.turn(0.005)
+            heard += client.replies()
+            if len(heard) == 2:
+                break
+        assert [reply.id for reply in heard] == [1, 2]
+        assert all(reply.status is not None for reply in heard)
+
+
 def test_patience_leaves_room_within_a_second() -> None:
     assert PATIENCE_S + 0.15 < 1.0
