@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from station.config import Trigger
 from station.errors import MessageError
 from station.objectives import ObjectiveName
+from station.transport.control_messages import is_empty
 from station.transport.counters import Count
 from station.transport.messages import Five, TrackState
 
@@ -293,6 +294,8 @@ class StationStatus(BaseModel):
     width: Count | None = None
     height: Count | None = None
     model: str | None = None
+    system: str = Field(default="", exclude_if=is_empty)
+    """Which kind of network, where not RoSTFine: "timesformer", "r3d", ... Left out of the message where empty."""
     model_sha256: str | None = None
     demonstration: bool | None = None
     """True: the grades mean nothing about real sperm."""

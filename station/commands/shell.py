@@ -44,6 +44,7 @@ from station.errors import InputError, StationError
 from station.notice import NOTICE
 from station.objectives import NAME_PATTERN
 from station.output import say
+from station.transport.control_messages import ROSTFINE
 from station.transport.messages import GRADES
 
 ASKER: Final = "shell"
@@ -205,7 +206,7 @@ def status_text(status: StationStatus) -> str:
         if sperm.grade is not None and sperm.grade_age_ms is not None:
             shares = " ".join(f"{letter} {100 * p:.0f} %" for letter, p in zip(GRADES, sperm.grade, strict=True))
             age = f"{sperm.grade_age_ms / 1000:.1f} s old"
-            lines.append(f"          RoSTFine grade {shares}; {sperm.grade_worth}, {age}")
+            lines.append(f"          {status.system or ROSTFINE} grade {shares}; {sperm.grade_worth}, {age}")
         elif sperm.grade_worth:
             lines.append(f"          {sperm.grade_worth}")
     lines += [f"! {line}" for line in (*status.alarms, *status.cautions)]

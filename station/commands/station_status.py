@@ -38,6 +38,7 @@ def station_status(snapshot: Snapshot, marked: Collection[int], objectives: Mapp
         width=source.width if source else None,
         height=source.height if source else None,
         model=model.name if model else None,
+        system=model.system if model else "",
         model_sha256=model.sha256 if model else None,
         demonstration=model.demonstration if model else None,
         replay=snapshot.replay,

@@ -69,7 +69,7 @@ def _title(snapshot: Snapshot, width: int) -> str:
     title = f"Sperm {snapshot.screen.focus}, last minute"
     motion = snapshot.motion
     if motion is None:
-        return f"{title}: RoSTFine grades from 60 s ago to now"
+        return f"{title}: {snapshot.network} grades from 60 s ago to now"
     age_s = (snapshot.now_ns - motion.t_exposure_ns) / NS_PER_S
     ago = f" ({duration(1000 * age_s)} ago)" if age_s > MOTION_S else ""
     return f"{title}  {motion_in_words(motion.info, width - len(title) - 2 - len(ago))}{ago}"

@@ -8,7 +8,7 @@ from station.dashboard.snapshot import Snapshot
 from station.dashboard.text import percent
 from station.notice import NOTICE
 from station.output import say
-from station.transport.control_messages import ProcessName
+from station.transport.control_messages import ROSTFINE, ProcessName
 from station.transport.counters import CaptureCounters, EngineCounters, counters_of
 from station.transport.messages import GRADES, Validity
 
@@ -79,7 +79,8 @@ def closing_report(summary: RunSummary) -> str:
     if summary.replay is not None:
         lines += _replay_lines(summary.replay)
     for sperm in summary.sperm:
-        lines += _sperm_lines(sperm, hidden=summary.withheld is not None)
+        network = summary.model.network if summary.model else ROSTFINE
+        lines += _sperm_lines(sperm, network, hidden=summary.withheld is not None)
     lines += [_caution(caution) for caution in summary.cautions]
     if summary.model is not None and summary.model.demonstration:
         lines.append(DEMONSTRATION)
@@ -113,7 +114,7 @@ def _recording_lines(recording: RecordingSummary) -> list[str]:
     return lines + ([f"chain   {recording.chain}"] if recording.chain else [])
 
 
-def _sperm_lines(sperm: SpermSummary, *, hidden: bool) -> list[str]:
+def _sperm_lines(sperm: SpermSummary, network: str, *, hidden: bool) -> list[str]:
     last, state = sperm.last, sperm.state.value if sperm.state else "not seen"
     if last is None:
         return [f"sperm {sperm.id:>2}  {state} at the end, {'grades hidden' if hidden else 'never graded'}"]
@@ -123,7 +124,7 @@ def _sperm_lines(sperm: SpermSummary, *, hidden: bool) -> list[str]:
     ago = "" if last.frames_ago is None else f", {last.frames_ago} before the end"
     return [
         f"sperm {sperm.id:>2}  {state} at the end, {sperm.grades} grades",
-        f"          RoSTFine grade {shares}",
+        f"          {network} grade {shares}",
         f"          from frame {last.frame_seq}{ago}: {standing}{padded}",
     ]
 

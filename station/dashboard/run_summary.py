@@ -38,6 +38,8 @@ class ModelSummary:
     name: str
     sha256: str
     demonstration: bool
+    network: str
+    """Which kind it is: "RoSTFine", "r3d", ..."""
 
 
 @dataclass(frozen=True, slots=True)

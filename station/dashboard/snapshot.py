@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from station.clock import NS_PER_S
 from station.transport.control_messages import (
+    ROSTFINE,
     ModelInfo,
     PlaybackInfo,
     ProcessName,
@@ -147,6 +148,11 @@ class Snapshot:
         """The model, once the engine has loaded it."""
         status = self.process(ProcessName.ENGINE).status
         return status.model if status else None
+
+    @property
+    def network(self) -> str:
+        """Whose grades are shown: "RoSTFine", or the kind of network that the model is."""
+        return self.model.network if self.model else ROSTFINE
 
     @property
     def view_link(self) -> str:

@@ -50,7 +50,7 @@ def sperm_lines(snapshot: Snapshot, width: int, rows: int, calm_rows: int, glyph
     # All sperm fit under the heading, or one line is reserved to say which do not.
     shown = len(views) if 1 + len(views) * height <= rows else max(0, (rows - 2) // height)
     first = _first_row([view.track.sperm_id for view in views], snapshot.screen.focus, shown)
-    lines = [_heading(width, glyphs)]
+    lines = [_heading(snapshot, width, glyphs)]
     current = positions_current(snapshot)
     for view in views[first : first + shown]:
         lines += _row(snapshot, view, current, width, glyphs)
@@ -70,12 +70,13 @@ def _first_row(ids: list[int], focus: int | None, shown: int) -> int:
     return max(0, min(len(ids) - shown, ids.index(focus) - shown // 2))
 
 
-def _heading(width: int, glyphs: Glyphs) -> Text:
+def _heading(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Text:
     facts = f"{' id':{ID}}{'state':{STATE}}{'x, y in px':{POSITION}}{'score':{SCORE}}{'window':{WINDOW}}"
     grades = ""
     if width >= WIDE:
         cell = _cell_width(width, FACTS + AGE + WORTH)
-        word = "RoSTFine grade" if cell > len("RoSTFine grade A") else "grade"
+        word = f"{snapshot.network} grade"
+        word = word if cell > len(f"{word} A") else "grade"
         grades = "".join(f"{f'{word} {grade}':{cell}}" for grade in GRADES)
     title = f"{facts}{grades}{'age':>{AGE - 2}}  {'grade is':{WORTH}}"
     return Text(fit(title, width, glyphs), "bold underline")

@@ -59,7 +59,7 @@ def summarise(snapshot: Snapshot, tracks: list[TrackInfo], *, ended: str) -> Run
         ],
         source=source.name if source else None,
         runtime=model.runtime if model else None,
-        model=ModelSummary(model.name, model.sha256, model.demonstration) if model else None,
+        model=ModelSummary(model.name, model.sha256, model.demonstration, model.network) if model else None,
         frames=FrameSummary(
             captured=captured.captured,
             tracked=tracked.tracked,

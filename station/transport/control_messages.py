@@ -58,7 +58,8 @@ Parameters = dict[str, float | list[float]]
 """Tuned constants by "group.name"."""
 
 
-def _is_empty(value: Parameters | str) -> bool:
+def is_empty(value: Parameters | str) -> bool:
+    """Whether a field says nothing, and is left out of its message."""
     return not value
 
 
@@ -87,10 +88,14 @@ class SourceInfo(BaseModel):
     """Nominal frame rate, 1/s."""
     um_per_px: Scale | None = None
     """Micrometres per px, where known."""
-    objective: str = Field(default="", exclude_if=_is_empty)
+    objective: str = Field(default="", exclude_if=is_empty)
     """Name of the objective that the scale belongs to. Left out of the message where empty: none was named."""
     settings: dict[str, str] = {}
     """A camera's settings as it accepted them, by name; empty for files."""
+
+
+ROSTFINE: Final = "RoSTFine"
+"""Whose grades are shown where no other network is named."""
 
 
 class ModelInfo(BaseModel):
@@ -112,13 +117,18 @@ class ModelInfo(BaseModel):
     patch_grid: Count | None = Field(default=None, exclude_if=is_none)
     """Patches along one edge of the clip, numbered row by row from 0. Left out of the message where None: the network
     selects none."""
-    system: str = Field(default="", exclude_if=_is_empty)
+    system: str = Field(default="", exclude_if=is_empty)
     """Which kind of network, where not RoSTFine: "timesformer", "r3d", ... Left out of the message where empty."""
 
     @property
     def title(self) -> str:
         """Its name, and its kind where that is not RoSTFine."""
         return f"{self.name} ({self.system})" if self.system else self.name
+
+    @property
+    def network(self) -> str:
+        """Whose grades they are: "RoSTFine", or the kind of network that it is."""
+        return self.system or ROSTFINE
 
 
 class RecordingInfo(BaseModel):
@@ -243,7 +253,7 @@ class ProcessStatus(Header):
     """Capture, in a replay at its own pace: where it is. Left out of the message else."""
     acted: Count | None = Field(default=None, exclude_if=is_none)
     """Recorder: number behind that of the last action that is in the record. Left out of the message where none is."""
-    parameters: Parameters = Field(default={}, exclude_if=_is_empty)
+    parameters: Parameters = Field(default={}, exclude_if=is_empty)
     """Tracker, until it is started: its tuned constants, for the record. Left out of the message where empty."""
 
     @field_validator("counters", mode="before")
@@ -281,15 +291,15 @@ class Command(Header):
     exposure_us: PositiveReal | None = Field(default=None, exclude_if=is_none)
     """With CAMERA, to capture, as the next: what the camera shall take. Left out of the message where None."""
     gain: float | None = Field(default=None, exclude_if=is_none)
-    trigger: str = Field(default="", exclude_if=_is_empty)
+    trigger: str = Field(default="", exclude_if=is_empty)
     um_per_px: Scale | None = Field(default=None, exclude_if=is_none)
     """With SCALE, and with START to capture: the scale of another objective than the one of the start, and its name."""
-    objective: str = Field(default="", exclude_if=_is_empty)
+    objective: str = Field(default="", exclude_if=is_empty)
     blind: bool | None = Field(default=None, exclude_if=is_none)
     """With BLIND, and with START to the engine: whether grades are withheld. Left out of the message where None."""
-    parameters: Parameters = Field(default={}, exclude_if=_is_empty)
+    parameters: Parameters = Field(default={}, exclude_if=is_empty)
     """With START, to the recorder: the tracker's tuned constants. Left out of the message where empty."""
-    marked: list[Count] = Field(default=[], exclude_if=_is_empty)
+    marked: list[Count] = Field(default=[], exclude_if=is_empty)
     """With START, to the tracker: the sperm that were marked as chosen. Left out of the message where empty."""
 
 
@@ -301,9 +311,9 @@ class ActionHeader(Header):
     """"key k", "key a", "key q", "end"; or a request's name (``station.commands.requests``)."""
     details: str = ""
     """What it led to, in a few words."""
-    asked_by: str = Field(default="", exclude_if=_is_empty)
+    asked_by: str = Field(default="", exclude_if=is_empty)
     """"screen", "socket", "shell", "view". Left out of the message where empty: nobody asked, as for the end."""
     sperm_id: Count | None = Field(default=None, exclude_if=is_none)
     """Of a mark: the sperm that was chosen. Left out where None, as by stations of before."""
-    note: str = Field(default="", exclude_if=_is_empty)
+    note: str = Field(default="", exclude_if=is_empty)
     """Of a mark: what was written with it; ``details`` ends with it too."""

@@ -35,6 +35,7 @@ def test_a_baseline_grades_live_and_says_what_it_does_not_have(station: Station,
     options = [*station.small, "--speed", "max", "--duration", "2", "--session", str(parent)]
     summary = station.summary(*options, "--model", str(tmp_path / "frame"))
     assert summary["grades"] > 0
+    assert summary["model"]["network"] == "vgg16"
     (session,) = parent.iterdir()
     rows = list(csv.DictReader((session / "tables" / "grades.csv").read_text().splitlines()))
     assert len(rows) == summary["grades"]

@@ -1,21 +1,52 @@
 """Batches of clips for training: the order of an epoch, the split, the augmentation.
 
 All of it follows from (seed, epoch, place), never from a generator that runs on, so that a resumed run sees exactly
-what an uninterrupted one would have. This module knows numpy, not torch.
+what an uninterrupted one would have, however many threads read ahead. This module knows numpy, not torch.
 
 Why these augmentations: a sperm swims in any direction and a microscope may mirror the image, so flips and quarter
 turns give equally likely clips at no loss (other angles would need interpolation, which softens the image); light and
 camera gain differ between stations, so brightness does too. Time is not reversed or stretched and nothing is zoomed:
 direction of swimming, speed and size are what raters look at.
+
+Light is varied where the network is, not here: pixels stay bytes until then, a quarter of what they are as numbers.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.dataset import Clips
+
+BATCHES_AHEAD: Final = 3
+"""Batches that are read, or being read, before they are asked for, where threads read ahead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Varied:
+    """One clip as an epoch shows it."""
+
+    pixels: NDArray[np.uint8]
+    """(frames, H, W), turned."""
+    gain: np.float32
+    lift: np.float32
+    """Grey levels are pixels * gain + lift, not clipped to 0..255."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Clips of one step, or of a process' share of it."""
+
+    indices: list[int]
+    """Of the clips."""
+    pixels: NDArray[np.uint8]
+    """(N, frames, H, W)"""
+    light: NDArray[np.float32]
+    """(N, 2) gain and lift: grey levels are pixels * gain + lift, not clipped to 0..255."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,17 +58,17 @@ class Augmentation:
     turns: bool
     brightness: float
 
-    def apply(self, clip: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.float32]:
-        """Return one clip (frames, H, W), H = W, as float32 grey levels, not clipped to 0..255."""
+    def apply(self, clip: NDArray[np.uint8], rng: np.random.Generator) -> Varied:
+        """Return one clip (T, H, W), H = W, as it is shown."""
         stride = len(clip) // self.frames
-        varied = clip[int(rng.integers(stride)) :: stride].astype(np.float32)
+        varied = clip[int(rng.integers(stride)) :: stride]
         if self.turns:
             quarter, mirror = int(rng.integers(4)), bool(rng.integers(2))
             varied = np.rot90(varied[:, :, ::-1] if mirror else varied, quarter, axes=(1, 2))
+        gain, lift = 1.0, 1.0
         if self.brightness:
             gain, lift = 1 + rng.uniform(-self.brightness, self.brightness, 2)
-            varied = varied * np.float32(gain) + np.float32(255 * (lift - 1))
-        return np.ascontiguousarray(varied, np.float32)
+        return Varied(varied, np.float32(gain), np.float32(255 * (lift - 1)))
 
 
 def epoch_order(count: int, batch: int, seed: int, epoch: int) -> list[list[int]]:
@@ -46,28 +77,65 @@ def epoch_order(count: int, batch: int, seed: int, epoch: int) -> list[list[int]
     return [[int(index) for index in order[start : start + batch]] for start in range(0, count, batch)]
 
 
-def epoch_batches(
-    clips: Clips, batch: int, seed: int, epoch: int, augmentation: Augmentation, share: tuple[int, int] = (0, 1)
-) -> Iterator[tuple[list[int], NDArray[np.float32]]]:
-    """Yield the indices and pixels (N, frames, H, W) of an epoch's batches, in the order of ``epoch_order``.
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One pass over clips, batch by batch."""
 
-    Args:
-        clips: All of them are used.
-        batch: Clips a batch, of all processes together.
-        seed: Of order and augmentation.
-        epoch: Which epoch, from 0.
-        augmentation: What is varied. A clip is varied alike whichever process takes it.
-        share: Which process of how many. It gets every how-many-th clip of each batch, or the batch's first clip
-            where none is left for it: the caller gives that one no weight.
-    """
-    rank, processes = share
-    for number, whole in enumerate(epoch_order(len(clips), batch, seed, epoch)):
-        places = range(rank, len(whole), processes) or range(1)
-        varied = []
-        for place in places:
-            rng = np.random.default_rng([seed, epoch, number * batch + place])
-            varied.append(augmentation.apply(clips.pixels(whole[place]), rng))
-        yield [whole[place] for place in places], np.stack(varied)
+    clips: Clips
+    """All of them are used."""
+    batch: int
+    """Clips a batch, of all processes together."""
+    seed: int
+    """Of order and augmentation."""
+    number: int
+    """From 0."""
+    augmentation: Augmentation
+    """What is varied. A clip is varied alike whichever process takes it."""
+    share: tuple[int, int] = (0, 1)
+    """Which process of how many. It gets every how-many-th clip of each batch, or the batch's first clip where none is
+    left for it: the caller gives that one no weight."""
+
+    def batches(self, readers: int = 0) -> Iterator[Batch]:
+        """Yield the batches in the order of ``epoch_order``.
+
+        Args:
+            readers: Threads that read ahead; 0: each batch is read when it is asked for. It does not change a bit.
+                Close the iterator where it is left early: the threads end with it.
+        """
+        order = list(enumerate(epoch_order(len(self.clips), self.batch, self.seed, self.number)))
+        if not readers:
+            for number, whole in order:
+                yield self._batch([self._varied(number, place, index) for place, index in self._mine(whole)], whole)
+            return
+        with ThreadPoolExecutor(readers, "clips") as pool:
+            ahead: deque[tuple[list[Future[Varied]], list[int]]] = deque()
+            try:
+                for number, whole in order:
+                    tasks = [pool.submit(self._varied, number, place, index) for place, index in self._mine(whole)]
+                    ahead.append((tasks, whole))
+                    if len(ahead) > BATCHES_AHEAD:
+                        yield self._gathered(*ahead.popleft())
+                while ahead:
+                    yield self._gathered(*ahead.popleft())
+            finally:
+                pool.shutdown(wait=True, cancel_futures=True)
+
+    def _mine(self, whole: Sequence[int]) -> list[tuple[int, int]]:
+        """Return this process' share of a batch: places in it, and indices of clips."""
+        rank, processes = self.share
+        return [(place, whole[place]) for place in range(rank, len(whole), processes) or range(1)]
+
+    def _varied(self, number: int, place: int, index: int) -> Varied:
+        rng = np.random.default_rng([self.seed, self.number, number * self.batch + place])
+        return self.augmentation.apply(self.clips.pixels(index), rng)
+
+    def _gathered(self, tasks: Sequence["Future[Varied]"], whole: Sequence[int]) -> Batch:
+        return self._batch([task.result() for task in tasks], whole)
+
+    def _batch(self, varied: Sequence[Varied], whole: Sequence[int]) -> Batch:
+        pixels = np.stack([one.pixels for one in varied])
+        light = np.array([(one.gain, one.lift) for one in varied], np.float32)
+        return Batch([index for _, index in self._mine(whole)], pixels, light)
 
 
 def middle_frames(clip: NDArray[np.uint8], frames: int) -> NDArray[np.uint8]:

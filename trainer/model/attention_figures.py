@@ -1,7 +1,8 @@
 """Pictures of what networks attended to, under the frames themselves: the paper's Figures 4 and 6.
 
-A sheet has for each clip a row of its odd frames (the first, the third, ...) and under it one row for every panel: the
-attention rollout of a network, or the patches that it selects. It draws what it is given and runs no network.
+A sheet has for each clip a row of its odd frames (the first, the third, ...), numbered, and under it one row for
+every panel: the attention rollout of a network, or the patches that it selects. It draws what it is given and runs no
+network.
 """
 
 from collections.abc import Sequence
@@ -18,9 +19,17 @@ from station.notice import NOTICE
 
 MOST_FRAMES: Final = 8
 LABEL_PX: Final = 150
-FOOT_PX: Final = 24
+HEAD_PX: Final = 22
+"""Above a clip, for the frames' numbers."""
+FOOT_PX: Final = 40
+LEAST_PX: Final = 680
+"""Width of a sheet, so that the words below it are whole."""
+GAP_PX: Final = 3
+"""Between frames: a patch at an edge must not seem to go on in the next frame."""
 DIMMED: Final = 0.35
 """Brightness of what is not selected."""
+HEAT: Final = "Attention rollout: from violet (none) to yellow (a clip's most, all its frames in one scale)."
+SELECTED: Final = "Selected patches are bright, the rest is dimmed."
 
 Picture = NDArray[np.uint8]
 
@@ -55,13 +64,18 @@ def sheet(clips: Picture, panels: Sequence[Panel]) -> Picture:
     shown = odd_frames(clips.shape[1])
     rows = []
     for number, clip in enumerate(clips):
+        rows.append(_numbers(shown, clip.shape[2]))
         frames = [cv2.cvtColor(clip[t], cv2.COLOR_GRAY2BGR) for t in shown]
         rows.append(_row(f"clip {number + 1}", [np.asarray(frame, np.uint8) for frame in frames]))
         for panel in panels:
             draw = _selection if panel.selected else _heat
             rows.append(_row(panel.label, draw(panel, clip, number, shown)))
-    foot = np.full((FOOT_PX, rows[0].shape[1], 3), 255, np.uint8)
-    _write(foot, NOTICE, 16)
+    width = max(rows[0].shape[1], LEAST_PX)
+    rows = [np.pad(row, ((0, 0), (0, width - row.shape[1]), (0, 0)), constant_values=255) for row in rows]
+    foot = np.full((FOOT_PX, width, 3), 255, np.uint8)
+    drawn = {SELECTED if panel.selected else HEAT for panel in panels}
+    _write(foot, "  ".join(sorted(drawn)), 14)
+    _write(foot, NOTICE, 32)
     return np.vstack([*rows, foot])
 
 
@@ -95,8 +109,21 @@ def _row(label: str, frames: Sequence[Picture]) -> Picture:
     margin = np.full((frames[0].shape[0], LABEL_PX, 3), 255, np.uint8)
     for place, line in enumerate(label.split("\n")):
         _write(margin, line, 20 + 18 * place)
-    return np.hstack([margin, *frames])
+    row = np.hstack([margin, *(_with_gap(frame) for frame in frames)])
+    return np.vstack([row, np.full((GAP_PX, row.shape[1], 3), 255, np.uint8)])
 
 
-def _write(picture: Picture, text: str, at_y: int) -> None:
-    cv2.putText(picture, text, (6, at_y), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)
+def _numbers(shown: Sequence[int], width: int) -> Picture:
+    """Return the line with the frames' numbers, from 1, above a clip."""
+    line = np.full((HEAD_PX, LABEL_PX + len(shown) * (width + GAP_PX), 3), 255, np.uint8)
+    for place, t in enumerate(shown):
+        _write(line, f"frame {t + 1}" if place == 0 else f"{t + 1}", 16, LABEL_PX + place * (width + GAP_PX) + GAP_PX)
+    return line
+
+
+def _with_gap(frame: Picture) -> Picture:
+    return np.hstack([np.full((frame.shape[0], GAP_PX, 3), 255, np.uint8), frame])
+
+
+def _write(picture: Picture, text: str, at_y: int, at_x: int = 6) -> None:
+    cv2.putText(picture, text, (at_x, at_y), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (0, 0, 0), 1, cv2.LINE_AA)

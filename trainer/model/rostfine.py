@@ -75,7 +75,7 @@ class Attention(nn.Module):
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Return softmax(q k^T / sqrt(D/heads)) v, heads joined again: (B, S_q, D), before ``proj``."""
-        if self.training:  # sequences are short: on a CPU the fused kernel's way back costs more than it saves
+        if self.training and not q.is_cuda:  # sequences are short: on a CPU the fused kernel's way back costs more
             return (self.row(q, k) @ v).transpose(1, 2).flatten(2)
         return F.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2)
 

@@ -25,9 +25,10 @@ from torch import Tensor, nn
 from engine.artifact import NetworkConfig
 from station.errors import InputError
 from trainer.data.dataset import Clips
-from trainer.data.loader import Augmentation, epoch_batches, middle_frames, split_by_source
+from trainer.data.loader import Augmentation, Epoch, middle_frames, split_by_source
 from trainer.model.checkpoint import Checkpoint, read_checkpoint, write_checkpoint
 from trainer.model.initialization import initialize, position_waves
+from trainer.model.pixels import grey_levels
 from trainer.model.rostfine import PIXEL_STD, EncoderBlock, Rostfine
 from trainer.model.weights import with_frames
 from trainer.pretraining.loop import CLIP_NORM, rate_share
@@ -131,19 +132,19 @@ class MaskedPretrainer:
         for epoch in range(self.plan.epochs):
             total = 0.0
             self.network.train()
-            for _, pixels in epoch_batches(self._clips, BATCH, self.recipe.seed, epoch, augmentation):
+            shown = Epoch(self._clips, BATCH, self.recipe.seed, epoch, augmentation)
+            for batch in shown.batches():
                 for group in optimizer.param_groups:
                     group["lr"] = self.plan.rate * rate_share(done / steps)
                 optimizer.zero_grad()
                 with torch.autocast("cpu", torch.bfloat16, enabled=self.plan.bfloat16):
-                    loss = self.loss(torch.from_numpy(pixels), rng)
+                    loss = self.loss(grey_levels(batch, torch.device("cpu")), rng)
                 torch.autograd.backward(loss)
                 nn.utils.clip_grad_norm_(parameters, CLIP_NORM)
                 optimizer.step()
-                total += loss.item() * len(pixels)
+                total += loss.item() * len(batch.indices)
                 done += 1
-            shown = (epoch + 1) * len(self._clips)
-            yield Passed(epoch + 1, shown, total / len(self._clips), self._held_out())
+            yield Passed(epoch + 1, (epoch + 1) * len(self._clips), total / len(self._clips), self._held_out())
 
     def loss(self, clips: Tensor, rng: np.random.Generator) -> Tensor:
         """Return the error of the hidden cells of clips (N, T, H, W) in grey levels."""

@@ -18,6 +18,7 @@ from trainer.data.ground_truth import true_defect_scores
 from trainer.studies.plan import RESULT, Plan, Variant
 from trainer.studies.run import read_result
 from trainer.training import loop
+from trainer.training.pace import pace_for
 from trainer.training.recipe import Recipe
 from trainer.training.state import Training
 
@@ -40,7 +41,7 @@ class Estimate:
 
 
 class _Watch:
-    """Notes when batches end; ``trainer.training.loop.ProgressReport``."""
+    """Notes when batches end; ``trainer.training.tally.ProgressReport``."""
 
     def __init__(self) -> None:
         self.batches: list[float] = [time.perf_counter()]
@@ -86,7 +87,8 @@ def _epoch_s(plan: Plan, recipe: Recipe, fabric: Fabric) -> float:
     watch = _Watch()
     scores = true_defect_scores(plan.clips)[some] if recipe.criteria else None
     clips: Clips = plan.clips.subset(some)
-    loop.train(loop.Run(training, clips, plan.clips.subset(held), watch, fabric, None, scores), 1)
+    pace = pace_for(fabric.device)
+    loop.train(loop.Run(training, clips, plan.clips.subset(held), watch, fabric, None, scores, pace), 1)
     assert watch.validated is not None
     steps = np.diff(watch.batches)
     step_s = float(np.median(steps[1:] if len(steps) > 1 else steps))

@@ -9,11 +9,12 @@ Several processes share each batch: process r of R takes every R-th clip from th
 over the whole batch, so R processes give what one would, but for rounding.
 """
 
+import contextlib
 import dataclasses
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -23,38 +24,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from engine.artifact import NUM_GRADES
-from station.errors import InputError
 from trainer.data.dataset import Clips
-from trainer.data.loader import Augmentation, epoch_batches, epoch_order
+from trainer.data.loader import Augmentation, Batch, Epoch, epoch_order
 from trainer.evaluation.metrics import Scores, score
 from trainer.model.inference import answers, torch_forward
 from trainer.model.losses import DISTANCES, feature_pairs, features_of, loss_of
+from trainer.model.pixels import grey_levels, sent
 from trainer.model.systems import Network
 from trainer.training.epoch_log import EpochEntry
 from trainer.training.optimizer import rate_share, set_rate
+from trainer.training.pace import IN_STEP, Pace
 from trainer.training.run_folder import RunFolder
 from trainer.training.state import Learned, Training
+from trainer.training.tally import ProgressReport, Step, Tally
 
 PREDICTED_AT_ONCE = 16
 """Clips of one forward pass where nothing is learned."""
-
-
-class TrainingError(InputError):
-    """Training cannot go on: the loss, or its gradient, is no longer a number.
-
-    The message names the batch. Lower the learning rate, limit the gradient norm, or look at the clips it names. The
-    checkpoint of the last whole epoch is as it was.
-    """
-
-
-class ProgressReport(Protocol):
-    """Told about the progress of a run."""
-
-    def batch(self, epoch: int, done: int, of: int, loss: float) -> None:
-        """Take note that ``done`` of an epoch's ``of`` batches are done; ``loss`` is the latest batch's."""
-
-    def epoch(self, entry: EpochEntry, best: EpochEntry) -> None:
-        """Take note that an epoch is done: its entry of the log, and the best one so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,11 +59,13 @@ class Run:
     """Keeps checkpoints and logs; None in all processes but one."""
     defect_scores: NDArray[np.float32] | None = None
     """(N, criteria) of the training clips, where the recipe asks for the raters' criteria."""
+    pace: Pace = IN_STEP
+    """How far ahead of the device clips are read and steps given out."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Models:
-    """The training's learner and optimiser as Fabric set them up, and the targets on the device."""
+    """The training's learner and optimiser as Fabric set them up, and the targets, from which batches are taken."""
 
     learner: Any
     optimizer: Any
@@ -87,29 +74,14 @@ class _Models:
     defect_scores: Tensor | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Step:
-    """One step of the optimiser: the batches whose gradients are averaged."""
-
-    number: int
-    """Counted from 0 over the whole run."""
-    first: int
-    """Place of its first batch in the epoch."""
-    batches: Sequence[Sequence[int]]
-    """Indices of the clips, of all processes together."""
-
-    @property
-    def clips(self) -> int:
-        """Clips of all its batches."""
-        return sum(len(batch) for batch in self.batches)
-
-
 def train(run: Run, until: int) -> None:
     """Train until ``until`` epochs are done or patience is at an end, with a validation and a checkpoint after each."""
     training, fabric = run.training, run.fabric
-    learner, optimizer = fabric.setup(training.learner, training.optimizer)
-    votes = torch.from_numpy(run.clips.distributions.astype(np.float32)).to(fabric.device)
-    defects = None if run.defect_scores is None else torch.from_numpy(run.defect_scores).to(fabric.device)
+    # Static shapes: a batch has two sizes at most, the whole and the last one's.
+    compiled = torch.compile(training.learner, dynamic=False) if training.recipe.compile else training.learner
+    learner, optimizer = fabric.setup(compiled, training.optimizer)
+    votes = torch.from_numpy(run.clips.distributions.astype(np.float32))
+    defects = None if run.defect_scores is None else torch.from_numpy(run.defect_scores)
     models = _Models(learner, optimizer, votes, defects)
     while training.epochs_done < until and not training.finished:
         entry = _train_epoch(run, models)
@@ -133,72 +105,54 @@ def _train_epoch(run: Run, models: _Models) -> EpochEntry:
         TrainingError: The loss or its gradient is not finite.
     """
     training, fabric, recipe = run.training, run.fabric, run.training.recipe
-    epoch = training.epochs_done
-    torch.manual_seed(recipe.seed + 1 + epoch)
-    order = epoch_order(len(run.clips), recipe.batch, recipe.seed, epoch)
+    number = training.epochs_done
+    torch.manual_seed(recipe.seed + 1 + number)
+    order = epoch_order(len(run.clips), recipe.batch, recipe.seed, number)
     augmentation = Augmentation(training.network.config.frames, recipe.turns, recipe.brightness)
     share = (fabric.global_rank, fabric.world_size)
-    batches = epoch_batches(run.clips, recipe.batch, recipe.seed, epoch, augmentation, share)
+    epoch = Epoch(run.clips, recipe.batch, recipe.seed, number, augmentation, share)
+    tally = Tally(run.clips, number, len(order), run.report, run.folder, run.pace.in_flight)
     steps = math.ceil(len(order) / recipe.accumulate)
-    total, rate = 0.0, 0.0
+    rate = 0.0
     training.learner.train()
-    for place in range(steps):
-        first = place * recipe.accumulate
-        step = _Step(epoch * steps + place, first, order[first : first + recipe.accumulate])
-        rate = recipe.lr * rate_share(recipe, step.number, recipe.epochs * steps)
-        set_rate(training.optimizer, rate)
-        models.optimizer.zero_grad(set_to_none=True)
-        loss = _add_gradients(run, models, step, batches, len(order))
-        norm = _gradient_norm(run, models, step)
-        models.optimizer.step()
-        total += loss
-        if run.folder:
-            run.folder.step(step.number, loss=loss / step.clips, lr=rate, gradient_norm=norm)
+    with contextlib.closing(epoch.batches(run.pace.readers)) as batches:
+        for place in range(steps):
+            first = place * recipe.accumulate
+            rate = recipe.lr * rate_share(recipe, number * steps + place, recipe.epochs * steps)
+            step = Step(number * steps + place, first, order[first : first + recipe.accumulate], rate)
+            set_rate(training.optimizer, rate)
+            models.optimizer.zero_grad(set_to_none=True)
+            _add_gradients(run, models, step, batches, tally)
+            tally.norm(_limit_gradient(run, models), step)
+            models.optimizer.step()
+    tally.settle()
     training.epochs_done += 1
-    return EpochEntry(training.epochs_done, (epoch + 1) * steps, rate, total / len(run.clips))
+    return EpochEntry(training.epochs_done, (number + 1) * steps, rate, tally.total / len(run.clips))
 
 
-def _add_gradients(
-    run: Run, models: _Models, step: _Step, batches: Iterator[tuple[list[int], NDArray[np.float32]]], of: int
-) -> float:
-    """Add up the gradients of a step's batches; return the sum of the losses of its clips, of all processes."""
+def _add_gradients(run: Run, models: _Models, step: Step, batches: Iterator[Batch], tally: Tally) -> None:
+    """Add up the gradients of a step's batches, and give the tally the mean loss of each, of all processes."""
     recipe, config, fabric = run.training.recipe, run.training.network.config, run.fabric
-    total = 0.0
     for place, whole in enumerate(step.batches, start=step.first):
-        indices, pixels = next(batches)
+        batch = next(batches)
         share = len(range(fabric.global_rank, len(whole), fabric.world_size)) / len(whole)
         with fabric.no_backward_sync(models.learner, enabled=whole is not step.batches[-1]):
-            learned: Learned = models.learner(torch.from_numpy(pixels).to(fabric.device))
-            loss = loss_of(learned.output, models.votes[indices], DISTANCES[recipe.loss], recipe.alpha, config)
+            learned: Learned = models.learner(grey_levels(batch, fabric.device))
+            votes = sent(models.votes[batch.indices], fabric.device)
+            loss = loss_of(learned.output, votes, DISTANCES[recipe.loss], recipe.alpha, config)
             if learned.criteria is not None and models.defect_scores is not None:
-                loss = loss + recipe.criteria * F.mse_loss(learned.criteria, models.defect_scores[indices])
-            value = cast(Tensor, fabric.all_reduce(loss.detach() * share, reduce_op="sum")).item()
-            if not math.isfinite(value):
-                raise _not_finite(run, "loss", value, place, [whole])
+                defects = sent(models.defect_scores[batch.indices], fabric.device)
+                loss = loss + recipe.criteria * F.mse_loss(learned.criteria, defects)
+            tally.loss(cast(Tensor, fabric.all_reduce(loss.detach() * share, reduce_op="sum")), step, place)
             # Processes average their gradients: hence times their number.
             fabric.backward(loss * (fabric.world_size * share * len(whole) / step.clips))
-        total += value * len(whole)
-        run.report.batch(run.training.epochs_done, place + 1, of, value)
-    return total
 
 
-def _gradient_norm(run: Run, models: _Models, step: _Step) -> float:
+def _limit_gradient(run: Run, models: _Models) -> Tensor:
     """Limit the gradient as the recipe says and return its norm before that."""
     limit = run.training.recipe.clip_norm or math.inf
     norm = run.fabric.clip_gradients(models.learner, models.optimizer, max_norm=limit, error_if_nonfinite=False)
-    size = cast(Tensor, norm).item()
-    if not math.isfinite(size):
-        raise _not_finite(run, "gradient", size, step.first + len(step.batches) - 1, step.batches)
-    return size
-
-
-def _not_finite(run: Run, what: str, value: float, place: int, batches: Sequence[Sequence[int]]) -> TrainingError:
-    names = ", ".join(run.clips.rows[index].id for batch in batches for index in batch)
-    done = run.training.epochs_done
-    return TrainingError(
-        f"the {what} became {value} in epoch {done + 1}, batch {place + 1} (clips {names}); the "
-        f"checkpoint after epoch {done} is whole; lower --lr, set --clip-norm, or look at these clips"
-    )
+    return cast(Tensor, norm)
 
 
 def validate(training: Training, clips: Clips, fabric: Fabric) -> tuple[Scores, dict[str, float]]:

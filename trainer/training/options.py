@@ -41,6 +41,7 @@ GROUPS: Final = {
         ("warmup", "share of all steps in which the learning rate rises from 0"),
         ("clip-norm", "largest gradient norm; 0: no limit"),
         ("precision", "float32, or bfloat16 (mixed)"),
+        ("compile", "compile the network, which takes a minute or two and pays on a GPU: true or false"),
         ("patience", "stop after so many epochs without a smaller validation MSE; 0: never"),
     ),
     "data": (

@@ -12,7 +12,7 @@ from trainer.training.epoch_log import EpochEntry
 
 
 class TrainingProgress:
-    """Shows one run; ``trainer.training.loop.ProgressReport``."""
+    """Shows one run; ``trainer.training.tally.ProgressReport``."""
 
     LINE_EVERY_S = 30.0
 
@@ -38,7 +38,7 @@ class TrainingProgress:
         self._bars.stop()
 
     def batch(self, epoch: int, done: int, of: int, loss: float) -> None:
-        """See ``trainer.training.loop.ProgressReport``."""
+        """See ``trainer.training.tally.ProgressReport``."""
         self._recent.append(loss)
         if done == 1:
             self._bars.reset(self._batches, total=of)
@@ -50,7 +50,7 @@ class TrainingProgress:
             self._recent, self._said_s = [], time.monotonic()
 
     def epoch(self, entry: EpochEntry, best: EpochEntry) -> None:
-        """See ``trainer.training.loop.ProgressReport``."""
+        """See ``trainer.training.tally.ProgressReport``."""
         self._recent, self._said_s = [], time.monotonic()
         line = f"epoch {entry.epoch:3}  loss {entry.loss:.4f}"
         if entry.mse_x100 is not None:  # accuracy: the balanced one of the most-voted grade

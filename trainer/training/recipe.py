@@ -62,6 +62,8 @@ class Recipe(BaseModel):
     """Augment with a gain within this of 1 and an offset within this share of the full range."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """bfloat16: matrix products in bfloat16 (autocast), everything else in float32."""
+    compile: bool = False
+    """Compile the network (torch.compile): pays on a GPU. It rounds differently."""
     patience: Annotated[int, Field(ge=0)] = 0
     """Epochs without a smaller validation error after which training stops early; 0: it does not."""
     holdout: Annotated[float, Field(ge=0, lt=1)] = 0.1

@@ -57,6 +57,7 @@ def train_one(job: Job, fabric: "Fabric", console: Console) -> None:
         console: Shows progress; quiet in all processes but one.
     """
     from trainer.training import loop
+    from trainer.training.pace import pace_for, require_compiler
     from trainer.training.run_folder import RunFolder
 
     clips, recipe = job.clips, job.recipe
@@ -64,6 +65,8 @@ def train_one(job: Job, fabric: "Fabric", console: Console) -> None:
     validation = clips.subset(split.validation) if job.held is None else job.held
     if recipe.patience and not len(validation):
         raise InputError("--patience needs clips to validate on; give --val, or a --holdout above 0")
+    if recipe.compile:
+        require_compiler(fabric.device)
     scores = _defect_scores(job, split)
     if job.resume and training.finished:
         console.print(f"{job.out}: nothing left to do, {_state(training)}", soft_wrap=True)
@@ -81,7 +84,8 @@ def train_one(job: Job, fabric: "Fabric", console: Console) -> None:
         for note in _notes(job, training, split):
             console.print(f"note: {note}", soft_wrap=True)
         progress = stack.enter_context(TrainingProgress(console, training.epochs_done, until))
-        run = loop.Run(training, clips.subset(split.train), validation, progress, fabric, folder, scores)
+        learnt, pace = clips.subset(split.train), pace_for(fabric.device)
+        run = loop.Run(training, learnt, validation, progress, fabric, folder, scores, pace)
         loop.train(run, until)
     if training.finished and training.epochs_done < recipe.epochs:
         console.print(f"stopped early: {_state(training)}", soft_wrap=True)

@@ -17,7 +17,7 @@ from station.dashboard.playback import shown_ns
 from station.dashboard.render import render
 from station.dashboard.snapshot import ScreenState, Snapshot
 from station.transport.control_messages import Percentiles, PlaybackInfo, ProcessName
-from tests.station.dashboard.screen_cases import ALL_KEYS, CASES, MANY, REAL, RUNNING, SOURCE, view
+from tests.station.dashboard.screen_cases import ALL_KEYS, CASES, MANY, MODEL, REAL, RUNNING, SOURCE, view
 
 SCREENS = Path(__file__).parent / "screens"
 WRITE = os.environ.get("ROSTFINE_WRITE_SCREENS") == "1"
@@ -102,6 +102,17 @@ def test_grades_of_a_demonstration_model_are_never_called_valid() -> None:
         assert "valid" not in text
         assert "valid" in drawn(REAL, width, height)
         assert "DEMONSTRATION" not in drawn(REAL, width, height)
+
+
+def test_grades_of_another_network_are_not_called_rostfines() -> None:
+    model = MODEL.model_copy(update={"name": "lab", "system": "r3d", "patch_grid": None})
+    engine = {ProcessName.ENGINE: view(ProcessName.ENGINE, model=model)}
+    shown = dataclasses.replace(CASES["focused"], processes=CASES["focused"].processes | engine)
+    text = drawn(shown, 200, 60)
+    assert "r3d grade A" in text
+    assert "lab (r3d)" in text
+    assert "RoSTFine grade" not in text
+    assert "r3d grades from 60 s ago" in drawn(dataclasses.replace(shown, motion=None), 200, 60)
 
 
 def test_a_grade_that_no_longer_holds_is_dim_and_has_another_bar() -> None:

@@ -153,6 +153,15 @@ def test_the_closing_report_fits_a_terminal_and_hides_nothing() -> None:
         assert part in text
 
 
+def test_grades_of_another_network_are_not_called_rostfines() -> None:
+    found = summary(TRACKS)
+    assert found.model is not None
+    assert "RoSTFine grade A" in closing_report(found)
+    other = dataclasses.replace(found, model=dataclasses.replace(found.model, network="r3d"))
+    assert "r3d grade A" in closing_report(other)
+    assert "RoSTFine grade" not in closing_report(other)
+
+
 def test_places_that_cannot_be_written_are_refused_before_the_run(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "none" / "s.json"):
         with pytest.raises(InputError, match="summary"):

@@ -12,7 +12,7 @@ torch = pytest.importorskip("torch", reason="the network needs the extra [train]
 from station.errors import InputError  # noqa: E402
 from trainer.__main__ import main  # noqa: E402
 from trainer.commands import rollout  # noqa: E402
-from trainer.model.attention_figures import FOOT_PX, LABEL_PX, odd_frames  # noqa: E402
+from trainer.model.attention_figures import FOOT_PX, GAP_PX, HEAD_PX, LABEL_PX, LEAST_PX, odd_frames  # noqa: E402
 from trainer.model.rollout import attention_maps  # noqa: E402
 from trainer.model.rollout import rollout as attention_rollout  # noqa: E402
 from trainer.model.rostfine import Rostfine, preset  # noqa: E402
@@ -21,6 +21,15 @@ from trainer.model.weights import save_weights  # noqa: E402
 CONFIG = preset(
     "station", frames=3, clip_px=24, image_px=24, patch_px=8, width=24, depth=3, heads=2, selected=2, branch_heads=3
 )
+
+
+ROW_PX = 24 + GAP_PX
+
+
+def frame_of(picture: np.ndarray, row: int, column: int) -> np.ndarray:
+    """A frame of the first clip: row 0 is the clip itself."""
+    top, left = HEAD_PX + row * ROW_PX, LABEL_PX + GAP_PX + column * (24 + GAP_PX)
+    return picture[top : top + 24, left : left + 24]
 
 
 @pytest.fixture
@@ -79,9 +88,11 @@ def test_draws_a_picture(network: Rostfine, clips: np.ndarray, tmp_path: Path) -
     assert rollout.run(parser.parse_args([*words, str(tmp_path / "flow.png")])) == 0
     picture = cv2.imread(str(tmp_path / "flow.png"))
     assert picture is not None
-    assert picture.shape == (4 * 24 + FOOT_PX, LABEL_PX + 2 * 24, 3)  # the first and the third frame
-    assert (picture[:24, LABEL_PX : LABEL_PX + 24] == clips[0, 0][..., None]).all()
-    assert (picture[:24, LABEL_PX + 24 :] == clips[0, 2][..., None]).all()
+    assert picture.shape == (2 * (HEAD_PX + 2 * ROW_PX) + FOOT_PX, LEAST_PX, 3)
+    assert (frame_of(picture, 0, 0) == clips[0, 0][..., None]).all()  # the first and the third frame
+    assert (frame_of(picture, 0, 1) == clips[0, 2][..., None]).all()
+    assert (picture[: HEAD_PX + ROW_PX, LABEL_PX + 2 * (GAP_PX + 24) :] == 255).all()
+    assert (picture[HEAD_PX : HEAD_PX + 24, LABEL_PX + GAP_PX + 24 : LABEL_PX + 2 * GAP_PX + 24] == 255).all()
     with pytest.raises(InputError, match=r"ends in \.png"):
         rollout.run(parser.parse_args([*words, str(tmp_path / "flow.jpg")]))
 
@@ -96,8 +107,8 @@ def test_selected_patches_of_several_networks_and_counts(network: Rostfine, clip
     assert main([*words, "--selected", "1", "9"]) == 0
     picture = cv2.imread(str(tmp_path / "patches.png"))
     assert picture is not None
-    assert picture.shape == (2 * 5 * 24 + FOOT_PX, LABEL_PX + 2 * 24, 3)
-    one, all_nine = (picture[row * 24 : (row + 1) * 24, LABEL_PX : LABEL_PX + 24, 0] for row in (1, 2))
+    assert picture.shape == (2 * (HEAD_PX + 5 * ROW_PX) + FOOT_PX, LEAST_PX, 3)
+    one, all_nine = (frame_of(picture, row, 0)[..., 0] for row in (1, 2))
     assert (all_nine == clips[0, 0]).all()
     with torch.inference_mode():
         best = network(torch.from_numpy(clips)).attention[0, 0].argmax().item()

@@ -28,6 +28,7 @@ from trainer.training.optimizer import rate_share  # noqa: E402
 from trainer.training.options import file_sha256  # noqa: E402
 from trainer.training.recipe import BEST, LAST, Recipe, read_recipe  # noqa: E402
 from trainer.training.state import Training  # noqa: E402
+from trainer.training.tally import TrainingError  # noqa: E402
 
 
 @pytest.fixture
@@ -120,7 +121,7 @@ def test_a_gradient_that_is_no_number_stops_before_it_reaches_the_weights(data: 
     before = {name: value.clone() for name, value in training.network.state_dict().items()}
     with (
         open_fabric("cpu", "float32") as fabric,
-        pytest.raises(loop.TrainingError, match=r"the gradient became (nan|inf)"),
+        pytest.raises(TrainingError, match=r"the gradient became (nan|inf)"),
     ):
         loop.train(run_of(training, clips.subset(range(12)), fabric), until=1)
     assert all(torch.equal(before[name], value) for name, value in training.network.state_dict().items())
@@ -300,7 +301,7 @@ def test_augmentation_keeps_the_pixels_and_takes_one_of_every_few_frames() -> No
     clip = np.arange(4 * 6 * 6, dtype=np.uint8).reshape(4, 6, 6)
     seen = set()
     for seed in range(40):
-        varied = Augmentation(2, turns=True, brightness=0.0).apply(clip, np.random.default_rng(seed))
+        varied = Augmentation(2, turns=True, brightness=0.0).apply(clip, np.random.default_rng(seed)).pixels
         first, second = (int(frame.min()) // 36 for frame in varied)
         assert second == first + 2
         np.testing.assert_array_equal(np.sort(varied[0].ravel()), clip[first].ravel())
