@@ -44,7 +44,7 @@ def _curves(
 
     Where cosines are known, by value and epoch, they stand at the right.
     """
-    figure = Figure(figsize=(9.6 + 3.2 * bool(cosines), 3.7))
+    figure = Figure(figsize=(9.6 + 4.2 * bool(cosines), 3.7))
     figure.set_layout_engine("constrained", rect=(0, 0.05, 1, 0.95))  # the notice stands below
     figure.suptitle(f"{title}; mean and sd over folds", x=0.01, ha="left", fontsize=10)
     places = np.arange(len(rows))
@@ -71,5 +71,5 @@ def _draw_cosines(axes: Axes, cosines: Mapping[str, tuple[float, ...]], head: st
     for (value, curve), style in zip(cosines.items(), itertools.cycle(("-", "--", "-.", ":")), strict=False):
         axes.plot(range(1, len(curve) + 1), curve, linestyle=style, label=f"{head} {value}")
     axes.set(xlabel="epoch", ylabel="cosine of the features, mean of the pairs")
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=8, loc="center left", bbox_to_anchor=(1, 0.5))  # no curve is hidden
     axes.grid(color="0.92")
