@@ -49,7 +49,7 @@ def _fetch(value: Tensor) -> Fetch:
     # .item() would wait for all that the device has been given since: the copy alone is waited for.
     here = torch.empty((), dtype=value.dtype, pin_memory=True)
     here.copy_(value.detach(), non_blocking=True)
-    event = torch.cuda.Event()
+    event = torch.cuda.Event()  # type: ignore[no-untyped-call]
     event.record()
 
     def fetch() -> float:
