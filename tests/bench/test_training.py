@@ -47,8 +47,8 @@ def test_both_train_in_the_short_loop_and_are_compared_round_by_round() -> None:
         assert speed.clips_s > 0
         assert speed.clips_cpu_s > 0
     ours, plain = contenders
-    ours.rounds += [_Speed(2.0, 8.0), _Speed(9.0, 9.0), _Speed(6.0, 6.0)]
-    plain.rounds += [_Speed(1.0, 4.0), _Speed(3.0, 3.0), _Speed(3.0, 2.0)]
+    ours.rounds.extend([_Speed(2.0, 8.0), _Speed(9.0, 9.0), _Speed(6.0, 6.0)])
+    plain.rounds.extend([_Speed(1.0, 4.0), _Speed(3.0, 3.0), _Speed(3.0, 2.0)])
     assert ours.clips_s == 6.0
     assert ours.against(plain, cpu=True) == "2.00 times as fast as plain PyTorch; by processor time 3.00"
     assert ours.against(plain, cpu=False) == "2.00 times as fast as plain PyTorch"
