@@ -12,7 +12,7 @@ Light is varied where the network is, not here: pixels stay bytes until then, a 
 """
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -95,7 +95,7 @@ class Epoch:
     """Which process of how many. It gets every how-many-th clip of each batch, or the batch's first clip where none is
     left for it: the caller gives that one no weight."""
 
-    def batches(self, readers: int = 0) -> Iterator[Batch]:
+    def batches(self, readers: int = 0) -> Generator[Batch]:
         """Yield the batches in the order of ``epoch_order``.
 
         Args:

@@ -78,8 +78,8 @@ def train(run: Run, until: int) -> None:
     """Train until ``until`` epochs are done or patience is at an end, with a validation and a checkpoint after each."""
     training, fabric = run.training, run.fabric
     # Static shapes: a batch has two sizes at most, the whole and the last one's.
-    compiled = torch.compile(training.learner, dynamic=False) if training.recipe.compile else training.learner
-    learner, optimizer = fabric.setup(compiled, training.optimizer)
+    module: Any = torch.compile(training.learner, dynamic=False) if training.recipe.compile else training.learner
+    learner, optimizer = fabric.setup(module, training.optimizer)
     votes = torch.from_numpy(run.clips.distributions.astype(np.float32))
     defects = None if run.defect_scores is None else torch.from_numpy(run.defect_scores)
     models = _Models(learner, optimizer, votes, defects)
