@@ -125,9 +125,9 @@ def run(args: argparse.Namespace) -> int:
             report.figure(name, contender.clips_s, "clips/s", told)
         if theirs is None:
             report.figure("Hugging Face, TimeSformer", None, "clips/s", "transformers is not installed")
-        for readers in (0, MOST_READERS):
-            told = f"{readers} threads read ahead" if readers else "read when needed"
-            report.figure(f"the loader alone, {told}", _loader(clips, args, readers), "clips/s")
+        ways = {"read when needed": (0, False), f"{MOST_READERS} threads": (MOST_READERS, False), "kept": (0, True)}
+        for told, (readers, kept) in ways.items():
+            report.figure(f"the loader alone, {told}", _loader(clips, args, readers, kept), "clips/s")
         if args.profile:
             _profile(clips, args)
     report.emit()
@@ -199,16 +199,20 @@ def _ours(clips: Path, args: argparse.Namespace, network: dict[str, Any]) -> _Co
     return _Contender(measure)
 
 
-def _loader(clips: Path, args: argparse.Namespace, readers: int) -> float:
+def _loader(clips: Path, args: argparse.Namespace, readers: int, kept: bool) -> float:
     """Return clips a second of reading and turning alone."""
     from trainer.data.dataset import open_clips
+    from trainer.data.kept_clips import KeptClips
     from trainer.data.loader import Augmentation, Epoch
 
     folder = open_clips(clips, verify=False)
+    source = KeptClips(folder, 1 << 30 if kept else 0)
     augmentation = Augmentation(folder.shape[0], True, 0.1)
+    if kept:
+        list(Epoch(source, args.batch, 1, 0, augmentation).batches())
     begun, count, epoch = time.perf_counter(), 0, 0
     while time.perf_counter() - begun < min(args.seconds, 3.0):
-        count += sum(len(one.indices) for one in Epoch(folder, args.batch, 1, epoch, augmentation).batches(readers))
+        count += sum(len(one.indices) for one in Epoch(source, args.batch, 1, epoch, augmentation).batches(readers))
         epoch += 1
     return count / (time.perf_counter() - begun)
 

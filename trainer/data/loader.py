@@ -15,12 +15,23 @@ from collections import deque
 from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.dataset import Clips
+
+class PixelSource(Protocol):
+    """Clips that are read one by one: ``trainer.data.dataset.Clips``, or ``KeptClips``."""
+
+    def __len__(self) -> int:
+        """Return the number of clips."""
+        ...
+
+    def pixels(self, index: int) -> NDArray[np.uint8]:
+        """Return one clip, (T, H, W) uint8, which nobody may change."""
+        ...
+
 
 BATCHES_AHEAD: Final = 3
 """Batches that are read, or being read, before they are asked for, where threads read ahead."""
@@ -68,7 +79,8 @@ class Augmentation:
         gain, lift = 1.0, 1.0
         if self.brightness:
             gain, lift = 1 + rng.uniform(-self.brightness, self.brightness, 2)
-        return Varied(varied, np.float32(gain), np.float32(255 * (lift - 1)))
+        whole = np.ascontiguousarray(varied)  # here, where several threads do it
+        return Varied(whole, np.float32(gain), np.float32(255 * (lift - 1)))
 
 
 def epoch_order(count: int, batch: int, seed: int, epoch: int) -> list[list[int]]:
@@ -81,7 +93,7 @@ def epoch_order(count: int, batch: int, seed: int, epoch: int) -> list[list[int]
 class Epoch:
     """One pass over clips, batch by batch."""
 
-    clips: Clips
+    clips: PixelSource
     """All of them are used."""
     batch: int
     """Clips a batch, of all processes together."""

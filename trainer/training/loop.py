@@ -25,6 +25,7 @@ from torch import Tensor
 
 from engine.artifact import NUM_GRADES
 from trainer.data.dataset import Clips
+from trainer.data.kept_clips import KeptClips
 from trainer.data.loader import Augmentation, Batch, Epoch, epoch_order
 from trainer.evaluation.metrics import Scores, score
 from trainer.model.inference import answers, torch_forward
@@ -72,6 +73,8 @@ class _Models:
     votes: Tensor
     """(N, C) of the training clips."""
     defect_scores: Tensor | None
+    clips: KeptClips
+    """Their pixels."""
 
 
 def train(run: Run, until: int) -> None:
@@ -82,7 +85,7 @@ def train(run: Run, until: int) -> None:
     learner, optimizer = fabric.setup(module, training.optimizer)
     votes = torch.from_numpy(run.clips.distributions.astype(np.float32))
     defects = None if run.defect_scores is None else torch.from_numpy(run.defect_scores)
-    models = _Models(learner, optimizer, votes, defects)
+    models = _Models(learner, optimizer, votes, defects, KeptClips(run.clips, run.pace.kept_bytes))
     while training.epochs_done < until and not training.finished:
         entry = _train_epoch(run, models)
         if len(run.validation):
@@ -110,7 +113,7 @@ def _train_epoch(run: Run, models: _Models) -> EpochEntry:
     order = epoch_order(len(run.clips), recipe.batch, recipe.seed, number)
     augmentation = Augmentation(training.network.config.frames, recipe.turns, recipe.brightness)
     share = (fabric.global_rank, fabric.world_size)
-    epoch = Epoch(run.clips, recipe.batch, recipe.seed, number, augmentation, share)
+    epoch = Epoch(models.clips, recipe.batch, recipe.seed, number, augmentation, share)
     tally = Tally(run.clips, number, len(order), run.report, run.folder, run.pace.in_flight)
     steps = math.ceil(len(order) / recipe.accumulate)
     rate = 0.0

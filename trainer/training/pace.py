@@ -14,9 +14,11 @@ from typing import Final
 import torch
 
 from station.errors import InputError
-from station.machine import usable_cores
+from station.machine import memory_bytes, usable_cores
 
 MOST_READERS: Final = 8
+KEPT_OF_MEMORY: Final = 4
+"""Clips may take one part in so many of the machine's memory."""
 IN_FLIGHT: Final = 2
 """Batches that a GPU works on, or has in store, while an earlier one's loss is looked at."""
 
@@ -29,6 +31,8 @@ class Pace:
     """Threads that read clips ahead; 0: each batch when it is needed."""
     in_flight: int = 0
     """Batches that may be under way before a loss is looked at; 0: each is looked at before the next step."""
+    kept_bytes: int = 0
+    """Of clips that stay in memory once they were read; 0: every epoch reads them anew."""
 
 
 IN_STEP: Final = Pace()
@@ -39,8 +43,9 @@ def pace_for(device: torch.device) -> Pace:
     """Return what suits a device; the processes of a machine that torchrun started share its cores."""
     if device.type != "cuda":
         return IN_STEP
-    cores = usable_cores() // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
-    return Pace(min(MOST_READERS, max(1, cores - 1)), IN_FLIGHT)
+    processes = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    readers = min(MOST_READERS, max(1, usable_cores() // processes - 1))
+    return Pace(readers, IN_FLIGHT, memory_bytes() // (KEPT_OF_MEMORY * processes))
 
 
 def require_compiler(device: torch.device) -> None:

@@ -15,6 +15,7 @@ torch = pytest.importorskip("torch", reason="training needs torch")
 from station.errors import InputError  # noqa: E402
 from tests.support.tiny_training import NETWORK  # noqa: E402
 from trainer.data.dataset import Clips, open_clips  # noqa: E402
+from trainer.data.kept_clips import KeptClips  # noqa: E402
 from trainer.data.loader import Augmentation, Batch, Epoch, epoch_order  # noqa: E402
 from trainer.model.pixels import grey_levels  # noqa: E402
 from trainer.training import loop, pace  # noqa: E402
@@ -25,7 +26,7 @@ from trainer.training.recipe import Recipe  # noqa: E402
 from trainer.training.state import Training  # noqa: E402
 from trainer.training.tally import TrainingError  # noqa: E402
 
-HURRY = Pace(readers=3, in_flight=2)
+HURRY = Pace(readers=3, in_flight=2, kept_bytes=10 * 4 * 20 * 20)  # ten clips
 CPU = torch.device("cpu")
 
 
@@ -87,6 +88,19 @@ def test_a_clip_that_is_gone_is_said_where_its_batch_is_due(clips: Clips) -> Non
     assert [len(next(batches).indices) for _ in range(2)] == [6, 6]
     with pytest.raises(InputError, match=r"gone\.npz"):
         next(batches)
+
+
+def test_clips_are_kept_up_to_a_bound_and_cannot_be_changed(clips: Clips, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+    pixels = Clips.pixels
+    monkeypatch.setattr(Clips, "pixels", lambda self, index: (read.append(index), pixels(self, index))[1])
+    kept = KeptClips(clips, 2 * 4 * 20 * 20 + 1)  # two, and a little
+    for index in (3, 5, 7, 3, 5, 7):
+        np.testing.assert_array_equal(kept.pixels(index), pixels(clips, index))
+        with pytest.raises(ValueError, match="read-only"):
+            kept.pixels(3)[:] = 0
+    assert read.count(3) == read.count(5) == 1
+    assert read.count(7) == 2
 
 
 def test_light_is_varied_on_the_device_to_the_same_bit() -> None:
@@ -155,9 +169,10 @@ def test_a_compiled_network_learns_the_same(clips: Clips, monkeypatch: pytest.Mo
 def test_who_is_in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pace_for(CPU) == IN_STEP
     monkeypatch.setattr(pace, "usable_cores", lambda: 16)
-    assert pace_for(torch.device("cuda", 1)) == Pace(8, 2)
+    monkeypatch.setattr(pace, "memory_bytes", lambda: 64 << 30)
+    assert pace_for(torch.device("cuda", 1)) == Pace(8, 2, 16 << 30)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "8")
-    assert pace_for(torch.device("cuda")).readers == 1
+    assert pace_for(torch.device("cuda")) == Pace(1, 2, 2 << 30)
     monkeypatch.setenv("PATH", "")
     with pytest.raises(InputError, match=r"--compile true: needs a C\+\+ compiler"):
         require_compiler(CPU)
