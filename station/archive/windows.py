@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from station.archive.story import Story, WindowKey
 from station.crop import crop_into
+from station.machine import usable_cores
 from station.session.chunk_reader import ChunkReader
 from station.session.records import FrameRecord
 
@@ -56,7 +57,8 @@ def read_frames(story: Story, frames: Iterable[FrameRecord]) -> Iterator[tuple[F
     for file, wanted in sorted(by_file.items()):
         wanted.sort(key=lambda frame: frame.pts_ms)
         with ExitStack() as stack:
-            reader = stack.enter_context(ChunkReader(story.folder / Path(file), {frame.pts_ms for frame in wanted}))
+            stamps = {frame.pts_ms for frame in wanted}
+            reader = stack.enter_context(ChunkReader(story.folder / Path(file), stamps, threads=usable_cores()))
             for frame in wanted:
                 header = frame.header
                 yield frame, reader.find(frame.pts_ms, header.height, header.width, frame.crc32)

@@ -99,20 +99,23 @@ def _write(story: Story, to: str, selection: Selection, out: Path) -> tuple[list
             "ome-zarr": image_files.write_ome_zarr,
             "mp4": image_files.write_mp4,
         }
-        left_out = []
+
+        def write_all(left_out: list[int]) -> tuple[list[Path], list[int], int]:
+            with films(story, selection, left_out, out) as found:
+                return [writers[to](film, out, lambda: None) for film in found], left_out, 0
+
         try:
-            return [writers[to](film, out, lambda: None) for film in films(story, selection, left_out)], left_out, 0
+            return write_all([])
         except UnreadableFrame:
             shutil.rmtree(out)
             out.mkdir(mode=0o700)
-            left_out = find_unreadable(story)
-            return [writers[to](film, out, lambda: None) for film in films(story, selection, left_out)], left_out, 0
+            return write_all(find_unreadable(story, decode_all=True))
     if to in TRACKS:
         from station.export import track_files
 
         if not story.sperm:
             raise SessionError(f"session {story.folder}: no sperm was followed; there are no tracks to export")
-        left_out = find_unreadable(story) if track_files.recorded_whole(story) else []
+        left_out = find_unreadable(story, decode_all=False) if track_files.recorded_whole(story) else []
         if len(left_out) == len(story.frames):  # no picture is left for tracks to lie over
             left_out = []
         index = track_files.planes(story, selection.from_s, selection.until_s, set(left_out))

@@ -4,6 +4,7 @@ It decides what is said; ``page.html`` how it looks.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -11,9 +12,10 @@ from markupsafe import Markup
 
 from station.archive.catalogue import began, folder_bytes, recorded_label
 from station.archive.moments import Choice, Seen, Span, choices, shares, spans
-from station.archive.story import SpermStory, Story
+from station.archive.story import SpermStory, Story, WindowKey
 from station.archive.windows import CutWindow, cut_windows
 from station.dashboard.assessment import GradeValidity, disturbed_by
+from station.machine import usable_cores
 from station.report import clips, plots
 from station.session.annotations import Annotations, read_annotations
 from station.transport.control_messages import Percentiles
@@ -124,13 +126,12 @@ def content_of(story: Story, keep_going: Callable[[], object] = lambda: None) ->
     made = choices(story)
     later = read_annotations(story.folder, story.start.session)
     picked = {sperm_id: _picked(story, sperm, made) for sperm_id, sperm in sorted(story.sperm.items())}
-    wanted = [(sperm_id, grade.frame_seq) for sperm_id, grade in picked.items() if grade is not None]
-    cut = dict(cut_windows(story, wanted))
+    pictures = _clips(story, {(sperm_id, grade.frame_seq): grade for sperm_id, grade in picked.items() if grade})
     sperm: list[SpermReport] = []
     for sperm_id, grade in picked.items():
         keep_going()
-        window = None if grade is None else cut[sperm_id, grade.frame_seq]
-        sperm.append(_sperm_report(story, story.sperm[sperm_id], grade, window, made, later))
+        clip = None if grade is None else pictures[sperm_id, grade.frame_seq]
+        sperm.append(_sperm_report(story, story.sperm[sperm_id], grade, clip, made, later))
     opened = story.opened
     return Content(
         session=story.start.session,
@@ -167,13 +168,12 @@ def _sperm_report(
     story: Story,
     sperm: SpermStory,
     grade: GradeInfo | None,
-    window: CutWindow | str | None,
+    clip: Clip | str | None,
     made: Sequence[Choice],
     later: Annotations,
 ) -> SpermReport:
     mine = [choice for choice in made if choice.sperm_id == sperm.sperm_id]
     worth = spans(story, sperm)
-    clip = _clip(story, grade, window) if grade is not None and isinstance(window, CutWindow) else None
     chosen = next((one.chosen for one in mine if one.chosen and one.chosen.grade is grade), None)
     if grade is None:
         shown = ""
@@ -187,8 +187,8 @@ def _sperm_report(
         chosen=bool(mine),
         followed=_followed(story, sperm),
         graded=_graded(sperm, worth),
-        clip=clip,
-        why_no_clip="it was never graded" if grade is None else window if isinstance(window, str) else "",
+        clip=clip if isinstance(clip, Clip) else None,
+        why_no_clip="it was never graded" if grade is None else clip if isinstance(clip, str) else "",
         shown=shown,
         grade=None if grade is None else _grade_row(story, grade, chosen),
         grades_plot=plots.grades_over_time(story, sperm, worth, mine),
@@ -204,6 +204,16 @@ def _sperm_report(
             ]
         ),
     )
+
+
+def _clips(story: Story, wanted: dict[WindowKey, GradeInfo]) -> dict[WindowKey, Clip | str]:
+    """Return the pictures of windows, or why there are none: coded on all cores while the next ones are cut."""
+    with ThreadPoolExecutor(usable_cores()) as coders:
+        coded = [
+            (key, window if isinstance(window, str) else coders.submit(_clip, story, wanted[key], window))
+            for key, window in cut_windows(story, wanted)
+        ]
+        return {key: clip if isinstance(clip, str) else clip.result() for key, clip in coded}
 
 
 def _clip(story: Story, grade: GradeInfo, window: CutWindow) -> Clip:

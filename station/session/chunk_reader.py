@@ -29,9 +29,9 @@ Picture = tuple[int, NDArray[np.uint8]]
 class ChunkReader:
     """Finds frames of a chunk by their time stamps, in rising order; skips what cannot be read."""
 
-    def __init__(self, path: Path, wanted: Collection[int] | None = None) -> None:
-        """``wanted``: time stamps in ms; no other frame is decoded. None: all are."""
-        self._decoded = _decode(path, wanted)
+    def __init__(self, path: Path, wanted: Collection[int] | None = None, *, threads: int = 1) -> None:
+        """``wanted``: time stamps in ms; no other frame is decoded. None: all are. ``threads``: for each picture."""
+        self._decoded = _decode(path, wanted, threads)
         self._pictures = _rising(self._decoded)
         self._ahead: Picture | None = None
 
@@ -68,7 +68,7 @@ def _rising(pictures: Iterable[Picture]) -> Iterator[Picture]:
         yield before
 
 
-def _decode(path: Path, wanted: Collection[int] | None) -> Generator[Picture, None, None]:
+def _decode(path: Path, wanted: Collection[int] | None, threads: int) -> Generator[Picture, None, None]:
     av.logging.set_level(None)  # the caller says what is missing
     options = {"protocol_whitelist": "file"}
     with (
@@ -79,7 +79,8 @@ def _decode(path: Path, wanted: Collection[int] | None) -> Generator[Picture, No
         stream = next((s for s in container.streams.video if s.codec_context is not None), None)
         if stream is None:
             return
-        stream.codec_context.thread_count = 1
+        stream.codec_context.thread_count = threads
+        stream.codec_context.thread_type = "SLICE"  # by whole frames, a packet would give out an earlier one's picture
         stream.codec_context.options = {"err_detect": "crccheck", "max_pixels": str(MOST_PX)}
         for packet in container.demux(stream):
             if (

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -12,11 +13,14 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import tifffile
+from numpy.typing import NDArray
 
-from station.archive.story import read_story
+from station.archive.story import Story, read_story
+from station.archive.windows import read_frames
 from station.build_info import ROOT
+from station.crop import crop_into
 from station.errors import InputError, MissingExtraError, StationError
-from station.export import command
+from station.export import command, pictures
 from station.export.command import export
 from station.export.table_files import ANNOTATIONS, CHOICES
 from station.export.track_files import planes, write_napari, write_trackmate
@@ -85,6 +89,32 @@ def test_crops_as_ome_zarr_are_what_the_reference_reader_takes(session: Path, tm
     x, y = place(3, 10)
     frame = noise_images(11, seed=7)[10]
     assert array[5][SIZE // 2, SIZE // 2] == frame[round(y), round(x)]
+
+
+def test_crops_of_all_sperm_are_each_its_own_and_cost_one_pass_over_the_video(
+    session: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: list[int] = []
+
+    def counted(story: Story, frames: Iterable[FrameRecord]) -> Iterator[tuple[FrameRecord, NDArray[np.uint8] | None]]:
+        for frame, pixels in read_frames(story, frames):
+            decoded.append(frame.header.seq)
+            yield frame, pixels
+
+    monkeypatch.setattr(pictures, "read_frames", counted)
+    exported(session, "napari", tmp_path / "n")
+    assert decoded == [], "the file is what was recorded: tracks need no picture"
+    about = exported(session, "ome-tiff", tmp_path / "o", "--what", "crops")
+    assert decoded == list(range(40)), "each frame once, for three sperm"
+    assert about["files"] == [f"sperm-{sperm_id}.ome.tif" for sperm_id in (1, 2, 3)]
+    assert sorted(path.name for path in (tmp_path / "o").iterdir()) == sorted([*about["files"], command.ABOUT])
+    frames, crop = noise_images(40, seed=7), np.empty((SIZE, SIZE), np.uint8)
+    for sperm_id, count in ((1, 40), (2, 40), (3, 24)):
+        shown = tifffile.imread(tmp_path / "o" / f"sperm-{sperm_id}.ome.tif")
+        assert shown.shape == (count, SIZE, SIZE)
+        for number in range(count):
+            crop_into(crop, frames[number], *place(sperm_id, number))
+            np.testing.assert_array_equal(shown[number], crop)
 
 
 def test_a_film_for_people_keeps_its_pace_and_says_what_it_is_for(session: Path, tmp_path: Path) -> None:
