@@ -48,6 +48,17 @@ def test_the_count_is_that_of_the_graph(case: str) -> None:
     assert sum(multiply_adds(network.config).values()) == counted
 
 
+def test_the_network_in_training_has_one_layer_a_block_more() -> None:
+    pytest.importorskip("torch")
+    from trainer.model.counting import count_network
+    from trainer.model.presets import STATION
+
+    for config in (STATION, NetworkConfig()):
+        folded = config.depth * config.frames * config.patches * config.width**2
+        counted = count_network(config).multiply_adds
+        assert counted == pytest.approx(sum(multiply_adds(config).values()) + folded, rel=0.005)
+
+
 def test_the_ceiling_multiplies() -> None:
     ceiling = Sgemm(5, 7, 3, threads=1)
     (found,) = ceiling._session.run(None, {"x": ceiling._x})

@@ -1,7 +1,7 @@
 """How large a network is and how much it computes for one clip, as papers count: without making it, in no memory.
 
 Operations are multiply-adds of convolutions and matrix products; publications that say FLOPs of these networks mean
-the same. It knows shapes, not weights.
+the same. It knows shapes, not weights. What the exported graph computes is ``bench.support.flops``: 6 % less.
 """
 
 from dataclasses import dataclass
