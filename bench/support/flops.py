@@ -1,9 +1,9 @@
 """Multiply-adds per clip, counted from the network's shape.
 
 Matrix products only, because the machine's ceiling is measured with them; the cost of normalisation, softmax, GELU and
-data movement shows as the share of the ceiling that is missing. A test compares the count with the exported graph. A network
-in training, which ``trainer.model.counting`` counts as papers do, has one linear layer a block more: the export makes one
-of the two that follow attention over time.
+data movement shows as the share of the ceiling that is missing. A test compares the count with the exported graph. A
+network in training, which ``trainer.model.counting`` counts as papers do, has one linear layer a block more: the export
+makes one of the two that follow attention over time.
 """
 
 from engine.artifact import NUM_GRADES, NetworkConfig
