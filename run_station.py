@@ -32,17 +32,17 @@ def main(argv: Sequence[str]) -> int:
         return find_command(COMMANDS, argv[0]).run(argv[1:])
     given = read_arguments(argv, COMMANDS)  # --help ends here: before anything is imported that takes its time
     with guarded_imports():
+        from station.launch import launch
         from station.options import options_of
-        from station.run import run
-    return run(options_of(given), PROCESSES, OPTIONAL)
+    return launch(options_of(given), PROCESSES, OPTIONAL)
 
 
 def compare(argv: Sequence[str]) -> int:
     """Grade a session anew with another model (``compare``)."""
     with guarded_imports():
+        from station.launch import launch
         from station.options import parse_comparison
-        from station.run import run
-    return run(parse_comparison(argv), PROCESSES, OPTIONAL)
+    return launch(parse_comparison(argv), PROCESSES, OPTIONAL)
 
 
 def check_machine(argv: Sequence[str]) -> int:

@@ -32,7 +32,8 @@ from bench.support.histogram import add_svg_option
 from bench.support.report import Report, sample_ms
 from bench.support.sgemm import Sgemm
 from engine.artifact import INT8_MODEL, MAX_BATCH, Artifact
-from engine.factory import PrecisionName, RuntimeName, open_runtime
+from engine.factory import open_runtime
+from engine.names import PrecisionName, RuntimeName
 from engine.onnx_runtime import default_threads
 from engine.tensorrt.session import TensorRtSession
 from station.errors import ArtifactError, InputError, MissingExtraError

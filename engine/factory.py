@@ -7,24 +7,22 @@ CPU the choice between precisions is measured (``engine.selection``).
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal, cast, get_args
+from typing import Any, cast, get_args
 
 from engine.artifact import Artifact, Precision
 from engine.baseline_config import BaselineConfig
+from engine.names import KINDS, AnyRuntime, Kind, PrecisionName, RuntimeName
 from engine.onnx_runtime import OnnxSession, default_threads
 from engine.openvino_runtime import OpenVinoSession
 from engine.runtime import Runtime
 from engine.selection import CpuRuntime, Selection, Way, in_one_line, select
 from engine.tensorrt.driver import load_cuda, load_tensorrt, open_device
-from engine.tensorrt.plans import KINDS, Kind, Plan, find_plan, list_plans
+from engine.tensorrt.plans import Plan, find_plan, list_plans
 from engine.tensorrt.session import TensorRtSession
 from engine.torch_session import TorchSession, load_torch
 from engine.verify import require_match
 from station.errors import ArtifactError, InputError, MissingExtraError
 
-AnyRuntime = Literal["onnxruntime", "openvino", "torch", "tensorrt_rtx", "tensorrt"]
-RuntimeName = Literal["auto", "onnxruntime", "openvino", "torch", "tensorrt_rtx", "tensorrt"]
-PrecisionName = Literal["auto", "float32", "float16", "bfloat16", "int8"]
 NVIDIA_DRIVER = (Path("/proc/driver/nvidia/version"), Path("/dev/nvidiactl"))
 """One of them is there, on Linux, where the driver of an NVIDIA GPU is loaded."""
 

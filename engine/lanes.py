@@ -21,7 +21,12 @@ Graded = TypeVar("Graded")
 
 def lanes_of(runtime: Runtime, *, lossless: bool) -> int:
     """Return how many batches a runtime may have at once: more than one offline on CPUs, whose sessions allow it."""
-    return usable_cores() if lossless and isinstance(runtime, OnnxSession) and runtime.on_cpu else 1
+    return usable_cores() if lossless and one_by_one(runtime) else 1
+
+
+def one_by_one(runtime: Runtime) -> bool:
+    """Return whether a runtime runs the clips of a batch one after the other, so that a batch gains nothing."""
+    return isinstance(runtime, OnnxSession) and runtime.on_cpu
 
 
 class Lanes(Generic[Batch, Graded]):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from engine.artifact import MAX_BATCH, Artifact, NetworkConfig
 from engine.factory import open_chosen
-from engine.lanes import Lanes, lanes_of
+from engine.lanes import Lanes, lanes_of, one_by_one
 from engine.network_shape import NetworkShape
 from engine.outlet import Outlet
 from engine.overlay import selected_patches
@@ -239,9 +239,12 @@ def check_window(artifact: Artifact, window: WindowSettings) -> None:
 
 
 def warm_up(runtime: Runtime, window: WindowSettings, beat: Callable[[], object]) -> dict[int, float]:
-    """Run batches of growing size while they pay off; return the seconds each took. ``beat`` is called in between."""
+    """Run batches of growing size while they pay off; return the seconds each took. ``beat`` is called in between.
+
+    A runtime that runs the clips of a batch one by one is not asked for more than one.
+    """
     seconds: dict[int, float] = {}
-    for size in (1, 2, 4, MAX_BATCH):
+    for size in (1,) if one_by_one(runtime) else (1, 2, 4, MAX_BATCH):
         clips = np.full((size, window.frames, window.size, window.size), 128, np.uint8)
         runtime.infer(clips)  # the first run of a shape allocates memory
         beat()

@@ -25,6 +25,7 @@ from station.dashboard.summary import SummaryFile, summarise
 from station.errors import ProcessError, StationError
 from station.options import Options
 from station.output import say
+from station.processes.launch import Launch
 from station.processes.ledger import Ledger
 from station.processes.process import ledger_path
 from station.processes.signals import StopRequest
@@ -51,20 +52,24 @@ class Take:
     """By which the live view keeps its link (``station.view.process``)."""
 
 
-def run(options: Options, processes: Mapping[str, str], optional: Mapping[str, str]) -> int:
-    """Run the station, from the start of the first process to the end of the last. Raises StationError.
+def run(
+    options: Options,
+    modules: dict[ProcessName, str],
+    extras: Mapping[ProcessName, str],
+    stop: StopRequest,
+    first: Launch,
+) -> int:
+    """Run the station until the last process has ended. Raises StationError.
 
-    ``processes``, ``optional``: the module that each runs, by its name; a run goes on without the optional ones.
+    ``modules``: what each process runs; without the ``extras`` a run goes on. ``first``: processes that have begun.
     """
-    modules = {ProcessName(name): module for name, module in processes.items()}
-    extras = {ProcessName(name): module for name, module in optional.items()}
-    modules |= {name: extras[name] for name in extras if name.value in options.config.extras}
-    stop = StopRequest()
+    launch: Launch | None = first
     display = Display(headless=options.headless, hz=options.config.dashboard.hz)
     take: Take | None = Take(options.config)
     with ExitStack() as terminal:
         while take is not None:
-            take = _run_once(options, take, modules, extras, stop, display, terminal)
+            take = _run_once(options, take, modules, extras, stop, display, terminal, launch)
+            launch = None
     return 0
 
 
@@ -76,15 +81,21 @@ def _run_once(
     stop: StopRequest,
     display: Display,
     terminal: ExitStack,
+    launch: Launch | None,
 ) -> Take | None:
-    """Run from start to end; return what is to be begun in its place, where a replay goes back."""
+    """Run from start to end; return what is to be begun in its place, where a replay goes back.
+
+    ``launch`` None: its processes have not begun.
+    """
     config, ended = take.config, "by a defect of the program"
     file = SummaryFile(options.summary) if options.summary is not None else None
     with ExitStack() as outer:
-        endpoints = outer.enter_context(private_endpoints())
+        if launch is None:
+            launch = Launch(outer.enter_context(private_endpoints()))
+        endpoints = launch.endpoints
         context = outer.enter_context(zmq.Context())
         monitor = outer.enter_context(Monitor(context, config, endpoints))
-        supervisor = Supervisor(context, config, endpoints, modules, optional=extras)
+        supervisor = Supervisor(context, config, endpoints, modules, optional=extras, begun=launch.processes)
         operator = Operator(config, supervisor, monitor)
         operator.marked |= take.marked
         registration = outer.enter_context(registered_if_possible(endpoints, options.name))

@@ -11,9 +11,10 @@ from typing import Any
 
 from engine.artifact import EXPORT_HINT, Artifact, TensorSpec
 from engine.baseline_config import BaselineConfig
+from engine.names import Kind, PlanPrecision
 from engine.onnx_file import MOST_BYTES, in_compute_type
 from engine.tensorrt.driver import Log, load_cuda, load_tensorrt, make_logger, open_device
-from engine.tensorrt.plans import BATCHES, PORTABLE, Kind, Plan, PlanInfo, PlanPrecision, save_plan
+from engine.tensorrt.plans import BATCHES, PORTABLE, Plan, PlanInfo, save_plan
 from station.errors import ArtifactError, InputError
 from station.files import read_bounded
 

@@ -8,7 +8,7 @@ import importlib
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.tensorrt.plans import Kind
+from engine.names import Kind
 from station.errors import InputError, MissingExtraError
 
 EXTRAS: dict[Kind, str] = {"tensorrt_rtx": "gpu", "tensorrt": "tensorrt"}

@@ -8,20 +8,14 @@ import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 from pydantic import ValidationError
 
 from engine.artifact import MAX_BATCH, Artifact, ManifestModel, Precision, TensorSpec
+from engine.names import PLAN_PRECISIONS, Kind, PlanPrecision
 from station.errors import ArtifactError
 from station.files import read_bounded, write_atomically
 
-Kind = Literal["tensorrt_rtx", "tensorrt"]
-KINDS: tuple[Kind, ...] = ("tensorrt_rtx", "tensorrt")
-"""The compilers, in order of preference."""
-PlanPrecision = Literal["float16", "bfloat16", "float32"]
-PLAN_PRECISIONS: tuple[PlanPrecision, ...] = get_args(PlanPrecision)
-"""In order of preference."""
 PORTABLE = "portable"
 """In place of a GPU's name: runs on every GPU the runtime supports."""
 BATCHES = (1, 4, MAX_BATCH)

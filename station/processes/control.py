@@ -9,6 +9,7 @@ says the same and more.
 import contextlib
 import multiprocessing
 import os
+import sys
 import time
 from collections import deque
 from collections.abc import Sequence
@@ -71,7 +72,10 @@ class Watched(Protocol):
 def orphaned() -> bool:
     """Return True in a process whose supervisor is gone, however it went: nothing may be left running."""
     parent = multiprocessing.parent_process()
-    return parent is not None and not parent.is_alive()
+    if parent is None:
+        return False
+    # Forked processes hold the pipes of those before them open, so the end of a pipe alone does not tell in time.
+    return not parent.is_alive() or (sys.platform == "linux" and os.getppid() != parent.pid)
 
 
 @dataclass(slots=True)

@@ -10,7 +10,7 @@ import multiprocessing
 import os
 import signal
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from multiprocessing.process import BaseProcess
 from typing import Any, Self
 
@@ -71,10 +71,12 @@ class Supervisor:
         endpoints: Endpoints,
         modules: dict[ProcessName, str],
         optional: Collection[ProcessName] = (),
+        begun: Mapping[ProcessName, BaseProcess] | None = None,
     ) -> None:
         """Prepare one process per entry of ``modules``: the process's name and the module with its ``run``.
 
-        Without the ``optional`` ones the run goes on: what became of them stands in ``faults``.
+        Without the ``optional`` ones the run goes on: what became of them stands in ``faults``. Those that have
+        ``begun`` are taken over on entering.
         """
         spawn = multiprocessing.get_context("spawn")
         self.statuses: dict[ProcessName, ProcessStatus] = {}
@@ -114,7 +116,8 @@ class Supervisor:
         self._suspended_s = 0.0
         self._others_suspended_s = 0.0
         self._polled_s = 0.0
-        self._processes: dict[ProcessName, BaseProcess] = {name: self._prepare(name) for name in modules}
+        begun = begun or {}
+        self._processes = {name: begun[name] if name in begun else self._prepare(name) for name in modules}
 
     @property
     def finished(self) -> bool:
@@ -273,7 +276,8 @@ class Supervisor:
     def __enter__(self) -> Self:
         try:
             for name, process in self._processes.items():
-                start_spawned(process)
+                if process.pid is None:
+                    start_spawned(process)
                 self.progressed_ns[name] = now_ns()
             self._clock = AwakeClock()
         except BaseException:

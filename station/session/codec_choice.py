@@ -16,6 +16,9 @@ from station.machine import usable_cores
 from station.session.chunk_writer import ChunkWriter, MemorySink
 
 TRIED_FRAMES: Final = 3
+TRIED_PX: Final = 512
+"""Width and height of the part of a frame that is tried at most: the time goes with the pixels, to a twentieth, and
+capture waits for it."""
 NOISE: Final = 2.5
 """Grey levels: what a camera of moderate gain shows, and what a lossless codec spends its time on."""
 SPARE_SHARE: Final = 0.4
@@ -63,10 +66,11 @@ def choose_codec(
 
 
 def ffv1_seconds(width: int, height: int, beat: Callable[[], object] = lambda: None) -> float:
-    """Return the processor seconds that one noisy frame of this size takes here."""
+    """Return the processor seconds that one noisy frame of this size takes here, reckoned from a part of it."""
+    tried_height, tried_width = min(height, TRIED_PX), min(width, TRIED_PX)
     random = np.random.default_rng(0)
-    frame = np.clip(random.normal(110, NOISE, (height, width)), 0, 255).astype(np.uint8)
-    writer = ChunkWriter(MemorySink(), "ffv1", width, height)
+    frame = np.clip(random.normal(110, NOISE, (tried_height, tried_width)), 0, 255).astype(np.uint8)
+    writer = ChunkWriter(MemorySink(), "ffv1", tried_width, tried_height)
     writer.add(frame, 0)  # the first makes tables
     seconds = 0.0
     for number in range(1, TRIED_FRAMES + 1):
@@ -75,4 +79,4 @@ def ffv1_seconds(width: int, height: int, beat: Callable[[], object] = lambda: N
         writer.add(frame, number)
         seconds += time.thread_time() - start
     writer.close()
-    return seconds / TRIED_FRAMES
+    return seconds / TRIED_FRAMES * (height * width) / (tried_height * tried_width)

@@ -58,10 +58,14 @@ HEAVY = {
 """Each takes longer to import than a help has time for: 0.3 s in all, Python's own start included."""
 
 
-@pytest.mark.parametrize("program", ["run_station", "trainer.__main__", "bench.__main__"])
-def test_the_help_needs_no_heavy_package(program: str) -> None:
+@pytest.mark.parametrize(
+    "command", ["run_station --help", "trainer.__main__ --help", "bench.__main__ --help", "engine.__main__ --help",
+                "engine.__main__ compile --help"],
+)  # fmt: skip
+def test_the_help_needs_no_heavy_package(command: str) -> None:
+    program, *words = command.split()
     code = (
-        f"import sys, runpy\nsys.argv[1:] = ['--help']\ntry:\n    runpy.run_module('{program}', run_name='__main__')\n"
+        f"import sys, runpy\nsys.argv[1:] = {words!r}\ntry:\n    runpy.run_module('{program}', run_name='__main__')\n"
         f"except SystemExit as end:\n    print('exit', end.code, sorted(sys.modules.keys() & {HEAVY!r}))\n"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)

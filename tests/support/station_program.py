@@ -101,6 +101,7 @@ def wait_for(condition: Callable[[], Any], timeout_s: float = 30.0) -> Any:
 
 
 def station_processes(process: "subprocess.Popen[Any]") -> list[psutil.Process]:
-    """The station's processes, without the helper process that Python starts beside spawned ones."""
+    """The station's processes, forked or spawned, without the helper that Python starts beside them."""
     children = psutil.Process(process.pid).children(recursive=True)
-    return [child for child in children if "spawn_main" in " ".join(child.cmdline())]
+    main = psutil.Process(process.pid).cmdline()
+    return [child for child in children if child.cmdline() == main or "spawn_main" in " ".join(child.cmdline())]

@@ -5,15 +5,15 @@ from collections.abc import Sequence
 
 from run_station import OPTIONAL, PROCESSES
 from station.command_line import exit_code_of
+from station.launch import launch
 from station.options import parse_options
-from station.run import run
 
 CAPTURE = "bench.support.end_to_end.stamped_capture"
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the station."""
-    return run(parse_options(argv), PROCESSES | {"capture": CAPTURE}, OPTIONAL)
+    return launch(parse_options(argv), PROCESSES | {"capture": CAPTURE}, OPTIONAL)
 
 
 if __name__ == "__main__":

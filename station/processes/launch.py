@@ -1,0 +1,68 @@
+"""The first start of a run's processes: all at once, and as early as can be.
+
+What takes a process long at first is loading NumPy, pydantic, ZeroMQ and our messages: as much as its own work. On
+Linux the processes of a run are therefore forked from the main one when it has loaded these and nothing else: it has no
+thread, no socket and nothing of the terminal yet. Elsewhere, and where one is started again, they are spawned and load
+everything themselves. It knows neither what they do nor how they are: ``station.processes.supervisor`` takes them over.
+"""
+
+import gc
+import multiprocessing
+import sys
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from multiprocessing.process import BaseProcess
+
+from station.config import Config
+from station.processes.process import run_process
+from station.transport.control_messages import ProcessName
+from station.transport.endpoints import Endpoints, private_endpoints
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """The addresses of a run, and its processes where they have been started."""
+
+    endpoints: Endpoints
+    processes: Mapping[ProcessName, BaseProcess] = field(default_factory=dict)
+
+
+@contextmanager
+def launched(config: Config, modules: Mapping[ProcessName, str]) -> Iterator[Launch]:
+    """Start a run's processes where they can be forked; those that nobody has ended are killed when the block is left.
+
+    ``modules``: what each process runs, by its name.
+    """
+    with private_endpoints() as endpoints:
+        processes: dict[ProcessName, BaseProcess] = {}
+        try:
+            if may_fork():
+                gc.freeze()  # else the first collection in each process copies all memory that they share
+                for name, module in modules.items():
+                    arguments = (name, module, config, endpoints)
+                    process = multiprocessing.get_context("fork").Process(
+                        target=run_process, args=arguments, name=name.value
+                    )
+                    process.start()
+                    processes[name] = process
+                gc.unfreeze()
+            yield Launch(endpoints, processes)
+        finally:
+            for process in processes.values():
+                _end(process)
+
+
+def may_fork() -> bool:
+    """Return whether a copy of this process is sound: on Linux, while there is no other thread that holds a lock."""
+    return sys.platform == "linux" and threading.active_count() == 1
+
+
+def _end(process: BaseProcess) -> None:
+    """Kill a process unless the supervisor has ended it."""
+    try:
+        process.kill()
+    except ValueError:  # ended and closed
+        return
+    process.join()

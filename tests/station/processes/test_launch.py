@@ -1,0 +1,63 @@
+"""Processes that are forked before the main one has sockets: they run, come back, and never outlive it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from station.build_info import ROOT
+from tests.support.station_program import wait_for
+
+BEGIN = """
+import os, signal, sys, time
+from station.config import Config
+from station.processes.launch import launched
+from station.transport.control_messages import PIPELINE, ProcessName, ProcessState
+
+modules = dict.fromkeys(PIPELINE, "tests.station.processes.children.patient")
+with launched(Config(), modules) as first:
+    pids = [process.pid for process in first.processes.values()]
+    print(first.endpoints.folder, *pids, flush=True)
+    loaded = {"cv2", "onnxruntime", "av", "rich", "pyarrow"} & set(sys.modules)
+    assert not loaded, f"every process would have these in memory: {loaded}"
+"""
+LEAVE = """
+    raise RuntimeError("before anybody took them over")
+"""
+RUN = """
+    import zmq
+    from station.processes.supervisor import Supervisor
+
+    def wait_until(done):
+        deadline = time.monotonic() + 60
+        while not done():
+            supervisor.poll(0.02)
+            assert time.monotonic() < deadline, supervisor.statuses
+
+    def run(name):
+        status = supervisor.statuses.get(name)
+        return status is not None and status.state is ProcessState.RUNNING
+
+    with zmq.Context() as context:
+        with Supervisor(context, Config(), first.endpoints, modules, begun=first.processes) as supervisor:
+            wait_until(lambda: all(map(run, PIPELINE)))
+            assert [supervisor.statuses[name].pid for name in PIPELINE] == pids
+            os.kill(pids[1], signal.SIGKILL)
+            wait_until(lambda: run(PIPELINE[1]) and supervisor.statuses[PIPELINE[1]].pid != pids[1])
+            print(supervisor.statuses[PIPELINE[1]].pid, flush=True)
+            os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere they are spawned")
+@pytest.mark.parametrize("then", ["leave", "run"])
+def test_forked_processes_run_come_back_and_end_with_the_main_one(then: str) -> None:
+    script = BEGIN + (LEAVE if then == "leave" else RUN)
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    folder, *pids = done.stdout.split()
+    assert len(pids) == 3 + (then == "run"), done.stderr
+    assert done.returncode == (1 if then == "leave" else -9), done.stderr
+    wait_for(lambda: not any(psutil.pid_exists(int(pid)) for pid in pids))
+    wait_for(lambda: not Path(folder).exists())
