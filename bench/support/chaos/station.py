@@ -62,6 +62,7 @@ class ChaosStation:
         try:
             wanted = set(PIPELINE)
             self.wait_for(lambda: wanted <= self.pids().keys(), START_S, "its processes")
+            self.wait_for(lambda: self._file.is_file() and self._file.stat().st_size, START_S, "its file")
             self.listener = Listener(self.entry)
         except BaseException:
             self.__exit__(*sys.exc_info())
@@ -88,8 +89,11 @@ class ChaosStation:
     @property
     def entry(self) -> RunningStation:
         """What the run's file says: addresses and keys."""
-        path = self.folder / "run" / "rostfine" / "station.json"
-        return RunningStation.model_validate_json(path.read_bytes())
+        return RunningStation.model_validate_json(self._file.read_bytes())
+
+    @property
+    def _file(self) -> Path:
+        return self.folder / "run" / "rostfine" / "station.json"
 
     @property
     def pid(self) -> int:
