@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from engine.artifact import Artifact, Precision
-from engine.factory import AnyRuntime, open_runtime
+from engine.factory import open_runtime
+from engine.names import AnyRuntime
 from engine.verify import compare
 from station.errors import StationError
 

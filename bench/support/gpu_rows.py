@@ -17,13 +17,14 @@ from numpy.typing import NDArray
 from bench.support.flops import multiply_adds
 from bench.support.report import sample_ms
 from engine.artifact import Artifact
+from engine.names import KINDS
 from engine.onnx_runtime import OnnxSession
 from engine.runtime import Runtime, WindowId
 from engine.tensorrt.compile import build_plan
 from engine.tensorrt.driver import load_cuda, load_tensorrt
 from engine.tensorrt.fake_cuda import FakeCuda
 from engine.tensorrt.fake_tensorrt import FakeTensorRt
-from engine.tensorrt.plans import KINDS, PORTABLE, Plan, PlanInfo, save_plan
+from engine.tensorrt.plans import PORTABLE, Plan, PlanInfo, save_plan
 from engine.tensorrt.session import TensorRtSession
 from engine.torch_session import TorchSession, load_torch
 from engine.verify import compare

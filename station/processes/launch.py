@@ -11,7 +11,7 @@ import multiprocessing
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
 
@@ -40,13 +40,11 @@ def launched(config: Config, modules: Mapping[ProcessName, str]) -> Iterator[Lau
         try:
             if may_fork():
                 gc.freeze()  # else the first collection in each process copies all memory that they share
+                fork = multiprocessing.get_context("fork")
                 for name, module in modules.items():
                     arguments = (name, module, config, endpoints)
-                    process = multiprocessing.get_context("fork").Process(
-                        target=run_process, args=arguments, name=name.value
-                    )
-                    process.start()
-                    processes[name] = process
+                    processes[name] = fork.Process(target=run_process, args=arguments, name=name.value)
+                    processes[name].start()
                 gc.unfreeze()
             yield Launch(endpoints, processes)
         finally:
@@ -61,8 +59,6 @@ def may_fork() -> bool:
 
 def _end(process: BaseProcess) -> None:
     """Kill a process unless the supervisor has ended it."""
-    try:
+    with suppress(ValueError, AttributeError):  # it has been ended and closed, or never began
         process.kill()
-    except ValueError:  # ended and closed
-        return
-    process.join()
+        process.join()
