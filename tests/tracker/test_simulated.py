@@ -2,7 +2,7 @@
 
 import pytest
 
-from bench.support.tracking.cases import CASES, rate
+from bench.support.tracking.cases import CASES, STILL_CASES, play, rate
 
 SEEDS = range(2)
 
@@ -25,3 +25,16 @@ def test_case(name: str) -> None:
     if name == "stage jumps 300 px":
         assert found.lost_or_right == 1.0
         assert found.longest_wrong_lock_s <= 0.2
+
+
+@pytest.mark.parametrize(
+    ("name", "seed", "seconds"),
+    [
+        ("still head, 1 passes at the start", 46, 1.0),  # right over it in the frame of selection
+        ("still head, 2 pass, 1 at the start", 24, 1.4),  # the same, and another hides its place later
+        ("still head out of focus, 5 pass", 54, 1.95),  # the track was put back, and the passer turned
+    ],
+)
+def test_a_still_head_is_doubted_rather_than_given_away(name: str, seed: int, seconds: float) -> None:
+    (followed,) = play(STILL_CASES[name](seed), seed, followed=1, seconds=seconds)
+    assert followed.longest_wrong_lock_s <= 0.2

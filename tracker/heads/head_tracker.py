@@ -48,8 +48,8 @@ class HeadTracker:
         ``point``: where a person pointed; what lies still there is meant rather than what passes.
         """
         self._keys += 1
-        still = still_head(prepared, self._matcher, point, template_px(prepared)) if point is not None else None
-        if still is not None:
+        still = still_head(prepared, point, template_px(prepared)) if point is not None else None
+        if still is not None and still.seen:
             x, y, crop, local = still.x, still.y, still.looks, 0.0
         else:
             crop = self._matcher.crops(prepared, np.array([[x, y]]), template_px(prepared))[0]
@@ -60,11 +60,13 @@ class HeadTracker:
         head.history.append((0.0, x, y))
         head.energy = head.energy_long = local
         if head.selected:
-            head.home = Home(x, y, core(crop, prepared), local)
-            head.home.disturbed = (
-                still is not None or touched(head.home, prepared) or _over_another(head, head.home, prepared)
-            )
-            head.first_looks = head.home.template
+            if still is not None:
+                home = Home(still.x, still.y, core(still.looks, prepared), 0.0, supposed=not still.seen, disturbed=True)
+            else:
+                home = Home(x, y, core(crop, prepared), local)
+                home.disturbed = touched(home, prepared) or _over_another(head, home, prepared)
+            head.home = home
+            head.first_looks = core(crop, prepared)
             # Two tracks of one head would drive each other off it: a neighbour's gives way, a selected one's stays.
             self.heads = [h for h in self.heads if h.selected or h not in same]
             other = next((h for h in same if h.selected), None)
@@ -116,7 +118,8 @@ class HeadTracker:
             for k in range(len(heads))
         ]
         for k, one in seen.items():
-            if one.present:
+            home = heads[k].home
+            if one.present and home is not None and not home.supposed:
                 options[k] = [(one.x, one.y, one.peak)]
         taken = [0] * len(heads)
         for group in close:

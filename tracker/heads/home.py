@@ -38,6 +38,9 @@ class Home:
     """How long home, in full sight, has looked less like the head than the place where the track is."""
     away_s: float = 0.0
     """How long the track has been elsewhere, without the looks of home."""
+    supposed: bool = False
+    """Only the background has a head here: it may be the one that was selected, hidden by what moves, or a trace of
+    that."""
     disturbed: bool = False
     """Another head has come close since the looks of home were last seen here by themselves."""
     confirmed: bool = False

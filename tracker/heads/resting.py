@@ -33,12 +33,19 @@ def judge_home(
     """
     params, interval_s, size = prepared.params.home, prepared.interval_s, prepared.head_px
     away_px = distance(home, head.x, head.y)
+    if home.supposed and seen is not None:
+        _settle(head, home, seen, heads, prepared, matcher)
+        return
     present = seen is not None and seen.present
     head.at_home = present and home.rested_s >= params.rest_s
     others = _close_to(home, head, heads, prepared)
     home.confirmed = present and not others
     if away_px <= params.apart_heads * size:
         home.disturbed = _disturbed(home, others, prepared)
+        if home.away_s > 0 and seen is not None and seen.present:
+            # The track was another's, which has none of its own yet and may come back.
+            head.go_home(home, seen.x, seen.y, local_energy(prepared, seen.x, seen.y))
+            home.disturbed = True
         home.rested_s += interval_s
         home.away_s = home.empty_s = home.unlike_s = 0.0
         return
@@ -49,10 +56,6 @@ def judge_home(
             home.rested_s += interval_s
         return
     here = fit(home.template, head.x, head.y, prepared, matcher)
-    if seen.present and seen.peak.ncc >= here:
-        head.go_home(home, seen.x, seen.y, local_energy(prepared, seen.x, seen.y))
-        home.away_s = 0.0
-        return
     nearest_px = min([away_px, *(distance(home, h.x, h.y) for h in others)])
     in_sight = not others or nearest_px >= params.hide_heads * size
     gone = _is_empty(home, seen.peak.ncc, here, in_sight, prepared)
@@ -62,6 +65,29 @@ def judge_home(
     home.away_s = 0.0 if gone else home.away_s + interval_s
     if away_px > params.stay_heads * size and (gone or home.away_s > params.forget_s):
         head.mistakable = head.mistakable or not gone  # nothing showed whose track it is: it is never vouched for
+        move_home(head, prepared)
+
+
+def _settle(
+    head: Head, home: Home, seen: Sighting, heads: list[Head], prepared: PreparedFrame, matcher: Matcher
+) -> None:
+    """Say, once it can be seen, what was selected: what moves, or a still head that only the background showed.
+
+    Home empty: what moves. Both there, and apart: nobody knows, the sperm stays in doubt. Nothing has parted: what is
+    there is the head.
+    """
+    params, size = prepared.params.home, prepared.head_px
+    away_px = distance(home, head.x, head.y)
+    nearest_px = min([away_px, *(distance(home, h.x, h.y) for h in _close_to(home, head, heads, prepared))])
+    in_sight = nearest_px >= params.hide_heads * size
+    here = fit(home.template, head.x, head.y, prepared, matcher)
+    stays = away_px <= params.apart_heads * size
+    home.away_s += prepared.interval_s
+    home.rested_s = home.rested_s + prepared.interval_s if stays else 0.0
+    if _is_empty(home, seen.peak.ncc, here, in_sight, prepared) or home.rested_s >= params.rest_s:
+        move_home(head, prepared)
+    elif (seen.present and not stays) or home.away_s > params.forget_s:
+        head.mistakable = True
         move_home(head, prepared)
 
 

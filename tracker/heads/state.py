@@ -138,7 +138,7 @@ def _doubt(head: Head, prepared: PreparedFrame) -> Doubt | None:
         return Doubt.IN_CLUMP
     if head.swap_margin < 0 or head.mistakable or head.doubled_s > params.unsure_s:
         return Doubt.CROSSING
-    if head.home is not None and head.home.away_s > 0:
+    if head.home is not None and (head.home.supposed or head.home.away_s > 0):
         return Doubt.LEFT_HOME
     return None
 

@@ -84,6 +84,35 @@ def test_a_head_that_was_pointed_at_while_it_swam_over_a_still_one_is_the_one_th
     assert track.state is TrackState.LOCKED
 
 
+@pytest.mark.parametrize(("aside", "at"), [(0.0, 28), (2.0, 28), (-3.0, 29), (4.0, 27), (5.0, 28)])
+def test_a_passer_right_over_a_still_head_that_was_pointed_at_is_not_taken_for_it(aside: float, at: int) -> None:
+    """The frame shows both in one: which was meant is in doubt, and for good where both are there once they part."""
+    tracker = Tracker(SETTINGS, SHAPE, HEIGHT, WIDTH)
+    play(tracker, [draw_frame(k, [STILL, passer(k, aside, at)]) for k in range(28)])
+    tracker.select(*STILL)
+    results = play(tracker, [draw_frame(k, [STILL, passer(k, aside, at)]) for k in range(28, 60)], start=28)
+    for track in (r.tracks[0] for r in results):
+        far = np.hypot(track.x - STILL[0], track.y - STILL[1])
+        assert far < 10 or track.state is not TrackState.LOCKED
+
+
+@pytest.mark.parametrize("moved", [4, 6, 8])
+def test_a_head_that_is_pointed_at_as_it_swims_off_is_not_given_to_its_trace(moved: int) -> None:
+    """The background shows it where it rested; the frame does not."""
+    tracker = Tracker(SETTINGS, SHAPE, HEIGHT, WIDTH)
+
+    def place(number: int) -> tuple[float, float]:
+        return STILL[0] + max(0, number - 28) * 1.5, STILL[1]
+
+    play(tracker, [draw_frame(k, [place(k)]) for k in range(28 + moved)])
+    tracker.select(*place(27 + moved))
+    tracks = [
+        r.tracks[0] for r in play(tracker, [draw_frame(k, [place(k)]) for k in range(28 + moved, 90)], 28 + moved)
+    ]
+    assert (tracks[-1].x, tracks[-1].y) == pytest.approx(place(89), abs=3)
+    assert all(t.state is TrackState.LOCKED for t in tracks[-10:])
+
+
 def test_a_head_that_leaves_while_another_passes_is_doubted_until_its_place_is_seen_empty() -> None:
     """It has become background: where it lay there is energy for long, but nothing to see."""
     tracker = Tracker(SETTINGS, SHAPE, HEIGHT, WIDTH)
