@@ -396,14 +396,14 @@ class PointedParams:
     """... and is what the frame shows where the energy is at most so many times its contrast: of moving heads that the
     background has traces of it was 0.30 and more on the clips ..."""
     least_ncc: float = 0.75
-    """... or its looks correlate with the frame by so much: on the clips 0.78 and more for still heads, 0.70 and less
-    for traces ..."""
-    hidden_ncc: float = 0.4
-    """It may be hidden by what moves where they correlate by so much: two that lie one over the other add up ..."""
-    hidden_contrast: float = 2.0
-    """... to at most so many times its contrast."""
+    """... or its looks correlate with the frame by so much: on the clips 0.70 and less for such traces, 0.78 and more
+    for still heads, but for two that roll ..."""
     margin_heads: float = 0.25
     """... and is meant where it is nearer to the point by so much than what moves."""
+    hidden_ncc: float = 0.4
+    """It may be what was meant, and hidden, where they correlate by so much: two, one over the other, add up ..."""
+    hidden_contrast: float = 2.0
+    """... to at most so many times the contrast of one, and what moves is not nearer by that margin."""
 
 
 @dataclass(frozen=True, slots=True)

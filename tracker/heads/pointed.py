@@ -2,9 +2,9 @@
 
 In the frame of selection the two may lie one over the other, but the background shows what lies still by itself, in
 its place and with its own looks. A head that was pointed at and stays outweighs one that moves away: where the point is
-clearly nearer to the still one, and the frame shows it there, that is what was meant. Where the frame does not, it may
-be hidden, or a trace that what moves has left in the background: which, is seen once the two have parted
-(``tracker.heads.resting``). This module looks at one frame.
+clearly nearer to the still one, and the frame shows it there, that is what was meant. Where the frame shows it in part,
+it may be hidden by what moves, or be a trace which that has left in the background: which, is seen once the two have
+parted (``tracker.heads.resting``). This module looks at one frame.
 """
 
 import math
@@ -32,7 +32,7 @@ class StillHead:
 
 
 def still_head(prepared: PreparedFrame, point: tuple[float, float], template_px: int) -> StillHead | None:
-    """Return the still head that is nearer to ``point`` (x, y) than what moves beside it; None where there is none."""
+    """Return the still head that ``point`` (x, y) means, or may mean, though something moves there; else None."""
     params, size = prepared.params.pointed, prepared.head_px
     if prepared.watched_s < prepared.params.detection.watch_s:
         return None  # the background still has every head where it was at first
@@ -48,14 +48,15 @@ def still_head(prepared: PreparedFrame, point: tuple[float, float], template_px:
     steps = np.arange(-reach, reach + 1, dtype=np.float32)
     near = np.exp(-0.5 * (steps / (prepared.params.detection.nearness_heads * size)) ** 2)
     row, column = divmod(int((still * near[:, None] * near[None, :]).argmax()), len(steps))
-    if still[row, column] < params.still_contrast * seen[row, column]:
-        return None
     dx, dy = column - reach, row - reach
+    there, frame_there = float(still[row, column]), float(seen[row, column])
     nearer = (min(math.dist(point, one) for one in moving) - math.hypot(dx, dy)) / size
     alone = cut(background, column, row, template_px // 2)
     moved = float(prepared.energy.cut(x + dx, y + dy, round(prepared.params.head.ghost_heads * size)).mean())
     likeness, contrast = _compared(core(alone, prepared), pixels, row, column, prepared)
-    agrees = moved <= params.most_energy * still[row, column] or likeness >= params.least_ncc
+    agrees = there >= params.still_contrast * frame_there and (
+        moved <= params.most_energy * there or likeness >= params.least_ncc
+    )
     if nearer < (params.margin_heads if agrees else -params.margin_heads):
         return None
     if not agrees and (likeness < params.hidden_ncc or contrast > params.hidden_contrast):
