@@ -337,7 +337,9 @@ class FrameFeeder:
         if command.name is CommandName.SELECT and command.x is not None and command.y is not None:
             return command.model_copy(update={"sperm_id": tracker.select(command.x, command.y)})
         if command.name is CommandName.SELECT_AUTO and command.count is not None:
-            tracker.select_auto(command.count)
+            if self._record is None:  # sessions of before are replayed as they were
+                command = command.model_copy(update={"prompt": True})
+            tracker.select_auto(command.count, prompt=command.prompt is True)
             return command
         if command.name is CommandName.RESTART and command.sperm_id is not None:
             tracker.resume(command.sperm_id)

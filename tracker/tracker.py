@@ -23,7 +23,7 @@ from tracker.kinematics import Kinematics, Refusal, Trajectory, kinematics
 from tracker.matching.detection import Candidate, best, find_candidates, is_like_a_head, leading, measure_head, snap
 from tracker.matching.matcher import Matcher, OpenCvMatcher
 from tracker.matching.prepared_frame import PreparedFrame
-from tracker.matching.survey import Finding, Survey
+from tracker.matching.survey import KEEPING, Survey, share_of
 from tracker.params import DEFAULT_PARAMS, TrackerParams
 from tracker.results import FrameResult, TrackResult, WindowResult
 from tracker.window import RollingWindow, WindowShape, free_phase
@@ -71,9 +71,8 @@ class Tracker:
         """Sperm of before a restart that nobody has seen since, with their last place."""
         self._wanted = 0
         self._survey: Survey | None = None
-        """Of an automatic selection, from its first frame to its last,"""
-        self._finding: Finding | None = None
-        """and what it has found."""
+        """Of an automatic selection, from its first frame to its last."""
+        self._prompt = False
 
     def select(self, x: float, y: float) -> int:
         """Select the sperm nearest to (x, y), px, at the next frame; return its number. Raises InputError outside."""
@@ -110,9 +109,14 @@ class Tracker:
         """Say of a sperm of before, last seen at (x, y), that it is lost."""
         self._missing[sperm_id] = (x, y)
 
-    def select_auto(self, count: int) -> None:
-        """Select so many more of the best candidates, once the field has been watched long enough."""
+    def select_auto(self, count: int, *, prompt: bool = False) -> None:
+        """Select so many more of the best candidates, once the field has been watched long enough.
+
+        ``prompt``: what time a step leaves of a frame goes to the next one; else a step begins with a frame, as in
+        sessions of before.
+        """
         self._wanted += count
+        self._prompt = prompt
 
     def show_candidates(self) -> None:
         """Say with the next frame, or as soon as the field is known, which heads nobody follows; changes nothing."""
@@ -229,22 +233,37 @@ class Tracker:
     def _take_up_best(self, prepared: PreparedFrame) -> None:
         """Go on with the automatic selection: the size of heads, then where they are."""
         if prepared.watched_s < prepared.params.detection.watch_s or prepared.blank:
-            self._survey = self._finding = None
+            self._survey = None
             return
-        if self._survey is None:
-            self._survey = Survey(prepared, scaled=self._preprocessor.scaled, wanted=self._wanted)
-            self._finding = None
-        elif self._finding is None:
-            self._finding = self._survey.go_on(prepared)
-            if self._finding is not None and not self._preprocessor.scaled:
-                self._survey = None
-                if self._finding.head_px is None:
-                    self._wanted = 0
-                else:
-                    self._preprocessor.rescale(self._finding.head_px)
-        else:
+        if self._survey is not None:
             self._survey.pass_by(prepared)
-            self._begin_best(prepared, self._survey, self._finding.promising)
+        left = share_of(prepared)
+        while self._wanted and left > 0:
+            left = self._take_step(prepared, left)
+            if not self._prompt:
+                break
+
+    def _take_step(self, prepared: PreparedFrame, pieces: int) -> int:
+        """Take the next step of the automatic selection, of so many pieces at most; return how many are left."""
+        head_px = self._preprocessor.head_px
+        if self._survey is None:
+            frame = replace(prepared, head_px=head_px)
+            self._survey = Survey(frame, scaled=self._preprocessor.scaled, wanted=self._wanted)
+            return pieces - KEEPING
+        finding = self._survey.finding
+        if finding is not None:
+            if prepared.head_px == head_px:  # else it was measured in this very frame, which is prepared for another
+                self._begin_best(prepared, self._survey, finding.promising)
+            return 0
+        left = self._survey.look_on(pieces)
+        finding = self._survey.finding
+        if finding is not None and not self._preprocessor.scaled:
+            self._survey = None
+            if finding.head_px is None:
+                self._wanted = 0
+            else:
+                self._preprocessor.rescale(finding.head_px)
+        return left
 
     def _begin_best(self, prepared: PreparedFrame, survey: Survey, promising: list[Candidate]) -> None:
         """Begin to follow the best heads of those that have been found, where they are."""
@@ -261,7 +280,7 @@ class Tracker:
         self._head_tracker.look_around(prepared)
         if not promising or not self._wanted:
             self._wanted = 0
-            self._survey = self._finding = None
+            self._survey = None
 
     def _begin(
         self, prepared: PreparedFrame, sperm_id: int, x: float, y: float, *, point: tuple[float, float] | None = None

@@ -283,6 +283,8 @@ class AppliedCommand(BaseModel):
     """Of a restart: the head size that had been measured. Left out of the message where None."""
     asked: Count | None = Field(default=None, exclude_if=is_none)
     """Number of the command; left out of the message where nobody asked: a rule, or the configuration."""
+    prompt: Literal[True] | None = Field(default=None, exclude_if=is_none)
+    """Of a selection by rule: its steps follow each other within a frame. Left out in sessions of before."""
 
 
 class TracksHeader(Header):

@@ -33,6 +33,8 @@ USED_S: Final = 0.009
 """So much of the time between two frames is left to what is done with each of them,"""
 PIECE_S: Final = 0.0025
 """and of the rest so much to each piece, which takes half of that where frames are large."""
+KEEPING: Final = 2
+"""Pieces that keeping a frame takes as long as."""
 PACE_HEADS_S: Final = 25.0
 """Heads are looked for as far off as they swim, in head sizes a second,"""
 REACH_HEADS: Final = (1.0, 3.0)
@@ -55,6 +57,11 @@ class Finding:
     """Size of a head where that was unknown and could be measured."""
 
 
+def share_of(now: PreparedFrame) -> int:
+    """Return how many pieces are done in the time of a frame."""
+    return max(1, round((now.interval_s - USED_S) / PIECE_S))
+
+
 class Survey:
     """Of one frame."""
 
@@ -70,17 +77,18 @@ class Survey:
         self._moved = np.zeros(2)
         self._age_s = 0.0
         self._pieces = self._look(scaled, wanted)
+        self.finding: Finding | None = None
+        """Once nothing is left to do."""
 
-    def go_on(self, now: PreparedFrame) -> Finding | None:
-        """Do this frame's share; return what has been found once nothing is left to do."""
-        self.pass_by(now)
-        for _ in range(max(1, round((now.interval_s - USED_S) / PIECE_S))):
+    def look_on(self, pieces: int) -> int:
+        """Do so many pieces at most; return how many it need not have been."""
+        for left in range(pieces, 0, -1):
             try:
                 next(self._pieces)
             except StopIteration as end:
-                finding: Finding = end.value
-                return finding
-        return None
+                self.finding = end.value
+                return left
+        return 0
 
     def pass_by(self, now: PreparedFrame) -> None:
         """Take note that another frame has come."""

@@ -11,7 +11,7 @@ from tracker.field.preprocessor import Preprocessor
 from tracker.matching.detection import best, find_candidates, is_like_a_head, leading, measure_head
 from tracker.matching.matcher import OpenCvMatcher
 from tracker.matching.prepared_frame import PreparedFrame
-from tracker.matching.survey import Finding, Survey
+from tracker.matching.survey import Finding, Survey, share_of
 from tracker.tracker import Tracker
 
 FIRST = 30
@@ -42,9 +42,11 @@ class Scene:
 def finding_of(survey: Survey, scene: Scene) -> tuple[Finding, int]:
     """Return what a survey finds, and after how many frames."""
     for count in range(1, 300):
-        finding = survey.go_on(scene.next())
-        if finding is not None:
-            return finding, count
+        now = scene.next()
+        survey.pass_by(now)
+        survey.look_on(share_of(now))
+        if survey.finding is not None:
+            return survey.finding, count
     raise AssertionError("it never ends")
 
 
@@ -85,6 +87,23 @@ def test_a_head_is_selected_where_it_is_when_it_is_selected() -> None:
                 assert min(math.dist((track.x, track.y), place) for place in places) < 6
     assert sorted(selected) == [1, 2]
     assert selected[1] == selected[2], "together"
+
+
+def test_what_a_step_leaves_of_a_frame_goes_to_the_next_one() -> None:
+    """At 15/s a whole look fits into one frame; in a session of before each step began with a frame."""
+    selected: dict[bool, tuple[int, int]] = {}
+    for prompt in (True, False):
+        tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
+        tracker.select_auto(2, prompt=prompt)
+        for number in range(40):
+            places = [swim(number), (250.0 - number, 60.0)]
+            result = tracker.update(draw_frame(number, places), frame_seq=number, t_source_ns=round(number * 1e9 / 15))
+            if result.tracks:
+                selected[prompt] = number, len(result.tracks)
+                assert all(min(math.dist((t.x, t.y), place) for place in places) < 6 for t in result.tracks)
+                break
+    assert selected[True][0] < selected[False][0]
+    assert selected[True][1] == selected[False][1] == 2
 
 
 def test_a_survey_keeps_its_frame() -> None:
