@@ -337,10 +337,9 @@ class FrameFeeder:
         if command.name is CommandName.SELECT and command.x is not None and command.y is not None:
             return command.model_copy(update={"sperm_id": tracker.select(command.x, command.y)})
         if command.name is CommandName.SELECT_AUTO and command.count is not None:
-            if self._record is None:  # sessions of before are replayed as they were
-                command = command.model_copy(update={"prompt": True})
-            tracker.select_auto(command.count, prompt=command.prompt is True)
-            return command
+            prompt = command.prompt if self._record is not None else True  # sessions of before as they were
+            tracker.select_auto(command.count, prompt=prompt is True)
+            return command.model_copy(update={"prompt": prompt})
         if command.name is CommandName.RESTART and command.sperm_id is not None:
             tracker.resume(command.sperm_id)
             return command
