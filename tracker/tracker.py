@@ -32,6 +32,8 @@ MOST_CANDIDATES = 40
 TRIED = 8
 """So many of the heads that an automatic selection has found are looked for in one frame, or as many as are wanted."""
 RESTARTED = "tracker was restarted"
+WATCHED_FRAMES = 6
+"""However slowly frames come, so many at least show what moves before an automatic selection."""
 
 
 class Tracker:
@@ -232,7 +234,10 @@ class Tracker:
 
     def _take_up_best(self, prepared: PreparedFrame) -> None:
         """Go on with the automatic selection: the size of heads, then where they are."""
-        if prepared.watched_s < prepared.params.detection.watch_s or prepared.blank:
+        watch_s = prepared.params.detection.watch_s
+        if self._prompt:
+            watch_s = max(watch_s, WATCHED_FRAMES * prepared.interval_s)
+        if prepared.watched_s < watch_s or prepared.blank:
             self._survey = None
             return
         if self._survey is not None:
@@ -252,7 +257,8 @@ class Tracker:
             return pieces - KEEPING
         finding = self._survey.finding
         if finding is not None:
-            if prepared.head_px == head_px:  # else it was measured in this very frame, which is prepared for another
+            # Another frame must show it too; and one whose head size was measured in it is prepared for another size.
+            if self._survey.is_past and prepared.head_px == head_px:
                 self._begin_best(prepared, self._survey, finding.promising)
             return 0
         left = self._survey.look_on(pieces)

@@ -60,12 +60,8 @@ def main() -> None:
                 page.goto(link)
                 page.wait_for_selector("#picture[data-frame-seq]")
                 time.sleep(5.0)
-                _until_two_are_graded(page)
-                page.keyboard.press("n")
-                page.keyboard.press("m")
-                page.locator(".marked:visible").first.wait_for()
                 page.mouse.move(640, 790)
-                time.sleep(6.0)  # the answer to m has gone
+                _mark_one_that_stays(page)
                 _save(page, "live-view")
                 _save(page.locator(".card.focused"), "card")
                 page.keyboard.press("?")
@@ -87,6 +83,20 @@ def _until_two_are_graded(page: Page) -> None:
             return
         page.keyboard.press("a")
         time.sleep(3.0)
+
+
+def _mark_one_that_stays(page: Page) -> None:
+    """Mark a sperm that is graded, and wait until the answer has gone; another one where it has left meanwhile."""
+    for _ in range(TRIES):
+        _until_two_are_graded(page)
+        number = page.locator(".card:not(.old):has(.share:visible)").first.get_attribute("data-sperm")
+        page.keyboard.press(str(number))
+        page.keyboard.press("m")
+        page.locator(".card.focused .marked").wait_for()
+        page.locator("#said").wait_for(state="hidden")
+        if page.locator(".card.focused:not(.old) .share:visible").count():
+            return
+    raise SystemExit("no sperm stayed in the field: run it again")
 
 
 def _save(part: Any, name: str) -> None:

@@ -90,6 +90,11 @@ class Survey:
                 return left
         return 0
 
+    @property
+    def is_past(self) -> bool:
+        """True once another frame has come than the one that was kept."""
+        return self._age_s > 0
+
     def pass_by(self, now: PreparedFrame) -> None:
         """Take note that another frame has come."""
         self._age_s += now.interval_s

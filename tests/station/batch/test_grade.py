@@ -55,7 +55,7 @@ def answer(task: Task, tmp_path: Path) -> Graded:
 def test_videos_and_sessions_are_graded_and_a_bad_one_does_not_keep_the_others(tmp_path: Path, capsys) -> None:
     videos = tmp_path / "v"
     videos.mkdir()
-    film(videos / "a.mkv", 1)
+    film(videos / "a.mkv", 4)
     (videos / "b.mp4").write_bytes(b"no video")
     out = tmp_path / "grades.parquet"
     options = ["--model", MODEL, "--out", str(out), "--um-per-px", "0.25", "--select", "auto:2", "--workers", "2"]
@@ -69,7 +69,7 @@ def test_videos_and_sessions_are_graded_and_a_bad_one_does_not_keep_the_others(t
     about = json.loads(out.with_suffix(".json").read_text())
     assert [one["recording"] for one in about["failed"]] == [str(videos / "b.mp4")]
     (videos / "b.mp4").unlink()
-    film(videos / "b.mkv", 6)
+    film(videos / "b.mkv", 19)
     capsys.readouterr()
     assert grade([str(videos), *options]) == 0
     said = capsys.readouterr().out
@@ -158,7 +158,7 @@ def test_a_cluster_whose_worker_is_killed_gives_every_result_once_and_the_same_b
     cluster_utils = pytest.importorskip("ray.cluster_utils", reason="ray is not installed (the extra cluster)")
     tasks = []
     for number in range(8):
-        path = film(tmp_path / f"{number}.mkv", (1, 6, 7)[number % 3], frames=36)  # of each comes a grade
+        path = film(tmp_path / f"{number}.mkv", (4, 7, 19)[number % 3], frames=36)  # of each comes a grade
         tasks.append(Task(path.name, str(path), False, f"{number:012}", MODEL, "0" * 64, ("auto:2",), 0.25))
     serial = {graded.key: graded for graded in here(tasks, carry_out, 1)}
     assert [one.problem for one in serial.values()] == [""] * 8

@@ -12,7 +12,7 @@ from tracker.matching.detection import best, find_candidates, is_like_a_head, le
 from tracker.matching.matcher import OpenCvMatcher
 from tracker.matching.prepared_frame import PreparedFrame
 from tracker.matching.survey import Finding, Survey, share_of
-from tracker.tracker import Tracker
+from tracker.tracker import WATCHED_FRAMES, Tracker
 
 FIRST = 30
 """Number of the frame that is looked over."""
@@ -104,6 +104,20 @@ def test_what_a_step_leaves_of_a_frame_goes_to_the_next_one() -> None:
                 break
     assert selected[True][0] < selected[False][0]
     assert selected[True][1] == selected[False][1] == 2
+
+
+def test_however_slowly_frames_come_some_are_watched_before_a_selection() -> None:
+    """At 5/s the time to be watched is two frames long, which say little about what moves."""
+    tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
+    tracker.select_auto(2, prompt=True)
+    for number in range(20):
+        places = [swim(number), (250.0 - number, 60.0)]
+        result = tracker.update(draw_frame(number, places), frame_seq=number, t_source_ns=round(number * 1e9 / 5))
+        if result.tracks:
+            break
+    assert number >= WATCHED_FRAMES
+    assert all(min(math.dist((t.x, t.y), place) for place in places) < 6 for t in result.tracks)
+    assert len(result.tracks) == 2
 
 
 def test_a_survey_keeps_its_frame() -> None:
