@@ -51,6 +51,9 @@ MOST_PER_ROUND: Final = 256
 """Messages that are taken in at once; processes send ten a second."""
 QUEUE: Final = 100
 """Messages of one process that wait at the supervisor: the last ten seconds."""
+LAST_WORD_MS: Final = 10_000
+"""So long a process that ends waits for its last word ("failed", "ended") to arrive: the main one, of which it began as
+a copy, may not have its socket yet."""
 TALKERS: Final = (ProcessName.RECORDER, ProcessName.VIEW)
 """Who is told what the others say and what the operator does."""
 
@@ -141,7 +144,7 @@ class ProcessControl:
         self._due = 0.0
         self._socket = context.socket(zmq.DEALER)
         self._socket.identity = process.value.encode()
-        self._socket.linger = 500  # the last word ("failed", "ended") should arrive
+        self._socket.linger = LAST_WORD_MS
         self._socket.maxmsgsize = MAX_HEADER_BYTES
         self._inbox = Inbox(self._socket)
         endpoint.connect(self._socket, process.value)
@@ -227,7 +230,7 @@ class ProcessControl:
 
     def close(self) -> None:
         """Close the socket and the ledger; may be called more than once."""
-        self._socket.close()
+        self._socket.close(0 if orphaned() else None)  # nobody is there to hear a last word
         self.ledger.close()
 
     def __enter__(self) -> Self:

@@ -26,6 +26,8 @@ from trainer.rating.study import STUDY
 
 SHAPE = (4, 40, 40)
 BROWSER = "0123456789abcdef0123456789abcdef"
+HUNG_UP = 3
+"""So often is asked again."""
 
 
 def make_clips(root: Path, count: int) -> None:
@@ -105,15 +107,17 @@ class Link:
         return {name: value for name, value in given.items() if value}
 
     def _ask(self, request: urllib.request.Request) -> Answered:
-        try:
+        for _ in range(HUNG_UP):
             try:
-                response: HTTPResponse | HTTPError = urllib.request.urlopen(request, timeout=20)
-            except HTTPError as error:
-                response = error
-            with response:
-                return Answered(response.status or 0, response.read(), dict(response.headers.items()))
-        except ConnectionError:
-            return Answered(0, b"", {})  # the server hung up
+                try:
+                    response: HTTPResponse | HTTPError = urllib.request.urlopen(request, timeout=20)
+                except HTTPError as error:
+                    response = error
+                with response:
+                    return Answered(response.status or 0, response.read(), dict(response.headers.items()))
+            except ConnectionError:
+                pass  # a server that refuses before it has read all may hang up on who is still sending
+        return Answered(0, b"", {})
 
 
 @dataclass(slots=True)

@@ -83,7 +83,7 @@ class Place:
         """Return the command line of a run."""
         command = [sys.executable, "run_station.py", "--config", str(self.folder / "station.toml")]
         command += ["--session", str(sessions or self.sessions), "--summary", str(summary or self.summary)]
-        return [*command, "--select", "auto:2", *options]
+        return [*command, "--select", "auto:4", *options]
 
     def run(self, command: list[str], **options: Any) -> "subprocess.CompletedProcess[str]":
         """Run the program to its end, headless."""
@@ -168,7 +168,7 @@ def _clock(step_s: int) -> Callable[[Path], Found]:
         step = {"LD_PRELOAD": str(library), "STEP_S": str(step_s), "STEP_AT": str(int(time.monotonic()) + STEP_AFTER_S)}
         place = Place(folder / "p", step)
         # Few frames, so that a machine that is busy drops none and windows become full.
-        (place.folder / "station.toml").write_text(f"{SMALL}fps = 5\n", encoding="utf-8")
+        (place.folder / "station.toml").write_text(f"{SMALL}fps = 6\n", encoding="utf-8")
         done = place.run(place.command("--duration", "10"))
         wrong, figures = went_through(place, done)
         if done.returncode == 0:

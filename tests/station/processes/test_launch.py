@@ -26,6 +26,20 @@ with launched(Config(), modules) as first:
 LEAVE = """
     raise RuntimeError("before anybody took them over")
 """
+LATE = """
+    time.sleep(1.5)
+    import zmq
+    from station.errors import InputError
+    from station.processes.supervisor import Supervisor
+
+    with zmq.Context() as context:
+        with Supervisor(context, Config(), first.endpoints, modules, begun=first.processes) as supervisor:
+            try:
+                for _ in range(1000):
+                    supervisor.poll(0.02)
+            except InputError as error:
+                print(error)
+"""
 RUN = """
     import zmq
     from station.processes.supervisor import Supervisor
@@ -61,3 +75,11 @@ def test_forked_processes_run_come_back_and_end_with_the_main_one(then: str) -> 
     assert done.returncode == (1 if then == "leave" else -9), done.stderr
     wait_for(lambda: not any(psutil.pid_exists(int(pid)) for pid in pids))
     wait_for(lambda: not Path(folder).exists())
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere they are spawned")
+def test_what_a_process_refuses_is_heard_though_the_main_one_is_not_there_yet() -> None:
+    """On a busy machine it has its socket only when the process has long ended."""
+    script = BEGIN.replace("children.patient", "children.refusing") + LATE
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert "clip.mp4: expected a video" in done.stdout, done.stdout + done.stderr
