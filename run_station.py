@@ -12,7 +12,7 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from station.startup import guarded_imports
+from station.startup import guarded_imports, keep_to_one_thread
 
 with guarded_imports():
     from station.arguments import read_arguments
@@ -31,6 +31,7 @@ def main(argv: Sequence[str]) -> int:
     if argv and not argv[0].startswith("-"):
         return find_command(COMMANDS, argv[0]).run(argv[1:])
     given = read_arguments(argv, COMMANDS)  # --help ends here: before anything is imported that takes its time
+    keep_to_one_thread()
     with guarded_imports():
         from station.launch import launch
         from station.options import options_of
@@ -39,6 +40,7 @@ def main(argv: Sequence[str]) -> int:
 
 def compare(argv: Sequence[str]) -> int:
     """Grade a session anew with another model (``compare``)."""
+    keep_to_one_thread()
     with guarded_imports():
         from station.launch import launch
         from station.options import parse_comparison

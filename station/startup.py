@@ -53,6 +53,14 @@ def guarded_imports() -> "Iterator[None]":
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def keep_to_one_thread() -> None:
+    """Call before NumPy is imported: its linear algebra begins threads at once, and no copy of those is sound.
+
+    What the station computes with NumPy is too small for them. Who has set their number keeps it.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
 def _is_ours(module: str) -> bool:
     """Return whether a missing module is one of this program's own: a defect, which no installation cures."""
     root = Path(__file__).resolve().parent.parent

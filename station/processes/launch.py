@@ -8,8 +8,8 @@ everything themselves. It knows neither what they do nor how they are: ``station
 
 import gc
 import multiprocessing
+import os
 import sys
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -53,8 +53,11 @@ def launched(config: Config, modules: Mapping[ProcessName, str]) -> Iterator[Lau
 
 
 def may_fork() -> bool:
-    """Return whether a copy of this process is sound: on Linux, while there is no other thread that holds a lock."""
-    return sys.platform == "linux" and threading.active_count() == 1
+    """Return whether a copy of this process is sound: on Linux, while it has no other thread, a library's neither.
+
+    What another thread holds at that moment, the copy would wait for without end.
+    """
+    return sys.platform == "linux" and len(os.listdir("/proc/self/task")) == 1
 
 
 def _end(process: BaseProcess) -> None:

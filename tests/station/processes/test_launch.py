@@ -1,5 +1,6 @@
 """Processes that are forked before the main one has sockets: they run, come back, and never outlive it."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,8 @@ from tests.support.station_program import wait_for
 
 BEGIN = """
 import os, signal, sys, time
+from station.startup import keep_to_one_thread
+keep_to_one_thread()
 from station.config import Config
 from station.processes.launch import launched
 from station.transport.control_messages import PIPELINE, ProcessName, ProcessState
@@ -83,3 +86,13 @@ def test_what_a_process_refuses_is_heard_though_the_main_one_is_not_there_yet() 
     script = BEGIN.replace("children.patient", "children.refusing") + LATE
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert "clip.mp4: expected a video" in done.stdout, done.stdout + done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere they are spawned")
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_a_process_with_threads_of_any_kind_is_not_copied(threads: str) -> None:
+    script = "import numpy; from station.processes.launch import may_fork; print(may_fork())"
+    environment = os.environ | {"OPENBLAS_NUM_THREADS": threads}
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True)
+    expected = threads == "1" or (os.cpu_count() or 1) == 1
+    assert done.stdout.strip() == str(expected), done.stderr
