@@ -15,7 +15,7 @@ def listen(host: str, port: int, section: str) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-        listener.listen()  # whoever has the address may use it at once: a connection waits until the server takes it
+        listener.listen()  # the address may be used at once: a connection waits until the server takes it
     except OSError as error:
         listener.close()
         raise InputError(
