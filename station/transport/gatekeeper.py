@@ -4,6 +4,7 @@ ZeroMQ asks it once for each connection (RFC 27, ZAP) before any message is read
 is said on them is not its business.
 """
 
+import contextlib
 import hmac
 import threading
 from collections.abc import Sequence
@@ -79,7 +80,7 @@ class Gatekeeper:
             with keeper._lock:
                 keeper._gone += [keeper._doors[domain].monitor] if domain in keeper._doors else []
                 keeper._doors[domain] = door
-            keeper._wake.send(b"")
+            keeper._look_up()
             return door
 
     def forget(self, door: Door, domain: str) -> bool:
@@ -91,12 +92,17 @@ class Gatekeeper:
                 del self._doors[domain]
                 self._gone.append(door.monitor)
                 self._closing = last = not self._doors
-            self._wake.send(b"")
+            self._look_up()
             if last:
                 del self._open[id(self._context)]
                 self._thread.join()
                 self._wake.close()
             return True
+
+    def _look_up(self) -> None:
+        """Wake the thread. It may have looked up by itself and ended: a send that waits would then wait without end."""
+        with contextlib.suppress(zmq.Again):
+            self._wake.send(b"", zmq.DONTWAIT)
 
     def _keep(self) -> None:
         """Answer until the last door is closed."""
