@@ -23,7 +23,7 @@ from station.transport.control_messages import (
 )
 
 FROM_THE_RECORD: Final = (ProcessName.RECORDER,)
-"""They count what is in the record, whoever wrote it."""
+"""They count all that is in the record, of earlier lives too."""
 
 
 class Lives:

@@ -1,6 +1,6 @@
 """What a program that joins late must know before it can read a link: model, source, scale, versions.
 
-It is said on the links of tracks and grades when they open, at every change, and once a second: whoever subscribes
+It is said on the links of tracks and grades when they open, at every change, and once a second: a subscriber
 knows within a second what the numbers that follow mean. It takes no place in the sequence of the link's messages.
 """
 

@@ -48,7 +48,7 @@ def test_a_film_goes_on_behind_the_last_frame(ledger: Ledger) -> None:
 
 
 def test_a_frame_that_was_not_sent_any_more_is_missing_and_none_comes_twice(ledger: Ledger) -> None:
-    """Killed between the note and the sending: the number stays free, so that whoever reads counts it."""
+    """Killed between the note and the sending: the number stays free, so that the reader counts it."""
     resumption = Resumption(ledger, FPS)
     resumption.note(header(10, 10 * STEP_NS, NS_PER_S + 10 * STEP_NS), first_ns=0)
     ledger.begin()

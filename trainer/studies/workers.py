@@ -1,8 +1,8 @@
 """Runs as tasks: each in a process of its own, here or on a cluster's machine, started again where it was killed.
 
 A task is plain values. Its process is ``python -m trainer tables STUDY.toml --run NAME``, which anybody may also start
-by hand, or by the array jobs of a batch system. It ends when whoever started it is gone: a driver that was killed
-leaves nothing behind that goes on.
+by hand, or by the array jobs of a batch system. It ends when the process that started it is gone: a driver that was
+killed leaves nothing behind that goes on.
 """
 
 import os
