@@ -38,6 +38,8 @@ RIVAL_HEADS: Final = 1.5
 """Within so many heads of the last place another of the same looks makes it uncertain who is who,"""
 RIVAL_NCC: Final = 0.15
 """where it fits nearly as well as the best: by less than this worse."""
+NOTE_S: Final = 0.016
+"""A note holds for so long while nothing changes but places: nobody goes far meanwhile, and it counts as time down."""
 STEP_S: Final = 0.1
 """A path is the sum of steps that take so long: shorter ones would add up the measurement's error."""
 PATH_S: Final = 0.8
@@ -174,9 +176,12 @@ class Handover(BaseModel):
 
 
 class HandoverWriter:
-    """Makes the note of every frame."""
+    """Makes notes, of every frame or of one of several of a fast source."""
 
     def __init__(self) -> None:
+        self._noted_ns = 0
+        self._noted: object = None
+        """What the last note says, but for places and looks."""
         self._paths: dict[int, deque[tuple[int, float, float]]] = {}
         """By sperm, when it was where, since it has been locked without a break."""
 
@@ -191,9 +196,17 @@ class HandoverWriter:
         head_px: float | None,
         chosen: set[int],
         wanted: int,
-    ) -> bytes:
-        """Return what to leave after this frame; where it would be too long, without what sperm are known again by."""
+    ) -> bytes | None:
+        """Return what to leave after this frame; where it would be too long, without what sperm are known again by.
+
+        None: the note of a moment ago holds.
+        """
         self._note_paths(result, t_source_ns)
+        who = [(track.sperm_id, track.state is TrackState.LOCKED) for track in result.tracks]
+        noted = who, frozenset(chosen), wanted, next_id, head_px
+        if noted == self._noted and 0 <= t_source_ns - self._noted_ns < NOTE_S * NS_PER_S:
+            return None
+        self._noted, self._noted_ns = noted, t_source_ns
         left = Handover(
             frame_seq=frame_seq,
             t_source_ns=t_source_ns,

@@ -72,6 +72,9 @@ class DisturbanceParams:
     """Sharpness is the grey level step that only the sharpest edges pass: heads and debris, not the camera's noise."""
     step_px: int = 4
     """A step is taken over so many px."""
+    look_s: float = 0.018
+    """In a field at rest, stage and focus are looked at with the frame that is nearest to so long after the last look:
+    with every one up to 80 frames/s, with every third at 160."""
     dark_level: int = 3
     """A frame whose 95th percentile is no higher shows nothing."""
     bright_level: int = 252

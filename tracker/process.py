@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from station.clock import NS_PER_S, ms_between, now_ns
+from station.clock import NS_PER_MS, NS_PER_S, ms_between, now_ns
 from station.config import TrackerSettings
 from station.errors import InputError
 from station.processes.herald import Herald
@@ -19,7 +19,7 @@ from station.processes.latency import LatencyRecorder
 from station.processes.ledger import Ledger, Place
 from station.processes.process import ProcessContext
 from station.session.playback import RecordedTracks
-from station.transport.buffers import Fifo, Received
+from station.transport.buffers import BriefFifo, Fifo, Received
 from station.transport.bus import Publisher
 from station.transport.control_messages import Command, ProcessState
 from station.transport.counters import TrackerCounters
@@ -45,9 +45,9 @@ from tracker.results import FrameResult
 from tracker.tracker import RESTARTED, Tracker
 from tracker.window import WindowShape
 
-FIFO_FRAMES = 8
-"""Matching wants neighbouring frames, so a few may queue: at 60 frames/s as many as an automatic selection holds up.
-More would only age."""
+FIFO_FRAMES, FIFO_NS, MOST_FIFO_FRAMES = 8, 130 * NS_PER_MS, 32
+"""Matching wants neighbouring frames, and a missing one empties every window, so a few may queue: so many, or what
+comes in so long (as eight do at 60 frames/s), but never more than the last. More would only age."""
 WAIT_S = 0.02
 GAP = "gap"
 """What broke a window where neither field nor track says so."""
@@ -57,7 +57,7 @@ KINEMATICS_NS = NS_PER_S // 2
 def run(context: ProcessContext) -> None:
     """Track from the first frame to the end of the link."""
     control, endpoints = context.control, context.endpoints
-    buffer = Fifo(None if context.lossless else FIFO_FRAMES)
+    buffer = Fifo(None) if context.lossless else BriefFifo(FIFO_FRAMES, FIFO_NS, MOST_FIFO_FRAMES)
     number = control.ledger.number
     left = left_behind(control.ledger, context.config.select_auto)
     if left is not None:
@@ -248,7 +248,8 @@ class FrameFeeder:
             chosen=self._replacement.chosen,
             wanted=self._replacement.wanted,
         )
-        ledger.write_note(note)
+        if note is not None:
+            ledger.write_note(note)
 
     def _note_askers(self, result: FrameResult) -> None:
         """Learn by whose command the sperm were selected that are new."""

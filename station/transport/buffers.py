@@ -54,6 +54,34 @@ class Fifo:
         return self._messages.popleft() if self._messages else None
 
 
+class BriefFifo:
+    """Messages in order, for a reader that may be held up for a moment.
+
+    When there are more than ``limit`` the oldest goes once it has waited for ``wait_ns``; when there are more than
+    ``most`` it goes in any case. So a fast sender's messages are kept for as long as a slow one's.
+    """
+
+    def __init__(self, limit: int, wait_ns: int, most: int) -> None:
+        self._messages: deque[Received] = deque()
+        self._limit, self._wait_ns, self._most = limit, wait_ns, most
+
+    def put(self, message: Received) -> int:
+        """Take a message in; return how many had to go for it."""
+        messages = self._messages
+        messages.append(message)
+        gone = 0
+        while len(messages) > self._limit and (
+            len(messages) > self._most or message.t_received_ns - messages[0].t_received_ns > self._wait_ns
+        ):
+            messages.popleft()
+            gone += 1
+        return gone
+
+    def take(self) -> Received | None:
+        """Return the oldest message, or None."""
+        return self._messages.popleft() if self._messages else None
+
+
 class ByteFifo:
     """Messages in order; when their pixels take more than ``limit_bytes``, the oldest go.
 

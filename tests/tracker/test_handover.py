@@ -48,7 +48,7 @@ def left_after(frames: int, heads: Callable[[int], list[Point]] = places) -> Han
         note = writer.note(
             result, pixels, frame_seq=number, t_source_ns=number * FRAME_NS, next_id=tracker.next_id,
             head_px=tracker.head_px, chosen={1}, wanted=2,
-        )  # fmt: skip
+        ) or note  # fmt: skip
     assert {track.state for track in result.tracks[:2]} == {TrackState.LOCKED}
     left = Handover.read(note)
     assert left is not None
@@ -129,12 +129,31 @@ def test_where_there_is_no_room_the_sperm_are_named_and_lost() -> None:
         note = writer.note(
             FrameResult(tuple(tracks), (), ""), pixels, frame_seq=number, t_source_ns=number * FRAME_NS, next_id=200,
             head_px=60.0, chosen={1}, wanted=198,
-        )  # fmt: skip
+        ) or note  # fmt: skip
     left = Handover.read(note)
     assert left is not None
     assert (left.next_id, len(left.sperm)) == (200, 199)
     missed = ids(left.resumption(pixels, 30 * FRAME_NS, replaces=False), CommandName.MISS)
     assert missed == list(range(1, 200))
+
+
+def test_a_fast_source_makes_a_note_when_somebody_else_is_followed_or_some_time_has_passed() -> None:
+    writer, pixels = HandoverWriter(), picture(0)
+
+    def noted(t_ms: float, *states: TrackState, chosen: int = 1) -> bool:
+        tracks = tuple(TrackResult(n, 60.0, 60.0 + t_ms, state, 1.0, "", 0) for n, state in enumerate(states, 1))
+        return writer.note(
+            FrameResult(tracks, (), ""), pixels, frame_seq=0, t_source_ns=round(t_ms * 1e6), next_id=9, head_px=HEAD_PX,
+            chosen={chosen}, wanted=2,
+        ) is not None  # fmt: skip
+
+    locked, lost = TrackState.LOCKED, TrackState.LOST
+    assert [noted(6.25 * k, locked, locked) for k in range(7)] == [True, False, False, True, False, False, True]
+    assert noted(38, locked, lost), "one is not there any more"
+    assert not noted(39, locked, lost)
+    assert noted(40, locked, lost, chosen=2)
+    assert noted(41, locked), "one was released"
+    assert noted(3, locked), "another time"
 
 
 def test_numbers_go_on_where_the_note_says_nothing() -> None:

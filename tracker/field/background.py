@@ -40,8 +40,12 @@ class _Band:
 class Background:
     """Rolling median of ``samples`` (odd) samples per pixel, one every ``stride`` frames; 2 x samples x H x W bytes."""
 
-    def __init__(self, height: int, width: int, samples: int, stride: int) -> None:
-        """Allocate; ``samples`` and ``stride`` are in frames of this source."""
+    def __init__(self, height: int, width: int, samples: int, stride: int, renew: int = 1) -> None:
+        """Allocate; ``samples`` and ``stride`` are in frames of this source.
+
+        ``renew``: once the stage has moved, the median lies between the frame's pixels. To move it there takes long, so
+        it is done anew only after so many frames.
+        """
         self._height, self._width = height, width
         self._samples, self._stride = samples, stride
         self._ring = np.empty((samples, height, width), np.uint8)
@@ -60,6 +64,8 @@ class Background:
         self._frame = 0
         self._origin = np.zeros(2)
         self._seen: NDArray[np.uint8] | None = None
+        self._renew = renew
+        self._seen_frames = 0
 
     def restart(self, pixels: NDArray[np.uint8]) -> None:
         """Forget everything: this frame (H, W) is the background."""
@@ -107,7 +113,9 @@ class Background:
         """Take a frame (H, W) in: into every ``stride``-th band, or into all of them where ``dense``."""
         x, y = np.rint(self._origin).astype(int).tolist()
         phase = self._frame % self._stride
-        self._seen = None
+        self._seen_frames += 1
+        if dense or self._seen_frames >= self._renew:
+            self._seen = None
         for number, band in enumerate(self._bands):
             if dense or number % self._stride == phase:
                 self._sample(band, pixels, x, y)
@@ -126,6 +134,7 @@ class Background:
         size = (self._width, self._height)
         seen = cv2.warpAffine(self._median, move, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
         self._seen = np.asarray(seen, np.uint8)
+        self._seen_frames = 0
         return self._seen
 
     def _begin(

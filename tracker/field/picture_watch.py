@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from station.transport.messages import Cause
-from tracker.field.disturbances import percentile, thinned
+from tracker.field.disturbances import Levels, percentile
 from tracker.matching.prepared_frame import Picture
 from tracker.params import PictureParams
 
-SATURATED: Final = 255
 BRIGHTEST_PERCENT: Final = 99.0
 KEEP_FRAMES: Final = 64
 """More than the buffers of a camera: one that sends old ones again repeats a picture within so many."""
@@ -36,13 +35,18 @@ class PictureWatch:
         self._blurred = False
         self._measured_s = params.sharpness_every_s
 
-    def look(self, pixels: NDArray[np.uint8], interval_s: float, head_px: float) -> Picture:
-        """Return what the next frame (H, W) is worth; ``interval_s``: since the frame before."""
+    def look(self, pixels: NDArray[np.uint8], levels: Levels, interval_s: float, head_px: float) -> Picture:
+        """Return what the next frame (H, W) is worth.
+
+        Args:
+            pixels: The frame.
+            levels: Of the frame thinned out.
+            interval_s: Since the frame before.
+            head_px: Size of a head.
+        """
         params = self._params
         self._repeats = self._repeats + 1 if self._same(pixels) else 0
-        small = thinned(pixels)
-        saturated = float(np.count_nonzero(small == SATURATED)) / small.size
-        brightest = percentile(small, BRIGHTEST_PERCENT)
+        saturated, brightest = levels.saturated, levels.percentile(BRIGHTEST_PERCENT)
         self._measured_s += interval_s
         if self._measured_s >= params.sharpness_every_s:
             self._measured_s = 0.0

@@ -6,6 +6,7 @@ are not caught by debris. The stage's motion is measured here and the background
 selected sperm.
 """
 
+import statistics
 from collections import deque
 from typing import Final
 
@@ -16,7 +17,7 @@ from numpy.typing import NDArray
 from station.clock import NS_PER_S
 from station.errors import InputError
 from tracker.field.background import Background
-from tracker.field.disturbances import Focus, blank, level_table, thinned
+from tracker.field.disturbances import Focus, Levels, blank, level_step, level_table, thinned
 from tracker.field.picture_watch import PictureWatch
 from tracker.field.stage_motion import Shift, StageMotion
 from tracker.matching.matcher import Matcher
@@ -64,6 +65,10 @@ class Preprocessor:
         self._noise = 0.0
         self._unlike_before = 0.0
         self._usual_step = 0.0
+        self._unlooked_s = 0.0
+        """How long stage and focus have not been looked at."""
+        self._at_rest = False
+        """Nothing disturbed the frame before."""
 
     def rescale(self, head_px: float) -> None:
         """Take a measured head size."""
@@ -80,14 +85,19 @@ class Preprocessor:
                 f"frame {frame_seq}: expected {self._shape[1]} x {self._shape[0]} px of uint8, got shape {pixels.shape}"
                 f" of {pixels.dtype}; start again with this source"
             )
-        picture = self._watch.look(pixels, (t_source_ns - self._looked_ns) / NS_PER_S, self.head_px)
+        levels = Levels(thinned(pixels))
+        picture = self._watch.look(pixels, levels, (t_source_ns - self._looked_ns) / NS_PER_S, self.head_px)
         self._looked_ns = t_source_ns
         interval_s, gap = self._elapsed(t_source_ns, lost_before, frozen=picture.frozen)
         background = self._begin(pixels, 0.0 if picture.frozen else interval_s)
-        if picture.frozen and not blank(pixels, self._params.disturbance):
-            shift, disturbance = NOWHERE, Disturbance.FROZEN
+        shift = NOWHERE
+        if blank(pixels, levels, self._params.disturbance):
+            disturbance = Disturbance.NOTHING_TO_SEE
+        elif picture.frozen:
+            disturbance = Disturbance.FROZEN
         else:
             shift, disturbance = self._locate(background, pixels, interval_s, exposure_id)
+        self._at_rest = disturbance is Disturbance.NONE
         params = self._params.background
         if disturbance not in (Disturbance.NOTHING_TO_SEE, Disturbance.FROZEN):
             background.add(pixels, dense=self._watched_s < params.dense_s)
@@ -104,7 +114,7 @@ class Preprocessor:
             deadband=deadband,
             energy=energy,
             planes=planes,
-            level=float(np.median(thinned(pixels))),
+            level=levels.percentile(50),
             floor=params.floor_levels + params.floor_per_deadband * (deadband - params.deadband_levels),
             head_px=self.head_px,
             interval_s=interval_s,
@@ -137,7 +147,7 @@ class Preprocessor:
         late = interval_s > self._params.background.gap_intervals * self._interval_s
         gap = lost_before > 0 or (len(self._intervals_s) > 1 and late)
         self._intervals_s.append(interval_s / (1 + lost_before))
-        self._interval_s = float(np.median(self._intervals_s))
+        self._interval_s = statistics.median(self._intervals_s)
         return interval_s, gap
 
     def _begin(self, pixels: NDArray[np.uint8], interval_s: float) -> Background:
@@ -153,7 +163,8 @@ class Preprocessor:
             stride = max(1, round(params.sample_s / self._interval_s), 2 if pixels.size > LARGE_PX else 1)
             samples = int(np.clip(round(params.history_s / (self._interval_s * stride)), *params.samples)) | 1
             self._sampled_s = self._interval_s
-            self._background = Background(*self._shape, samples, stride)
+            renew = max(1, round(self._params.disturbance.look_s / self._interval_s))
+            self._background = Background(*self._shape, samples, stride, renew)
             self._background.restart(pixels)
         return self._background
 
@@ -162,34 +173,35 @@ class Preprocessor:
     ) -> tuple[Shift, Disturbance]:
         """Bring the background to where and how this frame shows the field; return the stage's move and what disturbs.
 
-        In turn: nothing to see; another exposure; the stage, which may have moved a little, or far; a focus or a field
-        that has become another one, which starts the background again.
+        In turn: another exposure; the stage, which may have moved a little, or far; a focus or a field that has become
+        another one, which starts the background again. At rest, stage and focus are not looked at with every frame of a
+        fast source.
         """
         params = self._params.disturbance
-        if blank(pixels, params):
-            return NOWHERE, Disturbance.NOTHING_TO_SEE
         disturbance = Disturbance.NONE
         still = background.image()
-        level = float(np.median(thinned(pixels).astype(np.int16) - thinned(still)))
-        if exposure_id != self._exposure_id or abs(level) > params.step_levels:
+        if exposure_id != self._exposure_id or abs(level_step(pixels, still)) > params.step_levels:
             self._exposure_id = exposure_id
             disturbance = Disturbance.EXPOSURE_CHANGED
             background.remap(level_table(pixels, still))
             self._motion.forget()
             still = background.image()
-        refocused = self._focus.changed(pixels, interval_s)
-        shift = self._motion.measure(still, pixels)
         unlike = self._unlike(still, pixels)
-        if shift.known and not self._fits(shift, still, pixels):
-            shift = NOWHERE
         step = unlike - self._unlike_before
         settling = self._frames <= params.settling_frames
-        most = max(params.jump_share * unlike, params.jump_steps * self._usual_step)
-        if shift.known or settling or step <= most:
-            self._unlike_before = unlike
-            self._usual_step += (abs(step) - self._usual_step) * (
-                params.settling_rate if settling else params.usual_step_rate
-            )
+        as_usual = settling or step <= max(params.jump_share * unlike, params.jump_steps * self._usual_step)
+        self._unlooked_s += interval_s
+        soon = self._unlooked_s + self._interval_s / 2 < params.look_s
+        if soon and self._at_rest and as_usual and not settling and disturbance is Disturbance.NONE:
+            self._learn_step(unlike, step, params.usual_step_rate)
+            return NOWHERE, Disturbance.NONE
+        refocused = self._focus.changed(pixels, self._unlooked_s)
+        self._unlooked_s = 0.0
+        shift = self._motion.measure(still, pixels)
+        if shift.known and not self._fits(shift, still, pixels):
+            shift = NOWHERE
+        if shift.known or as_usual:
+            self._learn_step(unlike, step, params.settling_rate if settling else params.usual_step_rate)
         elif refocused:
             self._restart(background, pixels)
         else:
@@ -203,6 +215,11 @@ class Preprocessor:
             self._origin += (shift.dx, shift.dy)
             disturbance = disturbance or Disturbance.STAGE_MOVING
         return shift, Disturbance.FOCUS_CHANGED if refocused else disturbance
+
+    def _learn_step(self, unlike: float, step: float, rate: float) -> None:
+        """Learn what difference from the background is usual, and how it usually changes from frame to frame."""
+        self._unlike_before = unlike
+        self._usual_step += (abs(step) - self._usual_step) * rate
 
     def _restart(self, background: Background, pixels: NDArray[np.uint8]) -> None:
         """Begin to learn the background anew."""

@@ -5,6 +5,7 @@ numbers nor windows.
 """
 
 import math
+from typing import Final
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from tracker.matching.lazy_image import cut
 from tracker.matching.local_energy import local_energy, spread
 from tracker.matching.matcher import Matcher, peaks, scores
 from tracker.matching.prepared_frame import PreparedFrame
+
+MOVES_ON_PX: Final = 2
+"""A head is mostly found within so much of where it was expected."""
 
 
 class HeadTracker:
@@ -101,6 +105,10 @@ class HeadTracker:
         predicted = np.array(expected)
         centres = np.rint(predicted).astype(np.int64)
         templates = np.stack([head.template for head in heads])
+        around = round(params.head.ring_heads[1] * prepared.head_px) + MOVES_ON_PX
+        for head, (x, y) in zip(heads, centres.tolist(), strict=True):
+            if head.selected:
+                prepared.energy.cut(x, y, around)  # made in one go, not bit by bit by all that look there from here on
         reach_px = params.matching.reach_heads * prepared.slack * prepared.head_px
         ncc, energy = self._matcher.maps(prepared, centres, templates, round(reach_px))
         references = np.array([max(head.energy_reference, prepared.floor) for head in heads])

@@ -10,8 +10,8 @@ Floats = NDArray[np.float32]
 Level = TypeVar("Level", np.float32, np.uint8)
 Make = Callable[[int, int, int, int], Floats]
 """Returns the rows from ``top`` to below ``bottom`` and the columns from ``left`` to below ``right`` of an image."""
-TILE_PX = 128
-"""Edge of a tile: small beside a prepared, large beside a search area and beside what a tile needs round it."""
+TILE_PX = 32
+"""Edge of a tile: small beside a head's surroundings. Neighbouring tiles are made in one go."""
 
 
 def cut(image: NDArray[Level], x: int, y: int, reach: int) -> NDArray[Level]:
@@ -28,8 +28,8 @@ def cut(image: NDArray[Level], x: int, y: int, reach: int) -> NDArray[Level]:
 class LazyImage:
     """An image (H, W) float32 that is made tile by tile, when somebody looks.
 
-    A few heads are a few hundredths of a large prepared. A pixel's value depends on its tile alone, never on what was
-    looked at before, so that the order of looking does not change a bit.
+    A few heads are a few hundredths of a large field. However much of it is made at a time, a pixel has the same value:
+    the order of looking does not change a bit.
     """
 
     def __init__(self, memory: Floats, make: Make, *, whole: bool = False) -> None:
@@ -42,36 +42,45 @@ class LazyImage:
         self._make = make
         self._image = memory
         self._tile_px = max(*memory.shape, 1) if whole else TILE_PX
-        self._missing = set(np.ndindex(*(-(-edge // self._tile_px) for edge in self.shape)))
+        rows, columns = (-(-edge // self._tile_px) for edge in self.shape)
+        self._missing = np.ones((rows, columns), np.bool_)
 
     @classmethod
     def of(cls, image: Floats) -> Self:
         """Return an image that exists already."""
         lazy = cls(image, lambda *_edges: image)
-        lazy._missing = set()
+        lazy._missing[:] = False
         return lazy
 
     def area(self, top: int, bottom: int, left: int, right: int) -> Floats:
         """Return rows and columns as Make has them; all have to lie inside the image."""
         edge = self._tile_px
-        if self._missing:
-            for row in range(top // edge, (bottom - 1) // edge + 1):
-                for column in range(left // edge, (right - 1) // edge + 1):
-                    if (row, column) in self._missing:
-                        self._missing.remove((row, column))
-                        self._fill(row * edge, column * edge)
+        row, column = top // edge, left // edge
+        missing = self._missing[row : (bottom - 1) // edge + 1, column : (right - 1) // edge + 1]
+        if missing.any():
+            rows, columns = missing.any(axis=1).nonzero()[0], missing.any(axis=0).nonzero()[0]
+            self._fill(
+                (row + int(rows[0])) * edge,
+                (row + int(rows[-1]) + 1) * edge,
+                (column + int(columns[0])) * edge,
+                (column + int(columns[-1]) + 1) * edge,
+            )
+            missing[:] = False
         return self._image[top:bottom, left:right]
 
-    def _fill(self, top: int, left: int) -> None:
-        bottom, right = min(top + self._tile_px, self.shape[0]), min(left + self._tile_px, self.shape[1])
+    def _fill(self, top: int, bottom: int, left: int, right: int) -> None:
+        bottom, right = min(bottom, self.shape[0]), min(right, self.shape[1])
         self._image[top:bottom, left:right] = self._make(top, bottom, left, right)
 
     def cut(self, x: int, y: int, reach: int) -> Floats:
         """Return what ``cut`` returns of the whole image."""
         height, width = self.shape
-        top, bottom = (min(max(edge, 0), height - 1) for edge in (y - reach, y + reach))
-        left, right = (min(max(edge, 0), width - 1) for edge in (x - reach, x + reach))
-        self.area(top, bottom + 1, left, right + 1)
+        left, top, right, bottom = x - reach, y - reach, x + reach + 1, y + reach + 1
+        if left >= 0 and top >= 0 and right <= width and bottom <= height:
+            return self.area(top, bottom, left, right)
+        top, last_row = (min(max(edge, 0), height - 1) for edge in (top, bottom - 1))
+        left, last_column = (min(max(edge, 0), width - 1) for edge in (left, right - 1))
+        self.area(top, last_row + 1, left, last_column + 1)
         return cut(self._image, x, y, reach)
 
     def whole(self) -> Floats:

@@ -61,6 +61,8 @@ class OpenCvMatcher:
     def __init__(self, params: MatchingParams = DEFAULT_PARAMS.matching) -> None:
         self._share = params.background_share
         self._memory = np.empty((2, 0, 0), np.float32)
+        self._taps: tuple[float, Floats] = (0.0, gaussian(1.0))
+        """Those of the last frame, and their standard deviation."""
 
     def prepare(
         self, pixels: NDArray[np.uint8], background: NDArray[np.uint8], deadband: float, sigma_px: float
@@ -69,7 +71,9 @@ class OpenCvMatcher:
         height, width = pixels.shape
         beyond = np.maximum(np.arange(256, dtype=np.float32) - np.float32(deadband), 0)
         halve = sigma_px >= HALVED_SIGMA_PX and min(height, width) > 1
-        taps = gaussian(sigma_px / 2 if halve else sigma_px)
+        if self._taps[0] != sigma_px:
+            self._taps = sigma_px, gaussian(sigma_px / 2 if halve else sigma_px)
+        taps = self._taps[1]
         share = self._share
         level = -(1 - self._share) * cv2.mean(background)[0]
 

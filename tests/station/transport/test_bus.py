@@ -12,7 +12,7 @@ import zmq
 
 from station.errors import StationError
 from station.transport import bus
-from station.transport.buffers import Fifo, Received
+from station.transport.buffers import BriefFifo, Fifo, Received
 from station.transport.bus import QUEUE_LIVE, Publisher
 from station.transport.endpoints import Endpoint, private_endpoints
 from station.transport.messages import EndHeader, FrameHeader, GradesHeader
@@ -43,6 +43,18 @@ def test_fifo_drops_the_oldest_and_counts() -> None:
     messages = [Received(frame(seq), None, 0) for seq in range(4)]
     assert [fifo.put(message) for message in messages] == [0, 0, 1, 1]
     assert [fifo.take(), fifo.take(), fifo.take()] == [messages[2], messages[3], None]
+
+
+@pytest.mark.parametrize(
+    ("interval_ms", "kept"),
+    [(66, 8), (16, 9), (6, 22), (1, 32)],
+    ids=["8 of a slow sender", "130 ms", "of a fast one", "32"],
+)
+def test_a_reader_that_is_held_up_finds_the_messages_of_a_moment(interval_ms: int, kept: int) -> None:
+    fifo = BriefFifo(8, 130_000_000, 32)
+    messages = [Received(frame(seq), None, seq * interval_ms * 1_000_000) for seq in range(100)]
+    assert sum(fifo.put(message) for message in messages) == 100 - kept
+    assert [fifo.take() for _ in range(kept + 1)] == [*messages[100 - kept :], None]
 
 
 @pytest.mark.parametrize("lossless", [False, True], ids=["live", "lossless"])

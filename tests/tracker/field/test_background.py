@@ -103,3 +103,16 @@ def test_what_was_never_sampled_counts_as_black_and_white_in_turn() -> None:
         if dense or k % stride == stride - 1:
             slot = (slot + 1) % samples
         assert np.array_equal(background.image(), np.sort(ring, axis=0)[samples // 2]), f"frame {k}"
+
+
+def test_of_a_fast_source_the_moved_picture_is_made_anew_every_few_frames() -> None:
+    background = Background(30, 50, 3, 1, renew=3)
+    ramp = np.tile(np.arange(0, 200, 4, dtype=np.uint8), (30, 1))
+    background.restart(ramp)
+    background.move(0.25, 0.0, ramp)
+    before = background.image().copy()
+    for frame in range(6):
+        background.add(ramp + 40)
+        assert np.array_equal(background.image(), before) == (frame < 2), frame
+    background.move(0.5, 0.0, ramp + 40)
+    assert np.allclose(background.image()[:, 2:-2].astype(int), ramp[:, 2:-2].astype(int) + 37), "a move shows at once"

@@ -8,6 +8,7 @@ import pytest
 
 from station.transport.messages import Cause
 from tests.tracker.drawn_scene import HEIGHT, WIDTH, draw_frame, swim
+from tracker.field.disturbances import Levels, thinned
 from tracker.field.picture_watch import PictureWatch
 from tracker.matching.prepared_frame import Picture
 from tracker.params import DEFAULT_PARAMS
@@ -28,7 +29,7 @@ def blurred(number: int) -> np.ndarray:
 
 def look(frames: list[np.ndarray], watch: PictureWatch | None = None) -> list[Picture]:
     watch = watch or PictureWatch(HEIGHT, WIDTH, DEFAULT_PARAMS.picture)
-    return [watch.look(frame, INTERVAL_S, HEAD_PX) for frame in frames]
+    return [watch.look(frame, Levels(thinned(frame)), INTERVAL_S, HEAD_PX) for frame in frames]
 
 
 CASES: dict[str, tuple[Callable[[int], np.ndarray], tuple[Cause, ...]]] = {

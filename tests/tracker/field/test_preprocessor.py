@@ -11,6 +11,7 @@ from tracker.field.preprocessor import Preprocessor
 from tracker.matching.lazy_image import LazyImage
 from tracker.matching.matcher import OpenCvMatcher
 from tracker.matching.prepared_frame import PreparedFrame
+from tracker.params import DEFAULT_PARAMS, TrackerParams
 
 HEIGHT, WIDTH, MARGIN = 240, 320, 340
 
@@ -36,12 +37,14 @@ def view(world: np.ndarray, x: float, y: float, number: int, *, head: tuple[floa
     return np.clip(frame + noise, 0, 255).astype(np.uint8)
 
 
-def run(frames: list[np.ndarray]) -> list[PreparedFrame]:
+def run(
+    frames: list[np.ndarray], interval_ms: float = 20.0, params: TrackerParams = DEFAULT_PARAMS
+) -> list[PreparedFrame]:
     """The energy of each frame is computed before the next one comes, and kept."""
-    field = Preprocessor(HEIGHT, WIDTH, OpenCvMatcher(), 21.0)
+    field = Preprocessor(HEIGHT, WIDTH, OpenCvMatcher(), 21.0, params=params)
     results = []
     for k, frame in enumerate(frames):
-        result = field.prepare(frame, frame_seq=k, t_source_ns=k * 20_000_000)
+        result = field.prepare(frame, frame_seq=k, t_source_ns=round(k * interval_ms * 1e6))
         results.append(replace(result, energy=LazyImage.of(result.energy.whole().copy())))
     return results
 
@@ -107,6 +110,36 @@ def test_a_change_of_focus_is_reported(world: np.ndarray) -> None:
     assert {r.disturbance for r in results[:50]} == {""}
     assert results[50].disturbance == "focus changed"
     assert not results[50].replaced
+
+
+FAST_MS = 6.25
+"""160 frames/s: at rest, the field is looked at with every third frame."""
+
+
+@pytest.mark.parametrize("phase", [0, 1, 2])
+def test_a_fast_source_hides_no_disturbance(world: np.ndarray, phase: int) -> None:
+    start = 90 + phase
+    rest = [view(world, 0, 0, k) for k in range(start)]
+    jumped = run([*rest, *(view(world, 60.0, -40.0, start + k) for k in range(4))], FAST_MS)
+    assert {r.disturbance for r in jumped[:start]} == {""}
+    assert jumped[start].disturbance == "stage jumped"
+    assert jumped[-1].origin == pytest.approx((60.0, -40.0), abs=1.0)
+    sent = run([*rest, *(view(world, 1.5 * k, -0.75 * k, start + k) for k in range(1, 40))], FAST_MS)
+    for number, result in enumerate(sent[start:], 1):
+        assert result.origin == pytest.approx((1.5 * number, -0.75 * number), abs=3.5), number
+    assert sent[-1].origin == pytest.approx((58.5, -29.25), abs=1.0)
+    blurred = run([*rest, *(cv2.GaussianBlur(view(world, 0, 0, k), (0, 0), 4) for k in range(6))], FAST_MS)
+    assert [r.disturbance for r in blurred[start + 2 :]] == ["focus changed"] * 4
+
+
+@pytest.mark.parametrize("interval_ms", [66.7, 20.4, 16.7, 12.5], ids=["15/s", "49/s", "60/s", "80/s"])
+def test_up_to_80_frames_a_second_every_one_is_looked_at(world: np.ndarray, interval_ms: float) -> None:
+    frames = [view(world, 0, 0, k, head=(40 + 4 * k, 120)) for k in range(12)]
+    frames += [view(world, 2.5 * k, -3.0 * k, 12 + k) for k in range(1, 6)]
+    always = replace(DEFAULT_PARAMS, disturbance=replace(DEFAULT_PARAMS.disturbance, look_s=0.0))
+    for one, other in zip(run(frames, interval_ms), run(frames, interval_ms, always), strict=True):
+        np.testing.assert_array_equal(one.energy.whole(), other.energy.whole())
+        assert (one.shift, one.disturbance) == (other.shift, other.disturbance)
 
 
 @pytest.mark.parametrize("level", [0, 128, 255])

@@ -13,11 +13,12 @@ class Maker:
 
     def __init__(self) -> None:
         self.image = np.random.default_rng(0).random((HEIGHT, WIDTH), np.float32)
-        self.made = 0
+        self.made = self.calls = 0
 
     def __call__(self, top: int, bottom: int, left: int, right: int) -> np.ndarray:
         part = self.image[top:bottom, left:right]
         self.made += part.size
+        self.calls += 1
         return part
 
 
@@ -29,12 +30,13 @@ def test_only_what_is_looked_at_is_made_and_only_once() -> None:
     maker = Maker()
     image = lazy(maker)
     for _ in range(2):
-        np.testing.assert_array_equal(image.area(10, 20, 30, 50), maker.image[10:20, 30:50])
+        np.testing.assert_array_equal(image.area(10, 20, 3, 25), maker.image[10:20, 3:25])
         assert maker.made == TILE_PX**2
     image.area(TILE_PX - 1, TILE_PX + 1, 5, 6)
     assert maker.made == 2 * TILE_PX**2
+    image.area(0, TILE_PX + 1, TILE_PX - 1, TILE_PX + 1)
+    assert (maker.made, maker.calls) == (4 * TILE_PX**2, 3), "what is missing side by side is made in one go"
     np.testing.assert_array_equal(image.whole(), maker.image)
-    assert maker.made == HEIGHT * WIDTH
 
 
 @pytest.mark.parametrize("x", [-40, 0, 5, TILE_PX, WIDTH - 1, WIDTH + 30])

@@ -9,6 +9,7 @@ import pytest
 from capture.files.video import VideoFile
 from station.config import TrackerSettings
 from tracker.field.preprocessor import Preprocessor
+from tracker.matching.lazy_image import LazyImage, cut
 from tracker.matching.matcher import Matcher, OpenCvMatcher, peaks, scores, vertex
 from tracker.matching.prepared_frame import PreparedFrame
 from tracker.tracker import Tracker, matcher_for
@@ -85,6 +86,20 @@ def test_flat_pictures_correlate_with_nothing(level: int) -> None:
     assert np.all(np.isfinite(ncc))
     assert np.all(np.abs(ncc) <= 1)
     assert not energy.any()
+
+
+@pytest.mark.parametrize("sigma_px", [1.0, 3.0, 5.0], ids=str)
+def test_a_pixel_has_the_same_value_wherever_one_has_looked_before(sigma_px: float) -> None:
+    frame, still, rng = noise_image(1), noise_image(2), np.random.default_rng(5)
+    whole = OpenCvMatcher().prepare(frame, still, 2.0, sigma_px)
+    everything = [image.whole() for image in whole if isinstance(image, LazyImage)]
+    assert len(everything) == 2
+    for _ in range(10):
+        bit_by_bit = OpenCvMatcher().prepare(frame, still, 2.0, sigma_px)
+        for x, y, reach in rng.integers((0, 0, 1), (200, 160, 40), (25, 3)).tolist():
+            for image, expected in zip(bit_by_bit, everything, strict=True):
+                assert isinstance(image, LazyImage)
+                np.testing.assert_array_equal(image.cut(x, y, reach), cut(expected, x, y, reach))
 
 
 def test_torch_finds_the_same_peaks() -> None:
