@@ -24,6 +24,9 @@ from tracker.params import DEFAULT_PARAMS, MatchingParams
 
 HALVED_SIGMA_PX = 4.0
 """From this smoothing on the energy is made at half the resolution: no visible difference, a quarter of the cost."""
+LANES = 16
+"""OpenCV filters at most so many pixels of a row at once, and rounds those that are left at the row's end otherwise. So a
+part of a row begins at a multiple of it, as the whole does, and its end is not used unless it is the whole one's."""
 _AROUND = np.ones((3, 3), np.uint8)
 
 
@@ -79,8 +82,8 @@ class OpenCvMatcher:
 
         def energy(top: int, bottom: int, left: int, right: int) -> Floats:
             reach = len(taps) // 2
-            upper, before = max(0, top - reach), max(0, left - reach)
-            around = np.s_[upper : min(height, bottom + reach), before : min(width, right + reach)]
+            upper, before = max(0, top - reach), max(0, left - reach) // LANES * LANES
+            around = np.s_[upper : min(height, bottom + reach), before : min(width, right + max(reach, LANES))]
             raw = cv2.LUT(cv2.absdiff(pixels[around], background[around]), beyond)
             if halve:
                 raw = cv2.resize(raw, (width // 2, height // 2), interpolation=cv2.INTER_AREA)
