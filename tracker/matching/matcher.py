@@ -26,7 +26,7 @@ HALVED_SIGMA_PX = 4.0
 """From this smoothing on the energy is made at half the resolution: no visible difference, a quarter of the cost."""
 LANES = 16
 """OpenCV filters at most so many pixels of a row at once, and rounds those that are left at the row's end otherwise. So
-parts of a row begin at a multiple of it, as the whole does, and their ends are not used but where the whole one ends."""
+parts of a row begin at a multiple of it, as the whole does, and their ends are not used but at the whole one's."""
 _AROUND = np.ones((3, 3), np.uint8)
 
 
