@@ -58,7 +58,7 @@ class LazyImage:
         row, column = top // edge, left // edge
         missing = self._missing[row : (bottom - 1) // edge + 1, column : (right - 1) // edge + 1]
         if missing.any():
-            rows, columns = missing.any(axis=1).nonzero()[0], missing.any(axis=0).nonzero()[0]
+            rows, columns = np.flatnonzero(missing.any(axis=1)), np.flatnonzero(missing.any(axis=0))
             self._fill(
                 (row + int(rows[0])) * edge,
                 (row + int(rows[-1]) + 1) * edge,
