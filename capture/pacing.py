@@ -1,9 +1,9 @@
 """When the frames of a film or a simulation are due, and which of them are left out because they would be too late.
 
 A machine that can't draw or decode them in time would fall behind without bound. So where a frame is late by more than
-half a second, those that are late by now are left out in one go and counted: in between windows can become complete, as
-they could not if every third frame were missing. A film that can't even be read so fast is played slower, and says so.
-Cameras pace themselves. It knows frames and clocks, not links.
+half a second, those that are late by now are left out in one go and counted: after a hiccup windows become complete
+again. Where that happens again and again, frames are left out evenly (``station.thinning``). A film that can't even be
+read so fast is played slower, and says so. Cameras pace themselves. It knows frames and clocks, not links.
 """
 
 import math
@@ -14,6 +14,7 @@ from typing import Final
 from capture.source import Frame, Skipping, Source
 from station.clock import NS_PER_S, now_ns
 from station.processes.process import ProcessContext
+from station.thinning import Thinning
 
 LONGEST_NAP_S: Final = 0.05
 LATE_S: Final = 0.5
@@ -57,9 +58,9 @@ class Pacer:
                 context.carry_on()
             time.sleep(min(left_s, LONGEST_NAP_S))
 
-    def is_late(self, late_ns: int) -> bool:
-        """Return whether a live frame that was sent so long after its exposure came late."""
-        return self._live and late_ns > self._interval_ns
+    def is_late(self, late_ns: int, every: int = 1) -> bool:
+        """Return whether a live frame, one in ``every``, that was sent so long after its exposure came late."""
+        return self._live and late_ns > self._interval_ns * every
 
     def source_time_ns(self) -> int:
         """Return the source time of a frame that would be due now."""
@@ -73,8 +74,8 @@ class Pacer:
 class LateFrames:
     """Leaves out what is too late, of a source that does not pace itself."""
 
-    def __init__(self, pacer: Pacer, *, drops: bool, interval_ns: int) -> None:
-        """``drops`` False: nothing is left out, as in a replay."""
+    def __init__(self, pacer: Pacer, *, drops: bool, interval_ns: int, stride: int = 1) -> None:
+        """``drops`` False: nothing is left out, as in a replay. ``stride``: of the windows, in frames."""
         self._pacer = pacer
         self._drops = drops
         self._interval_ns = interval_ns
@@ -82,8 +83,11 @@ class LateFrames:
         """When catching up began."""
         self._left_out = 0
         """Since the last frame that was let through, what the source had lost itself included."""
+        self._thinning = Thinning(stride)
         self.skipped = 0
         """In all."""
+        self.thinned = 0
+        """Those of them that were left out evenly."""
         self.slowed = False
         """The film is played slower: nothing more is left out, as reading takes longer than showing."""
         self._late_at_ns = 0
@@ -92,7 +96,9 @@ class LateFrames:
     def judge(self, frame: Frame, due_ns: int, source: Source, end_ns: float = math.inf) -> Frame | None:
         """Return the frame as it is to be sent, None where it is left out; the run ends at ``end_ns`` of the source."""
         if not self._drops or frame.t_exposure_ns is not None:
+            self._count_thinned(frame.every - 1)  # by whoever handed it over
             return frame
+        self._thinning.pass_time(now_ns())
         late_ns = now_ns() - due_ns
         if late_ns > self._interval_ns:
             self._late_at_ns = now_ns()
@@ -105,9 +111,15 @@ class LateFrames:
                 return None
             self.slowed = True
         self._since_ns = None
-        frame = replace(frame, lost_before=frame.lost_before + self._left_out)
+        step, every = self._left_out + frame.lost_before + 1, self._thinning.every
+        if step < every:
+            self._left_out = step
+            self._count_thinned(1)
+            return None
         self._left_out = 0
         if late_ns > LATE_S * NS_PER_S:
+            if not self.slowed:
+                self._thinning.lose(now_ns())
             if isinstance(source, Skipping):
                 self._left_out = source.skip_to(round(min(self._pacer.source_time_ns(), end_ns)))
                 self.skipped += self._left_out
@@ -115,4 +127,18 @@ class LateFrames:
                 self._pacer.begin_again()
             else:
                 self._since_ns = now_ns()
-        return frame
+        if self._thinning.every > 1 and isinstance(source, Skipping):
+            next_ns = frame.t_source_ns + (self._thinning.every - 0.5) * self._interval_ns
+            thinned = source.skip_to(round(min(next_ns, end_ns)))
+            self._left_out += thinned
+            self._count_thinned(thinned)
+        return replace(frame, lost_before=step - every, every=every)
+
+    @property
+    def every(self) -> int:
+        """One in so many frames is let through."""
+        return self._thinning.every
+
+    def _count_thinned(self, frames: int) -> None:
+        self.skipped += frames
+        self.thinned += frames

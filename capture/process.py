@@ -19,6 +19,7 @@ from station.processes.latency import LatencyRecorder
 from station.processes.ledger import Place
 from station.processes.process import ProcessContext
 from station.session.playback import recorded_length_s
+from station.thinning import thinned_notice
 from station.transport.bus import Publisher
 from station.transport.control_messages import CameraAdjustment, Command, ProcessState
 from station.transport.counters import CaptureCounters
@@ -60,7 +61,8 @@ def run(context: ProcessContext) -> None:
         if live and config.replay_of is not None:
             begin = config.replay
             playhead = Playhead(recorded_length_s(config.replay_of), begin.from_s, begin.pause_s, begin.pace)
-        late_frames = LateFrames(pacer, drops=live and not context.lossless, interval_ns=interval_ns)
+        drops = live and not context.lossless
+        late_frames = LateFrames(pacer, drops=drops, interval_ns=interval_ns, stride=start.stride or 1)
         longest_ns = math.inf if config.duration_s is None else config.duration_s * NS_PER_S
         first_ns = resumption.first_ns
         while context.carry_on():
@@ -71,7 +73,7 @@ def run(context: ProcessContext) -> None:
                 lens = lens.changed(command)
                 _carry_out(command, source, control.account, resumption)
             frame = source.read()
-            _account_for(source, lens, control.account, counters, slowed=late_frames.slowed)
+            _account_for(source, lens, control.account, counters, late_frames)
             if frame is Pending.NOTHING_YET:
                 continue
             if frame is None:
@@ -85,7 +87,7 @@ def run(context: ProcessContext) -> None:
                 break
             t_exposure_ns = (playhead or pacer).wait(frame, context)
             frame = late_frames.judge(frame, t_exposure_ns, source, first_ns + longest_ns)
-            counters.skipped = late_frames.skipped
+            counters.skipped, counters.thinned = late_frames.skipped, late_frames.thinned
             if frame is None:
                 continue
             if frame.seq is not None:
@@ -95,7 +97,7 @@ def run(context: ProcessContext) -> None:
             if control.stopped or not context.send(frames, "frames", header, frame.pixels):
                 break
             counters.captured += 1 + frame.dropped_before
-            counters.late += pacer.is_late(header.t_sent_ns - header.t_exposure_ns)
+            counters.late += pacer.is_late(header.t_sent_ns - header.t_exposure_ns, header.every)
             if live:
                 timing.note(header)
         context.finish(frames)
@@ -117,11 +119,14 @@ def _carry_out(command: Command, source: Source, account: Account, resumption: R
         report(False, f"{source.info.name} has no exposure, gain or trigger to set")
 
 
-def _account_for(source: Source, lens: Lens, account: Account, counters: CaptureCounters, *, slowed: bool) -> None:
-    """Report the source's condition. ``slowed``: a film had to be played slower."""
+def _account_for(
+    source: Source, lens: Lens, account: Account, counters: CaptureCounters, late_frames: LateFrames
+) -> None:
+    """Report the source's condition, and what had to be done as the machine is too slow for it."""
     condition = source.condition
     account.source = lens.seen_through(source.info)
-    account.notices = [*condition.notices, *([SLOWER] if slowed else [])]
+    thinned = thinned_notice(late_frames.every, source.info.fps)
+    account.notices = [*condition.notices, *([SLOWER] if late_frames.slowed else []), *([thinned] if thinned else [])]
     if condition.faults is not None:
         counters.incomplete = condition.faults.incomplete
         counters.overrun = condition.faults.overrun
@@ -143,6 +148,7 @@ def _header(frame: Frame, seq: int, t_exposure_ns: int) -> FrameHeader:
         exposure_id=frame.exposure_id,
         exposure_us=frame.exposure_us,
         gain=frame.gain,
+        every=frame.every,
     )
 
 
@@ -160,5 +166,5 @@ class FrameTiming:
         if self._last_ns is not None and not header.lost_before:
             interval_ms = ms_between(self._last_ns, header.t_exposure_ns)
             self._interval.add(interval_ms)
-            self._jitter.add(abs(interval_ms - self._nominal_ms))
+            self._jitter.add(abs(interval_ms - self._nominal_ms * header.every))
         self._last_ns = header.t_exposure_ns

@@ -80,6 +80,7 @@ class RecordedSession:
                 exposure_us=header.exposure_us,
                 gain=header.gain,
                 seq=header.seq,
+                every=header.every,
                 dropped_before=dropped,
             )
             dropped = 0

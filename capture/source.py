@@ -42,6 +42,8 @@ class Frame:
     """Recorded number of the frame (in a replay); else None, and the capture process counts."""
     dropped_before: int = 0
     """Recorded frames just before this one that are left out because the tracker dropped them live."""
+    every: int = 1
+    """One in so many frames of the source is handed over, at even distances."""
 
 
 class Pending(Enum):

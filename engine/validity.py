@@ -6,9 +6,13 @@ judges one window; what becomes of the sperm afterwards is for those who show it
 
 import itertools
 from collections.abc import Sequence
+from typing import Final
 
 from station.clock import NS_PER_MS, NS_PER_S
 from station.transport.messages import STALE_S, Evidence, ModelDoubt, Validity, WindowInfo
+
+LONGEST_STEP: Final = 1.6
+"""So many times the usual step, and frames are missing: the tracker's own measure."""
 
 
 def evidence_of(window: WindowInfo, doubts: Sequence[ModelDoubt]) -> Evidence:
@@ -20,7 +24,7 @@ def evidence_of(window: WindowInfo, doubts: Sequence[ModelDoubt]) -> Evidence:
 
 def validity_of(window: WindowInfo, evidence: Evidence, age_ns: int | None) -> Validity:
     """Return the worst that applies; ``age_ns``: of the newest frame now, None where age means nothing."""
-    if not _even(window.frame_seqs) or not _rising(window.t_source_ns):
+    if not _even(window.frame_seqs) or not _steady(window.t_source_ns):
         return Validity.GAP
     if evidence.measured is not None and evidence.measured.causes:
         return Validity.DISTURBED
@@ -37,5 +41,7 @@ def _even(seqs: Sequence[int]) -> bool:
     return len(steps) <= 1 and min(steps, default=1) > 0
 
 
-def _rising(times_ns: Sequence[int]) -> bool:
-    return all(earlier < later for earlier, later in itertools.pairwise(times_ns))
+def _steady(times_ns: Sequence[int]) -> bool:
+    """Return whether time rises in steps of which none is much longer than the usual one, whatever the numbers say."""
+    steps = sorted(later - earlier for earlier, later in itertools.pairwise(times_ns))
+    return not steps or (steps[0] > 0 and steps[-1] <= LONGEST_STEP * steps[len(steps) // 2])

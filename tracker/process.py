@@ -19,6 +19,7 @@ from station.processes.latency import LatencyRecorder
 from station.processes.ledger import Ledger, Place
 from station.processes.process import ProcessContext
 from station.session.playback import RecordedTracks
+from station.thinning import thinned_notice
 from station.transport.buffers import BriefFifo, Fifo, Received
 from station.transport.bus import Publisher
 from station.transport.control_messages import Command, ProcessState
@@ -42,6 +43,7 @@ from tracker.patience import measured_patience_s
 from tracker.replacement import Replacement
 from tracker.replay import TracksComparison, recorded_tracks
 from tracker.results import FrameResult
+from tracker.spacing import Spacing, Step
 from tracker.tracker import RESTARTED, Tracker
 from tracker.window import WindowShape
 
@@ -94,13 +96,19 @@ def run(context: ProcessContext) -> None:
         feeder = FrameFeeder(context, start.stride or 1, record, um_per_px, left, start.marked)
         comparison = TracksComparison(control.account, counters, record)
         cautions: tuple[str, ...] = ()
+        source_fps = start.source.fps if start.source else 0.0
         while context.carry_on():
             herald.speak()
             message = frames.receive(WAIT_S)
-            counters.dropped = frames.counters.replaced + frames.counters.lost
+            missed = frames.counters.replaced + frames.counters.lost
+            left_out = message is not None and feeder.leaves_out(message, missed)
+            counters.thinned = feeder.spacing.left_out
+            counters.dropped = missed + counters.thinned
             if message is None:
                 if frames.ended:
                     break
+                continue
+            if left_out:
                 continue
             t_work_ns = now_ns()
             waiting.add(ms_between(message.t_received_ns, t_work_ns))
@@ -109,10 +117,12 @@ def run(context: ProcessContext) -> None:
                 if command.um_per_px is not None:
                     herald.rescale(command.objective or "", command.um_per_px)
             counters.tracked += 1
-            if result.cautions != cautions:
+            thinned = thinned_notice(feeder.spacing.of_sent, source_fps * feeder.step.of_sent / feeder.step.every)
+            found = (*result.cautions, *([thinned] if thinned else []))
+            if found != cautions:
                 others = [notice for notice in control.account.notices if notice not in cautions]
-                control.account.notices = [*result.cautions, *others]
-                cautions = result.cautions
+                control.account.notices = [*found, *others]
+                cautions = found
             trace = _trace(message)
             seq = message.header.seq
             feeder.note_breaks(result, seq)
@@ -184,6 +194,9 @@ class FrameFeeder:
         self._marked = marked
         self._handover = HandoverWriter()
         self._next_seq = self._left.frame_seq + 1 if self._left is not None else 0
+        self.spacing = Spacing(stride, self._next_seq)
+        self.step = Step(1, 1, 0)
+        """To the latest frame."""
         self._deferred: deque[Command] = deque()
         """Selections by rule that wait for the one before: so it is known whose a new sperm is."""
         self._auto_asked: int | None = None
@@ -201,6 +214,16 @@ class FrameFeeder:
         self._filled = {track.sperm_id: track.filled for track in result.tracks}
         self.breaks = {s: found for s, found in self.breaks.items() if s in self._filled}
 
+    def leaves_out(self, message: Received, missed: int) -> bool:
+        """Return whether a frame is not to be tracked, as more come than can be. ``missed``: frames lost by now.
+
+        A replay has the frames that were tracked, offline nothing is missed.
+        """
+        header = message.header
+        if self._record is not None or not isinstance(header, FrameHeader):
+            return False
+        return not self.spacing.takes(header, missed, now_ns())
+
     def feed(self, message: Received) -> FrameResult:
         """Take one frame message to the tracker. Raises InputError where the frame size changes in mid-run."""
         header, pixels = message.header, message.pixels
@@ -217,14 +240,16 @@ class FrameFeeder:
                 self._replacement.note(command)
                 if command.name is CommandName.TAKE_UP and command.sperm_id is not None:
                     self.breaks[command.sperm_id] = Break(header.seq, RESTARTED)
-        missed = max(0, header.seq - self._next_seq)
+        self.step = self.spacing.step_to(header, self._record.of_sent(header.seq) if self._record is not None else None)
         self._next_seq = header.seq + 1
         self._latest = tracker.update(
             pixels,
             frame_seq=header.seq,
             t_source_ns=header.t_source_ns,
-            lost_before=header.lost_before + missed,
+            lost_before=self.step.lost,
             exposure_id=header.exposure_id,
+            every=self.step.every,
+            of_sent=self.step.of_sent,
         )
         self._latest_ns = header.t_source_ns
         self._note_askers(self._latest)
@@ -415,6 +440,7 @@ def _tracks_header(
         tracks=tracks,
         disturbance=result.disturbance,
         applied_commands=feeder.applied_commands,
+        of_sent=feeder.step.of_sent,
         candidates=None if result.candidates is None else [list(place) for place in result.candidates],
     )
 

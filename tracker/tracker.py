@@ -149,9 +149,20 @@ class Tracker:
         return kinematics(*trajectory.arrays(), um_per_px)
 
     def update(
-        self, pixels: NDArray[np.uint8], *, frame_seq: int, t_source_ns: int, lost_before: int = 0, exposure_id: int = 0
+        self,
+        pixels: NDArray[np.uint8],
+        *,
+        frame_seq: int,
+        t_source_ns: int,
+        lost_before: int = 0,
+        exposure_id: int = 0,
+        every: int = 1,
+        of_sent: int = 1,
     ) -> FrameResult:
-        """Follow all selected sperm into the next frame (H, W). Raises InputError for a frame of another size."""
+        """Follow all selected sperm into the next frame (H, W). Raises InputError for a frame of another size.
+
+        ``every``: one in so many frames of the source comes. ``of_sent``: so far apart are the numbers.
+        """
         return self.update_prepared(
             self._preprocessor.prepare(
                 pixels,
@@ -159,6 +170,8 @@ class Tracker:
                 t_source_ns=t_source_ns,
                 lost_before=lost_before,
                 exposure_id=exposure_id,
+                every=every,
+                of_sent=of_sent,
             )
         )
 
@@ -321,6 +334,8 @@ class Tracker:
             frame_seq=prepared.frame_seq,
             t_source_ns=prepared.t_source_ns,
             exposure_id=prepared.exposure_id,
+            every=prepared.every,
+            of_sent=prepared.of_sent,
         )
 
 

@@ -1,8 +1,9 @@
 """The rolling window of one sperm: the crops that the network will see, complete or nothing.
 
-A window is T crops of S x S px, one every ``stride`` frames. It never spans a hole: a lost frame, a frame in which the
-sperm was not locked or a frame of another exposure setting empties it, and it counts from the start again. A crop that
-reaches over the frame's edge is filled with the mean of the frame's edge pixels and the window says so.
+A window is T crops of S x S px, one every ``stride`` frames of the source. It never spans a hole: a lost frame, a frame
+in which the sperm was not locked or a frame of another exposure setting empties it, and it counts from the start again.
+Where only one in k frames comes, every (stride / k)-th of those enters it; another k empties it. A crop that reaches
+over the frame's edge is filled with the mean of the frame's edge pixels and the window says so.
 
 This module knows pixels and numbers; it does not know how the position was found.
 """
@@ -68,6 +69,7 @@ class RollingWindow:
         self._padded: list[bool] = []
         self._exposure_id = -1
         self._last_seq = -1
+        self._thinned = (1, 1)
 
     @property
     def filled(self) -> int:
@@ -104,18 +106,31 @@ class RollingWindow:
         self._last_seq = -1
 
     def add(
-        self, frame: NDArray[np.uint8], x: float, y: float, *, frame_seq: int, t_source_ns: int, exposure_id: int
+        self,
+        frame: NDArray[np.uint8],
+        x: float,
+        y: float,
+        *,
+        frame_seq: int,
+        t_source_ns: int,
+        exposure_id: int,
+        every: int = 1,
+        of_sent: int = 1,
     ) -> bool:
         """Take the next frame's crop round (x, y). Return True where a complete window ends with this frame.
 
-        A frame number that does not follow the last one, or another ``exposure_id``, empties the window first.
+        A frame number that does not follow the last one, or another ``exposure_id``, empties the window first. So does
+        another thinning: one in ``every`` frames of the source comes, and numbers are ``of_sent`` apart. Where that
+        does not divide the stride, crops could not be a stride apart, and the window stays empty.
         """
-        if self._last_seq >= 0 and (frame_seq != self._last_seq + 1 or exposure_id != self._exposure_id):
+        follows = frame_seq == self._last_seq + of_sent and (every, of_sent) == self._thinned
+        if self._last_seq >= 0 and not (follows and exposure_id == self._exposure_id):
             self.clear()
-        self._last_seq, self._exposure_id = frame_seq, exposure_id
+        self._last_seq, self._exposure_id, self._thinned = frame_seq, exposure_id, (every, of_sent)
+        number = frame_seq // of_sent
         if self._first is None:
-            self._first = frame_seq
-        if (frame_seq - self._first) % self._shape.stride:
+            self._first = number
+        if self._shape.stride % every or (number - self._first) % (self._shape.stride // every):
             return False
         keep = self._shape.frames - 1
         if self._end == len(self._pixels):

@@ -122,7 +122,7 @@ def send(source: Source, frames: Publisher, questions: "Questions", ended: Calla
         header = FrameHeader(
             seq=frames.next_seq, t_exposure_ns=t_exposure_ns, t_source_ns=frame.t_source_ns, t_sent_ns=now_ns(),
             height=height, width=width, lost_before=frame.lost_before, exposure_id=frame.exposure_id,
-            exposure_us=frame.exposure_us, gain=frame.gain,
+            exposure_us=frame.exposure_us, gain=frame.gain, every=frame.every,
         )  # fmt: skip
         frames.send(header, frame.pixels)
 

@@ -112,7 +112,7 @@ class RemoteMicroscope:
             return Pending.NOTHING_YET
         offset_ns, error_ns = offset
         t_exposure_ns = max(0, min(header.t_exposure_ns - offset_ns, message.t_received_ns) - error_ns)
-        lost = header.seq - self._next_seq if self._next_seq is not None else 0
+        lost = (header.seq - self._next_seq) * header.every if self._next_seq is not None else 0
         self._breaks += message.t_received_ns - self._received_ns > SILENT_NS and self._last is not None
         last = self._last
         if last is None:
@@ -130,6 +130,7 @@ class RemoteMicroscope:
             exposure_id=header.exposure_id + (self._generation << 32),
             exposure_us=header.exposure_us,
             gain=header.gain,
+            every=header.every,
         )
         return replace(self._last)
 

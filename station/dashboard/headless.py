@@ -68,7 +68,7 @@ def closing_report(summary: RunSummary) -> str:
     graded = f"{summary.grades}"
     if latency.p50 is not None:
         graded += f", exposure to grade p50 {latency.p50:.0f} ms, p95 {latency.p95:.0f} ms"
-    late = f", {frames.left_out} left out as late" if frames.left_out else ""
+    late = f", {frames.left_out} left out at the source" if frames.left_out else ""
     lines = [
         textwrap.fill(f"ended   {summary.ended}", WIDTH, subsequent_indent=" " * 8),
         f"frames  {frames.captured} captured{late}, {frames.tracked} tracked, {frames.dropped} dropped",

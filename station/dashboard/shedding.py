@@ -1,8 +1,9 @@
 """What gives way when the machine is too slow for what is asked of it, and why nothing is graded where nothing is.
 
 The ladder is fixed: first the network grades only the newest window of each sperm; then frames are dropped before the
-tracker; then, of a film or a simulation, at the source. The recorder has a step of its own (uncompressed video). Each
-step that was taken in the latest seconds is said. This module knows counters and tracks over time, no processes.
+tracker; then, of a film or a simulation, at the source; and where that goes on, frames are left out evenly. The
+recorder has a step of its own (uncompressed video). Each step that was taken in the latest seconds is said. This module
+knows counters and tracks over time, no processes.
 """
 
 from collections import Counter, deque
@@ -26,6 +27,9 @@ class _Counts:
     replaced: int
     dropped: int
     skipped: int
+    """Both without those that were left out evenly,"""
+    thinned: int
+    """which are these."""
     captured: int
     grades: int
 
@@ -47,11 +51,13 @@ class SheddingMeter:
             self._history.clear()  # it starts, has ended, or somebody is being started again, which is said anyway
             return (), ""
         captured, graded = counters_of(CaptureCounters, capture), counters_of(EngineCounters, engine)
+        tracked = counters_of(TrackerCounters, tracker)
         now = _Counts(
             t_s=now_s,
             replaced=graded.replaced,
-            dropped=counters_of(TrackerCounters, tracker).dropped,
-            skipped=captured.skipped,
+            dropped=tracked.dropped - tracked.thinned,
+            skipped=captured.skipped - captured.thinned,
+            thinned=tracked.thinned + captured.thinned,
             captured=captured.captured,
             grades=graded.grades,
         )
@@ -67,9 +73,8 @@ class SheddingMeter:
 
 def _steps(before: _Counts, now: _Counts) -> list[str]:
     """Return the steps of the ladder that were taken in between, the first one first."""
-    replaced, dropped, skipped = (
-        now.replaced - before.replaced, now.dropped - before.dropped, now.skipped - before.skipped
-    )  # fmt: skip
+    replaced, dropped = now.replaced - before.replaced, now.dropped - before.dropped
+    skipped, thinned = now.skipped - before.skipped, now.thinned - before.thinned
     lines = []
     if replaced > FEWEST_WINDOWS:
         lines.append(
@@ -79,6 +84,8 @@ def _steps(before: _Counts, now: _Counts) -> list[str]:
         lines.append(f"load shed, step 2: {dropped} frames dropped before the tracker in {SPAN_S:g} s")
     if skipped > 0:
         lines.append(f"load shed, step 3: {skipped} late frames left out at the source in {SPAN_S:g} s")
+    if thinned > 0:
+        lines.append(f"load shed, step 4: {thinned} frames left out evenly in {SPAN_S:g} s, so that windows fill")
     return lines
 
 

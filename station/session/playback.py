@@ -138,6 +138,11 @@ class RecordedTracks:
         self._asked = frame_seq
         return self._next if self._next is not None and self._next.frame_seq == frame_seq else None
 
+    def of_sent(self, frame_seq: int) -> int:
+        """Return one in how many sent frames was tracked when this one was; 1 where that is not known."""
+        header = self.at(frame_seq)
+        return header.of_sent if self._whole and header is not None else 1
+
     def applied_commands(self, frame_seq: int) -> list[AppliedCommand]:
         """Return what is to be done before a frame: what was done then, or before frames that are missing since.
 

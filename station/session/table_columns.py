@@ -30,7 +30,7 @@ COLUMNS: Final[dict[str, list[tuple[str, pa.DataType]]]] = {
     "frames": [
         ("event", INT), ("frame", INT), *TIME, ("t_source_s", REAL), ("exposure_to_sent_ms", REAL),
         ("lost_before", INT), ("exposure_id", INT), ("exposure_us", REAL), ("gain", REAL), ("file", TEXT),
-        ("index_in_file", INT), ("pts_ms", INT),
+        ("index_in_file", INT), ("pts_ms", INT), ("every", INT),
     ],
     "tracks": [
         ("event", INT), ("frame", INT), *TIME, ("sperm", INT), *POSITION, ("state", TEXT), ("score", REAL),

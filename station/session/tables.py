@@ -105,7 +105,7 @@ class Tables:
                 yield "frames", (
                     n, h.seq, *about.times(h.t_exposure_ns), h.t_source_ns / NS_PER_S,
                     ms_between(h.t_exposure_ns, h.t_sent_ns), h.lost_before, h.exposure_id, h.exposure_us, h.gain,
-                    record.file, record.index, record.pts_ms,
+                    record.file, record.index, record.pts_ms, h.every,
                 )  # fmt: skip
             case TracksRecord(header=h):
                 for t in h.tracks:

@@ -58,6 +58,8 @@ class CaptureCounters(Counters):
     reconnects: Count = 0
     skipped: Count = 0
     """Of a film or a simulation, live: frames that were left out because they would have been too late."""
+    thinned: Count = 0
+    """Those of them that were left out at even distances, so that windows become complete."""
 
     @property
     def handled(self) -> int:
@@ -71,6 +73,8 @@ class TrackerCounters(Counters):
     tracked: Count = 0
     dropped: Count = 0
     """Frames that were sent and not tracked."""
+    thinned: Count = 0
+    """Those of them that were left out at even distances, so that windows become complete."""
     tracks_as_recorded: Count | None = None
     """In a replay: frames whose tracks come out as they were recorded, to the last bit; None in any other run."""
     tracks_differ: Count = 0

@@ -31,6 +31,8 @@ PositiveReal = Annotated[float, Field(gt=0)]
 Point = Annotated[list[float], Field(min_length=2, max_length=2)]
 """x, y."""
 Five = Annotated[list[float], Field(min_length=5, max_length=5)]
+Every = Annotated[int, Field(ge=1, le=64)]
+"""One in so many: as many as a window's stride may be."""
 
 
 class Topic(StrEnum):
@@ -60,6 +62,21 @@ class Header(BaseModel):
     """Number of this message on its link, from 0, without holes: a hole means a lost message."""
 
 
+def is_none(value: object) -> bool:
+    """Say of an optional field whether to leave it out of the message."""
+    return value is None
+
+
+def is_empty(value: str) -> bool:
+    """Say the same of an optional text."""
+    return not value
+
+
+def is_one(value: int) -> bool:
+    """Say the same of "one in so many", where it is each."""
+    return value == 1
+
+
 class FrameHeader(Header):
     """One camera frame, mono 8 bit; pixels follow, row by row."""
 
@@ -71,13 +88,15 @@ class FrameHeader(Header):
     width: Annotated[int, Field(ge=1, le=65535)]
     dtype: Literal["uint8"] = "uint8"
     lost_before: Count = 0
-    """Frames that the source lost between the frame before and this one."""
+    """Frames that the source lost between the frame before and this one, beside those left out by ``every``."""
     exposure_id: Count = 0
     """Changes whenever exposure, gain or region of interest change: windows do not mix such frames."""
     exposure_us: PositiveReal | None = None
     """Exposure of this very frame where the camera sends it along with the pixels (chunk data)."""
     gain: float | None = None
     """Its gain likewise, in the camera's own unit."""
+    every: Every = Field(default=1, exclude_if=is_one)
+    """One in so many frames of the source is sent, at even distances: no gap. Left out of the message where all are."""
 
 
 class EndHeader(Header):
@@ -99,16 +118,6 @@ class Trace(BaseModel):
     """The batch that holds the window went into the network."""
     t_grade_ns: TimeNs = 0
     """The grade was published."""
-
-
-def is_none(value: object) -> bool:
-    """Say of an optional field whether to leave it out of the message."""
-    return value is None
-
-
-def is_empty(value: str) -> bool:
-    """Say the same of an optional text."""
-    return not value
 
 
 class Cause(StrEnum):
@@ -298,6 +307,8 @@ class TracksHeader(Header):
     """What disturbs the whole field at this frame, in a few words: "stage moving", "exposure changed"; else empty."""
     applied_commands: Annotated[list[AppliedCommand], Field(alias="obeyed")] = []
     """What was asked of the tracker and done just before this frame, in order; the first selection is in the first."""
+    of_sent: Every = Field(default=1, exclude_if=is_one)
+    """One in so many frames that are sent is tracked, at even distances. Left out of the message where all are."""
     candidates: list[Point] | None = Field(default=None, exclude_if=is_none)
     """Where in this frame heads are that nobody follows, the most promising first: in the frame after somebody asked
     for them, and left out of the message in all others."""

@@ -56,7 +56,7 @@ def test_a_run_that_was_stopped_for_a_while_goes_on_to_its_end(station: Station,
     assert "too slow" not in output, "nothing is to be caught up with"
     if who != "the main process":
         assert "is suspended" in output or who == "everything"
-        frames = re.search(r"frames +(\d+) captured(?:, (\d+) left out as late)?", output)
+        frames = re.search(r"frames +(\d+) captured(?:, (\d+) left out at the source)?", output)
         assert frames is not None
         assert int(frames[1]) + int(frames[2] or 0) == 75, "five seconds of the source's time"
     (session,) = (station.folder / "sessions").iterdir()

@@ -59,6 +59,9 @@ class Preprocessor:
         self._last_ns = self._looked_ns = 0
         self._intervals_s: deque[float] = deque(maxlen=params.background.usual_frames)
         self._interval_s = self._sampled_s = 1 / REFERENCE_HZ
+        """Usual interval of the source's frames, now and when the background was begun."""
+        self._every = 1
+        """One in so many of them comes."""
         self._watched_s = 0.0
         self._exposure_id = 0
         self._origin = np.zeros(2)
@@ -77,9 +80,21 @@ class Preprocessor:
         self._motion = StageMotion(head_px, self._params.stage)
 
     def prepare(
-        self, pixels: NDArray[np.uint8], *, frame_seq: int, t_source_ns: int, lost_before: int = 0, exposure_id: int = 0
+        self,
+        pixels: NDArray[np.uint8],
+        *,
+        frame_seq: int,
+        t_source_ns: int,
+        lost_before: int = 0,
+        exposure_id: int = 0,
+        every: int = 1,
+        of_sent: int = 1,
     ) -> PreparedFrame:
-        """Take the next frame (H, W) in. Raises InputError for a frame of another size or type."""
+        """Take the next frame (H, W) in. Raises InputError for a frame of another size or type.
+
+        ``every``: one in so many frames of the source comes, which is no gap. ``of_sent``: so far apart are the
+        numbers.
+        """
         if pixels.shape != self._shape or pixels.dtype != np.uint8:
             raise InputError(
                 f"frame {frame_seq}: expected {self._shape[1]} x {self._shape[0]} px of uint8, got shape {pixels.shape}"
@@ -88,7 +103,7 @@ class Preprocessor:
         levels = Levels(thinned(pixels))
         picture = self._watch.look(pixels, levels, (t_source_ns - self._looked_ns) / NS_PER_S, self.head_px)
         self._looked_ns = t_source_ns
-        interval_s, gap = self._elapsed(t_source_ns, lost_before, frozen=picture.frozen)
+        interval_s, gap = self._elapsed(t_source_ns, lost_before, every, frozen=picture.frozen)
         background = self._begin(pixels, 0.0 if picture.frozen else interval_s)
         shift = NOWHERE
         if blank(pixels, levels, self._params.disturbance):
@@ -125,18 +140,25 @@ class Preprocessor:
             disturbance=disturbance,
             picture=picture,
             params=self._params,
+            every=every,
+            of_sent=of_sent,
         )
 
     def forget_frames(self) -> None:
         """Take what follows for new: frames that were shown before will come again, and no camera is frozen."""
         self._watch.forget_frames()
 
-    def _elapsed(self, t_source_ns: int, lost_before: int, *, frozen: bool) -> tuple[float, bool]:
+    def _elapsed(self, t_source_ns: int, lost_before: int, every: int, *, frozen: bool) -> tuple[float, bool]:
         """Return the time since the frame before, and whether frames are missing in between.
 
         A frozen picture shows nothing of its own moment: time goes on to the next one that is new, as after a gap.
         """
         self._frames += 1
+        changed = every != self._every
+        if changed:
+            self._every = every
+            if self._background is not None:
+                self._background.sample_every(self._stride(self._shape))
         if self._frames == 1:
             self._last_ns = t_source_ns
             return self._interval_s, False
@@ -144,9 +166,9 @@ class Preprocessor:
         if frozen:
             return interval_s, True
         self._last_ns = t_source_ns
-        late = interval_s > self._params.background.gap_intervals * self._interval_s
-        gap = lost_before > 0 or (len(self._intervals_s) > 1 and late)
-        self._intervals_s.append(interval_s / (1 + lost_before))
+        late = interval_s > self._params.background.gap_intervals * self._interval_s * every
+        gap = changed or lost_before > 0 or (len(self._intervals_s) > 1 and late)
+        self._intervals_s.append(interval_s / (every + lost_before))
         self._interval_s = statistics.median(self._intervals_s)
         return interval_s, gap
 
@@ -160,13 +182,20 @@ class Preprocessor:
             self._watched_s = 0.0
             self._motion.forget()
         if self._background is None or self._frames == 2:
-            stride = max(1, round(params.sample_s / self._interval_s), 2 if pixels.size > LARGE_PX else 1)
-            samples = int(np.clip(round(params.history_s / (self._interval_s * stride)), *params.samples)) | 1
+            stride = self._stride(pixels.shape)
+            samples = int(np.clip(round(params.history_s / (self._interval_s * self._every * stride)), *params.samples))
+            samples |= 1
             self._sampled_s = self._interval_s
             renew = max(1, round(self._params.disturbance.look_s / self._interval_s))
             self._background = Background(*self._shape, samples, stride, renew)
             self._background.restart(pixels)
         return self._background
+
+    def _stride(self, shape: tuple[int, ...]) -> int:
+        """Return every how many of the frames that come the background samples."""
+        height, width = shape
+        usual = round(self._params.background.sample_s / (self._interval_s * self._every))
+        return max(1, usual, 2 if height * width > LARGE_PX else 1)
 
     def _locate(
         self, background: Background, pixels: NDArray[np.uint8], interval_s: float, exposure_id: int

@@ -88,6 +88,10 @@ class PreparedFrame:
     disturbance: Disturbance
     picture: Picture
     params: TrackerParams = DEFAULT_PARAMS
+    every: int = 1
+    """One in so many frames of the source comes."""
+    of_sent: int = 1
+    """So far apart are the numbers of those that come."""
 
     @property
     def replaced(self) -> bool:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from station.build_info import ROOT
-from station.session.records import FrameRecord, GradesRecord, OpenedRecord, WindowsRecord
+from station.session.records import FrameRecord, GradesRecord, OpenedRecord, TracksRecord, WindowsRecord
 from station.session.session_reader import Session
 from station.session.verify import verify_session
 from station.transport.messages import Validity
@@ -28,6 +28,8 @@ def intact(folder: Path) -> list[str]:
 def across_gaps(folder: Path) -> list[str]:
     """Return the grades that are called valid although frames are missing in their windows, one line each."""
     stride, lost_before = 1, {}
+    of_sent: dict[int, int] = {}
+    every: dict[int, int] = {}
     windows: dict[tuple[int, int], list[int]] = {}
     found: list[str] = []
     for event in Session(folder).events():
@@ -36,6 +38,9 @@ def across_gaps(folder: Path) -> list[str]:
             stride = record.stride
         elif isinstance(record, FrameRecord):
             lost_before[record.header.seq] = record.header.lost_before
+            every[record.header.seq] = record.header.every
+        elif isinstance(record, TracksRecord):
+            of_sent[record.header.frame_seq] = record.header.of_sent
         elif isinstance(record, WindowsRecord):
             for window in record.header.windows:
                 windows[window.sperm_id, window.frame_seqs[-1]] = window.frame_seqs
@@ -43,7 +48,11 @@ def across_gaps(folder: Path) -> list[str]:
             for grade in record.header.grades:
                 seqs = windows.get((grade.sperm_id, grade.frame_seq))
                 if seqs is not None and grade.validity is Validity.VALID:
-                    found += _gaps(seqs, stride, lost_before, f"grade of sperm {grade.sperm_id}")
+                    what = f"grade of sperm {grade.sperm_id}"
+                    thinned = every.get(seqs[-1], 1)
+                    found += _gaps(seqs, stride // thinned, lost_before, what)
+                    if len({(every.get(seq, thinned), of_sent.get(seq)) for seq in seqs}) > 1:
+                        found.append(f"{what}, frame {seqs[-1]}: valid, and frames were left out otherwise before")
     return found
 
 

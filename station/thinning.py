@@ -1,0 +1,91 @@
+"""Every how many frames one is taken, where all of them are more than the machine can carry.
+
+A frame that is lost now and then breaks every window. Where that goes on, frames are left out evenly instead, so that
+windows become complete: one in k is taken, k a divisor of the window's stride, so that the network sees crops of the
+very spacing it would have seen. Each change breaks all windows once. So one loss changes nothing, a second soon after
+it does; and back to more frames it goes by trying, after a calm time that doubles with every attempt that failed.
+
+It knows moments of loss and the stride; no frames, queues or clocks.
+"""
+
+from typing import Final
+
+from station.clock import NS_PER_S
+
+BURST_S: Final = 0.5
+"""What is lost within this time is lost once: a hiccup."""
+AGAIN_S: Final = 5.0
+"""Lost again within this time, it is no hiccup."""
+SETTLE_S: Final = 1.0
+"""What is lost so soon after a change was waiting before it."""
+CALM_S: Final = 10.0
+"""After so long without a loss more frames are tried."""
+MOST_CALM_S: Final = 320.0
+TRIAL_S: Final = 10.0
+"""For so long a single loss ends the attempt."""
+
+
+class Thinning:
+    """Decides ``every``: one in so many frames is to be taken."""
+
+    def __init__(self, stride: int) -> None:
+        """``stride``: every how many frames one enters a window."""
+        self.every = 1
+        self._stride = stride
+        self._changed_ns: int | None = None
+        self._tried_ns: int | None = None
+        """When more frames were tried last."""
+        self._begun_ns: int | None = None
+        """When the latest spell of losses began."""
+        self._lost_ns: int | None = None
+        self._calm_s = CALM_S
+
+    def limit(self, stride: int) -> None:
+        """Take another stride: somebody before has begun, or ceased, to leave frames out."""
+        self._stride = stride
+        if stride % self.every:
+            self.every = 1
+
+    def lose(self, t_ns: int) -> None:
+        """Take in that a frame was lost at a time."""
+        self._lost_ns = t_ns
+        if _within(SETTLE_S, self._changed_ns, t_ns):
+            return
+        lately = _within(AGAIN_S, self._begun_ns, t_ns)
+        again = lately and not _within(BURST_S, self._begun_ns, t_ns)
+        if again or _within(TRIAL_S, self._tried_ns, t_ns):
+            failed = _within(self._calm_s, self._tried_ns, t_ns)
+            if self._change(min(self._divisors(above=True), default=None), t_ns):
+                self._calm_s = min(2 * self._calm_s, MOST_CALM_S) if failed else CALM_S
+        elif not lately:
+            self._begun_ns = t_ns
+
+    def pass_time(self, t_ns: int) -> None:
+        """Take in what time it is: after a calm time more frames are tried."""
+        if self.every == 1 or any(_within(self._calm_s, at, t_ns) for at in (self._changed_ns, self._lost_ns)):
+            return
+        if self._change(max(self._divisors(above=False), default=None), t_ns):
+            self._tried_ns = t_ns
+
+    def _divisors(self, *, above: bool) -> list[int]:
+        """Return the divisors of the stride that are above, or below, the present one."""
+        found = (every for every in range(1, self._stride + 1) if self._stride % every == 0)
+        return [every for every in found if (every > self.every if above else every < self.every)]
+
+    def _change(self, every: int | None, t_ns: int) -> bool:
+        if every is None:
+            return False
+        self.every, self._changed_ns = every, t_ns
+        self._tried_ns = self._begun_ns = None
+        return True
+
+
+def _within(span_s: float, since_ns: int | None, t_ns: int) -> bool:
+    return since_ns is not None and t_ns - since_ns < span_s * NS_PER_S
+
+
+def thinned_notice(every: int, fps: float) -> str:
+    """Return what people are told while one frame in ``every`` is taken of a source of ``fps``; empty for all."""
+    if every == 1:
+        return ""
+    return f"this machine can't carry {fps:g} frames/s: only one in {every} is taken, at even distances"
