@@ -84,6 +84,8 @@ class LateFrames:
         self._left_out = 0
         """Since the last frame that was let through, what the source had lost itself included."""
         self._thinning = Thinning(stride)
+        self._noted = 0
+        """Of those that were left out in one go, how many it knows of."""
         self.skipped = 0
         """In all."""
         self.thinned = 0
@@ -117,9 +119,11 @@ class LateFrames:
             self._count_thinned(1)
             return None
         self._left_out = 0
+        self._thinning.take()
+        if self.skipped - self.thinned > self._noted:
+            self._thinning.lose(now_ns(), self.skipped - self.thinned - self._noted)
+            self._noted = self.skipped - self.thinned
         if late_ns > LATE_S * NS_PER_S:
-            if not self.slowed:
-                self._thinning.lose(now_ns())
             if isinstance(source, Skipping):
                 self._left_out = source.skip_to(round(min(self._pacer.source_time_ns(), end_ns)))
                 self.skipped += self._left_out

@@ -125,8 +125,9 @@ def _account_for(
     """Report the source's condition, and what had to be done as the machine is too slow for it."""
     condition = source.condition
     account.source = lens.seen_through(source.info)
-    thinned = thinned_notice(late_frames.every, source.info.fps)
-    account.notices = [*condition.notices, *([SLOWER] if late_frames.slowed else []), *([thinned] if thinned else [])]
+    account.notices = [*condition.notices, *([SLOWER] if late_frames.slowed else [])]
+    if late_frames.every > 1:
+        account.notices.append(thinned_notice(late_frames.every, source.info.fps, "sent"))
     if condition.faults is not None:
         counters.incomplete = condition.faults.incomplete
         counters.overrun = condition.faults.overrun

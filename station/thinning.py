@@ -21,6 +21,8 @@ SETTLE_S: Final = 1.0
 CALM_S: Final = 10.0
 """After so long without a loss more frames are tried."""
 MOST_CALM_S: Final = 320.0
+CAUTION: Final = 0.8
+"""A share of what seems needed, from so few losses: one step more is soon taken."""
 TRIAL_S: Final = 10.0
 """For so long a single loss ends the attempt."""
 
@@ -37,6 +39,8 @@ class Thinning:
         """When more frames were tried last."""
         self._begun_ns: int | None = None
         """When the latest spell of losses began."""
+        self._taken = self._lost = 0
+        """Frames since then, or since the latest change."""
         self._lost_ns: int | None = None
         self._calm_s = CALM_S
 
@@ -46,46 +50,54 @@ class Thinning:
         if stride % self.every:
             self.every = 1
 
-    def lose(self, t_ns: int) -> None:
-        """Take in that a frame was lost at a time."""
+    def take(self) -> None:
+        """Take in that a frame was taken."""
+        self._taken += 1
+
+    def lose(self, t_ns: int, frames: int) -> None:
+        """Take in that so many frames were lost at a time, beside those left out evenly."""
         self._lost_ns = t_ns
+        self._lost += frames
         if _within(SETTLE_S, self._changed_ns, t_ns):
             return
         lately = _within(AGAIN_S, self._begun_ns, t_ns)
         again = lately and not _within(BURST_S, self._begun_ns, t_ns)
         if again or _within(TRIAL_S, self._tried_ns, t_ns):
             failed = _within(self._calm_s, self._tried_ns, t_ns)
-            if self._change(min(self._divisors(above=True), default=None), t_ns):
+            fewer = self._divisors(above=True)
+            needed = CAUTION * (self.every + self._lost / max(1, self._taken)) if again else 0.0
+            if fewer:
+                self._change(next((every for every in fewer if every >= needed), fewer[-1]), t_ns)
                 self._calm_s = min(2 * self._calm_s, MOST_CALM_S) if failed else CALM_S
         elif not lately:
-            self._begun_ns = t_ns
+            self._begin(t_ns)
 
     def pass_time(self, t_ns: int) -> None:
         """Take in what time it is: after a calm time more frames are tried."""
         if self.every == 1 or any(_within(self._calm_s, at, t_ns) for at in (self._changed_ns, self._lost_ns)):
             return
-        if self._change(max(self._divisors(above=False), default=None), t_ns):
-            self._tried_ns = t_ns
+        self._change(self._divisors(above=False)[-1], t_ns)
+        self._tried_ns = t_ns
 
     def _divisors(self, *, above: bool) -> list[int]:
-        """Return the divisors of the stride that are above, or below, the present one."""
+        """Return the divisors of the stride that are above, or below, the present one, rising."""
         found = (every for every in range(1, self._stride + 1) if self._stride % every == 0)
         return [every for every in found if (every > self.every if above else every < self.every)]
 
-    def _change(self, every: int | None, t_ns: int) -> bool:
-        if every is None:
-            return False
+    def _change(self, every: int, t_ns: int) -> None:
         self.every, self._changed_ns = every, t_ns
-        self._tried_ns = self._begun_ns = None
-        return True
+        self._begin(None)
+        self._tried_ns = None
+
+    def _begin(self, t_ns: int | None) -> None:
+        """Begin a spell of losses, or end it."""
+        self._begun_ns, self._taken, self._lost = t_ns, 0, 0
 
 
 def _within(span_s: float, since_ns: int | None, t_ns: int) -> bool:
     return since_ns is not None and t_ns - since_ns < span_s * NS_PER_S
 
 
-def thinned_notice(every: int, fps: float) -> str:
-    """Return what people are told while one frame in ``every`` is taken of a source of ``fps``; empty for all."""
-    if every == 1:
-        return ""
-    return f"this machine can't carry {fps:g} frames/s: only one in {every} is taken, at even distances"
+def thinned_notice(every: int, fps: float, what: str) -> str:
+    """Return what people are told while one frame in ``every`` of a source of ``fps`` is "sent", or "tracked"."""
+    return f"this machine can't carry {fps:g} frames/s: one in {every} is {what}, at even distances"

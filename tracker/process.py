@@ -117,8 +117,9 @@ def run(context: ProcessContext) -> None:
                 if command.um_per_px is not None:
                     herald.rescale(command.objective or "", command.um_per_px)
             counters.tracked += 1
-            thinned = thinned_notice(feeder.spacing.of_sent, source_fps * feeder.step.of_sent / feeder.step.every)
-            found = (*result.cautions, *([thinned] if thinned else []))
+            found, step = result.cautions, feeder.step
+            if step.of_sent > 1:
+                found = (*found, thinned_notice(step.every, source_fps, "tracked"))
             if found != cautions:
                 others = [notice for notice in control.account.notices if notice not in cautions]
                 control.account.notices = [*found, *others]
@@ -363,9 +364,10 @@ class FrameFeeder:
         if command.name is CommandName.SELECT and command.x is not None and command.y is not None:
             return command.model_copy(update={"sperm_id": tracker.select(command.x, command.y)})
         if command.name is CommandName.SELECT_AUTO and command.count is not None:
-            prompt = command.prompt if self._record is not None else True  # sessions of before as they were
-            tracker.select_auto(command.count, prompt=prompt is True)
-            return command.model_copy(update={"prompt": prompt})
+            if self._record is None:  # else as recorded, sessions of before as they were
+                command = command.model_copy(update={"prompt": True, "unbroken": True})
+            tracker.select_auto(command.count, prompt=command.prompt is True, unbroken=command.unbroken is True)
+            return command
         if command.name is CommandName.RESTART and command.sperm_id is not None:
             tracker.resume(command.sperm_id)
             return command

@@ -47,13 +47,14 @@ class Spacing:
             self._every_sent = header.every
             self._thinning.limit(self._stride // header.every if self._stride % header.every == 0 else 1)
         if missed != self._missed:
+            self._thinning.lose(t_ns, missed - self._missed)
             self._missed = missed
-            self._thinning.lose(t_ns)
         self._thinning.pass_time(t_ns)
         early = header.seq - self._next_seq + 1 < self._thinning.every
         if early and not header.lost_before:
             self.left_out += 1
             return False
+        self._thinning.take()
         return True
 
     def step_to(self, header: FrameHeader, of_sent: int | None = None) -> Step:

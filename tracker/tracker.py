@@ -32,6 +32,8 @@ MOST_CANDIDATES = 40
 TRIED = 8
 """So many of the heads that an automatic selection has found are looked for in one frame, or as many as are wanted."""
 RESTARTED = "tracker was restarted"
+LONGEST_WATCH_S = 5.0
+"""An automatic selection waits no longer than this for a time in which no frame is missing."""
 WATCHED_FRAMES = 6
 """However slowly frames come, so many at least show what moves before an automatic selection."""
 
@@ -74,7 +76,9 @@ class Tracker:
         self._wanted = 0
         self._survey: Survey | None = None
         """Of an automatic selection, from its first frame to its last."""
-        self._prompt = False
+        self._prompt = self._unbroken = False
+        self._waited_s = 0.0
+        """For how long the automatic selection has been asked for."""
 
     def select(self, x: float, y: float) -> int:
         """Select the sperm nearest to (x, y), px, at the next frame; return its number. Raises InputError outside."""
@@ -111,14 +115,16 @@ class Tracker:
         """Say of a sperm of before, last seen at (x, y), that it is lost."""
         self._missing[sperm_id] = (x, y)
 
-    def select_auto(self, count: int, *, prompt: bool = False) -> None:
+    def select_auto(self, count: int, *, prompt: bool = False, unbroken: bool = False) -> None:
         """Select so many more of the best candidates, once the field has been watched long enough.
 
         ``prompt``: what time a step leaves of a frame goes to the next one; else a step begins with a frame, as in
-        sessions of before.
+        sessions of before. ``unbroken``: where frames are missing meanwhile, watching begins anew, as long as nothing
+        is followed and for ``LONGEST_WATCH_S`` at most; else it goes on, likewise.
         """
         self._wanted += count
-        self._prompt = prompt
+        self._prompt, self._unbroken = prompt, unbroken
+        self._waited_s = 0.0
 
     def show_candidates(self) -> None:
         """Say with the next frame, or as soon as the field is known, which heads nobody follows; changes nothing."""
@@ -250,7 +256,11 @@ class Tracker:
         watch_s = prepared.params.detection.watch_s
         if self._prompt:
             watch_s = max(watch_s, WATCHED_FRAMES * prepared.interval_s)
-        if prepared.watched_s < watch_s or prepared.blank:
+        self._waited_s += prepared.interval_s
+        broken = self._unbroken and prepared.gap and self._waited_s < LONGEST_WATCH_S and not self._windows
+        if broken:  # a background of a few moments shows heads where they were, and the size of none
+            self._preprocessor.watch_anew(prepared.pixels)
+        if broken or prepared.watched_s < watch_s or prepared.blank:
             self._survey = None
             return
         if self._survey is not None:

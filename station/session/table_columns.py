@@ -66,6 +66,7 @@ MEANING: Final = {
     "sperm": "number of the sperm in this session",
     "x_px": "px of the full frame, to the right, from 0; y_px likewise downwards",
     "x_um": "x_px in um, as y_um; empty where the source's scale is not known",
+    "every": "one in so many frames of the source was sent then, at even distances; 1: all",
     "exposure_to_sent_ms": "from the end of the exposure until the frame was handed on",
     "exposure_to_grade_ms": "from the end of the newest frame's exposure until the grade was published",
     "grade_A": "probability of grade A, and so to grade_E; global_, spatial_ and temporal_: of that head alone",

@@ -294,6 +294,8 @@ class AppliedCommand(BaseModel):
     """Number of the command; left out of the message where nobody asked: a rule, or the configuration."""
     prompt: Literal[True] | None = Field(default=None, exclude_if=is_none)
     """Of a selection by rule: its steps follow each other within a frame. Left out in sessions of before."""
+    unbroken: Literal[True] | None = Field(default=None, exclude_if=is_none)
+    """Of a selection by rule: where frames are missing, the field is watched anew before. Left out likewise."""
 
 
 class TracksHeader(Header):

@@ -1,5 +1,6 @@
 """Late frames of films and simulations: left out in one go, counted, and never for ever."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -92,10 +93,10 @@ class Context:
     control = Control()
 
 
-def play(source: Film, clock: Clock, seconds: float) -> Iterator[tuple[Frame, float, LateFrames]]:
+def play(source: Film, clock: Clock, seconds: float, stride: int = 1) -> Iterator[tuple[Frame, float, LateFrames]]:
     """Yield what is sent, how old it is, s, and the judge."""
     pacer = Pacer(live=True, interval_ns=STEP_NS)
-    late = LateFrames(pacer, drops=True, interval_ns=STEP_NS)
+    late = LateFrames(pacer, drops=True, interval_ns=STEP_NS, stride=stride)
     end_ns = clock.ns + round(seconds * NS_PER_S)
     while clock.ns < end_ns:
         frame = source.read()
@@ -158,3 +159,33 @@ def test_a_replay_loses_nothing(clock: Clock) -> None:
     late = LateFrames(pacer, drops=False, interval_ns=STEP_NS)
     frame = Frame(PIXELS, 0)
     assert late.judge(frame, clock.ns - 9 * NS_PER_S, Film(clock, 0)) is frame
+
+
+@pytest.mark.parametrize("kind", [Simulation, Film])
+def test_a_source_that_stays_too_fast_is_thinned_evenly(clock: Clock, kind: type[Film]) -> None:
+    """Drawing, or reading and sending, takes too long for every frame, and not for every second."""
+    source, sent = kind(clock, 0), []
+    for frame, age_s, late in play(source, clock, 60.0, stride=4):
+        clock.ns += STEP_NS * 16 // 10  # what is sent costs 1.6 intervals, what is only read nothing
+        sent.append((frame, age_s, late.thinned))
+    calm = sent[len(sent) // 4 :]
+    assert max(age_s for _, age_s, _ in sent) < LATE_S + CATCH_UP_S + 0.2
+    whole = [frame for frame, _, _ in calm if frame.every == 2 and not frame.lost_before]
+    assert len(whole) > 0.8 * len(calm), "but for attempts to send all"
+    for (before, _, _), (frame, _, _) in itertools.pairwise(calm):
+        left_out = round((frame.t_source_ns - before.t_source_ns) / STEP_NS) - 1
+        assert left_out == frame.every - 1 + frame.lost_before, "nothing is left out unsaid"
+    assert late.skipped == sum(frame.every - 1 + frame.lost_before for frame, _, _ in sent) + (
+        source.next - 1 - round(sent[-1][0].t_source_ns / STEP_NS)
+    )
+    assert 0 < late.thinned <= late.skipped
+
+
+def test_what_the_source_loses_itself_is_no_gap_where_it_would_have_been_left_out(clock: Clock) -> None:
+    late = LateFrames(Pacer(live=True, interval_ns=STEP_NS), drops=True, interval_ns=STEP_NS, stride=4)
+    for ago_s in (2, 1):
+        late._thinning.lose(clock.ns - ago_s * NS_PER_S, 1)
+    source = Film(clock, 0)
+    numbers = [(0, 0), (1, 0), (3, 1), (4, 0), (5, 0), (8, 2), (9, 0), (10, 0)]  # each with how many were lost before
+    sent = [late.judge(Frame(PIXELS, n * STEP_NS, lost_before=lost), clock.ns, source) for n, lost in numbers]
+    assert [(f.t_source_ns // STEP_NS, f.lost_before) for f in sent if f] == [(1, 0), (3, 0), (5, 0), (8, 1), (10, 0)]

@@ -7,8 +7,10 @@ from station.clock import NS_PER_S
 from station.transport.messages import Cause, Measured, ModelDoubt, Validity, WindowInfo
 
 
-def window(seqs: list[int], *, padded: bool = False, measured: Measured | None = None) -> WindowInfo:
-    times = [seq * 20_000_000 for seq in seqs]
+def window(
+    seqs: list[int], *, padded: bool = False, measured: Measured | None = None, times: list[int] | None = None
+) -> WindowInfo:
+    times = times or [seq * 20_000_000 for seq in seqs]
     return WindowInfo(
         sperm_id=1, x=1.0, y=2.0, frame_seqs=seqs, t_source_ns=times, padded=padded, measured=measured
     )  # fmt: skip
@@ -34,6 +36,8 @@ OLD_NS = NS_PER_S + 1
         (window([4, 7, 7, 10]), [], 0, Validity.GAP),
         (window([13, 10, 7, 4]), [], 0, Validity.GAP),
         (window([7, 7, 7, 7]), [], 0, Validity.GAP),
+        (window(GOOD, times=[0, 60, 120, 220]), [], 0, Validity.GAP),
+        (window(GOOD, times=[0, 50, 120, 180]), [], 0, Validity.VALID),
     ],
 )
 def test_the_worst_that_applies(

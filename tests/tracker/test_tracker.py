@@ -1,5 +1,6 @@
 """The tracker as the station uses it: selection, states, windows, determinism."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -116,6 +117,28 @@ def test_windows_begin_again_after(event: dict[str, int]) -> None:
     after = play(tracker, frames[21:], start=21, exposure_id=exposure)
     assert after[-1].tracks[0].filled == 4
     assert min(next(r for r in after if r.windows).windows[0].frame_seqs) >= 20
+
+
+def test_a_source_that_is_thinned_is_followed_on_and_windows_keep_their_spacing() -> None:
+    """All of 100 frames/s, then one in two, then all again: a head is not lost, and the field not learnt anew."""
+    tracker = Tracker(TrackerSettings(), WindowShape(frames=4, size=32, stride=4), HEIGHT, WIDTH)
+    times: dict[int, list[tuple[int, ...]]] = {1: [], 2: []}
+    for seq, (k, every) in enumerate(
+        [*((k, 1) for k in range(100)), *((k, 2) for k in range(101, 200, 2)), *((k, 1) for k in range(200, 260))]
+    ):
+        if k == 25:
+            tracker.select(*swim(25 / 3))
+        result = tracker.update(
+            draw_frame(k, [swim(k / 3)]), frame_seq=seq, t_source_ns=k * 10_000_000, every=every
+        )  # fmt: skip
+        if k > 35:
+            assert result.tracks[0].state is TrackState.LOCKED
+            assert (result.tracks[0].x, result.tracks[0].y) == pytest.approx(swim(k / 3), abs=2.5)
+        times[every] += [window.t_source_ns for window in result.windows]
+    assert len(times[1]) > 20
+    assert len(times[2]) > 15
+    for window in times[1] + times[2]:
+        assert {b - a for a, b in itertools.pairwise(window)} == {40_000_000}
 
 
 def test_a_head_that_vanishes_is_lost_and_one_that_comes_back_is_found() -> None:

@@ -1,5 +1,7 @@
 """The rolling window: arithmetic by table, gaps, borders, and the cost of handing it out."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -52,6 +54,32 @@ def test_arithmetic(frames: int, stride: int, events: str, complete: list[int], 
     assert window.t_source_ns == tuple(1000 * n for n in last)
     assert [int(crop[0, 0]) for crop in window.pixels] == list(last), "the crops belong to the numbers"
     assert window.filled == len(last)
+
+
+@pytest.mark.parametrize("phase", [None, 0, 1, 3])
+@pytest.mark.parametrize(("every", "of_sent"), [(2, 1), (2, 2), (4, 2), (4, 4)])
+def test_of_a_thinned_source_the_crops_are_as_far_apart_in_time(phase: int | None, every: int, of_sent: int) -> None:
+    """All frames, then one in ``every`` of the source, whose numbers are ``of_sent`` apart; then all again."""
+    window = RollingWindow(WindowShape(frames=4, size=8, stride=4), phase)
+    complete, seq = [], 0
+    for t in (*range(40), *range(40, 80, every), *range(80, 120)):
+        thinned = 40 <= t < 80
+        how = (every, of_sent) if thinned else (1, 1)
+        if window.add(frame(t), 25.0, 20.0, frame_seq=seq, t_source_ns=t, exposure_id=0, every=how[0], of_sent=how[1]):
+            complete.append(t)
+            times = window.t_source_ns
+            assert {b - a for a, b in itertools.pairwise(times)} == {4}
+            assert [int(crop[0, 0]) for crop in window.pixels] == list(times)
+            assert {40 <= t < 80 for t in times} == {thinned}, "none from both sides of the change"
+        seq += how[1]
+    assert [sum(a <= t < a + 40 for t in complete) for a in (0, 40, 80)] == [7, 7, 7]
+
+
+def test_what_does_not_divide_the_stride_fills_no_window() -> None:
+    window = RollingWindow(WindowShape(frames=2, size=8, stride=4))
+    for n in range(30):
+        assert not window.add(frame(n), 25.0, 20.0, frame_seq=n, t_source_ns=3 * n, exposure_id=0, every=3)
+    assert window.filled == 0
 
 
 @pytest.mark.parametrize("phase", [0, 1, 2])

@@ -144,6 +144,11 @@ class Preprocessor:
             of_sent=of_sent,
         )
 
+    def watch_anew(self, pixels: NDArray[np.uint8]) -> None:
+        """Begin to learn the field anew with the frame (H, W) that was prepared last."""
+        if self._background is not None:
+            self._restart(self._background, pixels)
+
     def forget_frames(self) -> None:
         """Take what follows for new: frames that were shown before will come again, and no camera is frozen."""
         self._watch.forget_frames()

@@ -16,11 +16,13 @@ def status(name: ProcessName, counters: Counters, state: ProcessState = ProcessS
     return ProcessStatus(seq=0, process=name, state=state, pid=1, t_ns=0, progress=1, counters=counters)
 
 
-def statuses(*, captured: int = 0, skipped: int = 0, dropped: int = 0, replaced: int = 0, grades: int = 0,
-             engine: ProcessState = ProcessState.RUNNING) -> dict[ProcessName, ProcessStatus]:  # fmt: skip
+def statuses(
+    *, captured: int = 0, skipped: int = 0, dropped: int = 0, replaced: int = 0, grades: int = 0, thinned: int = 0,
+    engine: ProcessState = ProcessState.RUNNING,
+) -> dict[ProcessName, ProcessStatus]:  # fmt: skip
     found = [
-        status(ProcessName.CAPTURE, CaptureCounters(captured=captured, skipped=skipped)),
-        status(ProcessName.TRACKER, TrackerCounters(tracked=captured, dropped=dropped)),
+        status(ProcessName.CAPTURE, CaptureCounters(captured=captured, skipped=skipped, thinned=thinned)),
+        status(ProcessName.TRACKER, TrackerCounters(tracked=captured, dropped=dropped, thinned=thinned // 2)),
         status(ProcessName.ENGINE, EngineCounters(grades=grades, replaced=replaced), engine),
     ]
     return {one.process: one for one in found}
@@ -41,14 +43,14 @@ def test_each_step_of_the_ladder_is_said_and_forgotten() -> None:
     meter = SheddingMeter()
     graded = tracks(track(TrackState.LOCKED, filled=FULL))
     assert meter.update(0.0, statuses(grades=1), graded) == ((), "")
-    busy = statuses(captured=30, grades=9, replaced=12, dropped=4, skipped=7)
+    busy = statuses(captured=30, grades=9, replaced=12, dropped=4 + 20, skipped=7 + 40, thinned=40)
     steps, ungraded = meter.update(1.0, busy, graded)
-    assert [step.split(":")[0] for step in steps] == ["load shed, step 1", "load shed, step 2", "load shed, step 3"]
-    for step, said in zip(steps, ("12 windows", "4 frames", "7 late frames"), strict=True):
+    assert [step.split(":")[0] for step in steps] == [f"load shed, step {number}" for number in (1, 2, 3, 4)]
+    for step, said in zip(steps, ("12 windows", "4 frames", "7 late frames", "60 frames"), strict=True):
         assert f": {said}" in step
     assert ungraded == ""
     for second in range(2, 12):
-        calm = statuses(captured=30 * second, grades=9 * second, replaced=12, dropped=4, skipped=7)
+        calm = statuses(captured=30 * second, grades=9 * second, replaced=12, dropped=24, skipped=47, thinned=40)
         steps, ungraded = meter.update(float(second), calm, graded)
     assert (steps, ungraded) == ((), ""), "what is over is not said any more"
 

@@ -38,6 +38,21 @@ def test_golden_frame_says_what_the_document_says() -> None:
     assert pixels.tolist() == [[0, 1, 2], [3, 4, 255]]
 
 
+def test_what_is_thinned_says_so_and_what_is_not_is_as_it_always_was() -> None:
+    header = FrameHeader.model_validate(FRAME)
+    thinned = header.model_copy(update={"every": 4})
+    pixels = np.zeros((2, 3), np.uint8)
+    assert b"every" not in encode(header, pixels)[1]
+    assert decode(encode(thinned, pixels))[0] == thinned
+    tracks = decode(parts_of("tracks"))[0]
+    assert isinstance(tracks, TracksHeader)
+    assert tracks.of_sent == 1
+    assert decode(encode(tracks.model_copy(update={"of_sent": 2})))[0] != tracks
+    for wrong in (0, 65):
+        with pytest.raises(MessageError, match="every"):
+            decode(frame_parts(every=wrong))
+
+
 def test_golden_covers_every_header() -> None:
     kinds = {type(decode(parts_of(name))[0]) for name in GOLDEN}
     assert kinds >= {FrameHeader, WindowsHeader, TracksHeader, GradesHeader, ProcessStatus, HelloHeader, EndHeader}

@@ -120,6 +120,25 @@ def test_however_slowly_frames_come_some_are_watched_before_a_selection() -> Non
     assert len(result.tracks) == 2
 
 
+def test_where_frames_are_missing_the_field_is_watched_anew_before_a_selection() -> None:
+    """Else the background is of a few moments, and shows heads where they were."""
+    tracker = Tracker(TrackerSettings(), SHAPE, HEIGHT, WIDTH)
+    tracker.select_auto(2, prompt=True, unbroken=True)
+    fps, last, gaps = 120, -1, (9, 71, 102, 164)
+    for number in (*range(gaps[0]), *range(gaps[1], gaps[2]), *range(gaps[3], 300)):
+        places = [swim(number // 4), (250.0 - number / 4, 60.0)]
+        result = tracker.update(
+            draw_frame(number, places), frame_seq=number, t_source_ns=round(number * 1e9 / fps),
+            lost_before=number - last - 1,
+        )  # fmt: skip
+        last = number
+        if result.tracks:
+            break
+    assert number >= gaps[3] + 0.4 * fps
+    assert all(min(math.dist((t.x, t.y), place) for place in places) < 6 for t in result.tracks)
+    assert len(result.tracks) == 2
+
+
 def test_a_survey_keeps_its_frame() -> None:
     """The caller may write the next frame where the last one was."""
     scene = Scene(60.0)
