@@ -363,10 +363,12 @@ class FrameFeeder:
         """Carry a command out; return what was done, None where it says nothing that can be. Raises InputError."""
         if command.name is CommandName.SELECT and command.x is not None and command.y is not None:
             return command.model_copy(update={"sperm_id": tracker.select(command.x, command.y)})
-        if command.name is CommandName.SELECT_AUTO and command.count is not None:
+        count = command.count
+        if command.name is CommandName.SELECT_AUTO and count is not None:
             if self._record is None:  # else as recorded, sessions of before as they were
                 command = command.model_copy(update={"prompt": True, "unbroken": True})
-            tracker.select_auto(command.count, prompt=command.prompt is True, unbroken=command.unbroken is True)
+            prompt, unbroken = command.prompt is True, command.unbroken is True
+            tracker.select_auto(count, prompt=prompt, unbroken=unbroken)
             return command
         if command.name is CommandName.RESTART and command.sperm_id is not None:
             tracker.resume(command.sperm_id)
