@@ -79,9 +79,9 @@ class Background:
             band.sampled[self._slot - 1] = True
         self._sorted[half] = self._ring[self._slot - 1] = self._median[:] = pixels
 
-    def sample_every(self, stride: int) -> None:
-        """Take a sample every so many frames from now on: others come than did."""
-        self._stride, self._frame = stride, 0
+    def sample_every(self, stride: int, renew: int) -> None:
+        """Take a sample every so many frames from now on, as others come than did; ``renew`` likewise."""
+        self._stride, self._renew, self._frame = stride, renew, 0
 
     def remap(self, table: NDArray[np.uint8]) -> None:
         """Send every remembered grey level through ``table`` (256,), not falling: the exposure has changed."""
