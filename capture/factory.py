@@ -1,11 +1,12 @@
-"""From the configuration to an open source. It knows which kinds of source exist, not how they work."""
+"""From the configuration to an open source. It knows which kinds of source exist, not how they work.
+
+A source is imported when it is opened: the first frame waits for nothing that another kind needs.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
 
-from capture.camera.basler import open_basler
 from capture.camera.basler_discovery import PREFIX as BASLER
-from capture.simulator.microscope import SimulatedMicroscope
 from capture.source import Source, possible_source
 from station.config import REPLAY, Config
 from station.errors import InputError
@@ -23,12 +24,16 @@ def open_source(config: Config, keep_going: Callable[[], object] = lambda: None)
     """
     settings = config.source
     if settings.kind == SIMULATED:
+        from capture.simulator.microscope import SimulatedMicroscope
+
         return SimulatedMicroscope(config.simulated)
     if settings.kind.split(":")[0] == BASLER:
         if config.speed == "max":
             raise InputError(
                 f"source {settings.kind}: a camera sets its own pace; --speed max is for files and simulations"
             )
+        from capture.camera.basler import open_basler
+
         serial = settings.kind.partition(":")[2]
         with possible_source(settings.kind):
             return open_basler(serial, config.camera, fps=settings.fps, um_per_px=settings.um_per_px)

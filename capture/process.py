@@ -18,7 +18,6 @@ from station.processes.control import Account
 from station.processes.latency import LatencyRecorder
 from station.processes.ledger import Place
 from station.processes.process import ProcessContext
-from station.session.playback import recorded_length_s
 from station.thinning import thinned_notice
 from station.transport.bus import Publisher
 from station.transport.control_messages import CameraAdjustment, Command, ProcessState
@@ -59,6 +58,8 @@ def run(context: ProcessContext) -> None:
         pacer = Pacer(live=live, interval_ns=interval_ns)
         playhead = None
         if live and config.replay_of is not None:
+            from station.session.playback import recorded_length_s  # the first frame of others waits for no reader
+
             begin = config.replay
             playhead = Playhead(recorded_length_s(config.replay_of), begin.from_s, begin.pause_s, begin.pace)
         drops = live and not context.lossless

@@ -18,8 +18,6 @@ from engine.runtime import Runtime
 from engine.selection import CpuRuntime, Selection, Way, in_one_line, select
 from engine.tensorrt.driver import load_cuda, load_tensorrt, open_device
 from engine.tensorrt.plans import Plan, find_plan, list_plans
-from engine.tensorrt.session import TensorRtSession
-from engine.torch_session import TorchSession, load_torch
 from engine.verify import require_match
 from station.errors import ArtifactError, InputError, MissingExtraError
 
@@ -171,6 +169,8 @@ def why_not_torch() -> str:
     if not has_nvidia_driver():
         return "no NVIDIA driver here"
     try:
+        from engine.torch_session import load_torch
+
         return "" if load_torch().cuda.is_available() else "torch sees no CUDA GPU"
     except Exception as error:  # a package that is there and cannot be loaded, or a driver of another version
         return in_one_line(error)
@@ -296,6 +296,10 @@ def _open(artifact: Artifact, runtime: AnyRuntime, precision: Precision, threads
     if runtime == "openvino":
         return OpenVinoSession(artifact, threads, precision)
     if runtime == "torch":
+        from engine.torch_session import TorchSession
+
         return TorchSession(artifact, threads, precision)
     plan, trt, cuda = _find_plan(artifact, runtime, precision)
+    from engine.tensorrt.session import TensorRtSession
+
     return TensorRtSession(artifact, plan, trt, cuda)

@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +20,6 @@ from engine.lanes import Lanes, lanes_of, one_by_one
 from engine.network_shape import NetworkShape
 from engine.outlet import Outlet
 from engine.overlay import selected_patches
-from engine.replay import GradesReplay
 from engine.runtime import Grades, Runtime, WindowId
 from engine.scheduler import Batch, EveryWindow, NewestPerSperm, PendingWindow
 from engine.validity import evidence_of, validity_of
@@ -31,13 +32,16 @@ from station.processes.herald import Herald
 from station.processes.latency import LatencyRecorder
 from station.processes.ledger import Place
 from station.processes.process import ProcessContext
-from station.session.playback import Playback
 from station.transport.buffers import Buffer
 from station.transport.bus import Publisher
 from station.transport.control_messages import ModelInfo, ProcessState
 from station.transport.counters import EngineCounters
 from station.transport.messages import CommandName, GradeInfo, ModelDoubt, Trace
 from station.transport.receivers import open_receiver
+
+if TYPE_CHECKING:
+    from engine.replay import GradesReplay
+    from station.session.playback import Playback
 
 WAIT_S = 0.02
 LAST_TURN_S = 1.0
@@ -51,7 +55,7 @@ def run(context: ProcessContext) -> None:
     control, config, endpoints = context.control, context.config, context.endpoints
     artifact = Artifact.open(config.engine.model)
     check_window(artifact, config.window)
-    playback = None if config.replay_of is None else Playback(config.replay_of, control.beat)
+    playback = None if config.replay_of is None else _playback(config.replay_of, control)
     settings, like = config.engine, playback.opened.model.runtime if playback is not None else ""
     choice, opened = open_chosen(artifact, settings.runtime, settings.precision, settings.threads, like=like)
     if choice.notice:
@@ -61,9 +65,7 @@ def run(context: ProcessContext) -> None:
         control.patience_s = max(PATIENCE_S, 5 * MAX_BATCH * seconds[1])
         model = model_info(artifact, runtime)
         grader = Grader(context, runtime, artifact.manifest.network)
-        replay: GradesReplay | None = None
-        if playback is not None:
-            replay = GradesReplay(context, grader.counters, playback, model)
+        replay = _replay(context, grader.counters, playback, model) if playback is not None else None
         buffer: Buffer[Batch]
         if replay is not None:
             buffer = replay.buffer
@@ -117,6 +119,20 @@ def run(context: ProcessContext) -> None:
             _obey(control, outlet, grader, herald)  # what came together with the word to stop
             outlet.let_go(context.carry_on, LAST_TURN_S)
             context.finish(grades)
+
+
+def _playback(folder: Path, control: ProcessControl) -> "Playback":
+    from station.session.playback import Playback  # a live run starts without what reads sessions
+
+    return Playback(folder, control.beat)
+
+
+def _replay(
+    context: ProcessContext, counters: EngineCounters, playback: "Playback", model: ModelInfo
+) -> "GradesReplay":
+    from engine.replay import GradesReplay
+
+    return GradesReplay(context, counters, playback, model)
 
 
 def _obey(control: ProcessControl, outlet: Outlet, grader: "Grader", herald: Herald) -> None:
@@ -241,12 +257,13 @@ def check_window(artifact: Artifact, window: WindowSettings) -> None:
 def warm_up(runtime: Runtime, window: WindowSettings, beat: Callable[[], object]) -> dict[int, float]:
     """Run batches of growing size while they pay off; return the seconds each took. ``beat`` is called in between.
 
-    A runtime that runs the clips of a batch one by one is not asked for more than one.
+    A runtime that runs the clips of a batch one by one is not asked for more than one, and has run the golden clips so.
     """
     seconds: dict[int, float] = {}
     for size in (1,) if one_by_one(runtime) else (1, 2, 4, MAX_BATCH):
         clips = np.full((size, window.frames, window.size, window.size), 128, np.uint8)
-        runtime.infer(clips)  # the first run of a shape allocates memory
+        if not one_by_one(runtime):
+            runtime.infer(clips)  # the first run of a shape allocates memory
         beat()
         start = time.perf_counter()
         runtime.infer(clips)

@@ -1,8 +1,8 @@
-"""What this program is: where it lies, its name and version, its commit, the packages it uses."""
+"""What this program is: where it lies, its name and version, its commit, the packages it uses.
 
-import subprocess
-import tomllib
-from importlib import metadata
+Every program imports it before anything else, and few ask it: what answers is imported then.
+"""
+
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +22,8 @@ def version() -> str:
     found = _project().get("version")
     if found is not None:
         return str(found)
+    from importlib import metadata
+
     try:
         return metadata.version(DISTRIBUTION)
     except metadata.PackageNotFoundError:
@@ -40,6 +42,8 @@ def git_commit() -> str | None:
 
 def packages() -> dict[str, str]:
     """Return the versions of the packages that this program is built on, as far as they are installed."""
+    from importlib import metadata
+
     versions = {}
     for requirement in _project().get("dependencies", []):
         name = requirement.split(">")[0].split("=")[0].split(";")[0].strip()
@@ -51,6 +55,8 @@ def packages() -> dict[str, str]:
 
 
 def _project() -> dict[str, Any]:
+    import tomllib
+
     try:
         project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     except (OSError, tomllib.TOMLDecodeError, KeyError):
@@ -59,6 +65,8 @@ def _project() -> dict[str, Any]:
 
 
 def _git(*words: str) -> str:
+    import subprocess
+
     try:
         done = subprocess.run(
             ["git", "-C", str(ROOT), *words], capture_output=True, text=True, timeout=GIT_LIMIT_S, check=False,

@@ -7,6 +7,7 @@ import math
 from collections import deque
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,6 @@ from station.processes.herald import Herald
 from station.processes.latency import LatencyRecorder
 from station.processes.ledger import Ledger, Place
 from station.processes.process import ProcessContext
-from station.session.playback import RecordedTracks
 from station.thinning import thinned_notice
 from station.transport.buffers import BriefFifo, Fifo, Received
 from station.transport.bus import Publisher
@@ -46,6 +46,9 @@ from tracker.results import FrameResult
 from tracker.spacing import Spacing, Step
 from tracker.tracker import RESTARTED, Tracker
 from tracker.window import WindowShape
+
+if TYPE_CHECKING:
+    from station.session.playback import RecordedTracks
 
 FIFO_FRAMES, FIFO_NS, MOST_FIFO_FRAMES = 8, 130 * NS_PER_MS, 32
 """Matching wants neighbouring frames, and a missing one empties every window, so a few may queue: so many, or what
@@ -171,7 +174,7 @@ class FrameFeeder:
         self,
         context: ProcessContext,
         stride: int,
-        record: RecordedTracks | None = None,
+        record: "RecordedTracks | None" = None,
         um_per_px: float | None = None,
         left: Handover | None = None,
         marked: Collection[int] = (),

@@ -3,25 +3,29 @@
 It knows the record and the tracks; it neither drives the tracker nor corrects what it says.
 """
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from station.processes.control import Account
 from station.processes.process import ProcessContext
-from station.session.playback import Playback, RecordedTracks
 from station.transport.control_messages import Parameters
 from station.transport.counters import TrackerCounters
 from station.transport.messages import TrackInfo, TracksHeader
 from tracker.params import differences
 
+if TYPE_CHECKING:
+    from station.session.playback import RecordedTracks
+
 SHOWN: Final = 3
 """So many of the parameters that differ are named."""
 
 
-def recorded_tracks(context: ProcessContext) -> RecordedTracks | None:
+def recorded_tracks(context: ProcessContext) -> "RecordedTracks | None":
     """Return the recorded tracks where the run is a replay."""
     folder = context.config.replay_of
     if folder is None:
         return None
+    from station.session.playback import Playback, RecordedTracks  # a live run starts without what reads sessions
+
     playback = Playback(folder, context.control.beat)
     if notice := parameters_notice(playback.opened.tracker):
         context.control.account.notices.append(notice)
@@ -41,7 +45,7 @@ def parameters_notice(recorded: Parameters) -> str:
 class TracksComparison:
     """Counts in a process's account which frames' tracks come out as they were recorded, to the last bit."""
 
-    def __init__(self, account: Account, counters: TrackerCounters, record: RecordedTracks | None) -> None:
+    def __init__(self, account: Account, counters: TrackerCounters, record: "RecordedTracks | None") -> None:
         """``record`` None: there is nothing to compare, and nothing is counted."""
         self._record = record
         self._account = account

@@ -61,7 +61,9 @@ def texture(height: int, width: int, rng: np.random.Generator) -> NDArray[np.flo
 
 def noise_field(height: int, width: int, sigma: float, rng: np.random.Generator) -> Canvas:
     """Return (height, width) int16 camera noise of standard deviation ``sigma`` grey levels."""
-    return np.round(sigma * rng.standard_normal((height, width), dtype=np.float32)).astype(np.int16)
+    noise = rng.standard_normal((height, width), dtype=np.float32)
+    noise *= sigma
+    return np.rint(noise, out=noise).astype(np.int16)
 
 
 def random_debris(

@@ -51,17 +51,16 @@ class SimulatedMicroscope:
         self._portraits: dict[int, Portrait] = {}
         """Keyed by the sperm's ``id()``."""
         for sperm in self.truth(0).sperm:
-            portrait = self._portraits.setdefault(id(sperm.sperm), Portrait(sperm.sperm, settings.um_per_px))
-            if sperm.visible:
-                portrait.warm()  # the others are painted as they come in
+            self._portraits.setdefault(id(sperm.sperm), Portrait(sperm.sperm, settings.um_per_px))
         self._moving, self._world = self._random_background(rng)
-        self._noise = [
-            background.noise_field(height + NOISE_SHIFTS, width + NOISE_SHIFTS, settings.noise, rng)
-            for _ in range(NOISE_FIELDS)
-        ]
+        self._rng: Final = rng
+        """Of the noise, from here on."""
+        self._noise: list[Canvas] = []
         self._empty: tuple[tuple[int, int], Canvas] | None = None
         self._canvas: Canvas = np.empty((height, width), np.int16)
         self._next = 0
+        self._ahead: NDArray[np.uint8] | None = self.render(0)
+        """Frame 0, until it is due: it takes longest, for nothing has been painted yet."""
         self.info: Final = SourceInfo(
             name="simulated microscope",
             height=height,
@@ -82,7 +81,8 @@ class SimulatedMicroscope:
             self._next += 1
         number = self._next
         self._next += 1
-        pixels = self.render(number)
+        ahead, self._ahead = self._ahead, None
+        pixels = ahead if ahead is not None and number == 0 else self.render(number)
         pixels.flags.writeable = False
         return Frame(
             pixels=pixels,
@@ -141,7 +141,7 @@ class SimulatedMicroscope:
         t_s = number / settings.fps
         rng = np.random.default_rng((settings.seed, number))
         field, i, j = (int(n) for n in rng.integers(0, (NOISE_FIELDS, NOISE_SHIFTS, NOISE_SHIFTS)))
-        noise = self._noise[field][i : i + settings.height, j : j + settings.width]
+        noise = self._noise_field(field)[i : i + settings.height, j : j + settings.width]
         canvas = self._canvas
         stage = scenario.stage_at(t_s)
         cv2.add(self._empty_field(stage), noise, dst=canvas)
@@ -157,6 +157,13 @@ class SimulatedMicroscope:
         if gain != 1.0:
             np.multiply(canvas, np.float32(gain), out=canvas, casting="unsafe")
         np.clip(canvas, 0, 255, out=out, casting="unsafe")
+
+    def _noise_field(self, number: int) -> Canvas:
+        """Return one of the fields, made when it is needed: the first frame waits for no other."""
+        shape = self._settings.height + NOISE_SHIFTS, self._settings.width + NOISE_SHIFTS
+        while len(self._noise) <= number:
+            self._noise.append(background.noise_field(*shape, self._settings.noise, self._rng))
+        return self._noise[number]
 
     def _poses(self, t_s: float) -> Iterator[tuple[int, Swimmer, Pose]]:
         """Yield id, swimmer and pose in px of the frame, for all sperm."""
@@ -184,6 +191,9 @@ class SimulatedMicroscope:
         """Return the field with illumination and still debris; rebuilt only when the stage has moved."""
         if self._empty is None or self._empty[0] != stage:
             left, top = stage[0] % self._period[0], stage[1] % self._period[1]
+            if top + self._settings.height > self._world.shape[0] or left + self._settings.width > self._world.shape[1]:
+                # Once, so that any crop is complete.
+                self._world = np.pad(self._world, ((0, self._settings.height), (0, self._settings.width)), mode="wrap")
             world = self._world[top : top + self._settings.height, left : left + self._settings.width]
             self._empty = (stage, np.rint(self._light + world).astype(np.int16))
         return self._empty[1]
@@ -205,7 +215,7 @@ class SimulatedMicroscope:
         return tuple(swimmers)
 
     def _random_background(self, rng: np.random.Generator) -> tuple[list[background.Debris], Canvas]:
-        """Return the moving debris, and the torus with everything still, extended so that any crop is complete."""
+        """Return the moving debris, and the torus with everything still."""
         settings, (width, height) = self._settings, self._period
         count = min(round(settings.debris * width * height / (settings.width * settings.height)), MOST_DEBRIS)
         pieces = background.random_debris(rng, count, width, height, settings.um_per_px)
@@ -215,8 +225,7 @@ class SimulatedMicroscope:
                 for y in (piece.y - height, piece.y, piece.y + height):
                     if not piece.drift:
                         background.paste(world, piece.image, x, y)
-        extended = np.pad(world, ((0, settings.height), (0, settings.width)), mode="wrap")
-        return [piece for piece in pieces if piece.drift], extended
+        return [piece for piece in pieces if piece.drift], world
 
 
 def _pair(a: int, b: int) -> int:

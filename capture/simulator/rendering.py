@@ -81,11 +81,6 @@ class Portrait:
         self._tail_pieces = list(zip(cuts, cuts[1:], greys, strict=False))[::-1]
         """From the tip: first and last point, grey levels to subtract."""
 
-    def warm(self) -> None:
-        """Paint all images now, so that no frame has to wait for them."""
-        for roll in range(ROLLS):
-            self._image(roll)
-
     def draw(self, canvas: Canvas, pose: Pose, *, origin: tuple[int, int] = (0, 0)) -> None:
         """Add the sperm to ``canvas``, whose top left px is at ``origin`` (x, y) in the pose's frame."""
         at = complex(pose.x - origin[0], pose.y - origin[1])

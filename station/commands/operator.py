@@ -37,7 +37,6 @@ from station.commands.requests import (
     StatusRequest,
     UnblindRequest,
 )
-from station.commands.review import write_review
 from station.commands.station_status import station_status
 from station.config import Config
 from station.dashboard.monitor import Monitor
@@ -498,6 +497,8 @@ class Operator:
 
     def _review(self, request: Request, text: str, sperm_id: int | None) -> Reply:
         """Write a reviewer's mark or note beside the session that is replayed, never into it."""
+        from station.commands.review import write_review  # a run starts without what reads sessions
+
         folder = self._config.replay_of
         assert folder is not None
         try:

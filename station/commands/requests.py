@@ -28,9 +28,9 @@ Asker = Annotated[str, Field(pattern=r"^[a-z][a-z0-9 _-]{0,31}$")]
 
 
 class Message(BaseModel):
-    """Base: unknown fields are refused, nothing is coerced."""
+    """Base: unknown fields are refused, nothing is coerced. What checks is built at first use, after the start."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, allow_inf_nan=False, defer_build=True)
 
     v: Literal[1] = COMMAND_VERSION
     id: Count = 0
@@ -239,7 +239,7 @@ AnyRequest = Annotated[
     | QuitRequest,
     Field(discriminator="name"),
 ]
-REQUESTS: Final[TypeAdapter[Request]] = TypeAdapter(AnyRequest)
+REQUESTS: Final[TypeAdapter[Request]] = TypeAdapter(AnyRequest, config=ConfigDict(defer_build=True))
 
 
 class Outcome(StrEnum):

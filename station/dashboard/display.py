@@ -2,12 +2,14 @@
 
 import time
 from contextlib import ExitStack
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from station.dashboard.headless import HeadlessReport
 from station.dashboard.keyboard import Keyboard
-from station.dashboard.screen import Screen
 from station.dashboard.snapshot import Snapshot
+
+if TYPE_CHECKING:
+    from station.dashboard.screen import Screen
 
 
 class Display:
@@ -19,12 +21,12 @@ class Display:
         self._interval_s = 1 / hz
         self._next_s = 0.0
         self._keyboard = Keyboard()
-        self._screen = None if headless else Screen()
+        self._screen = None if headless else _screen()
         self._report = HeadlessReport()
         self._stack = ExitStack()
 
     @property
-    def borrowed(self) -> list[Keyboard | Screen]:
+    def borrowed(self) -> "list[Keyboard | Screen]":
         """What the terminal gets back while the program is suspended."""
         return [self._keyboard] if self._screen is None else [self._keyboard, self._screen]
 
@@ -63,3 +65,9 @@ class Display:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _screen() -> "Screen":
+    from station.dashboard.screen import Screen  # rich, which a run without a screen starts without
+
+    return Screen()

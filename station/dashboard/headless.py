@@ -5,7 +5,6 @@ import textwrap
 from station.dashboard.assessment import alarms, cautions
 from station.dashboard.run_summary import RecordingSummary, ReplaySummary, RunSummary, SpermSummary
 from station.dashboard.snapshot import Snapshot
-from station.dashboard.text import percent
 from station.notice import NOTICE
 from station.output import say
 from station.transport.control_messages import ROSTFINE, ProcessName
@@ -118,6 +117,8 @@ def _sperm_lines(sperm: SpermSummary, network: str, *, hidden: bool) -> list[str
     last, state = sperm.last, sperm.state.value if sperm.state else "not seen"
     if last is None:
         return [f"sperm {sperm.id:>2}  {state} at the end, {'grades hidden' if hidden else 'never graded'}"]
+    from station.dashboard.text import percent  # and rich, which a run starts without
+
     shares = " ".join(f"{letter} {percent(p)}" for letter, p in zip(GRADES, last.grade, strict=True))
     standing = last.standing.value if last.standing else "no longer tracked"
     padded = ", padded at the frame's edge" if last.validity is Validity.PADDED else ""

@@ -160,6 +160,10 @@ class ProcessControl:
         for parts in self._inbox.round(MOST_PER_ROUND):
             self._take_in([part.buffer for part in parts])
 
+    def await_command(self, timeout_s: float) -> None:
+        """Wait until the supervisor has sent something, which the next ``beat`` takes in."""
+        self._socket.poll(int(timeout_s * 1000), zmq.POLLIN)
+
     def _take_in(self, parts: Sequence[Any]) -> None:
         """Keep a message of the supervisor; anything else is counted."""
         try:

@@ -32,7 +32,7 @@ from station.transport.control_messages import Command, ProcessName, ProcessStat
 from station.transport.endpoints import Endpoints
 from station.transport.messages import CommandName, EndHeader, Header
 
-IDLE_S = 0.005
+IDLE_S = 0.02
 END_REPEAT_S = 0.1
 STANDSTILL_S = 3.0
 READERS_BACK_S = 0.5
@@ -112,11 +112,12 @@ class ProcessContext:
     def wait_for(self, name: CommandName) -> Command | None:
         """Wait for a command, beating; None where the process is told to stop instead."""
         while not self.control.stopped:
-            self.nap(IDLE_S)
             while self.control.commands:
                 command = self.control.commands.popleft()
                 if command.name is name:
                     return command
+            self.control.await_command(IDLE_S)
+            self.control.beat()
         return None
 
 

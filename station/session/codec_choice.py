@@ -17,8 +17,7 @@ from station.session.chunk_writer import ChunkWriter, MemorySink
 
 TRIED_FRAMES: Final = 3
 TRIED_PX: Final = 512
-"""Width and height of the part of a frame that is tried at most: the time goes with the pixels, to a twentieth, and
-capture waits for it."""
+"""Width and height of what is tried: the time goes with the pixels, to a twentieth, and capture waits for it."""
 NOISE: Final = 2.5
 """Grey levels: what a camera of moderate gain shows, and what a lossless codec spends its time on."""
 SPARE_SHARE: Final = 0.4
@@ -38,23 +37,52 @@ class CodecChoice:
     """One line for people; empty where nothing had to be chosen."""
 
 
+class Ffv1Trial:
+    """What FFV1 costs here: prepared while the other processes load, measured when they have."""
+
+    def __init__(self) -> None:
+        random = np.random.default_rng(0)
+        self._frame = np.clip(random.normal(110, NOISE, (TRIED_PX, TRIED_PX)), 0, 255).astype(np.uint8)
+        self._writer = ChunkWriter(MemorySink(), "ffv1", TRIED_PX, TRIED_PX)
+        self._writer.add(self._frame, 0)  # the first makes tables
+
+    def seconds(self, width: int, height: int, beat: Callable[[], object] = lambda: None) -> float:
+        """Return the processor seconds that one noisy frame of this size takes here; may be asked once.
+
+        ``beat`` is called between the steps, which take long on a loaded machine.
+        """
+        seconds = 0.0
+        for number in range(1, TRIED_FRAMES + 1):
+            beat()
+            start = time.thread_time()
+            self._writer.add(self._frame, number)
+            seconds += time.thread_time() - start
+        self._writer.close()
+        return seconds / TRIED_FRAMES * (height * width) / (TRIED_PX * TRIED_PX)
+
+
+def ffv1_trial(settings: RecordSettings, *, live: bool) -> Ffv1Trial | None:
+    """Return the trial that the choice rests on; None where there is nothing to choose."""
+    return Ffv1Trial() if settings.codec == "auto" and live else None
+
+
 def choose_codec(
     settings: RecordSettings,
     width: int,
     height: int,
     fps: float,
     *,
-    live: bool,
+    trial: Ffv1Trial | None,
     beat: Callable[[], object] = lambda: None,
 ) -> CodecChoice:
-    """Return the codec to begin with. ``beat`` is called between the steps, which take long on a loaded machine."""
+    """Return the codec to begin with; FFV1 offline, where everything waits for it."""
     cores = usable_cores()
     threads = max(1, min(MOST_THREADS, cores - 1))
     if settings.codec != "auto":
         return CodecChoice(settings.codec, threads, "")
-    if not live:
+    if trial is None:
         return CodecChoice("ffv1", threads, "")
-    load = ffv1_seconds(width, height, beat) * fps
+    load = trial.seconds(width, height, beat) * fps
     allowed = SPARE_SHARE + PER_CORE_SHARE * max(0, cores - 2)
     if load <= allowed:
         return CodecChoice("ffv1", threads, "")
@@ -63,20 +91,3 @@ def choose_codec(
         f"{allowed:.1f} (set [record] codec to override)"
     )
     return CodecChoice("raw", threads, why)
-
-
-def ffv1_seconds(width: int, height: int, beat: Callable[[], object] = lambda: None) -> float:
-    """Return the processor seconds that one noisy frame of this size takes here, reckoned from a part of it."""
-    tried_height, tried_width = min(height, TRIED_PX), min(width, TRIED_PX)
-    random = np.random.default_rng(0)
-    frame = np.clip(random.normal(110, NOISE, (tried_height, tried_width)), 0, 255).astype(np.uint8)
-    writer = ChunkWriter(MemorySink(), "ffv1", tried_width, tried_height)
-    writer.add(frame, 0)  # the first makes tables
-    seconds = 0.0
-    for number in range(1, TRIED_FRAMES + 1):
-        beat()
-        start = time.thread_time()
-        writer.add(frame, number)
-        seconds += time.thread_time() - start
-    writer.close()
-    return seconds / TRIED_FRAMES * (height * width) / (tried_height * tried_width)

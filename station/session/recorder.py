@@ -16,7 +16,7 @@ from station.errors import SessionError
 from station.processes.control import ProcessControl
 from station.processes.memory import give_back_freed_memory
 from station.processes.process import ProcessContext
-from station.session.codec_choice import CodecChoice, choose_codec
+from station.session.codec_choice import CodecChoice, Ffv1Trial, choose_codec, ffv1_trial
 from station.session.continuation import Continuation, EndedSession, read_continuation
 from station.session.layout import new_session, sessions_folder
 from station.session.listening import only_listen
@@ -95,6 +95,7 @@ def run(context: ProcessContext) -> None:
         if before is not None:
             links.expect(before.next_seq)
         # While the others load: it asks git and reads the source.
+        trial = ffv1_trial(config.record, live=not context.lossless)
         provenance = before.start if before is not None else start_record(config, pseudonym)
         control.account.sockets = tuple(links.all.values())
         control.report(ProcessState.READY)
@@ -115,7 +116,7 @@ def run(context: ProcessContext) -> None:
             ) from error
         with writer:
             control.beat()
-            recorder = Recorder(context, writer, links, pseudonym, start, before)
+            recorder = Recorder(context, writer, links, pseudonym, start, before, trial)
             recorder.say(second)
             control.report(ProcessState.RUNNING)
             recorder.record()
@@ -134,8 +135,9 @@ class Recorder:
         pseudonym: Pseudonym,
         start: Command,
         before: Continuation | None = None,
+        trial: Ffv1Trial | None = None,
     ) -> None:
-        """``before``: the session as a recorder before left it."""
+        """``before``: the session as a recorder before left it; ``trial``: what the choice of a codec rests on."""
         if start.source is None or start.model is None or start.stride is None:
             raise ValueError("the recorder was started without source, model and stride")
         self._control: ProcessControl = context.control
@@ -160,7 +162,7 @@ class Recorder:
         source = start.source.model_copy(update={"name": pseudonym.clean(start.source.name)})
         settings, live = context.config.record, not context.lossless
         self._codec = choose_codec(
-            settings, source.width, source.height, source.fps, live=live, beat=self._control.beat
+            settings, source.width, source.height, source.fps, trial=trial, beat=self._control.beat
         )
         self._may_fall_back = settings.codec == "auto" and live
         writer.use(self._codec)

@@ -296,7 +296,7 @@ def test_torch_that_fails_is_given_up_for_the_cpu_unless_it_is_named(
         raise RuntimeError("CUDA error: no kernel image")
 
     monkeypatch.setattr("engine.factory.why_not_torch", lambda: "")
-    monkeypatch.setattr("engine.factory.TorchSession", broken)
+    monkeypatch.setattr("engine.torch_session.TorchSession", broken)
     choice, session = open_chosen(artifact, threads=1)
     with session:
         assert session.name == "onnxruntime (CPU, 1 thread)"
@@ -307,7 +307,7 @@ def test_torch_that_fails_is_given_up_for_the_cpu_unless_it_is_named(
         open_chosen(artifact, "torch", threads=1)
     monkeypatch.undo()
     monkeypatch.setattr("engine.factory.has_nvidia_driver", lambda: True)
-    monkeypatch.setattr("engine.factory.load_torch", broken)
+    monkeypatch.setattr("engine.torch_session.load_torch", broken)
     assert choose(artifact, threads=1).runtime == "onnxruntime"
 
 

@@ -184,6 +184,18 @@ def test_lost_frames_are_counted_and_time_goes_on():
     assert microscope.truth().number == 6
 
 
+def test_the_frame_that_was_drawn_ahead_is_shown_in_its_own_place_alone():
+    whole = SimulatedMicroscope(SMALL)
+    late = SimulatedMicroscope(SMALL)
+    assert late.skip_to(1) == 1
+    without_first = SimulatedMicroscope(SMALL, Scenario(lost_frames=frozenset({0})))
+    first, second = whole.read().pixels, whole.read().pixels
+    assert np.array_equal(first, whole.render(0))
+    for microscope in (late, without_first):
+        assert np.array_equal(microscope.read().pixels, second)
+        assert not np.array_equal(microscope.read().pixels, first)
+
+
 def test_exposure_changes_are_marked_and_seen():
     microscope = SimulatedMicroscope(EMPTY, Scenario(exposure=((0.2, 1.5), (0.4, 1.0))))
     frames = [(f.exposure_id, float(np.median(f.pixels))) for f in (microscope.read() for _ in range(8))]

@@ -96,3 +96,19 @@ def test_a_process_with_threads_of_any_kind_is_not_copied(threads: str) -> None:
     done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, capture_output=True, text=True)
     expected = threads == "1" or (os.cpu_count() or 1) == 1
     assert done.stdout.strip() == str(expected), done.stderr
+
+
+NOT_NEEDED = {
+    "station.run": "rich cv2 station.session.records",
+    "capture.process": "station.session.playback capture.camera.basler capture.simulator.microscope",
+    "tracker.process": "station.session.playback",
+    "engine.process": "station.session.playback engine.torch_session engine.tensorrt.session",
+}
+"""What only other runs need, a replay or one with a screen, and the first frame would wait for."""
+
+
+@pytest.mark.parametrize("module", NOT_NEEDED)
+def test_a_process_loads_nothing_that_its_run_does_not_need(module: str) -> None:
+    script = f"import sys, {module}; print(*sorted(set({NOT_NEEDED[module].split()!r}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert (done.stdout.strip(), done.stderr) == ("", "")

@@ -16,7 +16,7 @@ from station.errors import SessionError
 from station.session import codec_choice, disk
 from station.session import session_writer as recording_module
 from station.session.chunk_writer import FileSink
-from station.session.codec_choice import CodecChoice, choose_codec
+from station.session.codec_choice import CodecChoice, choose_codec, ffv1_trial
 from station.session.disk import Room
 from station.session.event_log import EventLog
 from station.session.layout import LOG, Manifest, SessionOutcome, new_session, sessions_folder
@@ -326,15 +326,15 @@ CHOICES = {
 def test_the_codec_is_what_the_machine_can_afford(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     fps, cores, setting, live, expected = CHOICES[name]
     monkeypatch.setattr(codec_choice, "usable_cores", lambda: cores)
-    monkeypatch.setattr(codec_choice, "ffv1_seconds", lambda *_: 0.018)
+    monkeypatch.setattr(codec_choice.Ffv1Trial, "seconds", lambda *_: 0.018)
     settings = RecordSettings.model_validate({"codec": setting})
-    choice = choose_codec(settings, 1392, 976, fps, live=live)
+    choice = choose_codec(settings, 1392, 976, fps, trial=ffv1_trial(settings, live=live))
     assert choice.name == expected
     assert bool(choice.why) == (expected == "raw")
 
 
 def test_ffv1_is_measured() -> None:
-    assert 0 < codec_choice.ffv1_seconds(320, 240) < 1
+    assert 0 < codec_choice.Ffv1Trial().seconds(320, 240) < 1
 
 
 def test_a_source_is_known_by_its_content_not_its_name(tmp_path: Path) -> None:
