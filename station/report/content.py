@@ -343,6 +343,8 @@ def _camera(story: Story) -> Iterator[tuple[str, str]]:
 def _losses(story: Story) -> Iterator[tuple[str, str]]:
     yield "frames in the record", str(len(story.frames))
     yield "lost by the source", str(sum(frame.header.lost_before for frame in story.frames.values()))
+    if thinned := sum(frame.header.every - 1 for frame in story.frames.values()):
+        yield "left out evenly at the source", f"{thinned}, as this machine could not carry all"
     for name, status in story.statuses.items():
         counted = status.counters.model_dump(exclude_unset=True)
         said = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in counted.items() if value is not None)

@@ -7,13 +7,16 @@ measures; it judges nothing.
 import contextlib
 import itertools
 import time
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import numpy as np
 
+from bench.support.chaos.listener import HeardGrade
 from bench.support.chaos.station import ChaosStation
+from engine.process import durations_ms
 from station.clock import NS_PER_S, now_ns
 
 LOOK_S: Final = 0.25
@@ -44,6 +47,14 @@ def ages(
 def quantile(found: list[tuple[float, float]], share: float) -> float:
     """Return a quantile of the ages, s; infinite without a grade."""
     return float(np.quantile([age_s for _, age_s in found], share)) if found else float("inf")
+
+
+def slowest_part(heard: list[HeardGrade]) -> str:
+    """Return where these grades spent most of their time, on average, and how much: "waiting 0.41 s"."""
+    sums: Counter[str] = Counter()
+    for one in heard:
+        sums.update({name: ms for name, ms in durations_ms(one.grade.trace).items() if name != "exposure_to_grade"})
+    return "".join(f"{name} {ms / 1000 / len(heard):.2f} s" for name, ms in sums.most_common(1))
 
 
 def longest_pause_s(found: list[tuple[float, float]], seconds: float) -> float:

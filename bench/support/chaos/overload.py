@@ -17,9 +17,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from bench.support.chaos.ages import ages, longest_pause_s, quantile
+from bench.support.chaos.ages import ages, longest_pause_s, quantile, slowest_part
 from bench.support.chaos.scenarios import Outcome, Setting
 from bench.support.chaos.station import FOUR, ChaosStation
+from station.clock import NS_PER_S, now_ns
 from station.errors import ProcessError
 from station.transport.control_messages import ProcessName
 
@@ -52,7 +53,9 @@ def _loaded(setting: Setting, seconds: float) -> Iterator[Outcome]:
             usual = ages(station, USUAL_S)
             with _slowed(station.pids()[ProcessName.ENGINE]), _core_taken():
                 loaded = ages(station, seconds)
+            relieved_ns = now_ns()
             after = ages(station, 2 * BACK_S)
+            heard = listener.heard_after(relieved_ns)
             station.end()
     except ProcessError as error:
         yield Outcome(what, 1, 0, must, "", (str(error),))
@@ -71,6 +74,9 @@ def _loaded(setting: Setting, seconds: float) -> Iterator[Outcome]:
     figures = (
         f"last older one (over {young_s:.2f} s) after {took_s:.1f} s, {share:.0%} of {len(after)} in {2 * BACK_S:g} s"
     )
+    older = [one for one in heard if one.t_ns - one.grade.trace.t_exposure_ns > young_s * NS_PER_S]
+    if older:
+        figures += f", most of whose time went by in: {slowest_part(older)}"
     # A busy machine has an old grade now and then; what counts is that from then on nearly all are young.
     late = [t_s for t_s in old if t_s > BACK_S]
     later = [t_s for t_s, _ in after if t_s > BACK_S]
