@@ -1,9 +1,9 @@
 """When the frames of a film or a simulation are due, and which of them are left out because they would be too late.
 
 A machine that can't draw or decode them in time would fall behind without bound. So where a frame is late by more than
-half a second, those that are late by now are left out in one go and counted: after a hiccup windows become complete
-again. Where that happens again and again, frames are left out evenly (``station.thinning``). A film that can't even be
-read so fast is played slower, and says so. Cameras pace themselves. It knows frames and clocks, not links.
+0.4 s, those that are late by now are left out in one go and counted: after a hiccup windows become complete again.
+Where that happens again and again, frames are left out evenly (``station.thinning``). A film that can't even be read so
+fast is played slower, and says so. Cameras pace themselves. It knows frames and clocks, not links.
 """
 
 import math
@@ -17,8 +17,11 @@ from station.processes.process import ProcessContext
 from station.thinning import Thinning
 
 LONGEST_NAP_S: Final = 0.05
-LATE_S: Final = 0.5
-"""A frame that is later than this makes those behind it be left out."""
+LATE_S: Final = 0.4
+"""A frame that is later than this makes those behind it be left out: any later, and the sperm would be lost with them
+(``StateParams.lost_after_s``)."""
+TRIAL_LATE_S: Final = 0.15
+"""The same while more frames are tried than could be carried before."""
 CATCH_UP_S: Final = 1.0
 """So long at most nothing but late frames is read."""
 IN_TIME_S: Final = 5.0
@@ -123,7 +126,7 @@ class LateFrames:
         if self.skipped - self.thinned > self._noted:
             self._thinning.lose(now_ns(), self.skipped - self.thinned - self._noted)
             self._noted = self.skipped - self.thinned
-        if late_ns > LATE_S * NS_PER_S:
+        if late_ns > (TRIAL_LATE_S if self._thinning.trying(now_ns()) else LATE_S) * NS_PER_S:
             if isinstance(source, Skipping):
                 self._left_out = source.skip_to(round(min(self._pacer.source_time_ns(), end_ns)))
                 self.skipped += self._left_out

@@ -62,7 +62,7 @@ class Thinning:
             return
         lately = _within(AGAIN_S, self._begun_ns, t_ns)
         again = lately and not _within(BURST_S, self._begun_ns, t_ns)
-        if again or _within(TRIAL_S, self._tried_ns, t_ns):
+        if again or self.trying(t_ns):
             failed = _within(self._calm_s, self._tried_ns, t_ns)
             fewer = self._divisors(above=True)
             needed = CAUTION * (self.every + self._lost / max(1, self._taken)) if again else 0.0
@@ -71,6 +71,10 @@ class Thinning:
                 self._calm_s = min(2 * self._calm_s, MOST_CALM_S) if failed else CALM_S
         elif not lately:
             self._begin(t_ns)
+
+    def trying(self, t_ns: int) -> bool:
+        """Return whether more frames are being tried than could be carried before."""
+        return _within(TRIAL_S, self._tried_ns, t_ns)
 
     def pass_time(self, t_ns: int) -> None:
         """Take in what time it is: after a calm time more frames are tried."""

@@ -12,6 +12,7 @@ from capture.pacing import CATCH_UP_S, LATE_S, LateFrames, Pacer
 from capture.source import Condition, Frame
 from station.clock import NS_PER_S
 from station.transport.control_messages import SourceInfo
+from tracker.params import DEFAULT_PARAMS
 
 STEP_NS = NS_PER_S // 20
 PIXELS = np.zeros((4, 6), np.uint8)
@@ -172,6 +173,8 @@ def test_a_source_that_stays_too_fast_is_thinned_evenly(clock: Clock, kind: type
     assert max(age_s for _, age_s, _ in sent) < LATE_S + CATCH_UP_S + 0.2
     whole = [frame for frame, _, _ in calm if frame.every == 2 and not frame.lost_before]
     assert len(whole) > 0.8 * len(calm), "but for attempts to send all"
+    longest_s = max(frame.every + frame.lost_before for frame, _, _ in calm) * STEP_NS / NS_PER_S
+    assert longest_s < DEFAULT_PARAMS.state.lost_after_s, "an attempt loses no sperm"
     for (before, _, _), (frame, _, _) in itertools.pairwise(calm):
         left_out = round((frame.t_source_ns - before.t_source_ns) / STEP_NS) - 1
         assert left_out == frame.every - 1 + frame.lost_before, "nothing is left out unsaid"

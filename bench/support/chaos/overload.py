@@ -26,7 +26,7 @@ from station.transport.control_messages import ProcessName
 
 SUMMARY = "a network four times too slow, a core taken away, a source twice too fast"
 BOUND_S: Final = 1.5
-"""Half a second at the source, the queue before the tracker, one window that waits and one in the network."""
+"""0.4 s at the source, the queue before the tracker, one window that waits and one in the network."""
 BACK_S: Final = 5.0
 USUAL_S: Final = 10.0
 WORK_S, REST_S = 0.03, 0.09
