@@ -23,6 +23,8 @@ from station.startup import INTERRUPTED
 
 PROGRAM = "rostfine"
 HELP_WIDTH, HELP_INDENT = 80, 32
+MOST_SAID = 2000
+"""Characters of a complaint."""
 
 Main = Callable[[Sequence[str]], int]
 """Carries out a command line (without the program's name); returns the exit code."""
@@ -146,6 +148,12 @@ def suggestion(word: str, valid: Iterable[str], spelled: Mapping[str, str] | Non
     return f", did you mean {(spelled or {}).get(near[0], near[0])}?" if near else ""
 
 
+def _one_line(text: str) -> str:
+    """Return a complaint as one line that can be read: a name in it may hold line breaks, or have no end."""
+    line = " ".join(text.splitlines())
+    return line if len(line) <= MOST_SAID else f"{line[: MOST_SAID // 2]} [...] {line[-MOST_SAID // 2 :]}"
+
+
 def exit_code_of(main: Main, argv: Sequence[str], *, interrupted: str = "") -> int:
     """Carry out a command line; print what went wrong in one line, and return the exit code.
 
@@ -156,7 +164,7 @@ def exit_code_of(main: Main, argv: Sequence[str], *, interrupted: str = "") -> i
         return main(argv)
     except StationError as error:
         mistake = isinstance(error, InputError)
-        text = " ".join(str(error).splitlines()) if mistake else str(error)  # a file's name may hold line breaks
+        text = _one_line(str(error)) if mistake else str(error)
         complain(f"{PROGRAM}: {as_invoked(text)}")
         return 2 if mistake else 1
     except KeyboardInterrupt:

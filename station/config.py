@@ -35,7 +35,7 @@ class Section(BaseModel):
 class SourceSettings(Section):
     """[source] Where frames come from."""
 
-    kind: str = "simulated"
+    kind: Annotated[str, Field(min_length=1)] = "simulated"
     """"simulated", "basler" or "basler:SERIAL", "replay:SESSION", "tcp://[NAME@]HOST:PORT" (another
     machine), or the path of a video, a TIFF stack or a folder."""
     fps: FrameRate | None = None

@@ -137,7 +137,7 @@ def parse_selection(values: Sequence[str]) -> dict[str, Any]:
         if len(values) > 1:
             raise InputError(f"--select: got {' and '.join(values)}; give auto[:N] alone, or only points X,Y")
         _, colon, count = automatic[0].partition(":")
-        if colon and not (count.isdecimal() and 1 <= int(count) <= 64):
+        if colon and not (count.isdecimal() and len(count) < 10 and 1 <= int(count) <= 64):
             raise InputError(f"--select {automatic[0]}: expected auto:N with N from 1 to 64")
         return {"select": ()} | ({"select_auto": int(count)} if colon else {})
     return {"select": tuple(_point(value) for value in values)}

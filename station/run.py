@@ -96,6 +96,7 @@ def _run_once(
         context = outer.enter_context(zmq.Context())
         monitor = outer.enter_context(Monitor(context, config, endpoints))
         supervisor = Supervisor(context, config, endpoints, modules, optional=extras, begun=launch.processes)
+        outer.callback(supervisor.close)
         operator = Operator(config, supervisor, monitor)
         operator.marked |= take.marked
         registration = outer.enter_context(registered_if_possible(endpoints, options.name))

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,9 +23,9 @@ from station.clock import NS_PER_S
 from station.errors import SessionError
 from station.files import open_regular
 from station.session.annotations import read_annotations
-from station.session.event_log import MAX_LINE_BYTES, Event, read_log
-from station.session.layout import LOG, RECORDING_S, SessionOutcome, SessionState, read_manifest
-from station.session.records import StartRecord
+from station.session.event_log import MAX_LINE_BYTES, Event, read_log, stated_time_ns
+from station.session.layout import LOG, RECORDING_S, SessionOutcome, SessionState, began_utc, read_manifest
+from station.session.records import EndRecord, StartRecord
 
 TAIL_BYTES: Final = 64 << 10
 SEARCH_BYTES: Final = 256 << 20
@@ -141,10 +141,7 @@ def _entry(folder: Path, search_bytes: int) -> tuple[Entry, int]:
 
 def began(start: StartRecord) -> datetime | None:
     """Return when a session began, UTC; None where its record does not say it."""
-    with suppress(ValueError):
-        found = datetime.fromisoformat(start.started_utc)
-        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
-    return None
+    return began_utc(start.started_utc)
 
 
 def recorded_label(start: StartRecord) -> str:
@@ -207,10 +204,10 @@ def _outcome(end: _End, stopped: bool) -> SessionOutcome:
 def _end(log: Path) -> _End:
     """Return what the last whole line of a log says. Raises SessionError where there is none, OSError."""
     for line in _last_lines(log):
-        with suppress(ValueError, KeyError, TypeError, AttributeError):
+        with suppress(ValueError, KeyError, TypeError, AttributeError, RecursionError):
             event: dict[str, Any] = json.loads(line)
-            counters = event["data"]["counters"] if event["kind"] == "end" else None
-            return _End(int(event["t_ns"]), counters and {str(k): int(v) for k, v in counters.items()})
+            counters = EndRecord.model_validate(event["data"]).counters if event["kind"] == "end" else None
+            return _End(stated_time_ns(event), counters)
     raise SessionError(f"{LOG} has no event that can be read at its end")
 
 

@@ -297,6 +297,10 @@ class Supervisor:
             else:
                 process.close()
         self._processes = {}
+        self.close()
+
+    def close(self) -> None:
+        """Close the socket; may be called more than once. Leaving does it too: this is for one never entered."""
         self._centre.close()
 
     def _start_due_processes(self) -> None:

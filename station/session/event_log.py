@@ -14,7 +14,7 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from pydantic import ValidationError
 
@@ -29,6 +29,8 @@ HEX_DIGITS: Final = frozenset(b"0123456789abcdef")
 SUFFIX_BYTES: Final = len(',"chain":"') + 64 + len('"}')
 MAX_LINE_BYTES: Final = 4 << 20
 """A line is far shorter; anything longer is no line of ours."""
+MOST_SAID: Final = 80
+"""Characters: what a line says of itself may be as long as the line."""
 
 
 def chained(chain: str, body: bytes) -> str:
@@ -167,15 +169,23 @@ def _parse(line: bytes, n: int, chain: str, kinds: Mapping[str, type[Record]]) -
     try:
         parts = json.loads(body + b"}")
         if parts["n"] != n:
-            return Fault(n, f"says that it is event {parts['n']}")
+            return Fault(n, f"says that it is event {parts['n']}"[:MOST_SAID])
         record = kinds[parts["kind"]].model_validate(parts["data"])
-        return Event(n, int(parts["t_ns"]), str(parts["kind"]), record, stated)
+        return Event(n, stated_time_ns(parts), str(parts["kind"]), record, stated)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
         return Fault(n, f"is not an event of format version 1 ({place}: {first['msg']})")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         return Fault(n, f"is not an event of format version 1 ({type(error).__name__})")
+
+
+def stated_time_ns(parts: dict[str, Any]) -> int:
+    """Return when a line's event happened. Raises ValueError, KeyError where that is no time that a clock has."""
+    t_ns = parts["t_ns"]
+    if type(t_ns) is not int or not 0 <= t_ns < 1 << 63:
+        raise ValueError("t_ns")
+    return t_ns
 
 
 def _stated_chain(line: bytes) -> str | None:

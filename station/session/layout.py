@@ -7,6 +7,7 @@ random digits, everything inside by number.
 import os
 import secrets
 import sys
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -72,6 +73,18 @@ class Manifest(BaseModel):
     state: Annotated[SessionState, Field(strict=False)]
     head: LogHead | None = None
     """The newest event when this was written: at the end the last one, while recording one a few seconds back."""
+
+
+def began_utc(started_utc: str) -> datetime | None:
+    """Return when a session began by what its record says; None where that is no time at which one can have begun.
+
+    Far from the calendar's ends: it is shown in local time, and times of its frames are added to it.
+    """
+    with suppress(ValueError, OverflowError):
+        found = datetime.fromisoformat(started_utc)
+        found = found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+        return found if 1970 <= found.year < 9000 else None
+    return None
 
 
 def new_session(parent: Path, now: datetime | None = None) -> Path:

@@ -50,7 +50,7 @@ class OpenedRecord(Record):
 
     source: SourceInfo
     model: ModelInfo
-    stride: Annotated[int, Field(ge=1)]
+    stride: Annotated[Count, Field(ge=1)]
     """Every stride-th frame enters a window."""
     tracker: Parameters = {}
     """The tracker's tuned constants, by "group.name"; empty in sessions of before they were recorded."""

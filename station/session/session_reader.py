@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from station.errors import SessionError
 from station.session.event_log import Event, Fault, Torn, read_log
-from station.session.layout import LOG, Manifest, SessionOutcome, read_manifest
+from station.session.layout import LOG, MANIFEST, Manifest, SessionOutcome, read_manifest
 from station.session.records import EndRecord, FrameRecord, OpenedRecord, StartRecord, StopRecord
 
 EVENTS_AT_ONCE: Final = 500
@@ -74,10 +74,14 @@ class Session:
 
         ``until_broken``: only up to the first that is not as it was written.
         """
+        head = self.manifest.head if self.manifest is not None else None
+        number = -1
         for number, item in enumerate(read_log(self.folder / LOG)):
             if number % EVENTS_AT_ONCE == 0:
                 self._keep_going()
             if isinstance(item, Event):
+                if head is not None and item.n == head.event and item.chain != head.chain:
+                    self._note(f"{LOG}, event {item.n}: its chain value is not the one that {MANIFEST} holds")
                 yield item
             elif isinstance(item, Fault):
                 self._note(f"{LOG}, event {item.n}: {item.what}")
@@ -85,6 +89,8 @@ class Session:
                     return
             elif isinstance(item, Torn):
                 self._note(f"{LOG}: the last line (event {item.n}) is incomplete and was ignored")
+        if head is not None and head.event > number:
+            self._note(f"{LOG}, event {number + 1}: is missing: {MANIFEST} holds event {head.event}")
 
     def frames(self, *, until_broken: bool = False) -> Iterator[RecordedFrame]:
         """Yield every frame that the log names, in the order in which they were recorded.

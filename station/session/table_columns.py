@@ -8,7 +8,7 @@ began and as wall time; positions in px and, where the source's scale is known, 
 import contextlib
 import hashlib
 import json
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,7 @@ import pyarrow as pa
 from station.clock import NS_PER_S
 from station.files import PRIVATE, write_atomically
 from station.notice import NOTICE
-from station.session.layout import TABLES
+from station.session.layout import TABLES, began_utc
 from station.session.records import FileRecord, OpenedRecord, Record, StartRecord, TracksRecord
 from station.transport.messages import GRADES
 
@@ -114,9 +114,8 @@ class Provenance:
             self._began_ns = t_ns
         if isinstance(record, StartRecord):
             self._began_ns = t_ns
-            with contextlib.suppress(ValueError):  # a log that was altered: there is no wall time then
-                began = datetime.fromisoformat(record.started_utc)
-                self._began = began.astimezone(UTC).replace(tzinfo=None) if began.tzinfo else began
+            if (began := began_utc(record.started_utc)) is not None:  # else, in a log that was altered: no wall time
+                self._began = began.replace(tzinfo=None)
             self._content |= {
                 "session": record.session, "started_utc": record.started_utc, "program": record.program,
                 "git_commit": record.git_commit,

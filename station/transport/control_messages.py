@@ -277,11 +277,11 @@ class Command(Header):
     x: float | None = None
     y: float | None = None
     sperm_id: Count | None = None
-    count: Annotated[int, Field(ge=1)] | None = None
+    count: Annotated[Count, Field(ge=1)] | None = None
     """With SELECT_AUTO: how many more sperm to select by the automatic rule."""
-    stride: Annotated[int, Field(ge=1)] | None = None
+    stride: Annotated[Count, Field(ge=1)] | None = None
     """With START, to tracker and recorder: every stride-th frame enters a window."""
-    readers: Annotated[int, Field(ge=1)] | None = None
+    readers: Annotated[Count, Field(ge=1)] | None = None
     """With START: how many readers the process's link has; nothing is sent before all are there."""
     source: SourceInfo | None = None
     model: ModelInfo | None = None

@@ -13,7 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 if TYPE_CHECKING:
     from station.transport.control_messages import ProcessStatus
 
-Count = Annotated[int, Field(ge=0, le=(1 << 63) - 1)]
+Count = Annotated[int, Field(ge=0, le=(1 << 63) - 2)]
+"""Also the number behind it has 64 bits with a sign, as in a ledger."""
 
 
 class Counters(BaseModel):

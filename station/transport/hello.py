@@ -10,6 +10,7 @@ from pydantic import Field
 
 from station.notice import NOTICE
 from station.transport.control_messages import ModelInfo, SourceInfo
+from station.transport.counters import Count
 from station.transport.messages import Header
 
 
@@ -22,9 +23,9 @@ class HelloHeader(Header):
     source: SourceInfo
     """With the scale as it is now: a calibration or another objective changes it in mid-run."""
     model: ModelInfo
-    window_frames: Annotated[int, Field(ge=1)]
-    window_px: Annotated[int, Field(ge=1)]
-    stride: Annotated[int, Field(ge=1)]
+    window_frames: Annotated[Count, Field(ge=1)]
+    window_px: Annotated[Count, Field(ge=1)]
+    stride: Annotated[Count, Field(ge=1)]
     """Every stride-th frame enters a window."""
     withheld: bool = False
     """Grades are withheld for now: a blind study."""

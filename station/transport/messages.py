@@ -33,6 +33,8 @@ Point = Annotated[list[float], Field(min_length=2, max_length=2)]
 Five = Annotated[list[float], Field(min_length=5, max_length=5)]
 Every = Annotated[int, Field(ge=1, le=64)]
 """One in so many: as many as a window's stride may be."""
+Shares = Annotated[list[Annotated[float, Field(ge=0, le=1.01)]], Field(min_length=5, max_length=5)]
+"""Probabilities of the five grades, A to E; a network of 16-bit numbers rounds a certain one up to a little over 1."""
 
 
 class Topic(StrEnum):
@@ -166,9 +168,9 @@ class WindowInfo(BaseModel):
     sperm_id: Count
     x: float
     y: float
-    frame_seqs: list[Count]
+    frame_seqs: Annotated[list[Count], Field(min_length=1)]
     """(T,) frame numbers, oldest first."""
-    t_source_ns: list[TimeNs]
+    t_source_ns: Annotated[list[TimeNs], Field(min_length=1)]
     """(T,) source times of those frames."""
     padded: bool
     """True where at least one crop reached over the frame's edge and was filled with the edge's mean."""
@@ -284,7 +286,7 @@ class AppliedCommand(BaseModel):
     y: float | None = None
     sperm_id: Count | None = None
     """Of a release: whose. Of a selection by point: the number it was given. Of a restart: the next to be given."""
-    count: Annotated[int, Field(ge=1)] | None = None
+    count: Annotated[Count, Field(ge=1)] | None = None
     um_per_px: Scale | None = Field(default=None, exclude_if=is_none)
     """Of a change of the objective: the scale from this frame on, and the objective's name. Left out where None."""
     objective: str | None = Field(default=None, exclude_if=is_none)
@@ -366,9 +368,9 @@ class GradeInfo(BaseModel):
     """Newest frame of the window."""
     x: float
     y: float
-    grade: Five
+    grade: Shares
     """Probability of each grade, A to E; the sum is 1 within 1e-5."""
-    heads: Annotated[list[Five], Field(min_length=3, max_length=3)] | None = Field(default=None, exclude_if=is_none)
+    heads: Annotated[list[Shares], Field(min_length=3, max_length=3)] | None = Field(default=None, exclude_if=is_none)
     """The same from the global, spatial and temporal head alone, in this order. Left out of the message where None: the
     network does not have the three (``ModelInfo.system``)."""
     validity: Annotated[Validity, Field(strict=False)]

@@ -55,6 +55,7 @@ BAD_INPUT: dict[str, tuple[Callable[[Path], list[str]], str]] = {
     "summary into nowhere": (lambda folder: ["--summary", str(folder / "none" / "s.json")], "s.json"),
     "sessions into a file": (session_into_a_file, "--no-record"),
     "no such way to record": (lambda _: ["--record", "some"], "record.mode"),
+    "no name of a run": (lambda _: ["--name", "left microscope"], "small letters"),
     "unknown option": (lambda _: ["--sorce", "x"], "--sorce"),
 }
 

@@ -142,6 +142,17 @@ def test_endings(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert bool(err) == bool(words)
 
 
+def test_a_name_without_end_does_not_flood_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    def main(_: Sequence[str]) -> int:
+        raise InputError(f"source {'x' * 100_000}: no such file; give one\n")
+
+    assert exit_code_of(main, []) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("rostfine: source xxx")
+    assert said.endswith("xxx: no such file; give one\n")
+    assert len(said) < 2100
+
+
 def test_a_full_disk_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     def main(_: Sequence[str]) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -173,6 +173,8 @@ BAD_COMMANDS = {
     "auto with a point": (["--select", "auto", "--select", "1,2"], "auto.:N. alone"),
     "auto of none": (["--select", "auto:0"], "N from 1 to 64"),
     "auto of too many": (["--select", "auto:65"], "N from 1 to 64"),
+    "auto of 5000 digits": (["--select", f"auto:{'9' * 5000}"], "N from 1 to 64"),
+    "source of nothing": (["--source", ""], "at least 1 character"),
     "no point": (["--select", "12"], "a point X,Y"),
     "three numbers": (["--select", "1,2,3"], "a point X,Y"),
     "point not finite": (["--select", "nan,2"], "select"),

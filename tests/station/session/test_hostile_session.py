@@ -1,18 +1,22 @@
 """Sessions that somebody prepared: pipes and devices in place of files, huge files, times that no camera has."""
 
+import json
 import math
 import os
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from run_station import main
+from station.archive.story import read_story
 from station.command_line import exit_code_of
 from station.config import RecordSettings
 from station.errors import InputError, SessionError
-from station.session.event_log import EventLog
+from station.session.event_log import FIRST_CHAIN, EventLog, chained
 from station.session.layout import LOG, MANIFEST, TABLES, chunk_name, new_session, read_manifest
 from station.session.playback import Playback
 from station.session.pseudonym import fingerprint
@@ -22,6 +26,7 @@ from station.session.session_writer import SessionWriter
 from station.session.tables import write_tables
 from station.session.verify import verify_session
 from station.transport.control_messages import ModelInfo, SourceInfo
+from tests.support.graded_session import record_graded
 from tests.support.recorded_session import NOTICE, header, noise_images, record
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="there are no such files")
@@ -142,3 +147,95 @@ def test_every_file_has_the_mode_of_the_log(tmp_path: Path) -> None:
     assert {path.name: stat.S_IMODE(path.stat().st_mode) for path in kept} == {path.name: 0o600 for path in kept}
     cut_off = record(tmp_path)
     assert {stat.S_IMODE(path.stat().st_mode) for path in write_tables(cut_off)} == {0o600}
+
+
+Events = list[dict[str, Any]]
+MOST = (1 << 63) - 1
+
+
+def written_anew(folder: Path, events: Events) -> None:
+    """The log as somebody writes it who can compute a chain as well."""
+    chain, lines = FIRST_CHAIN, []
+    for event in events:
+        body = json.dumps(event)[:-1].encode()
+        chain = chained(chain, body)
+        lines.append(body + b',"chain":"' + chain.encode() + b'"}\n')
+    (folder / LOG).write_bytes(b"".join(lines))
+
+
+def events_of(folder: Path) -> Events:
+    events = [json.loads(line) for line in (folder / LOG).read_bytes().splitlines()]
+    for event in events:
+        del event["chain"]
+    return events
+
+
+def of_kind(events: Events, kind: str) -> dict[str, Any]:
+    return next(event for event in events if event["kind"] == kind)
+
+
+def header_of(events: Events, kind: str) -> dict[str, Any]:
+    header: dict[str, Any] = of_kind(events, kind)["data"]["header"]
+    return header
+
+
+ABSURD: dict[str, Callable[[Events], object]] = {
+    "a first time without end": lambda events: events[0].update(t_ns=math.inf),
+    "a last time without end": lambda events: events[-1].update(t_ns=math.inf),
+    "a first time of 400 digits": lambda events: events[0].update(t_ns=10**400),
+    "a last time of 400 digits": lambda events: events[-1].update(t_ns=10**400),
+    "a last time before all times": lambda events: events[-1].update(t_ns=-(10**20)),
+    "begun before the calendar": lambda events: events[0]["data"].update(started_utc="0001-01-01T00:00:00+14:00"),
+    "begun at the calendar's end": lambda events: events[0]["data"].update(started_utc="9999-12-31T23:59:59-12:00"),
+    "a window of no frames": lambda events: header_of(events, "windows")["windows"][0].update(frame_seqs=[]),
+    "a window of no times": lambda events: header_of(events, "windows")["windows"][0].update(t_source_ns=[]),
+    "the last number there is": lambda events: header_of(events, "frame").update(seq=MOST),
+    "a stride of 400 digits": lambda events: of_kind(events, "opened")["data"].update(stride=10**400),
+    "counts of 400 digits": lambda events: events[-1]["data"]["counters"].update(sperm=10**400),
+    "more than all of a grade": lambda events: header_of(events, "grades")["grades"][0].update(
+        grade=[-5.0, 6.0, 0.0, 0.0, 0.0]
+    ),
+    "a line that says a megabyte": lambda events: events[5].update(n="\x1b[31m" * 100_000),
+}
+
+
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return record_graded(tmp_path_factory.mktemp("sound"))
+
+
+@pytest.mark.parametrize("case", ABSURD)
+def test_absurd_events_are_said_and_end_no_command(
+    tmp_path: Path, sound: Path, case: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "sessions" / sound.name
+    shutil.copytree(sound, folder)
+    events = events_of(folder)
+    ABSURD[case](events)
+    written_anew(folder, events)
+    commands = (["sessions", "--session", str(folder.parent)], ["sessions", "show", str(folder)])
+    assert [exit_code_of(main, command) for command in commands][0] == 0
+    assert sound.name in capsys.readouterr().out
+    assert exit_code_of(main, ["verify", str(folder)]) == 1
+    exit_code_of(main, ["export", str(folder), "--to", "csv", "--out", str(tmp_path / "csv")])
+    said = capsys.readouterr()
+    assert LOG in said.out + said.err
+    assert max(map(len, (said.out + said.err).splitlines())) < 3000
+
+
+@pytest.mark.parametrize("cut", [False, True])
+def test_a_log_that_is_not_the_one_that_was_closed_is_said_by_every_reader(
+    tmp_path: Path, sound: Path, cut: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(shutil.copytree(sound, tmp_path / sound.name))
+    events = events_of(folder)
+    header_of(events, "grades")["grades"][0].update(grade=[1.0, 0.0, 0.0, 0.0, 0.0])
+    written_anew(folder, events[:-1] if cut else events)
+    expected = "is missing: session.json holds event" if cut else "its chain value is not the one that session.json"
+    for command in (["sessions", "show", str(folder)], ["verify", str(folder)]):
+        exit_code_of(main, command)
+        assert expected in capsys.readouterr().out
+    story = read_story(folder)
+    assert any(expected in line for line in story.damage)
+    assert not Session(sound).damage
+    assert not read_story(sound).damage
