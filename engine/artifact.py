@@ -194,6 +194,10 @@ class Artifact:
         folder = Path(folder)
         if not folder.is_dir():
             raise ArtifactError(f"model {folder}: expected a folder with a manifest.json, found none; give its path")
+        try:
+            str(folder).encode()
+        except UnicodeEncodeError:  # runtimes take names in UTF-8
+            raise ArtifactError(f"model {folder}: its name is no text in UTF-8; give the folder another name") from None
         manifest = _read_manifest(folder)
         try:
             _check_files(folder, manifest)

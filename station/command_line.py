@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from station.build_info import git_commit, version
-from station.errors import InputError, StationError
+from station.errors import NO_MEMORY, InputError, StationError
 from station.output import complain, discard_output, make_output_forgiving, say
 from station.startup import INTERRUPTED
 
@@ -25,6 +25,8 @@ PROGRAM = "rostfine"
 HELP_WIDTH, HELP_INDENT = 80, 32
 MOST_SAID = 2000
 """Characters of a complaint."""
+NO_THREAD = "can't start new thread"
+"""What Python says where there is no memory for one."""
 
 Main = Callable[[Sequence[str]], int]
 """Carries out a command line (without the program's name); returns the exit code."""
@@ -171,6 +173,11 @@ def exit_code_of(main: Main, argv: Sequence[str], *, interrupted: str = "") -> i
         if interrupted:
             complain(f"{PROGRAM}: {interrupted}")
         return INTERRUPTED
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and str(error) != NO_THREAD:
+            raise
+        complain(f"{PROGRAM}: {NO_MEMORY}")
+        return 1
     except OSError as error:
         if error.errno in (errno.EPIPE, errno.EIO):
             discard_output()  # the reader of our output, or the terminal, has gone

@@ -10,7 +10,7 @@ import tomllib
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from station.errors import InputError
 from station.files import read_bounded
@@ -22,6 +22,8 @@ REPLAY = "replay:"
 """Prefix of a source that is a recorded session."""
 UTF_16_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 PATH_CURE = "in double quotes a backslash begins an escape: write a Windows path in single quotes, or with /"
+MOST_POINTS = 256
+"""Sperm selected by point: each takes its time in the first frame."""
 MAX_BYTES, MAX_LINE = 1 << 16, 10_000
 """Size of a configuration file, and of a line in it: a key of ever more parts takes ever longer to read."""
 
@@ -35,7 +37,7 @@ class Section(BaseModel):
 class SourceSettings(Section):
     """[source] Where frames come from."""
 
-    kind: Annotated[str, Field(min_length=1)] = "simulated"
+    kind: str = "simulated"
     """"simulated", "basler" or "basler:SERIAL", "replay:SESSION", "tcp://[NAME@]HOST:PORT" (another
     machine), or the path of a video, a TIFF stack or a folder."""
     fps: FrameRate | None = None
@@ -46,6 +48,14 @@ class SourceSettings(Section):
     """The objective in use, one of [objectives] or of those that were calibrated: it says um_per_px."""
     bits: Annotated[int, Field(ge=8, le=16)] | None = None
     """Bits in use, for images and videos of more than 8 bits; None: what the file says, else all of them."""
+
+    @field_validator("kind")
+    @classmethod
+    def _is_named(cls, kind: str) -> str:
+        """Refuse no name, which as a path is the current folder. As a bound on its length it would forbid odd names."""
+        if not kind:
+            raise ValueError("a source")
+        return kind
 
 
 Trigger = Literal["off", "line1", "line2", "line3", "line4"]
@@ -85,7 +95,7 @@ class SimulatedSettings(Section):
     """In the field at the start; later as many on average, as some leave and others enter."""
     debris: Annotated[int, Field(ge=0, le=2000)] = 60
     """Pieces of debris in the field, about one in six of them drifting."""
-    seed: Annotated[int, Field(ge=0)] = 1
+    seed: Annotated[int, Field(ge=0, lt=1 << 63)] = 1
     um_per_px: Scale = 0.25
     noise: Annotated[float, Field(ge=0, le=50)] = 2.5
     """Standard deviation of the camera noise in grey levels."""
@@ -199,7 +209,9 @@ class Config(Section):
     view: ViewSettings = ViewSettings()
     objectives: Objectives = {}
     """[objectives] The scale, um/px, by the name of the objective; in a run also those that were calibrated."""
-    select: Annotated[tuple[Annotated[tuple[float, float], Field(strict=False)], ...], Field(strict=False)] = ()
+    select: Annotated[
+        tuple[Annotated[tuple[float, float], Field(strict=False)], ...], Field(strict=False, max_length=MOST_POINTS)
+    ] = ()
     """Points (x, y) in px of the first frame at which sperm are selected."""
     select_auto: Annotated[int, Field(ge=0, le=64)] = 4
     """How many sperm are selected automatically where no point is given."""
@@ -258,6 +270,8 @@ def load_config(path: Path) -> Config:
         raise InputError(f"{origin}: not valid TOML ({error}); {_toml_cure(text, error)}") from error
     except RecursionError:
         raise InputError(f"{origin}: is nested too deep; give sections of plain values") from None
+    except ValueError:  # of Python's own making of numbers
+        raise InputError(f"{origin}: a number has thousands of digits; give a smaller one") from None
     return build_config(data, origin)
 
 

@@ -3,6 +3,8 @@
 Every message says what was expected, what came and what to do, in one line; the command line prints it as it stands.
 """
 
+NO_MEMORY = "not enough memory; close other programs, or give this one more (ulimit -v)"
+
 
 class StationError(Exception):
     """Base of all errors below. Catch this one to report any mistake that is not a defect of the program."""

@@ -5,6 +5,7 @@ It imports as little as they need (``station.processes.launch``); the run itself
 
 from collections.abc import Mapping
 
+from station.limits import require_open_files
 from station.options import Options
 from station.processes.launch import launched
 from station.processes.signals import StopRequest
@@ -17,6 +18,7 @@ def launch(options: Options, processes: Mapping[str, str], optional: Mapping[str
 
     ``processes``, ``optional``: the module that each runs, by its name; a run goes on without the optional ones.
     """
+    require_open_files()
     modules = {ProcessName(name): module for name, module in processes.items()}
     extras = {ProcessName(name): module for name, module in optional.items()}
     modules |= {name: extras[name] for name in extras if name.value in options.config.extras}

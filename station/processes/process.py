@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from station.clock import AwakeClock
 from station.config import Config
-from station.errors import InputError
+from station.errors import NO_MEMORY, InputError
 from station.processes.control import ProcessControl, orphaned
 from station.processes.ledger import Ledger
 from station.processes.memory import keep_freed_memory
@@ -160,6 +160,9 @@ def run_process(name: ProcessName, module: str, config: Config, endpoints: Endpo
         except InputError as error:
             control.report(ProcessState.FAILED, error=str(error), user_error=True)
             sys.exit(2)
+        except MemoryError:
+            control.report(ProcessState.FAILED, error=NO_MEMORY)
+            sys.exit(1)
         except Exception as error:
             summary = f"{type(error).__name__}: {error}".splitlines()[0]
             control.report(ProcessState.FAILED, error=summary, details=traceback.format_exc())

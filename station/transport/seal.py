@@ -20,6 +20,8 @@ FIELD: Final = "seal"
 BORN_BYTES: Final = 8
 HASH_BYTES: Final = 16
 SEAL_BYTES: Final = BORN_BYTES + HASH_BYTES
+UNREADABLE: Final = "replace"
+"""What is no text in a name of a file: "?". It must not keep a message from being sent that says so."""
 ENTRY: Final[bytes] = msgpack.packb(FIELD) + b"\xc4" + bytes([SEAL_BYTES])
 
 
@@ -38,9 +40,10 @@ class Seal:
     def pack(self, topic: bytes, fields: dict[str, Any]) -> bytes:
         """Return a header's bytes, marked."""
         if not self._key:
-            packed: bytes = msgpack.packb(fields)
+            packed: bytes = msgpack.packb(fields, unicode_errors=UNREADABLE)
             return packed
-        body: bytes = msgpack.packb({**fields, FIELD: self._born + bytes(HASH_BYTES)})[:-HASH_BYTES]
+        marked = {**fields, FIELD: self._born + bytes(HASH_BYTES)}
+        body: bytes = msgpack.packb(marked, unicode_errors=UNREADABLE)[:-HASH_BYTES]
         return body + _hash(self._key, topic, body)
 
 

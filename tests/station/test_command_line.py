@@ -122,6 +122,8 @@ ENDINGS = {
     "well": (None, 0, ""),
     "a mistake of the user": (InputError("give x"), 2, "rostfine: give x\n"),
     "a fault": (ProcessError("engine died"), 1, "rostfine: engine died\n"),
+    "no memory": (MemoryError(), 1, "rostfine: not enough memory; close"),
+    "no memory for a thread": (RuntimeError("can't start new thread"), 1, "rostfine: not enough memory; close"),
     "Ctrl-C": (KeyboardInterrupt(), 130, ""),
     "a file": (PermissionError(errno.EACCES, "Permission denied", "a.csv"), 2, "rostfine: a.csv: Permission denied;"),
 }

@@ -48,6 +48,9 @@ BAD_FILES = {
         for rate in ("0", "-5", "1e-300", "1e30", "inf", "nan")
     },
     "scale of nothing": ("[source]\num_per_px = 1e-300\n", "source.um_per_px': expected at least 0.001"),
+    "number of 5000 digits": (f"[simulated]\nseed = {'9' * 5000}\n", "a number has thousands of digits"),
+    "seed of 4000 digits": (f"[simulated]\nseed = {'9' * 4000}\n", "simulated.seed': expected less than"),
+    "points without end": (f"select = [{','.join(['[1,1]'] * 257)}]\n", "select': expected no more than 256 values"),
     "endless run": ("duration_s = 1e300\n", "duration_s': expected at most"),
     "nested 100,000 deep": ("select = " + "[" * 100_000, "larger than 64 KiB"),
     "long line": ("[" + "a." * 30_000 + "a]\n", "a line of 60003 characters"),
@@ -174,7 +177,7 @@ BAD_COMMANDS = {
     "auto of none": (["--select", "auto:0"], "N from 1 to 64"),
     "auto of too many": (["--select", "auto:65"], "N from 1 to 64"),
     "auto of 5000 digits": (["--select", f"auto:{'9' * 5000}"], "N from 1 to 64"),
-    "source of nothing": (["--source", ""], "at least 1 character"),
+    "source of nothing": (["--source", ""], "source.kind': expected a source"),
     "no point": (["--select", "12"], "a point X,Y"),
     "three numbers": (["--select", "1,2,3"], "a point X,Y"),
     "point not finite": (["--select", "nan,2"], "select"),

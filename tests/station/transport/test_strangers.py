@@ -15,12 +15,13 @@ import zmq
 from station.transport import bus
 from station.transport.buffers import Fifo
 from station.transport.bus import Publisher
+from station.transport.control_messages import ProcessName, ProcessState, ProcessStatus
 from station.transport.endpoints import Endpoint, Endpoints, private_endpoints
 from station.transport.keys import GUEST, RunKeys
 from station.transport.messages import EndHeader, FrameHeader, Header, Trace, TracksHeader
 from station.transport.receivers import MOST_LOST, ThreadedReceiver
 from station.transport.seal import Seal
-from station.transport.wire import encode
+from station.transport.wire import decode, encode
 
 Context = zmq.Context[zmq.Socket[bytes]]
 PIXELS = np.zeros((2, 3), np.uint8)
@@ -190,3 +191,12 @@ def test_the_seal_is_the_last_entry_of_a_header_that_others_can_read() -> None:
     assert list(fields)[-1] == "seal"
     assert len(fields.pop("seal")) == 24
     assert (topic, fields) == (b"frame", frame(7).model_dump())
+
+
+def test_a_name_that_is_no_text_does_not_keep_an_error_from_being_sent() -> None:
+    status = ProcessStatus(seq=0, process=ProcessName.ENGINE, state=ProcessState.FAILED, pid=1, t_ns=1, progress=0,
+                           error="model \udcff: no such folder")  # fmt: skip
+    for key in (b"", b"key"):
+        sent = decode(encode(status, seal=Seal(key)))[0]
+        assert isinstance(sent, ProcessStatus)
+        assert sent.error == "model ?: no such folder"
