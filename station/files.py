@@ -4,6 +4,7 @@ A file that somebody else made may be a pipe that never ends, a device, or far t
 OSError whose ``strerror`` says in a few words why not, as those of the system do. It knows no format but JSON's.
 """
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -61,11 +62,19 @@ def read_json(path: Path, most_bytes: int = TEXT_BYTES) -> Any:
         raise ValueError("it is nested too deep") from None
 
 
+def require_replaceable(path: Path) -> None:
+    """Raise OSError where something stands at a path that no file may take the place of: a device, a pipe, a folder."""
+    with contextlib.suppress(FileNotFoundError):
+        require_regular(path)
+
+
 def write_atomically(path: Path, content: bytes, mode: int = 0o666) -> None:
     """Write a file so that a reader, or a power cut, finds either the old content or the new, never a part.
 
-    The content is on the disk itself when this returns. ``mode``: of the file, less the user's umask. Raises OSError.
+    The content is on the disk itself when this returns. ``mode``: of the file, less the user's umask. Raises OSError,
+    also where a device or a pipe stands there: it would be gone.
     """
+    require_replaceable(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         with open(partial, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:

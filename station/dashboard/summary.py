@@ -25,7 +25,7 @@ from station.dashboard.run_summary import (
 )
 from station.dashboard.snapshot import Snapshot
 from station.errors import InputError
-from station.files import write_atomically
+from station.files import require_replaceable, write_atomically
 from station.notice import NOTICE
 from station.recent import RECENT_SPERM
 from station.transport.control_messages import PIPELINE, ProcessName, ProcessStatus, SourceInfo, SpermTally
@@ -200,6 +200,7 @@ class SummaryFile:
             raise InputError(f"--summary {path}: this is a folder; give the path of a file")
         trial = path.with_name(f".{path.name}.trial")
         try:
+            require_replaceable(path)
             trial.touch()
             trial.unlink()
         except OSError as error:

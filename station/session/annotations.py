@@ -188,7 +188,8 @@ def _end(path: Path) -> tuple[int, str, int]:
 @contextmanager
 def _locked(path: Path) -> Iterator[int]:
     """Open the file for writing; two writers take turns. Raises OSError."""
-    file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0), PRIVATE)
+    flags = ("O_BINARY", "O_CLOEXEC", "O_NOFOLLOW")  # a link in a session from elsewhere may lead to any file
+    file = os.open(path, os.O_RDWR | os.O_CREAT | sum(getattr(os, flag, 0) for flag in flags), PRIVATE)
     try:
         if sys.platform != "win32":
             fcntl.flock(file, fcntl.LOCK_EX)

@@ -29,7 +29,7 @@ from station.session.records import (
     OpenedRecord,
     TracksRecord,
 )
-from station.session.session_reader import Session
+from station.session.session_reader import MISSING, Session
 from station.transport.messages import AppliedCommand, CommandName, GradesHeader, TracksHeader, TrackState
 
 FRAME: Final = b'"kind":"frame"'
@@ -44,7 +44,7 @@ class Playback:
         self.session = Session(folder, keep_going)
         opened = self.session.opened
         if opened is None:
-            damage = (line for line in self.session.damage if line.startswith(LOG))
+            damage = (line for line in self.session.damage if line.startswith(LOG) and MISSING not in line)
             why = next(damage, "was cut off before its source and model were known")
             raise InputError(f"session {folder}: {why}: it has no frames to replay")
         self.opened: Final[OpenedRecord] = opened

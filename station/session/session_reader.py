@@ -21,6 +21,7 @@ from station.session.layout import LOG, MANIFEST, Manifest, SessionOutcome, read
 from station.session.records import EndRecord, FrameRecord, OpenedRecord, StartRecord, StopRecord
 
 EVENTS_AT_ONCE: Final = 500
+MISSING: Final = "is missing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class Session:
             elif isinstance(item, Torn):
                 self._note(f"{LOG}: the last line (event {item.n}) is incomplete and was ignored")
         if head is not None and head.event > number:
-            self._note(f"{LOG}, event {number + 1}: is missing: {MANIFEST} holds event {head.event}")
+            self._note(f"{LOG}, event {number + 1}: {MISSING}: {MANIFEST} holds event {head.event}")
 
     def frames(self, *, until_broken: bool = False) -> Iterator[RecordedFrame]:
         """Yield every frame that the log names, in the order in which they were recorded.

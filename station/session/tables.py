@@ -8,6 +8,7 @@ writes them.
 
 import contextlib
 import csv
+import errno
 from collections.abc import Callable, Iterator
 from io import TextIOWrapper
 from pathlib import Path
@@ -57,6 +58,8 @@ class Tables:
         """``ending``: of the partial files' names."""
         self._folder = folder
         (folder / TABLES).mkdir(exist_ok=True)
+        if (folder / TABLES).is_symlink():
+            raise OSError(errno.ELOOP, "it is a link, not a folder", str(folder / TABLES))
         self._tables: dict[str, _Table] = {}
         try:
             for name in COLUMNS:
@@ -249,7 +252,8 @@ class _Table:
         self._csv: TextIOWrapper | None = None
         self._parquet: Any = None
         for ending in self._paths:
-            self._partial(ending).touch(PRIVATE)  # what opens it next leaves the mode as it is
+            self._partial(ending).unlink(missing_ok=True)  # a link that was put there would be written through
+            self._partial(ending).touch(PRIVATE, exist_ok=False)  # what opens it next leaves the mode as it is
         self._csv = self._partial("csv").open("w", encoding="utf-8", newline="")
         try:
             self._parquet = pq.ParquetWriter(self._partial("parquet"), self._schema, compression="zstd")

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from station.build_info import ROOT
+from station.dashboard.summary import SummaryFile
+from station.errors import InputError
 from station.files import open_regular, read_bounded, read_json, require_regular, sha256_of, write_atomically
 
 
@@ -82,6 +84,18 @@ def test_deeply_nested_json(tmp_path: Path, opening: str) -> None:
     path.write_text(opening * 100_000)
     with pytest.raises(ValueError, match="nested too deep"):
         read_json(path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such files")
+@pytest.mark.parametrize("make", [pipe, linked_pipe, unix_socket])
+def test_what_is_no_file_is_not_replaced_by_one(tmp_path: Path, make: Callable[[Path], Path]) -> None:
+    path = make(tmp_path)
+    before = sorted((entry.name, entry.lstat().st_mode) for entry in tmp_path.iterdir())
+    with pytest.raises(OSError, match="not a file"):
+        write_atomically(path, b"content")
+    with pytest.raises(InputError, match=r"--summary .* cannot be written \(it is a .*, not a file\)"):
+        SummaryFile(path)
+    assert sorted((entry.name, entry.lstat().st_mode) for entry in tmp_path.iterdir()) == before
 
 
 @pytest.mark.parametrize(("mode", "found"), [(0o666, 0o644), (0o600, 0o600)])

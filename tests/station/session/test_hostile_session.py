@@ -16,6 +16,7 @@ from station.archive.story import read_story
 from station.command_line import exit_code_of
 from station.config import RecordSettings
 from station.errors import InputError, SessionError
+from station.session.annotations import ANNOTATIONS
 from station.session.event_log import FIRST_CHAIN, EventLog, chained
 from station.session.layout import LOG, MANIFEST, TABLES, chunk_name, new_session, read_manifest
 from station.session.playback import Playback
@@ -239,3 +240,24 @@ def test_a_log_that_is_not_the_one_that_was_closed_is_said_by_every_reader(
     assert any(expected in line for line in story.damage)
     assert not Session(sound).damage
     assert not read_story(sound).damage
+
+
+@POSIX
+def test_links_in_a_session_lead_no_writer_out_of_it(
+    tmp_path: Path, sound: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "one line").write_text("kept without a line's end")
+    folder = Path(shutil.copytree(sound, tmp_path / sound.name))
+    (folder / ANNOTATIONS).symlink_to(outside / "one line")
+    assert exit_code_of(main, ["sessions", "note", str(folder), "a remark"]) == 2
+    (folder / TABLES).mkdir(exist_ok=True)
+    (folder / TABLES / ".grades.csv.remade").symlink_to(outside / "one line")
+    assert exit_code_of(main, ["tables", str(folder)]) == 0
+    shutil.rmtree(folder / TABLES)
+    (folder / TABLES).symlink_to(outside)
+    assert exit_code_of(main, ["tables", str(folder)]) == 2
+    assert "it is a link, not a folder" in capsys.readouterr().err
+    assert [path.name for path in outside.iterdir()] == ["one line"]
+    assert (outside / "one line").read_text() == "kept without a line's end"
