@@ -15,6 +15,7 @@ from typing import Final
 
 from station.distances import emd, js
 from station.errors import InputError
+from station.files import require_replaceable
 from station.notice import NOTICE
 from station.transport.control_messages import ModelInfo
 from station.transport.messages import GRADES, GradeInfo
@@ -43,6 +44,7 @@ class Comparison:
                 f"comparison {path}: expected the name of a CSV file; .parquet and .json are written beside it"
             )
         try:
+            require_replaceable(path)
             self._file = path.open("w", encoding="utf-8", newline="")
         except OSError as error:
             raise InputError(

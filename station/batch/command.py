@@ -21,6 +21,7 @@ from station.batch.places import here, on_cluster
 from station.batch.task import MOST_TABLE_BYTES, Graded, Task, carry_out, given_up
 from station.build_info import git_commit, program
 from station.command_line import Parser, invocation
+from station.config import build_config
 from station.errors import InputError
 from station.files import read_bounded, read_json, write_atomically
 from station.notice import NOTICE
@@ -58,6 +59,8 @@ def grade(argv: Sequence[str]) -> int:
         raise InputError(f"--workers {given.workers}: expected 1 to 1024")
     if given.select:
         parse_selection(given.select)
+    settings = {"fps": given.fps, "um_per_px": given.um_per_px}
+    build_config({"source": {key: value for key, value in settings.items() if value is not None}}, "command line")
     parts = given.out.with_name(f"{given.out.name}.parts")
     if given.out.exists() and not parts.is_dir():
         raise InputError(f"{given.out}: is there already; remove it or give another file with --out")
@@ -110,10 +113,17 @@ def _finish(tasks: Sequence[Task], parts: Path, out: Path, problems: dict[str, s
         raise InputError(f"none of the {len(tasks)} recordings could be graded; nothing was written")
     tables, recordings = [], []
     for task in done:
-        table = pq.read_table(BytesIO(read_bounded(parts / f"{task.key}.parquet", MOST_TABLE_BYTES)))
-        names = pa.array([task.recording] * table.num_rows, pa.string())  # the same content may have had another name
-        tables.append(table.set_column(0, "recording", names))
-        recordings.append({"recording": task.recording, **read_json(parts / f"{task.key}.json")})
+        try:
+            table = pq.read_table(BytesIO(read_bounded(parts / f"{task.key}.parquet", MOST_TABLE_BYTES)))
+            names = pa.array([task.recording] * table.num_rows, pa.string())  # the content may have had another name
+            tables.append(table.set_column(0, "recording", names))
+            recordings.append({"recording": task.recording, **read_json(parts / f"{task.key}.json")})
+        except (OSError, ValueError, TypeError, pa.ArrowException) as error:
+            (parts / f"{task.key}.parquet").unlink(missing_ok=True)
+            raise InputError(
+                f"{parts / task.key}: what was kept of {task.recording} is damaged ({error}); it is removed: the same "
+                "command grades it again"
+            ) from error
     whole = pa.concat_tables(tables).replace_schema_metadata({"notice": NOTICE})
     content = BytesIO()
     pq.write_table(whole, content, compression="zstd")

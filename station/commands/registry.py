@@ -23,7 +23,7 @@ from station.build_info import version
 from station.errors import InputError, StationError
 from station.files import open_regular
 from station.output import complain
-from station.transport.endpoints import Endpoint, Endpoints
+from station.transport.endpoints import Endpoint, Endpoints, remove_left
 from station.transport.keys import GUEST, KeyPair, Pass
 
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,39}$"
@@ -194,8 +194,9 @@ def registered_if_possible(endpoints: Endpoints, name: str | None = None) -> Ite
 
 
 def running_stations() -> list[RunningStation]:
-    """Return the stations of this user that run now, by name; removes the files of those that do not."""
+    """Return the stations of this user that run now, by name; removes the files and folders of those that do not."""
     found: list[RunningStation] = []
+    left: list[str] = []
     for path in runtime_folder().glob(f"*{SUFFIX}"):
         try:
             with open_regular(path) as file:
@@ -210,6 +211,9 @@ def running_stations() -> list[RunningStation]:
             found.append(entry)
         else:
             path.unlink(missing_ok=True)
+            left.append(entry.folder)
+    for folder in set(left) - {entry.folder for entry in found}:
+        remove_left(Path(folder))
     return sorted(found, key=lambda entry: entry.name)
 
 

@@ -76,10 +76,11 @@ class Session:
         ``until_broken``: only up to the first that is not as it was written.
         """
         head = self.manifest.head if self.manifest is not None else None
-        number = -1
+        whole = 0
         for number, item in enumerate(read_log(self.folder / LOG)):
             if number % EVENTS_AT_ONCE == 0:
                 self._keep_going()
+            whole += not isinstance(item, Torn)
             if isinstance(item, Event):
                 if head is not None and item.n == head.event and item.chain != head.chain:
                     self._note(f"{LOG}, event {item.n}: its chain value is not the one that {MANIFEST} holds")
@@ -90,8 +91,8 @@ class Session:
                     return
             elif isinstance(item, Torn):
                 self._note(f"{LOG}: the last line (event {item.n}) is incomplete and was ignored")
-        if head is not None and head.event > number:
-            self._note(f"{LOG}, event {number + 1}: {MISSING}: {MANIFEST} holds event {head.event}")
+        if head is not None and head.event >= whole:
+            self._note(f"{LOG}, event {whole}: {MISSING}: {MANIFEST} holds event {head.event}")
 
     def frames(self, *, until_broken: bool = False) -> Iterator[RecordedFrame]:
         """Yield every frame that the log names, in the order in which they were recorded.

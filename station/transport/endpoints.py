@@ -6,25 +6,29 @@ bound and connected here, so that none is without its bounds.
 """
 
 import os
+import re
 import shutil
 import socket as sockets
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, get_args
 
 import zmq
 
-from station.errors import StationError
+from station.errors import InputError, StationError
 from station.transport.control_messages import ProcessName
 from station.transport.gatekeeper import Door, Gatekeeper
 from station.transport.keys import GUEST, STATION, KeyPair, Pass, RunKeys
 
 LinkName = Literal["frames", "windows", "tracks", "grades", "control", "commands"]
 LINKS: Final[tuple[LinkName, ...]] = get_args(LinkName)
+PREFIX: Final = "rostfine-"
+"""Of the name of a run's folder."""
 MAX_IPC_PATH: Final = 90
 """Linux allows 107 bytes for a Unix socket's path, macOS 103."""
 MAX_HEADER_BYTES: Final = 1 << 20
@@ -66,7 +70,8 @@ class Endpoint:
     def bind(self, context: zmq.Context[Socket], socket: Socket) -> Door | None:
         """Bind a socket; the door that is returned is to be closed with it. None: it has no lock.
 
-        Raises StationError, the socket closed, for TCP without passes or without CURVE, or an address in use.
+        Raises StationError, the socket closed, for TCP without passes or without CURVE, or an address in use;
+        InputError where that is one of a link between machines.
         """
         socket.handshake_ivl = HANDSHAKE_MS
         self._watch(socket)
@@ -91,6 +96,11 @@ class Endpoint:
             if door is not None:
                 door.close()
             socket.close(0)
+            if self.far:  # somebody gave the address
+                raise InputError(
+                    f"{self.address}: cannot be opened ({error.strerror}); give an address of this machine (0.0.0.0: "
+                    "all that it has) and a port that is free"
+                ) from error
             raise StationError(
                 f"{self.address}: cannot be opened ({error}); another program may be using it"
             ) from error
@@ -184,6 +194,15 @@ def private_endpoints() -> Iterator[Endpoints]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def remove_left(folder: Path) -> None:
+    """Remove the folder of a run that was killed with all its processes; nothing else, and of this user alone."""
+    with suppress(OSError):
+        found = folder.lstat()
+        own = sys.platform == "win32" or found.st_uid == os.getuid()
+        if own and stat.S_ISDIR(found.st_mode) and re.fullmatch(f"{PREFIX}[a-z0-9_]{{8}}", folder.name):
+            shutil.rmtree(folder, ignore_errors=True)
+
+
 def _private_folder() -> Path:
     """Make a folder of mode 0700: in the temporary folder, else where its path is short enough for Unix sockets."""
     first = tempfile.gettempdir()
@@ -192,10 +211,10 @@ def _private_folder() -> Path:
         if place is None or not _holds_sockets(Path(place) / "rostfine-xxxxxxxx"):
             continue
         try:
-            return Path(tempfile.mkdtemp(prefix="rostfine-", dir=place))
+            return Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
         except OSError:  # not there, or closed to this user
             continue
-    return Path(tempfile.mkdtemp(prefix="rostfine-"))
+    return Path(tempfile.mkdtemp(prefix=PREFIX))
 
 
 def _holds_sockets(folder: Path) -> bool:

@@ -69,7 +69,10 @@ def own() -> Pass:
     if sys.platform != "win32" and stat.S_IMODE(path.stat().st_mode) & 0o077:
         raise InputError(f"{path}: others can read the secret key; chmod 600 it, or make new keys")
     keys = _read(path, _OwnKeys)
-    return Pass(keys.name, "", KeyPair(_z85(keys.public), _z85(keys.secret)))
+    pair = KeyPair(_z85(keys.public), _z85(keys.secret))
+    if zmq.curve_public(pair.secret.encode()).decode() != pair.public:
+        raise InputError(f"{path}: its two keys are no pair, so nobody could connect; remove it and make new ones")
+    return Pass(keys.name, "", pair)
 
 
 def own_public() -> tuple[str, str]:

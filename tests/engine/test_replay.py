@@ -3,6 +3,7 @@
 import csv
 import json
 import math
+import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -211,7 +212,11 @@ def test_a_comparison_of_nothing_says_so(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("none/c.csv", "give a path in a folder that exists"), ("c.json", "expected the name of a CSV file")],
+    [
+        ("none/c.csv", "give a path in a folder that exists"),
+        ("c.json", "expected the name of a CSV file"),
+        (os.devnull, "it is a device, not a file"),
+    ],
 )
 def test_a_table_that_cannot_be_written_is_one_clear_line(tmp_path: Path, name, message):
     with pytest.raises(InputError, match=message) as error:

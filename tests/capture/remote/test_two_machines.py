@@ -13,6 +13,7 @@ import pytest
 import zmq
 
 from bench.support.chaos.link_proxy import LinkProxy, free_ports
+from capture.remote.server import endpoints
 from capture.remote.source import RemoteMicroscope
 from capture.source import Frame
 from station.build_info import ROOT
@@ -21,6 +22,7 @@ from station.command_line import exit_code_of
 from station.errors import InputError
 from station.machines import keys
 from station.transport import machine_keys
+from station.transport.bus import Publisher
 
 SMALL = "[simulated]\nwidth = 320\nheight = 240\nfps = 30.0\n"
 
@@ -190,6 +192,15 @@ def test_what_cannot_be_is_one_line(grader: Machine, capsys: pytest.CaptureFixtu
     assert machine_keys.own_public()[1] in listed
     assert "a" * 64 in listed
     assert (machine_keys.folder() / "own.json").stat().st_mode & 0o077 == 0
+    own = machine_keys.folder() / "own.json"
+    before = own.read_text()
+    own.write_text(before.replace(machine_keys.own_public()[1], "a" * 64))
+    with pytest.raises(InputError, match="its two keys are no pair"):
+        machine_keys.own()
+    own.write_text(before)
+    for address in ("tcp://192.0.2.1:5570", "tcp://nohost.invalid:5570"):
+        with zmq.Context() as context, pytest.raises(InputError, match="give an address of this machine"):
+            Publisher(context, endpoints(address)[0])
     for kind in ("tcp://host", "tcp://host:0", "tcp://un known@host:5570", "tcp://nobody@host:5570"):
         with pytest.raises(InputError, match="source"):
             RemoteMicroscope(kind)

@@ -5,6 +5,7 @@ import os
 import signal
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,21 @@ def test_what_is_there_is_not_done_again_and_results_come_in_the_order_given(
     assert "1 of 3 recordings were graded before" in capsys.readouterr().out
 
 
+def test_a_result_that_was_damaged_meanwhile_is_graded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"a")
+    words = [str(tmp_path / "a.mp4"), "--model", MODEL, "--out", str(tmp_path / "g.parquet")]
+
+    def damaged(tasks: list[Task], _carry_out: object, _workers: int):
+        for task in tasks:
+            yield replace(answer(task, tmp_path), table=b"PAR1 and nothing more PAR1")
+
+    monkeypatch.setattr(command, "here", damaged)
+    with pytest.raises(InputError, match=r"a\.mp4 is damaged .* the same command grades it again"):
+        grade(words)
+    monkeypatch.setattr(command, "here", lambda tasks, *_: (answer(task, tmp_path) for task in tasks))
+    assert grade(words) == 0
+
+
 @pytest.mark.parametrize(
     ("said", "problem"),
     [
@@ -140,6 +156,8 @@ def test_what_cannot_be_asked_for_is_one_line(tmp_path: Path, monkeypatch: pytes
         ([*good, "--out", "o.csv"], "parquet"),
         ([*good, "--out", out, "--workers", "0"], "1 to 1024"),
         ([*good, "--out", out, "--select", "best"], "--select"),
+        ([*good, "--out", out, "--fps", "0"], "source.fps"),
+        ([*good, "--out", out, "--um-per-px", "nan"], "source.um_per_px"),
         ([str(tmp_path / "none"), "--model", MODEL, "--out", out], "no such file"),
         ([good[0], "--model", str(tmp_path), "--out", out], "manifest"),
         ([str(tmp_path / "runtime"), "--model", MODEL, "--out", out], "neither videos nor sessions"),

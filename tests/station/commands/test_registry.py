@@ -89,6 +89,29 @@ def test_files_of_runs_that_are_gone_are_removed(endpoints: Endpoints, runtime: 
         (folder / "begun.json").write_text("")
         assert [station.name for station in running_stations()] == ["station"]
         assert sorted(path.name for path in folder.iterdir()) == ["begun.json", "station.json"]
+        assert endpoints.folder.is_dir(), "of a run that is there"
+
+
+def test_the_folder_of_a_run_that_was_killed_goes_with_its_file_and_no_other(
+    endpoints: Endpoints, runtime: Path
+) -> None:
+    places = {name: runtime / name for name in ("rostfine-a1b2c3d4", "rostfine-run-0", "mine")}
+    link = runtime / "rostfine-00000000"
+    for place in places.values():
+        place.mkdir()
+        (place / "capture.ledger").write_text("")
+    link.symlink_to(places["mine"])
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        pass
+    with registered(endpoints) as registration:
+        for number, place in enumerate([*places.values(), link]):
+            dead = {"name": f"dead-{number}", "pid": process.pid, "folder": str(place)}
+            text = registration.entry.model_copy(update=dead).model_dump_json()
+            (runtime / "rostfine" / f"dead-{number}.json").write_text(text)
+        assert [station.name for station in running_stations()] == ["station"]
+    assert not places["rostfine-a1b2c3d4"].exists()
+    assert (places["rostfine-run-0"] / "capture.ledger").exists()
+    assert (places["mine"] / "capture.ledger").exists()
 
 
 def test_without_a_runtime_folder_of_the_system_a_private_one_is_made(

@@ -191,6 +191,7 @@ ABSURD: dict[str, Callable[[Events], object]] = {
     "a window of no frames": lambda events: header_of(events, "windows")["windows"][0].update(frame_seqs=[]),
     "a window of no times": lambda events: header_of(events, "windows")["windows"][0].update(t_source_ns=[]),
     "the last number there is": lambda events: header_of(events, "frame").update(seq=MOST),
+    "a name that leads elsewhere": lambda events: events[0]["data"].update(session="../../elsewhere"),
     "a stride of 400 digits": lambda events: of_kind(events, "opened")["data"].update(stride=10**400),
     "counts of 400 digits": lambda events: events[-1]["data"]["counters"].update(sperm=10**400),
     "more than all of a grade": lambda events: header_of(events, "grades")["grades"][0].update(

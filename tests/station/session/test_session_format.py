@@ -74,7 +74,10 @@ def test_a_log_torn_anywhere_is_read_up_to_there(tmp_path: Path, share: float) -
     assert events == whole[: len(events)]
     assert len(events) == content[: int(len(content) * share)].count(b"\n")
     assert session.outcome() is SessionOutcome.CUT_OFF
-    assert session.damage == [f"{LOG}: the last line (event {len(events)}) is incomplete and was ignored"]
+    assert session.damage == [
+        f"{LOG}: the last line (event {len(events)}) is incomplete and was ignored",
+        f"{LOG}, event {len(events)}: is missing: session.json holds event {whole[-1].n}",
+    ]
 
 
 def test_zeros_that_a_power_cut_leaves_behind_the_log_are_no_fault(tmp_path: Path) -> None:
