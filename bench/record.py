@@ -97,10 +97,11 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _note(report: Report, label: str, summary: dict[str, Any]) -> None:
-    frames, latency = summary["frames"], summary["latency_ms"]["exposure_to_grade"]
-    report.figure(f"{label}: exposure to grade p95", latency["p95"], "ms", f"p50 {latency['p50'] or 0:.0f} ms")
-    tracker = summary["latency_ms"]["tracker"]
-    report.figure(f"{label}: tracker p95", tracker["p95"], "ms", f"p50 {tracker['p50'] or 0:.1f} ms")
+    frames = summary["frames"]
+    for part in ("exposure_to_grade", "tracker", "engine"):
+        found = summary["latency_ms"][part]
+        note = f"p50 {found['p50'] or 0:.1f}, p99 {found['p99'] or 0:.1f}, longest {found['max'] or 0:.1f} ms"
+        report.figure(f"{label}: {part.replace('_', ' ')} p95", found["p95"], "ms", note)
     report.figure(f"{label}: grades", summary["grades"])
     note = f"{frames['captured']} captured, {frames['tracked']} tracked"
     report.figure(f"{label}: frames dropped before the tracker", frames["dropped"], note=note)
