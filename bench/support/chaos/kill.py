@@ -1,5 +1,6 @@
 """Every process is killed (SIGKILL) and stopped (SIGSTOP) at random moments of a recorded run with four sperm.
 
+Lost sperm are replaced, so that there are four all the time: with none followed nothing can be graded.
 A stopped process is continued after one to three seconds: it has done nothing wrong and is not started again. Time
 counts from the kill, or from the continuation, to the first grade of a frame exposed after it.
 """
@@ -32,6 +33,7 @@ STEADY_S: Final = 1.5
 APART_S: Final = 13.0
 """Between two kills of the same process: more than four a minute, and it would stay down, as it must."""
 VICTIMS: Final = tuple(ProcessName)
+CONFIG: Final = "replace_lost_s = 1.0\n"
 MUST: Final = f"graded again within {AGAIN_S:g} s"
 
 
@@ -96,7 +98,7 @@ def _round(folder: Path, victims: tuple[ProcessName, ...], rng: random.Random, t
     """Run a station, strike each of its processes with both signals in random order; return its sessions."""
     blows = [(name, signum) for name in victims for signum in (signal.SIGKILL, signal.SIGSTOP)]
     rng.shuffle(blows)
-    with ChaosStation(folder, *FOUR, "--view") as station:
+    with ChaosStation(folder, *FOUR, "--view", config=CONFIG) as station:
         assert station.listener is not None
         station.wait_for(lambda: len(station.pids()) == len(VICTIMS), WAIT_S, "recorder and view")
         killed_s: dict[ProcessName, float] = {}
