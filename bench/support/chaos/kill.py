@@ -1,6 +1,6 @@
 """Every process is killed (SIGKILL) and stopped (SIGSTOP) at random moments of a recorded run with four sperm.
 
-Lost sperm are replaced, so that there are four all the time: with none followed nothing can be graded.
+Lost sperm are replaced after a second, so that there are four: with none followed nothing can be graded.
 A stopped process is continued after one to three seconds: it has done nothing wrong and is not started again. Time
 counts from the kill, or from the continuation, to the first grade of a frame exposed after it.
 """
