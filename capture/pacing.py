@@ -101,7 +101,6 @@ class LateFrames:
     def judge(self, frame: Frame, due_ns: int, source: Source, end_ns: float = math.inf) -> Frame | None:
         """Return the frame as it is to be sent, None where it is left out; the run ends at ``end_ns`` of the source."""
         if not self._drops or frame.t_exposure_ns is not None:
-            self._count_thinned(frame.every - 1)  # by whoever handed it over
             return frame
         self._thinning.pass_time(now_ns())
         late_ns = now_ns() - due_ns

@@ -82,7 +82,7 @@ def run(context: ProcessContext) -> None:
             frame = resumption.continued(frame)
             if frame is None:
                 continue
-            counters.lost_by_source += frame.lost_before
+            counters.lost_by_source += frame.lost_before + frame.every - 1
             first_ns = frame.t_source_ns if first_ns is None else first_ns
             if frame.t_source_ns - first_ns >= longest_ns:
                 break

@@ -120,9 +120,9 @@ def run(context: ProcessContext) -> None:
                 if command.um_per_px is not None:
                     herald.rescale(command.objective or "", command.um_per_px)
             counters.tracked += 1
-            found, step = result.cautions, feeder.step
-            if step.of_sent > 1:
-                found = (*found, thinned_notice(step.every, source_fps, "tracked"))
+            found = result.cautions
+            if feeder.spacing.of_sent > 1:
+                found = (*found, thinned_notice(feeder.step.every, source_fps, "tracked"))
             if found != cautions:
                 others = [notice for notice in control.account.notices if notice not in cautions]
                 control.account.notices = [*found, *others]

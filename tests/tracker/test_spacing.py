@@ -68,3 +68,17 @@ def test_a_source_that_is_thinned_as_well_leaves_fewer_divisors() -> None:
     assert spacing.of_sent == 2
     assert spacing.takes(header(1300, every=2), spacing._missed, 22 * NS_PER_S), "one in four would not be even"
     assert spacing.of_sent == 1
+
+
+def test_a_replay_takes_the_very_same_steps() -> None:
+    """It is given the tracked frames, and of each how it was reached."""
+    live, steps, missed = Spacing(8), [], 0
+    for seq in range(3000):
+        missed += 400 <= seq < 1000 and seq % 3 == 0
+        came = header(seq, every=2 if 1500 <= seq < 2200 else 1, lost_before=5 * (seq % 251 == 250))
+        if not (400 <= seq < 1000 and seq % 3 == 0) and live.takes(came, missed, seq * NS_PER_S // 120):
+            steps.append((came, live.step_to(came)))
+    assert {step.of_sent for _, step in steps} >= {1, 2}
+    assert {step.every for _, step in steps} >= {1, 2, 4}
+    again = Spacing(8)
+    assert [again.step_to(came, step.of_sent) for came, step in steps] == [step for _, step in steps]
