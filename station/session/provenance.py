@@ -5,7 +5,7 @@ It reads files and asks git; it does not know what is recorded.
 
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from station.build_info import git_commit, packages, program
 from station.config import Config
@@ -13,6 +13,9 @@ from station.machine import machine
 from station.notice import NOTICE
 from station.session.pseudonym import Pseudonym
 from station.session.records import StartRecord
+
+UNNAMED: Final = "unnamed"
+"""Until it is known what the folder is called."""
 
 
 def begun(record: StartRecord, session: str) -> StartRecord:
@@ -29,7 +32,7 @@ def start_record(config: Config, pseudonym: Pseudonym) -> StartRecord:
     """Return the first event of a session with this configuration, which has no name yet; takes a moment."""
     return StartRecord(
         notice=NOTICE,
-        session="",
+        session=UNNAMED,
         started_utc=utc_now(),
         mode="keep" if config.record.mode == "keep" else "all",
         program=program(),
