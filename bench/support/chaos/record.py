@@ -15,7 +15,7 @@ from station.build_info import ROOT
 from station.session.records import FrameRecord, GradesRecord, OpenedRecord, TracksRecord, WindowsRecord
 from station.session.session_reader import Session
 from station.session.verify import verify_session
-from station.transport.messages import Validity
+from station.transport.messages import GradeInfo, Validity
 
 REPLAY_LIMIT_S: Final = 900.0
 
@@ -31,7 +31,7 @@ def across_gaps(folder: Path) -> list[str]:
     of_sent: dict[int, int] = {}
     every: dict[int, int] = {}
     windows: dict[tuple[int, int], list[int]] = {}
-    found: list[str] = []
+    valid: list[GradeInfo] = []
     for event in Session(folder).events():
         record = event.record
         if isinstance(record, OpenedRecord):
@@ -45,14 +45,18 @@ def across_gaps(folder: Path) -> list[str]:
             for window in record.header.windows:
                 windows[window.sperm_id, window.frame_seqs[-1]] = window.frame_seqs
         elif isinstance(record, GradesRecord):
-            for grade in record.header.grades:
-                seqs = windows.get((grade.sperm_id, grade.frame_seq))
-                if seqs is not None and grade.validity is Validity.VALID:
-                    what = f"grade of sperm {grade.sperm_id}"
-                    thinned = every.get(seqs[-1], 1)
-                    found += _gaps(seqs, stride // thinned, lost_before, what)
-                    if len({(every.get(seq, thinned), of_sent.get(seq)) for seq in seqs}) > 1:
-                        found.append(f"{what}, frame {seqs[-1]}: valid, and frames were left out otherwise before")
+            valid += [grade for grade in record.header.grades if grade.validity is Validity.VALID]
+    found: list[str] = []
+    for grade in valid:  # only now, as a frame may come later in the record than the grade that rests on it
+        seqs = windows.get((grade.sperm_id, grade.frame_seq))
+        if seqs is None:
+            continue
+        what = f"grade of sperm {grade.sperm_id}"
+        thinned = next((every[seq] for seq in seqs if seq in every), 1)
+        found += _gaps(seqs, stride // thinned, lost_before, what)
+        known = [seq for seq in seqs if seq in every and seq in of_sent]  # a recorder that was killed lacks some
+        if len({(every[seq], of_sent[seq]) for seq in known}) > 1:
+            found.append(f"{what}, frame {seqs[-1]}: valid, and frames were left out otherwise before")
     return found
 
 
