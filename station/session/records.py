@@ -17,8 +17,8 @@ from station.transport.messages import FrameHeader, GradesHeader, TracksHeader, 
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Crc32 = Annotated[int, Field(ge=0, lt=1 << 32)]
 ChunkPath = Annotated[str, Field(pattern=CHUNK_PATTERN)]
-SessionName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,100}$")]
-"""It becomes a part of other files' names."""
+SessionName = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{0,100}$")]
+"""It becomes a part of other files' names; empty before a session begins."""
 FilePath = Annotated[str, Field(pattern=r"^(video|tables)/[a-z0-9_]{1,40}\.[a-z0-9]{1,10}$")]
 
 
