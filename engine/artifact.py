@@ -342,13 +342,12 @@ def _check_graph(folder: Path, name: str, manifest: Manifest) -> None:
     try:
         model = read_bounded(folder / name, onnx_file.MOST_BYTES)
         header = onnx_file.read_header(model)
-        incomplete = onnx_file.needs_other_files(model)
+        unfit = onnx_file.why_unfit(model)
     except ValueError as error:
         raise ArtifactError(f"model {folder}: {name} is not a complete ONNX file ({error}); {EXPORT_HINT}") from error
-    if incomplete:
+    if unfit:
         raise ArtifactError(
-            f"model {folder}: {name} takes weights from another file, which no hash of the manifest covers; export "
-            "it in one file, as `python -m trainer export` does"
+            f"model {folder}: {name} {unfit}; export it in one file, as `python -m trainer export` does"
         )
     if header.opset != OPSET or manifest.opset != OPSET:
         raise ArtifactError(

@@ -37,6 +37,10 @@ OPERATOR = 4
 """Field of a node."""
 OTHER_FILES = (b"EPContext",)
 """Operators that load a program from another file."""
+ENDLESS = (b"Loop", b"Scan")
+"""Operators that repeat a graph as often as a number in the file says."""
+OUTSIDE = "takes weights from another file, which no hash of the manifest covers"
+LOOPING = "has a loop, which may never end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +67,8 @@ def read_header(model: bytes) -> OnnxHeader:
     return OnnxHeader(opset, tuple(sides[11]), tuple(sides[12]))
 
 
-def needs_other_files(model: bytes) -> bool:
-    """Return whether a model is not complete in itself: no hash of the file would say anything about the rest.
+def why_unfit(model: bytes) -> str:
+    """Return what a model has that none of ours has and that may not be run, in a few words; empty where there is none.
 
     Raises ValueError if the bytes are not a complete ModelProto.
     """
@@ -76,8 +80,10 @@ def needs_other_files(model: bytes) -> bool:
             if field in parts:
                 waiting.append((parts[field], _view(value)))
             elif _leads_outside(kind, field, value):
-                return True
-    return False
+                return OUTSIDE
+            elif kind == "node" and field == OPERATOR and bytes(_view(value)) in ENDLESS:
+                return LOOPING
+    return ""
 
 
 def _leads_outside(kind: str, field: int, value: int | memoryview) -> bool:

@@ -50,7 +50,7 @@ def session_options(threads: int) -> Any:
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # what fails is raised; its log would colour the terminal, names of the file in it
     # A pool that spins between batches would take the core that the tracker needs.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # Allocate per batch: a memory plan per batch size would keep the largest of all for good.

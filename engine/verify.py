@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from engine.artifact import Artifact
+from engine.artifact import EXPORT_HINT, Artifact
 from engine.runtime import Runtime, WindowId
-from station.errors import ArtifactError
+from station.errors import ArtifactError, StationError
 
 TOLERANCE: dict[str, dict[str, float]] = {
     "float32": {"grade": 1e-4, "heads": 1e-4, "attention": 1e-3},
@@ -53,7 +53,15 @@ def compare(artifact: Artifact, runtime: Runtime, clips: int | None = None) -> l
     golden = artifact.golden().first(clips) if clips else artifact.golden()
     # With ids as in the station, so that a runtime's window cache is exercised too; no sperm has these numbers.
     frames = tuple(range(golden.clips.shape[1]))
-    found = runtime.infer(golden.clips, [WindowId(-1 - row, frames) for row in range(len(golden.clips))])
+    try:
+        found = runtime.infer(golden.clips, [WindowId(-1 - row, frames) for row in range(len(golden.clips))])
+    except StationError:
+        raise
+    except Exception as error:  # runtimes raise what their packages do, which share no public base
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise ArtifactError(
+            f"model {artifact.folder}: {runtime.name} cannot run its golden clips ({first_line}); {EXPORT_HINT}"
+        ) from error
     tolerance = TOLERANCE[precision_of(artifact, runtime)]
     pairs = (
         ("grade", found.grade, golden.grade),

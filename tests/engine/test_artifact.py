@@ -105,6 +105,18 @@ def with_context(folder: Path) -> None:
     sealed(folder)
 
 
+def with_a_loop(folder: Path) -> None:
+    """Have a branch repeat something two billion times."""
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(folder / "model.onnx")
+    one = onnx.helper.make_tensor_value_info("c", 1, [1])
+    body = onnx.helper.make_graph([], "body", [], [])
+    branch = onnx.helper.make_graph([onnx.helper.make_node("Loop", ["n", ""], ["c"], body=body)], "branch", [], [one])
+    model.graph.node.append(onnx.helper.make_node("If", ["x"], ["y"], then_branch=branch, else_branch=branch))
+    onnx.save(model, folder / "model.onnx")
+    sealed(folder)
+
+
 def with_two_graphs(folder: Path) -> None:
     """Append a second graph, which a reader of protobuf merges with the first."""
     path = folder / "model.onnx"
@@ -147,6 +159,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
     "weights in another file": (with_external_data, "takes weights from another file"),
     "a constant in another file": (with_hidden_external_data, "takes weights from another file"),
     "a program in another file": (with_context, "takes weights from another file"),
+    "a loop": (with_a_loop, "has a loop, which may never end"),
     "two graphs": (with_two_graphs, "not a complete ONNX file .*2 graphs"),
     "huge manifest": (lambda f: made_huge(f / "manifest.json", 600 << 20), "manifest.json cannot be read .*larger"),
     "huge model": (lambda f: made_huge(f / "model.onnx", 13 << 30), "cannot be read .*larger than 2047 MiB"),

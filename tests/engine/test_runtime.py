@@ -135,6 +135,29 @@ def test_verification(
             require_match(tiny_artifact, liar)
 
 
+def test_a_network_that_asks_for_terabytes_is_refused_in_a_line_and_prints_nothing(
+    artifact: Artifact, capfd: pytest.CaptureFixture[str]
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    path = artifact.folder / "model.onnx"
+    model = onnx.load(path)
+    make = onnx.helper
+    for node in model.graph.node:
+        node.output[:] = ["small" if output == "grade" else output for output in node.output]
+    model.graph.initializer.append(make.make_tensor("shape", onnx.TensorProto.INT64, [1], [10**13]))
+    one = make.make_tensor("one", onnx.TensorProto.FLOAT, [1], [1.0])
+    model.graph.node.extend([
+        make.make_node("ConstantOfShape", ["shape"], ["huge"], name="\x1b[31mhuge", value=one),
+        make.make_node("ReduceMax", ["huge"], ["largest"], keepdims=0),
+        make.make_node("Mul", ["small", "largest"], ["grade"]),
+    ])  # fmt: skip
+    onnx.save(model, path)
+    with OnnxSession(artifact, threads=1) as session, pytest.raises(ArtifactError, match="cannot run its golden") as e:
+        require_match(artifact, session)
+    assert "\n" not in str(e.value)
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_model_with_other_weights_is_refused_at_start(artifact: Artifact) -> None:
     """The golden answers catch what hashes cannot: here, golden clips of another model."""
     golden = artifact.golden()
