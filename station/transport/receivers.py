@@ -122,8 +122,12 @@ class ThreadedReceiver(Generic[Item]):
         """``expected``: see ``open_receiver``."""
         self.turned_away = 0  # it binds nothing
         self._link = _Link(context, endpoint, buffer, QUEUE_LIVE, expected)
-        self._arrived = threading.Condition()
-        """Guards the buffer, and tells the consumer that it has been added to."""
+        self._taking = threading.Lock()
+        """Of the buffer."""
+        self._news = threading.Lock()
+        """Open once something has been added; the consumer closes it. A condition would wake it while its lock is still
+        held, to wait a second time."""
+        self._news.acquire()
         self._drained = False
         self._closing = False
         self._fault: BaseException | None = None
@@ -149,13 +153,11 @@ class ThreadedReceiver(Generic[Item]):
         """Return the next item, waiting at most ``timeout_s`` for one; None: nothing came, or the link has ended."""
         if self._fault is not None:
             raise self._fault
-        with self._arrived:
-            item = self._link.buffer.take()
-            if item is None and not self._link.end_seen:
-                self._arrived.wait(timeout_s)
-                item = self._link.buffer.take()
-            self._drained = item is None and self._link.end_seen
-            return item
+        item = self._take()
+        end_s = time.monotonic() + timeout_s
+        while item is None and not self._drained and self._news.acquire(timeout=max(0.0, end_s - time.monotonic())):
+            item = self._take()  # none: what was added has been taken before
+        return item
 
     def close(self) -> None:
         """Stop the thread and close the socket; may be called more than once."""
@@ -169,14 +171,21 @@ class ThreadedReceiver(Generic[Item]):
     def __exit__(self, *exc: object) -> None:
         self.close()
 
+    def _take(self) -> Item | None:
+        with self._taking:
+            item = self._link.buffer.take()
+            self._drained = item is None and self._link.end_seen
+        return item
+
     def _keep_reading(self) -> None:
         try:
             while not self._closing:
                 message = self._link.read(POLL_MS / 1000)
                 if message is not None:
-                    with self._arrived:
+                    with self._taking:
                         self._link.take_in(message)
-                        self._arrived.notify()
+                    if self._news.locked():  # nobody else opens it
+                        self._news.release()
         except BaseException as error:  # a thread that dies unseen would look like a link on which nothing comes
             self._fault = error
 

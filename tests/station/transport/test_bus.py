@@ -87,6 +87,28 @@ def test_frames_arrive_whole_and_in_order(context: Context, tmp_path: Path, loss
         ) == (50, 0, 0, 0)
 
 
+def test_what_came_while_nobody_waited_does_not_end_a_later_wait(context: Context, tmp_path: Path) -> None:
+    """A consumer that was busy finds all that came meanwhile, then waits for the next to the end of its patience."""
+    endpoint = Endpoint("frames", f"ipc://{tmp_path}/link")
+    with ThreadedReceiver(context, endpoint, Fifo(None)) as receiver, Publisher(context, endpoint) as publisher:
+        assert publisher.wait_for_readers(1, forever)
+        for _ in range(3):
+            publisher.send(frame(publisher.next_seq), np.zeros((2, 3), np.uint8))
+        until(lambda: receiver.counters.received == 3)
+        got = [receiver.receive(5.0) for _ in range(3)]
+        assert [item.header.seq for item in got if item is not None] == [0, 1, 2]
+        start = time.monotonic()
+        assert receiver.receive(0.2) is None
+        assert time.monotonic() - start >= 0.19
+        later = threading.Timer(0.1, lambda: publisher.send(frame(publisher.next_seq), np.zeros((2, 3), np.uint8)))
+        later.start()
+        item = receiver.receive(30.0)
+        later.join()
+        assert item is not None
+        assert item.header.seq == 3
+        assert receiver.receive(0.0) is None
+
+
 def test_live_sender_never_waits_and_every_loss_is_counted(context: Context, tmp_path: Path) -> None:
     """A reader stalls: far more than all queues hold is sent without waiting, and the reader sees what is missing."""
     endpoint = Endpoint("frames", f"ipc://{tmp_path}/link")
