@@ -42,6 +42,7 @@ class FirstFrames:
         self._bits = 8
         self._before: NDArray[np.uint8] | None = None
         self._combs: list[float] = []
+        self._combed = False
         self._flagged = False
 
     def look(
@@ -63,6 +64,7 @@ class FirstFrames:
         self._stored_bits, self._bits = stored_bits, bits
         if self._before is not None and (comb := combing(self._before, pixels)) is not None:
             self._combs.append(comb)
+            self._combed = len(self._combs) >= LEAST_JUDGED and float(np.median(self._combs)) > COMBED
         self._before = pixels if self._count < FIRST else None
 
     def flag_interlaced(self) -> None:
@@ -94,8 +96,7 @@ class FirstFrames:
         )
 
     def _interlacing(self) -> str:
-        judged = len(self._combs) >= LEAST_JUDGED and float(np.median(self._combs)) > COMBED
-        if not self._flagged and not judged:
+        if not self._flagged and not self._combed:
             return ""
         how = "is marked as interlaced" if self._flagged else "looks interlaced"
         return (
