@@ -13,6 +13,7 @@ measures no motion; it is told how far the field has moved.
 """
 
 import itertools
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -40,12 +41,8 @@ class _Band:
 class Background:
     """Rolling median of ``samples`` (odd) samples per pixel, one every ``stride`` frames; 2 x samples x H x W bytes."""
 
-    def __init__(self, height: int, width: int, samples: int, stride: int, renew: int = 1) -> None:
-        """Allocate; ``samples`` and ``stride`` are in frames of this source.
-
-        ``renew``: once the stage has moved, the median lies between the frame's pixels. To move it there takes long, so
-        it is done anew only after so many frames.
-        """
+    def __init__(self, height: int, width: int, samples: int, stride: int) -> None:
+        """Allocate; ``samples`` and ``stride`` are in frames of this source."""
         self._height, self._width = height, width
         self._samples, self._stride = samples, stride
         self._ring = np.empty((samples, height, width), np.uint8)
@@ -64,8 +61,9 @@ class Background:
         self._frame = 0
         self._origin = np.zeros(2)
         self._seen: NDArray[np.uint8] | None = None
-        self._renew = renew
-        self._seen_frames = 0
+        """The median as a frame sees it once the stage has moved,"""
+        self._stale: list[_Band] = []
+        """but for these."""
 
     def restart(self, pixels: NDArray[np.uint8]) -> None:
         """Forget everything: this frame (H, W) is the background."""
@@ -79,9 +77,9 @@ class Background:
             band.sampled[self._slot - 1] = True
         self._sorted[half] = self._ring[self._slot - 1] = self._median[:] = pixels
 
-    def sample_every(self, stride: int, renew: int) -> None:
-        """Take a sample every so many frames from now on, as others come than did; ``renew`` likewise."""
-        self._stride, self._renew, self._frame = stride, renew, 0
+    def sample_every(self, stride: int) -> None:
+        """Take a sample every so many frames from now on: others come than did."""
+        self._stride, self._frame = stride, 0
 
     def remap(self, table: NDArray[np.uint8]) -> None:
         """Send every remembered grey level through ``table`` (256,), not falling: the exposure has changed."""
@@ -117,12 +115,12 @@ class Background:
         """Take a frame (H, W) in: into every ``stride``-th band, or into all of them where ``dense``."""
         x, y = np.rint(self._origin).astype(int).tolist()
         phase = self._frame % self._stride
-        self._seen_frames += 1
-        if dense or self._seen_frames >= self._renew:
+        if dense:
             self._seen = None
         for number, band in enumerate(self._bands):
             if dense or number % self._stride == phase:
                 self._sample(band, pixels, x, y)
+                self._stale.append(band)
         if dense or phase == self._stride - 1:
             self._slot = (self._slot + 1) % self._samples
         self._frame += 1
@@ -131,15 +129,39 @@ class Background:
         """Return the background (H, W) as the present frame sees it. Valid until the next call that changes it."""
         x, y = self._origin.tolist()
         if x == 0.0 and y == 0.0:
+            self._stale.clear()
             return self._median
-        if self._seen is not None:
-            return self._seen
-        move = np.array([[1.0, 0.0, x], [0.0, 1.0, y]])
-        size = (self._width, self._height)
-        seen = cv2.warpAffine(self._median, move, size, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_WRAP)
-        self._seen = np.asarray(seen, np.uint8)
-        self._seen_frames = 0
+        if self._seen is None:
+            self._seen = np.empty_like(self._median)
+            self._show(self._seen, 0, self._height)
+        else:
+            for band in self._stale:
+                # A pixel lies between two rows of the memory; one row more on either side is for rounding.
+                top, bottom = math.floor(band.top - 1 + y), math.ceil(band.bottom + y) + 1
+                turns = top // self._height * self._height
+                self._show(self._seen, top - turns, min(bottom - turns, self._height))
+                self._show(self._seen, 0, min(bottom - turns - self._height, self._height))
+        self._stale.clear()
         return self._seen
+
+    def _show(self, seen: NDArray[np.uint8], top: int, bottom: int) -> None:
+        """Write the rows of ``seen`` (H, W) from ``top`` to below ``bottom`` as the present frame sees the median.
+
+        OpenCV reckons in float32 from which row of the memory a row comes, so that a part would be rounded otherwise
+        than the whole; hence in runs of rows for which it rounds alike.
+        """
+        if bottom <= top:
+            return
+        x, y = self._origin.tolist()
+        rows = np.arange(top, bottom, dtype=np.float32)
+        sources = rows + np.float32(-y)
+        ends = np.flatnonzero(np.diff(sources.astype(np.float64) - rows)) + 1
+        for first, last in itertools.pairwise((0, *ends.tolist(), len(rows))):
+            back = np.array([[1.0, 0.0, -x], [0.0, 1.0, float(sources[first])]])
+            cv2.warpAffine(
+                self._median, back, (self._width, last - first), dst=seen[top + first : top + last],
+                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_WRAP,
+            )  # fmt: skip
 
     def _begin(
         self, rows: slice | NDArray[np.int64], columns: slice | NDArray[np.int64], new: NDArray[np.uint8]

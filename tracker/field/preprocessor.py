@@ -163,7 +163,7 @@ class Preprocessor:
         if changed:
             self._every = every
             if self._background is not None:
-                self._background.sample_every(self._stride(self._shape), self._renew())
+                self._background.sample_every(self._stride(self._shape))
         if self._frames == 1:
             self._last_ns = t_source_ns
             return self._interval_s, False
@@ -191,7 +191,7 @@ class Preprocessor:
             samples = int(np.clip(round(params.history_s / (self._interval_s * self._every * stride)), *params.samples))
             samples |= 1
             self._sampled_s = self._interval_s
-            self._background = Background(*self._shape, samples, stride, self._renew())
+            self._background = Background(*self._shape, samples, stride)
             self._background.restart(pixels)
         return self._background
 
@@ -200,10 +200,6 @@ class Preprocessor:
         height, width = shape
         usual = round(self._params.background.sample_s / (self._interval_s * self._every))
         return max(1, usual, 2 if height * width > LARGE_PX else 1)
-
-    def _renew(self) -> int:
-        """Return after how many of them a background that the stage has moved is moved anew."""
-        return max(1, round(self._params.disturbance.look_s / (self._interval_s * self._every)))
 
     def _locate(
         self, background: Background, pixels: NDArray[np.uint8], interval_s: float, exposure_id: int
