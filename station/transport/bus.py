@@ -15,6 +15,7 @@ import zmq
 from numpy.typing import NDArray
 
 from station.clock import AwakeClock
+from station.errors import StationError
 from station.transport.endpoints import Endpoint
 from station.transport.gatekeeper import name_of
 from station.transport.hello import HelloHeader
@@ -28,6 +29,8 @@ RETRY_S = 0.001
 OTHERS_S = 2.0
 LINGER_MS = 200
 """How long a sender that closes may still wait for readers to take what they have been sent."""
+FREE_AGAIN_S = 2.0
+"""So long at most a sender tries to open its link anew."""
 QUEUE_LIVE = 64
 QUEUE_LOSSLESS = 2
 """Messages in flight on a lossless link, on either side: enough to overlap two processes, few enough for memory."""
@@ -181,7 +184,20 @@ class Publisher:
                 self._shut_out.add(GUEST)
             self._socket.linger = 0
             self.close()
-            self._open()
+            self._open_again()
+
+    def _open_again(self) -> None:
+        """Open the link at its address, which on a busy machine is free only a moment after the socket was closed."""
+        end_s = time.monotonic() + FREE_AGAIN_S
+        while True:
+            try:
+                self._open()
+            except StationError:
+                if time.monotonic() > end_s:
+                    raise
+                time.sleep(RETRY_S)
+            else:
+                return
 
     def _hear(self) -> int:
         """Take in one word of a reader; return 1 for a subscription by a process of this run, -1 for its end."""
