@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, get_args
 
 import zmq
+from pydantic import ValidationError
 
 from station.command_line import Parser, invocation
 from station.commands.client import CommandClient
@@ -43,7 +44,7 @@ from station.config import Trigger
 from station.errors import InputError, StationError
 from station.notice import NOTICE
 from station.objectives import NAME_PATTERN
-from station.output import say
+from station.output import printable, say
 from station.transport.control_messages import ROSTFINE
 from station.transport.messages import GRADES
 
@@ -158,6 +159,7 @@ def _number(text: str) -> int:
 
 
 def _text(text: str) -> str:
+    text = " ".join(printable(text).split())
     if len(text) > MAX_TEXT:
         raise InputError(f"a text of {len(text)} characters: at most {MAX_TEXT} are kept")
     return text
@@ -172,7 +174,12 @@ def run(name: str, argv: Sequence[str]) -> int:
         parser.add_argument(*argument.words, **argument.options)
     parser.add_argument("--station", metavar="NAME", help="which one, where several run (default: the only one)")
     given = parser.parse_args(argv)
-    make(given, "")  # what was typed is checked before anybody is asked
+    try:
+        make(given, "")  # what was typed is checked before anybody is asked
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        value = "nothing" if first["input"] == "" else first["input"]
+        raise InputError(f"{name}: {'.'.join(map(str, first['loc']))} {value}: {first['msg'].lower()}") from None
     station = find_station(given.station)
     with zmq.Context() as context, CommandClient(context, station.endpoint("commands")) as client:
         reply = client.ask(make(given, station.key))
