@@ -9,6 +9,8 @@ from typing import Any, get_origin
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+MOST_SHOWN = 200
+"""Characters of a wrong value."""
 EXPECTED = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
@@ -47,6 +49,8 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
 
 def _sentence(model: type[BaseModel], place: str, found: list[ErrorDetails]) -> str:
     first = found[0]
+    if first["type"] == "json_invalid":
+        return f"not valid JSON ({first.get('ctx', {}).get('error', '')})"
     if first["type"] == "extra_forbidden":
         names = _field_names(model, first["loc"][:-1])
         near = difflib.get_close_matches(str(first["loc"][-1]), names, n=1, cutoff=0.0)
@@ -71,7 +75,8 @@ def _shown(value: Any, found: list[ErrorDetails]) -> str:
         return f"'{value}'" + ("; leave the quotes out" if number_wanted and _is_number(value) else "")
     if isinstance(value, bool):
         return "true" if value else "false"
-    return str(value)
+    text = str(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
 def _is_number(text: str) -> bool:

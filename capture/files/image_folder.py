@@ -17,8 +17,10 @@ from numpy.typing import NDArray
 from capture.files.damage import Damage
 from capture.files.first_frames import FirstFrames
 from capture.files.grayscale import luma, upper_8
+from capture.files.image_size import announced_px
 from capture.files.names import DEFAULT_FPS, IMAGE_ENDINGS, TIFF_ENDINGS, assumed_rate, shown_name, silence
 from capture.files.tiff.image import TiffImage, read_tiff_image
+from capture.files.tiff.layout import MOST_PX
 from capture.files.tiff.metadata import Metadata
 from capture.source import Condition, Frame
 from station.clock import NS_PER_S
@@ -27,9 +29,9 @@ from station.files import read_bounded
 from station.transport.control_messages import SourceInfo
 
 AS_SHOWN: Final = cv2.IMREAD_ANYDEPTH | cv2.IMREAD_ANYCOLOR
+"""Full depth, turned as EXIF says, without transparency."""
 MAX_IMAGE_BYTES: Final = 1 << 30
 """Size of an image file."""
-"""Full depth, turned as EXIF says, without transparency."""
 
 
 class ImageFolder:
@@ -158,15 +160,17 @@ def _metadata_of(path: Path) -> Metadata:
 
 
 def _load(path: Path, bits: int | None) -> TiffImage | None:
-    """Return one image; None where it cannot be decoded."""
+    """Return one image; None where it cannot be decoded, or is larger than any camera's."""
     if path.suffix.lower() in TIFF_ENDINGS and (image := read_tiff_image(path, bits)) is not None:
         return image
     try:
-        data = np.frombuffer(read_bounded(path, MAX_IMAGE_BYTES), np.uint8)
-        decoded = cv2.imdecode(data, AS_SHOWN) if data.size else None
+        data = read_bounded(path, MAX_IMAGE_BYTES)
+        if not data or announced_px(data) > MOST_PX:
+            return None
+        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), AS_SHOWN)
     except (OSError, cv2.error):
         return None
-    if decoded is None or decoded.dtype not in (np.uint8, np.uint16):
+    if decoded is None or decoded.shape[0] * decoded.shape[1] > MOST_PX or decoded.dtype not in (np.uint8, np.uint16):
         return None
     pixels: NDArray[Any] = np.asarray(decoded)
     return TiffImage(luma(pixels, bgr=True), pixels.dtype.itemsize * 8)

@@ -51,6 +51,7 @@ BAD = {
     "no number": json.dumps({"format": 1, "objectives": {"40x": MEASURED.model_dump() | {"um_per_px": "0.2"}}}),
     "an order to the terminal": json.dumps({"format": 1, "objectives": {"\x1b[2J": MEASURED.model_dump()}}),
     "a key too many": json.dumps(FILE | {"colour": "red"}),
+    "a number without end": f'{{"format": {"9" * 5000}}}',
     "too large": json.dumps(FILE) + " " * (1 << 17),
 }
 
@@ -65,6 +66,7 @@ def test_a_bad_file_is_one_line_that_says_which_and_is_left_alone(tmp_path: Path
         assert str(path) in str(caught.value)
         assert "\n" not in str(caught.value)
         assert "repair" in str(caught.value)
+        assert len(str(caught.value)) < 500 + len(str(path))
     assert path.read_text() == BAD[name]
 
 

@@ -1,5 +1,7 @@
 """Folders of images: order, grey, times, and one clear line for what cannot be used."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import cv2
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 
 from capture.files.image_folder import ImageFolder
+from capture.files.image_size import announced_px
 from station.errors import InputError
 
 
@@ -106,3 +109,28 @@ def test_the_bits_really_used_can_be_given(tmp_path: Path):
     write(tmp_path / "a.png", 77 * 16 + 3, dtype=np.uint16)
     assert np.all(ImageFolder(tmp_path, bits=12).read().pixels == 77)
     assert np.all(ImageFolder(tmp_path).read().pixels == 4)
+
+
+def png_of(side: int) -> bytes:
+    """A few hundred bytes that say they are a picture of side x side px."""
+    head = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    body = zlib.compress(bytes(1 << 20), 9)
+    parts = ((b"IHDR", head), (b"IDAT", body), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data)) for name, data in parts
+    )
+
+
+def test_a_picture_that_would_take_all_memory_is_not_decoded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    (tmp_path / "bomb.png").write_bytes(png_of(30_000))
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+    with pytest.raises(InputError, match=r"none of its 1 images can be decoded, the first is bomb\.png"):
+        ImageFolder(tmp_path)
+
+
+@pytest.mark.parametrize("ending", [".png", ".jpg", ".bmp"])
+def test_the_size_that_a_file_announces_is_that_of_its_picture(ending: str):
+    encoded = cv2.imencode(ending, np.zeros((37, 53, 3), np.uint8))[1].tobytes()
+    assert announced_px(encoded) == 37 * 53
+    assert [announced_px(encoded[:cut]) for cut in range(14)] == [0] * 14
+    assert announced_px(png_of(30_000)) == 30_000**2
