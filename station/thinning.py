@@ -16,6 +16,10 @@ BURST_S: Final = 0.5
 """What is lost within this time is lost once: a hiccup."""
 AGAIN_S: Final = 5.0
 """Lost again within this time, it is no hiccup."""
+BIG_STEP: Final = 2
+"""More than so many times fewer frames, and than what seems needed, are a high price (11 is a prime)."""
+MANY_BURSTS: Final = 4
+"""So often frames must be lost within ``AGAIN_S`` for that price: then hardly a window becomes complete."""
 SETTLE_S: Final = 1.0
 """What is lost so soon after a change was waiting before it."""
 CALM_S: Final = 10.0
@@ -41,6 +45,9 @@ class Thinning:
         """When the latest spell of losses began."""
         self._taken = self._lost = 0
         """Frames since then, or since the latest change."""
+        self._bursts = 0
+        """Of these losses."""
+        self._burst_ns: int | None = None
         self._lost_ns: int | None = None
         self._calm_s = CALM_S
 
@@ -60,17 +67,21 @@ class Thinning:
         self._lost += frames
         if _within(SETTLE_S, self._changed_ns, t_ns):
             return
-        lately = _within(AGAIN_S, self._begun_ns, t_ns)
-        again = lately and not _within(BURST_S, self._begun_ns, t_ns)
-        if again or self.trying(t_ns):
-            failed = _within(self._calm_s, self._tried_ns, t_ns)
-            fewer = self._divisors(above=True)
-            needed = CAUTION * (self.every + self._lost / max(1, self._taken)) if again else 0.0
-            if fewer:
-                self._change(next((every for every in fewer if every >= needed), fewer[-1]), t_ns)
-                self._calm_s = min(2 * self._calm_s, MOST_CALM_S) if failed else CALM_S
-        elif not lately:
+        if not _within(AGAIN_S, self._begun_ns, t_ns):
             self._begin(t_ns)
+        if not _within(BURST_S, self._burst_ns, t_ns):
+            self._bursts += 1
+            self._burst_ns = t_ns
+        fewer = self._divisors(above=True)
+        if not fewer or not (self._bursts > 1 or self.trying(t_ns)):
+            return
+        needed = CAUTION * (self.every + self._lost / max(1, self._taken)) if self._bursts > 1 else 0.0
+        every = next((every for every in fewer if every >= needed), fewer[-1])
+        if every > BIG_STEP * max(self.every, needed) and self._bursts < MANY_BURSTS:
+            return
+        failed = _within(self._calm_s, self._tried_ns, t_ns)
+        self._change(every, t_ns)
+        self._calm_s = min(2 * self._calm_s, MOST_CALM_S) if failed else CALM_S
 
     def trying(self, t_ns: int) -> bool:
         """Return whether more frames are being tried than could be carried before."""
@@ -96,6 +107,7 @@ class Thinning:
     def _begin(self, t_ns: int | None) -> None:
         """Begin a spell of losses, or end it."""
         self._begun_ns, self._taken, self._lost = t_ns, 0, 0
+        self._bursts, self._burst_ns = 0, None
 
 
 def _within(span_s: float, since_ns: int | None, t_ns: int) -> bool:

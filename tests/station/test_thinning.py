@@ -43,6 +43,12 @@ def test_what_is_needed_is_seen_from_what_is_lost() -> None:
     assert thinning.every == 4
 
 
+def test_a_high_price_is_paid_for_many_losses_only() -> None:
+    """Of 160 frames/s one in 11 enters a window; there is nothing between all of them and one in 11."""
+    assert play(Thinning(11), 60.0, seldom(2.5)) == [1], "every second window is whole"
+    assert play(Thinning(11), 60.0, lambda t_s, every: every == 1 and t_s % 1.0 < 0.01)[:2] == [1, 11], "none is"
+
+
 @pytest.mark.parametrize(("stride", "had"), [(8, [1, 2, 4]), (6, [1, 2, 3, 6]), (3, [1, 3]), (1, [1])])
 def test_a_source_that_stays_too_fast_is_thinned_until_it_is_carried(stride: int, had: list[int]) -> None:
     """The machine carries a quarter of the frames; only what divides the stride will do."""
