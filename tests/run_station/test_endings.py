@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.station_program import ROOT, Station, image_folder, station_processes, wait_for
+from tests.support.station_program import ROOT, Station, image_folder, station_process, station_processes, wait_for
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
@@ -138,8 +138,7 @@ def test_offline_a_stage_that_is_killed_is_named_and_the_run_ends(station: Stati
             pass
         processes = wait_for(lambda: station_processes(process))
         time.sleep(1.0)  # frames flow by then
-        engine = sorted(processes, key=lambda child: child.pid)[2]  # in the order of their start
-        engine.kill()
+        station_process(process, "engine").kill()
         _, errors = process.communicate(timeout=10.0)
     assert process.returncode == 1
     assert "the engine process died (signal 9)" in errors
@@ -156,10 +155,7 @@ def test_offline_a_stage_that_is_told_to_end_by_others_is_named(station: Station
         assert process.stdout is not None
         while not process.stdout.readline().startswith("model"):
             pass
-        processes = sorted(
-            wait_for(lambda: station_processes(process)), key=lambda child: child.pid
-        )  # in the order of their start
-        processes[1].terminate()
+        station_process(process, "tracker").terminate()
         _, errors = process.communicate(timeout=10.0)
     assert (process.returncode, "the tracker process died" in errors) == (1, True)
     assert station.left() == []

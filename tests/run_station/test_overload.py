@@ -45,10 +45,12 @@ def test_a_source_that_is_much_too_fast_is_thinned_graded_and_replayed(station: 
         assert grade.validity is not Validity.GAP
     assert across_gaps(folder) == []
     for before, frame in itertools.pairwise(frames):
+        if frame.seq != before.seq + 1:
+            continue  # the recorder lost some, and says so
         passed = round((frame.t_source_ns - before.t_source_ns) * FPS / 1e9)
         assert passed == frame.every + frame.lost_before, "what is left out is said"
     left_out = sum(frame.every - 1 + frame.lost_before for frame in frames)
-    assert summary["frames"]["captured"] == len(frames)
+    assert summary["frames"]["captured"] == len(frames) + summary["recording"]["lost"]
     assert left_out <= summary["frames"]["left_out"] <= summary["frames"]["dropped"]
     again = station.summary("--source", f"replay:{folder}", "--speed", "max")["replay"]
     assert (again["tracks_differ"], again["grades_differ"], again["windows_missing"]) == (0, 0, 0)

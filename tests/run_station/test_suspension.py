@@ -13,7 +13,7 @@ from collections.abc import Callable
 import pytest
 
 from station.session.verify import verify_session
-from tests.support.station_program import ROOT, Station, station_processes, wait_for
+from tests.support.station_program import ROOT, Station, station_process, station_processes, wait_for
 
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform == "win32", reason="no SIGSTOP there")]
 STOPPED_S = 4.5
@@ -28,7 +28,7 @@ def whole(process: "subprocess.Popen[str]") -> list[int]:
 WHO: dict[str, Callable[["subprocess.Popen[str]"], list[int]]] = {
     "everything": whole,
     "the main process": lambda process: [process.pid],
-    "capture": lambda process: [sorted(child.pid for child in station_processes(process))[0]],
+    "capture": lambda process: [station_process(process, "capture").pid],
 }
 
 

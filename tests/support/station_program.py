@@ -105,3 +105,16 @@ def station_processes(process: "subprocess.Popen[Any]") -> list[psutil.Process]:
     children = psutil.Process(process.pid).children(recursive=True)
     main = psutil.Process(process.pid).cmdline()
     return [child for child in children if child.cmdline() == main or "spawn_main" in " ".join(child.cmdline())]
+
+
+def station_process(process: "subprocess.Popen[Any]", name: str) -> psutil.Process:
+    """One of them, by the log that its output goes to."""
+
+    def found() -> psutil.Process | None:
+        for child in station_processes(process):
+            if any(Path(file.path).name == f"{name}.log" for file in child.open_files()):
+                return child
+        return None
+
+    child: psutil.Process = wait_for(found)
+    return child
