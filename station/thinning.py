@@ -11,6 +11,7 @@ It knows moments of loss and the stride; no frames, queues or clocks.
 from typing import Final
 
 from station.clock import NS_PER_S
+from station.transport.messages import MOST_EVERY
 
 BURST_S: Final = 0.5
 """What is lost within this time is lost once: a hiccup."""
@@ -25,6 +26,8 @@ SETTLE_S: Final = 1.0
 CALM_S: Final = 10.0
 """After so long without a loss more frames are tried."""
 MOST_CALM_S: Final = 320.0
+HELD_S: Final = 30.0
+"""After so long an attempt has held, and those that failed before count for nothing."""
 CAUTION: Final = 0.8
 """A share of what seems needed, from so few losses: one step more is soon taken."""
 TRIAL_S: Final = 10.0
@@ -79,7 +82,7 @@ class Thinning:
         every = next((every for every in fewer if every >= needed), fewer[-1])
         if every > BIG_STEP * max(self.every, needed) and self._bursts < MANY_BURSTS:
             return
-        failed = _within(self._calm_s, self._tried_ns, t_ns)
+        failed = _within(HELD_S, self._tried_ns, t_ns)
         self._change(every, t_ns)
         self._calm_s = min(2 * self._calm_s, MOST_CALM_S) if failed else CALM_S
 
@@ -88,15 +91,17 @@ class Thinning:
         return _within(TRIAL_S, self._tried_ns, t_ns)
 
     def pass_time(self, t_ns: int) -> None:
-        """Take in what time it is: after a calm time more frames are tried."""
-        if self.every == 1 or any(_within(self._calm_s, at, t_ns) for at in (self._changed_ns, self._lost_ns)):
+        """Take in what time it is: after a calm time more frames are tried, however long ago an attempt failed."""
+        if self._tried_ns is not None and not _within(HELD_S, self._tried_ns, t_ns):
+            self._calm_s = CALM_S
+        if self.every == 1 or _within(self._calm_s, self._changed_ns, t_ns) or _within(AGAIN_S, self._lost_ns, t_ns):
             return
         self._change(self._divisors(above=False)[-1], t_ns)
         self._tried_ns = t_ns
 
     def _divisors(self, *, above: bool) -> list[int]:
         """Return the divisors of the stride that are above, or below, the present one, rising."""
-        found = (every for every in range(1, self._stride + 1) if self._stride % every == 0)
+        found = (every for every in range(1, min(self._stride, MOST_EVERY) + 1) if self._stride % every == 0)
         return [every for every in found if (every > self.every if above else every < self.every)]
 
     def _change(self, every: int, t_ns: int) -> None:

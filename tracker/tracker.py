@@ -76,7 +76,7 @@ class Tracker:
         self._wanted = 0
         self._survey: Survey | None = None
         """Of an automatic selection, from its first frame to its last."""
-        self._prompt = self._unbroken = False
+        self._prompt = self._unbroken = self._broken = False
         self._waited_s = 0.0
         """For how long the automatic selection has been asked for."""
 
@@ -203,6 +203,9 @@ class Tracker:
             tracks.append(TrackResult(sperm_id, x, y, TrackState.LOST, 0.0, RESTARTED, 0))
         cautions = self._cautions.after(prepared)
         candidates = self._candidates(prepared) if self._asked_for_candidates else None
+        if self._broken:  # a background of a few moments shows heads where they were, and the size of none
+            self._preprocessor.watch_anew(prepared.pixels)
+            self._broken = False
         return FrameResult(tuple(tracks), tuple(windows), prepared.disturbance, cautions, candidates)
 
     def _candidates(self, prepared: PreparedFrame) -> tuple[tuple[float, float], ...] | None:
@@ -257,10 +260,14 @@ class Tracker:
         if self._prompt:
             watch_s = max(watch_s, WATCHED_FRAMES * prepared.interval_s)
         self._waited_s += prepared.interval_s
-        broken = self._unbroken and prepared.gap and self._waited_s < LONGEST_WATCH_S and not self._windows
-        if broken:  # a background of a few moments shows heads where they were, and the size of none
-            self._preprocessor.watch_anew(prepared.pixels)
-        if broken or prepared.watched_s < watch_s or prepared.blank:
+        self._broken = (
+            self._unbroken
+            and prepared.gap
+            and not prepared.blank
+            and self._waited_s < LONGEST_WATCH_S
+            and not self._windows
+        )
+        if self._broken or prepared.watched_s < watch_s or prepared.blank:
             self._survey = None
             return
         if self._survey is not None:

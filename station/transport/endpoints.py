@@ -199,8 +199,18 @@ def remove_left(folder: Path) -> None:
     with suppress(OSError):
         found = folder.lstat()
         own = sys.platform == "win32" or found.st_uid == os.getuid()
-        if own and stat.S_ISDIR(found.st_mode) and re.fullmatch(f"{PREFIX}[a-z0-9_]{{8}}", folder.name):
+        ours = own and stat.S_ISDIR(found.st_mode) and re.fullmatch(f"{PREFIX}[a-z0-9_]{{8}}", folder.name)
+        if ours and not any(map(_answers, folder.iterdir())):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def _answers(path: Path) -> bool:
+    """Return whether somebody listens at a Unix socket, whose process may be one of another container."""
+    if sys.platform == "win32" or not stat.S_ISSOCK(path.lstat().st_mode):
+        return False
+    with sockets.socket(sockets.AF_UNIX) as trial:
+        trial.settimeout(1.0)
+        return trial.connect_ex(str(path)) == 0
 
 
 def _private_folder() -> Path:

@@ -31,7 +31,8 @@ PositiveReal = Annotated[float, Field(gt=0)]
 Point = Annotated[list[float], Field(min_length=2, max_length=2)]
 """x, y."""
 Five = Annotated[list[float], Field(min_length=5, max_length=5)]
-Every = Annotated[int, Field(ge=1, le=64)]
+MOST_EVERY = 64
+Every = Annotated[int, Field(ge=1, le=MOST_EVERY)]
 """One in so many: as many as a window's stride may be."""
 Shares = Annotated[list[Annotated[float, Field(ge=0, le=1.01)]], Field(min_length=5, max_length=5)]
 """Probabilities of the five grades, A to E; a network of 16-bit numbers rounds a certain one up to a little over 1."""

@@ -78,6 +78,20 @@ def test_an_attempt_that_held_counts_for_nothing_later() -> None:
     assert had == [1, 2] * 5 + [1]
 
 
+def test_however_often_attempts_have_failed_a_load_that_has_gone_is_soon_forgotten() -> None:
+    thinning = Thinning(12)
+    play(thinning, 1200.0, lambda t_s, every: every < 12 and round(t_s * 20) % 14 == 0)
+    assert thinning.every == 12
+    hiccup = seldom(8.0)
+    assert play(thinning, 1200.0 + 600.0, lambda t_s, every: every == 12 and hiccup(t_s, every), 1200.0)[-1] == 1
+
+
+def test_a_long_stride_is_thinned_to_what_a_header_can_say() -> None:
+    """1000 frames/s, and a model for 15: 67 is a prime, and 64 the most."""
+    assert play(Thinning(67), 60.0, lambda _t_s, _every: True) == [1]
+    assert play(Thinning(128), 60.0, lambda _t_s, _every: True)[-1] == 64
+
+
 def test_another_stride_is_kept_to() -> None:
     thinning = Thinning(8)
     play(thinning, 9.0, lambda t_s, every: every < 4 and round(t_s * 20) % 14 == 0)

@@ -72,6 +72,8 @@ class Preprocessor:
         """How long stage and focus have not been looked at."""
         self._at_rest = False
         """Nothing disturbed the frame before."""
+        self._located = False
+        """Where the field is was seen when it was looked at last."""
 
     def rescale(self, head_px: float) -> None:
         """Take a measured head size."""
@@ -171,7 +173,8 @@ class Preprocessor:
         if frozen:
             return interval_s, True
         self._last_ns = t_source_ns
-        late = interval_s > self._params.background.gap_intervals * self._interval_s * every
+        # In frames of the source: a thinned one hides no more of them than one that is not.
+        late = interval_s > (every - 1 + self._params.background.gap_intervals) * self._interval_s
         gap = changed or lost_before > 0 or (len(self._intervals_s) > 1 and late)
         self._intervals_s.append(interval_s / (every + lost_before))
         self._interval_s = statistics.median(self._intervals_s)
@@ -229,10 +232,17 @@ class Preprocessor:
             self._learn_step(unlike, step, params.usual_step_rate)
             return NOWHERE, Disturbance.NONE
         refocused = self._focus.changed(pixels, self._unlooked_s)
+        unlooked = self._unlooked_s > interval_s
         self._unlooked_s = 0.0
         shift = self._motion.measure(still, pixels)
         if shift.known and not self._fits(shift, still, pixels):
             shift = NOWHERE
+        if unlooked and self._located and as_usual and not shift.known and not refocused:
+            # It may have set off while nobody looked, and be further by now than is searched.
+            shift = self._motion.search(still, pixels)
+            if shift.known:
+                disturbance = Disturbance.STAGE_JUMPED
+        self._located = shift.known
         if shift.known or as_usual:
             self._learn_step(unlike, step, params.settling_rate if settling else params.usual_step_rate)
         elif refocused:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import stat
 import subprocess
 import sys
@@ -112,6 +113,33 @@ def test_the_folder_of_a_run_that_was_killed_goes_with_its_file_and_no_other(
     assert not places["rostfine-a1b2c3d4"].exists()
     assert (places["rostfine-run-0"] / "capture.ledger").exists()
     assert (places["mine"] / "capture.ledger").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no Unix sockets there")
+def test_a_folder_in_which_somebody_listens_stays(
+    endpoints: Endpoints, runtime: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a container that shares folders with this one, but not the numbers of its processes."""
+    listens, gone = runtime / "rostfine-a1b2c3d4", runtime / "rostfine-e5f6a7b8"
+    with subprocess.Popen([sys.executable, "-c", ""]) as process:
+        pass
+    with (
+        registered(endpoints) as registration,
+        socket.socket(socket.AF_UNIX) as one,
+        socket.socket(socket.AF_UNIX) as two,
+    ):
+        for folder, listener in ((listens, one), (gone, two)):
+            folder.mkdir()
+            monkeypatch.chdir(folder)  # a path may be too long for a socket
+            listener.bind("control")
+            dead = {"name": folder.name, "pid": process.pid, "folder": str(folder)}
+            text = registration.entry.model_copy(update=dead).model_dump_json()
+            (runtime / "rostfine" / f"{folder.name}.json").write_text(text)
+        one.listen()
+        two.close()
+        running_stations()
+    assert (listens / "control").exists()
+    assert not gone.exists()
 
 
 def test_without_a_runtime_folder_of_the_system_a_private_one_is_made(

@@ -166,6 +166,33 @@ def test_gaps_by_number_and_by_time() -> None:
     assert gaps == [False] * 6 + [True, True, False]
 
 
+@pytest.mark.parametrize("every", [2, 4, 11])
+def test_of_a_thinned_source_one_frame_that_is_missing_is_seen_by_its_time(every: int) -> None:
+    """A camera without frame numbers does not count what it loses."""
+    field = Preprocessor(HEIGHT, WIDTH, OpenCvMatcher(), 21.0)
+    frames = np.random.default_rng(0).integers(60, 100, (8, HEIGHT, WIDTH)).astype(np.uint8)
+    times_ms = [*range(0, 50 * every, 10 * every), *range(50 * every + 10, 80 * every + 10, 10 * every)]
+    gaps = [
+        field.prepare(frame, frame_seq=k, t_source_ns=t_ms * 1_000_000, every=every).gap
+        for k, (frame, t_ms) in enumerate(zip(frames, times_ms, strict=True))
+    ]
+    assert gaps[1:] == [False] * 4 + [True] + [False] * 2
+
+
+def test_a_stage_that_sets_off_fast_while_nobody_looks_is_found() -> None:
+    """Little debris, much noise: what the picture differs by does not say that it moves."""
+    rng = np.random.default_rng(4)
+    sparse = np.full((HEIGHT + 2 * MARGIN, WIDTH + 2 * MARGIN), 80, np.float32)
+    for x, y in rng.uniform((60, 50), (WIDTH - 60, HEIGHT - 50), (7, 2)):
+        cv2.circle(sparse, (round(x) + MARGIN, round(y) + MARGIN), 4, 120.0, -1)
+    sparse = cv2.GaussianBlur(sparse, (0, 0), 1.2)
+    for start in (90, 91, 92):
+        frames = [view(sparse, max(0, k - start) * 9.0, 0.0, k) for k in range(start + 5)]
+        last = run(frames, FAST_MS)[-1]
+        assert last.origin[0] == pytest.approx(9.0 * (len(frames) - 1 - start), abs=20.0), start
+        assert last.disturbance, "and said"
+
+
 @pytest.mark.parametrize("shape", [(240, 321), (1, 1), (240, 320, 3)])
 def test_another_size_is_refused(shape: tuple[int, ...]) -> None:
     field = Preprocessor(HEIGHT, WIDTH, OpenCvMatcher())
