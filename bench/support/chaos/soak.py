@@ -35,11 +35,11 @@ MEMORY_SHARE, AGE_SHARE = 0.01, 0.10
 def run(setting: Setting) -> Iterator[Outcome]:
     """Run for half an hour, or a minute."""
     seconds = setting.seconds(full=1800.0, quick=60.0)
-    memory: list[float] = []
+    memory: list[dict[str, float]] = []
     try:
         with ChaosStation(setting.folder / "soak", *FOUR, config=CONFIG) as station:
             ages(station, max(LEAST_WARM_UP_S, WARM_UP * seconds))
-            found = ages(station, seconds, lambda: memory.append(sum(memory_mb(station).values())))
+            found = ages(station, seconds, lambda: memory.append(memory_mb(station)))
             summary = station.end()
             left = station.left()
         (session,) = station.sessions.iterdir()
@@ -52,13 +52,16 @@ def run(setting: Setting) -> Iterator[Outcome]:
         [one for one in found if one[0] >= seconds - fifth],
     )
     size = max(1, len(memory) // 5)
-    before_mb, after_mb = statistics.median(memory[:size]), statistics.median(memory[-size:])
+    before_mb, after_mb = _median_mb(memory[:size]), _median_mb(memory[-size:])
     grown = after_mb / before_mb - 1
+    parts = [
+        f"{name} {_median_mb(memory[:size], name):.0f} to {_median_mb(memory[-size:], name):.0f}" for name in memory[-1]
+    ]
     name = f"{seconds / 60:g} min"
     sperm = max((one["id"] for one in summary["sperm"]), default=0)
     yield Outcome(
         f"{name}, memory", 1, int(grown <= MEMORY_SHARE), f"at most {MEMORY_SHARE:.0%} more in the last fifth",
-        f"{before_mb:.1f} MB, then {after_mb:.1f} MB ({grown:+.1%}); {sperm} sperm seen",
+        f"{before_mb:.1f} MB, then {after_mb:.1f} MB ({grown:+.1%}: {', '.join(parts)}); {sperm} sperm seen",
     )  # fmt: skip
     p99 = [quantile(part, 0.99) for part in (first, last)]
     slower = p99[1] / p99[0] - 1 if found and math.isfinite(p99[0]) else math.inf
@@ -72,3 +75,8 @@ def run(setting: Setting) -> Iterator[Outcome]:
         f"{name}, record", 1, int(recording["complete"] and not summary["restarts"]), "complete, intact, no restart",
         f"{recording['frames']} frames, {recording['lost']} missing, {summary['frames']['dropped']} dropped", wrong,
     )  # fmt: skip
+
+
+def _median_mb(memory: list[dict[str, float]], name: str | None = None) -> float:
+    """Return what all processes took together, or one of them, MB."""
+    return statistics.median(sum(one.values()) if name is None else one.get(name, 0.0) for one in memory)
