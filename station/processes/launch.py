@@ -39,13 +39,12 @@ def launched(config: Config, modules: Mapping[ProcessName, str]) -> Iterator[Lau
         processes: dict[ProcessName, BaseProcess] = {}
         try:
             if may_fork():
-                gc.freeze()  # else the first collection in each process copies all memory that they share
+                gc.freeze()  # for good: a collection that looks through it copies all memory that they share
                 fork = multiprocessing.get_context("fork")
                 for name in sorted(modules, key=lambda name: name is not ProcessName.ENGINE):  # it takes longest
                     arguments = (name, modules[name], config, endpoints)
                     processes[name] = fork.Process(target=run_process, args=arguments, name=name.value)
                     processes[name].start()
-                gc.unfreeze()
             yield Launch(endpoints, {name: processes[name] for name in modules if name in processes})
         finally:
             for process in processes.values():
