@@ -184,7 +184,7 @@ def test_a_stage_that_sets_off_fast_while_nobody_looks_is_found() -> None:
     rng = np.random.default_rng(4)
     sparse = np.full((HEIGHT + 2 * MARGIN, WIDTH + 2 * MARGIN), 80, np.float32)
     for x, y in rng.uniform((60, 50), (WIDTH - 60, HEIGHT - 50), (7, 2)):
-        cv2.circle(sparse, (round(x) + MARGIN, round(y) + MARGIN), 4, 120.0, -1)
+        cv2.circle(sparse, (round(x) + MARGIN, round(y) + MARGIN), 3, 100.0, -1)
     sparse = cv2.GaussianBlur(sparse, (0, 0), 1.2)
     for start in (90, 91, 92):
         frames = [view(sparse, max(0, k - start) * 9.0, 0.0, k) for k in range(start + 5)]
