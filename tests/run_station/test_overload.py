@@ -52,6 +52,10 @@ def test_a_source_that_is_much_too_fast_is_thinned_graded_and_replayed(station: 
     left_out = sum(frame.every - 1 + frame.lost_before for frame in frames)
     assert summary["frames"]["captured"] == len(frames) + summary["recording"]["lost"]
     assert left_out <= summary["frames"]["left_out"] <= summary["frames"]["dropped"]
-    again = station.summary("--source", f"replay:{folder}", "--speed", "max")["replay"]
+    replayed = station.summary("--source", f"replay:{folder}", "--speed", "max")
+    if summary["recording"]["lost"]:
+        assert any(caution.startswith("the record lacks ") for caution in replayed["cautions"])
+        return  # what the tracker had and the record has not can't be done again
+    again = replayed["replay"]
     assert (again["tracks_differ"], again["grades_differ"], again["windows_missing"]) == (0, 0, 0)
     assert again["grades_as_recorded"] == len(grades)
