@@ -9,6 +9,7 @@ writes them.
 import contextlib
 import csv
 import errno
+import os
 from collections.abc import Callable, Iterator
 from io import TextIOWrapper
 from pathlib import Path
@@ -47,6 +48,9 @@ from station.transport.messages import Evidence, KinematicsInfo, Measured
 
 FLUSH_ROWS: Final = 5000
 FLUSH_S: Final = 5.0
+GROUP_VALUES: Final = 400_000
+"""So many of a Parquet file are written as one row group. Its writer keeps some 0.8 kB for each column of each group
+until the file is closed: with a group every few seconds it would grow by a megabyte a minute."""
 EVENTS_AT_ONCE: Final = 200
 Row = tuple[Any, ...]
 
@@ -248,12 +252,15 @@ class _Table:
         fields = [pa.field(column, dtype) for column, dtype in COLUMNS[name]]
         self._schema = pa.schema(fields, metadata={"notice": NOTICE})
         self._rows: list[Row] = []
+        self._waiting = folder / f".{name}.arrow.{ending}"
+        """Rows that the CSV file has and the Parquet file has not yet: in memory they would take more than all else."""
+        self._rows_waiting = 0
         self._paths = {ending: folder / f"{name}.{ending}" for ending in ("csv", "parquet")}
         self._csv: TextIOWrapper | None = None
         self._parquet: Any = None
-        for ending in self._paths:
-            self._partial(ending).unlink(missing_ok=True)  # a link that was put there would be written through
-            self._partial(ending).touch(PRIVATE, exist_ok=False)  # what opens it next leaves the mode as it is
+        for path in (*map(self._partial, self._paths), self._waiting):
+            path.unlink(missing_ok=True)  # a link that was put there would be written through
+            path.touch(PRIVATE, exist_ok=False)  # what opens it next leaves the mode as it is
         self._csv = self._partial("csv").open("w", encoding="utf-8", newline="")
         try:
             self._parquet = pq.ParquetWriter(self._partial("parquet"), self._schema, compression="zstd")
@@ -276,10 +283,23 @@ class _Table:
         self._csv.flush()
         values = zip(zip(*rows, strict=True), self._schema, strict=True)
         columns = [pa.array(column, field.type) for column, field in values]
-        self._parquet.write_table(pa.Table.from_arrays(columns, schema=self._schema))
+        batch = pa.record_batch(columns, schema=self._schema)
+        with self._waiting.open("ab") as file:
+            file.write(_as_stream(batch))
+        self._rows_waiting += batch.num_rows
+        if self._rows_waiting * batch.num_columns >= GROUP_VALUES:
+            self._write_group()
+
+    def _write_group(self) -> None:
+        if self._rows_waiting:
+            table = pa.Table.from_batches(list(_batches(self._waiting.read_bytes())))
+            self._parquet.write_table(table, row_group_size=table.num_rows)
+            os.truncate(self._waiting, 0)
+            self._rows_waiting = 0
 
     def close(self) -> Iterator[FileRecord]:
         self.flush()
+        self._write_group()
         self.abandon()
         for ending, path in self._paths.items():
             self._partial(ending).replace(path)
@@ -291,19 +311,36 @@ class _Table:
             try:
                 file.close()
             finally:
+                self._waiting.unlink(missing_ok=True)
                 self._parquet.close()
 
     def discard(self) -> None:
         with contextlib.suppress(OSError):
             self.abandon()
         for ending, path in self._paths.items():
-            for leftover in (self._partial(ending), path):
+            for leftover in (self._partial(ending), path, self._waiting):
                 with contextlib.suppress(OSError):
                     leftover.unlink(missing_ok=True)
 
     def _partial(self, ending: str) -> Path:
         path = self._paths[ending]
         return path.with_name(f".{path.name}.{self._ending}")
+
+
+def _as_stream(batch: pa.RecordBatch) -> pa.Buffer:
+    """Return a batch as Arrow's stream format has it, schema and end mark included."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, batch.schema) as stream:
+        stream.write_batch(batch)
+    return sink.getvalue()
+
+
+def _batches(content: bytes) -> Iterator[pa.RecordBatch]:
+    """Yield the batches of streams that follow one another."""
+    reader = pa.BufferReader(content)
+    while reader.tell() < reader.size():
+        with pa.ipc.open_stream(reader) as stream:
+            yield from stream
 
 
 def write_tables(folder: Path, keep_going: Callable[[], object] = lambda: None) -> list[Path]:

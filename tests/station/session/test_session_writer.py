@@ -15,14 +15,15 @@ from station.config import RecordSettings
 from station.errors import SessionError
 from station.session import codec_choice, disk
 from station.session import session_writer as recording_module
+from station.session import tables as tables_module
 from station.session.chunk_writer import FileSink
 from station.session.codec_choice import CodecChoice, choose_codec, ffv1_trial
 from station.session.disk import Room
 from station.session.event_log import EventLog
-from station.session.layout import LOG, Manifest, SessionOutcome, new_session, sessions_folder
+from station.session.layout import LOG, Manifest, SessionOutcome, chunk_name, new_session, sessions_folder
 from station.session.pre_trigger import PreTrigger
 from station.session.pseudonym import Pseudonym
-from station.session.records import ChunkRecord, EndRecord, KeepRecord, Record, StartRecord
+from station.session.records import ChunkRecord, EndRecord, FrameRecord, KeepRecord, Record, StartRecord
 from station.session.session_reader import Session
 from station.session.session_writer import SessionWriter
 from station.session.tables import Tables, write_tables
@@ -368,6 +369,25 @@ def test_tables_of_a_session_that_was_cut_off(tmp_path: Path) -> None:
     assert table.column("t_source_s").to_pylist() == [header(seq).t_source_ns / 1e9 for seq in range(6)]
     (folder / "tables" / "frames.csv").unlink()
     assert verify_session(folder).breaks[0].file == "log.jsonl", "session.json holds a later event"
+
+
+def test_a_parquet_file_does_not_get_a_group_with_every_flush(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its writer keeps what it knows of each group until the end: a day of groups every 5 s took hundreds of MB."""
+    columns = len(tables_module.COLUMNS["frames"])
+    monkeypatch.setattr(tables_module, "GROUP_VALUES", 100 * columns)
+    tables, said = Tables(tmp_path), []
+    for seq in range(250):
+        frame = FrameRecord(header=header(seq), file=chunk_name(0), index=seq, pts_ms=seq, crc32=0)
+        tables.add(seq, seq, frame)
+        tables.tick(seq * 10.0)
+        said.append(sum(path.stat().st_size for path in tmp_path.rglob(".*.arrow.*")))
+    tables.close()
+    file = pq.ParquetFile(tmp_path / "tables" / "frames.parquet")
+    assert [file.metadata.row_group(n).num_rows for n in range(file.num_row_groups)] == [100, 100, 50]
+    assert file.read().column("frame").to_pylist() == list(range(250))
+    assert len((tmp_path / "tables" / "frames.csv").read_text().splitlines()) == 1 + 250
+    assert min(said[100:]) == 0, "what waited for a group goes when that is written"
+    assert {path.suffix for path in (tmp_path / "tables").iterdir()} == {".csv", ".parquet", ".json"}
 
 
 def test_tables_of_a_session_that_is_being_recorded_do_it_no_harm(tmp_path: Path) -> None:
