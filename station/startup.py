@@ -33,6 +33,8 @@ def guarded_imports() -> "Iterator[None]":
         sys.exit(1)
     # Else pydantic, in every process, looks through all installed packages for plugins: time, and foreign code.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    # Else pyarrow has an allocator of its own, which never gives back what a session's tables have left.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     handled = signal.getsignal(signal.SIGINT) in (signal.default_int_handler, signal.SIG_DFL)
     handled = handled and threading.current_thread() is threading.main_thread()
     if handled:

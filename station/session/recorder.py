@@ -11,8 +11,6 @@ from collections import deque
 from pathlib import Path
 from typing import Final
 
-import pyarrow as pa
-
 from station.clock import AwakeClock
 from station.errors import SessionError
 from station.processes.control import ProcessControl
@@ -75,7 +73,6 @@ KEEP: Final = ("key k", "keep")
 def run(context: ProcessContext) -> None:
     """Record from the first frame to the end of all links."""
     lower_priority()
-    pa.set_memory_pool(pa.system_memory_pool())  # its own would keep what tables have left for good
     control, config = context.control, context.config
     control.patience_s = PATIENCE_S
     pseudonym = Pseudonym(config.source.kind)

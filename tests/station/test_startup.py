@@ -61,3 +61,13 @@ def test_ctrl_c_while_importing_is_silent(capsys: pytest.CaptureFixture[str]) ->
         raise KeyboardInterrupt
     assert end.value.code == 130
     assert capsys.readouterr().err == ""
+
+
+def test_what_tables_have_left_is_given_back() -> None:
+    """pyarrow's own allocator kept 10 MB and more of it; which one it takes is settled when it is imported."""
+    program = (
+        "from station.startup import guarded_imports\nwith guarded_imports():\n    import station.session.tables\n"
+        "import pyarrow\nprint(pyarrow.default_memory_pool().backend_name)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout == "system\n"
