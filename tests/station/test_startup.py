@@ -64,7 +64,7 @@ def test_ctrl_c_while_importing_is_silent(capsys: pytest.CaptureFixture[str]) ->
 
 
 def test_what_tables_have_left_is_given_back() -> None:
-    """pyarrow's own allocator kept 10 MB and more of it; which one it takes is settled when it is imported."""
+    """The allocator of pyarrow itself kept 10 MB and more; which one it takes is settled when it is imported."""
     program = (
         "from station.startup import guarded_imports\nwith guarded_imports():\n    import station.session.tables\n"
         "import pyarrow\nprint(pyarrow.default_memory_pool().backend_name)\n"
