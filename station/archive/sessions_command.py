@@ -59,7 +59,15 @@ def sessions(argv: Sequence[str]) -> int:
 def _list(argv: Sequence[str]) -> int:
     given = _parser("", LIST).parse_args(argv)
     parent = sessions_folder(given.parent)
+    if given.parent is not None and not parent.is_dir():
+        what = "a file, not a folder" if parent.exists() else "no such folder"
+        raise InputError(f"session folder {parent}: {what}; give the folder that holds the sessions")
     entries = catalogue(parent)
+    if not entries and (parent / LOG).is_file():
+        raise InputError(
+            f"session folder {parent}: is itself a session, which `sessions show {parent}` shows; give the folder that "
+            "holds it"
+        )
     left = leftovers(parent)
     if not entries:
         say(f"no session in {parent}")

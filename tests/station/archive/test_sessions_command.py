@@ -12,7 +12,7 @@ import pytest
 from station.archive.catalogue import catalogue, lasts_s
 from station.archive.record_commands import verify
 from station.archive.sessions_command import sessions
-from station.errors import SessionError
+from station.errors import InputError, SessionError
 from station.session.annotations import ANNOTATIONS, Note, annotate, read_annotations
 from station.session.layout import LOG
 from station.session.lookup import find_session
@@ -167,6 +167,17 @@ def test_a_folder_that_cannot_be_written_says_what_to_do(tmp_path: Path) -> None
     (folder / ANNOTATIONS).mkdir()
     with pytest.raises(SessionError, match="make the folder writable"):
         sessions(["note", str(folder), "x"])
+
+
+def test_a_list_of_what_holds_no_sessions_says_what_was_given(tmp_path: Path) -> None:
+    folder = record(tmp_path)
+    for given, what in (
+        (folder / LOG, "a file, not a folder"),
+        (tmp_path / "nowhere", "no such folder"),
+        (folder, "itself a session"),
+    ):
+        with pytest.raises(InputError, match=what):
+            sessions(["--session", str(given)])
 
 
 def test_two_hundred_sessions_are_listed_in_under_a_second(tmp_path: Path) -> None:
