@@ -33,7 +33,7 @@ def guarded_imports() -> "Iterator[None]":
         sys.exit(1)
     # Else pydantic, in every process, looks through all installed packages for plugins: time, and foreign code.
     os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    # Else pyarrow has an allocator of its own, which never gives back what a session's tables have left.
+    # Else pyarrow has an allocator of its own, which keeps what a session's tables have left: 10 MB and more.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     handled = signal.getsignal(signal.SIGINT) in (signal.default_int_handler, signal.SIG_DFL)
     handled = handled and threading.current_thread() is threading.main_thread()

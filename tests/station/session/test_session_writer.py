@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -388,6 +389,37 @@ def test_a_parquet_file_does_not_get_a_group_with_every_flush(tmp_path: Path, mo
     assert len((tmp_path / "tables" / "frames.csv").read_text().splitlines()) == 1 + 250
     assert min(said[100:]) == 0, "what waited for a group goes when that is written"
     assert {path.suffix for path in (tmp_path / "tables").iterdir()} == {".csv", ".parquet", ".json"}
+
+
+def test_tables_that_the_disk_did_not_take_whole_are_not_given_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There is room again at once, as what was held back for the end is given back: a hole would not be seen."""
+    folder, batches = new_session(tmp_path), 0
+    as_stream = tables_module._as_stream
+
+    def refused_once(batch: pa.RecordBatch) -> pa.Buffer:
+        nonlocal batches
+        batches += "exposure_to_sent_ms" in batch.column_names
+        if batches == 2:
+            batches += 1
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return as_stream(batch)
+
+    monkeypatch.setattr(tables_module, "_as_stream", refused_once)
+    with SessionWriter(folder, start(), RecordSettings(reserve_mb=0)) as writer:
+        writer.use(CodecChoice("raw", 1, ""))
+        for seq, pixels in enumerate(noise_images(30)):
+            writer.frame(header(seq), pixels)
+            if seq in {10, 15, 20, 25}:
+                writer.tick(seq)
+        assert "No space left" in writer.stopped
+    assert not list((folder / "tables").iterdir())
+    assert verify_session(folder).breaks == []
+    write_tables(folder)
+    recorded = [event.record.header.seq for event in Session(folder).events() if isinstance(event.record, FrameRecord)]
+    assert len(recorded) > 10
+    assert pq.read_table(folder / "tables" / "frames.parquet").column("frame").to_pylist() == recorded
 
 
 def test_tables_of_a_session_that_is_being_recorded_do_it_no_harm(tmp_path: Path) -> None:
