@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from station.clock import NS_PER_S, ms_between
 from station.errors import SessionError
-from station.files import PRIVATE, sha256_of
+from station.files import PRIVATE, open_regular, sha256_of
 from station.notice import NOTICE
 from station.session.event_log import Event, read_log
 from station.session.layout import LOG, TABLES
@@ -300,7 +300,8 @@ class _Table:
 
     def _write_group(self) -> None:
         if self._rows_waiting:
-            table = pa.Table.from_batches(list(_batches(self._waiting.read_bytes())))
+            with open_regular(self._waiting) as file:
+                table = pa.Table.from_batches(list(_batches(file.read())))
             self._parquet.write_table(table, row_group_size=table.num_rows)
             os.truncate(self._waiting, 0)
             self._rows_waiting = 0
