@@ -133,6 +133,9 @@ class Operator:
         """Return why a request cannot be carried out now, whatever its values; empty where it can."""
         if len(self._open) >= MOST_OPEN:
             return f"{MOST_OPEN} requests are being carried out already; wait for their answers"
+        if isinstance(request, _HIDING) and any(isinstance(one.request, _HIDING) for one in self._open):
+            # What the engine has said until now is of before: an answer from it could be the wrong way round.
+            return "the engine has not confirmed the change before; repeat it in a moment"
         if isinstance(request, _SELECTIONS):
             if self.is_replay:
                 return "a replay follows the sperm that were selected in the recording"
@@ -544,6 +547,7 @@ _SELECTIONS = (
     ReleaseRequest,
     ReplaceLostRequest,
 )
+_HIDING = (BlindRequest, UnblindRequest)
 _LOGGED_BEFORE = (StatusRequest, CandidatesRequest, KeepRequest, BlindRequest, UnblindRequest)
 """What is not recorded once it is done: a question; and what the record must have before, whatever comes of it."""
 _HANDLERS: Final[dict[type[Request], Callable[..., Reply | _Finding]]] = {

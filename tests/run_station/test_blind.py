@@ -237,7 +237,7 @@ def test_blindness_that_could_not_be_kept_is_refused_and_b_hides_grades_on_the_t
         # What is lost gives way first: it could not be marked.
         terminal.insist("anm", r"marked as chosen \(grades are shown now\)")
         terminal.insist("b", r"Grades are hidden until a choice is marked")
-        terminal.press("b", r"Grades are shown again")
+        terminal.insist("b", r"Grades are shown again")  # refused until the engine has confirmed the one before
         terminal.press("qq", r"ended   by key q")
         terminal.exit_code()
     (recorded,) = sessions.iterdir()

@@ -16,6 +16,7 @@ from station.commands.operator import PATIENCE_S, Operator
 from station.commands.requests import (
     MAX_REQUEST_BYTES,
     REQUEST,
+    BlindRequest,
     KeepRequest,
     MarkRequest,
     NoteRequest,
@@ -25,6 +26,7 @@ from station.commands.requests import (
     Reply,
     SelectRequest,
     StatusRequest,
+    UnblindRequest,
     decode_reply,
     encode_request,
 )
@@ -88,6 +90,17 @@ def test_status_is_answered_from_the_first_moment_on(desk: Desk) -> None:
     assert reply.status is not None
     assert reply.status.state == "STARTING"
     assert "research use only" in reply.status.notice
+
+
+def test_hiding_and_showing_wait_for_one_another(desk: Desk) -> None:
+    """Else the engine's word of before answers the second at once, then the first: "hidden", with the grades shown."""
+    desk.supervisor.hide_grades(blind=True)
+    desk.socket.send_multipart(encode_request(UnblindRequest(id=1, key=desk.endpoints.key)))
+    reply = desk.ask(*encode_request(BlindRequest(id=2, key=desk.endpoints.key)))
+    assert (reply.id, reply.done) == (2, False)
+    assert "repeat it in a moment" in reply.text
+    assert decode_reply(desk.reply()).id == 1, "the first is answered, if only by what is not known"
+    assert "repeat it" not in desk.ask(*encode_request(BlindRequest(id=3, key=desk.endpoints.key))).text
 
 
 def test_a_req_socket_is_answered_too(desk: Desk, context: Context) -> None:
