@@ -242,7 +242,9 @@ def test_blindness_that_could_not_be_kept_is_refused_and_b_hides_grades_on_the_t
         terminal.exit_code()
     (recorded,) = sessions.iterdir()
     asked = [name for name, _, asker in actions(sessions) if asker == "screen" and name != "replace_lost"]
-    assert asked == ["blind", "mark", "unblind", "blind", "unblind", "key q"]
+    assert (asked[:3], asked[-1]) == (["blind", "mark", "unblind"], "key q")
+    pairs = asked[3:-1]  # more than one where an answer came late and the key was pressed again
+    assert pairs == ["blind", "unblind"] * (len(pairs) // 2) != []
     for options, why in (
         (("--blind", "--no-record"), "choice and grades are kept in the recording"),
         (("--blind", "--source", f"replay:{recorded}"), "a replay's grades can be read in its recording"),
