@@ -95,6 +95,7 @@ def run(context: ProcessContext) -> None:
                 grader.doubts = grader.suit(start.source.um_per_px)
             counters, blind = grader.counters, config.blind if start.blind is None else start.blind
             outlet = Outlet(grades, control.account, counters, blind=blind)
+            control.account.obeyed = start.seq
             herald = Herald(grades, config, start)
             control.report(ProcessState.RUNNING)
             while context.carry_on():
@@ -141,6 +142,7 @@ def _obey(control: ProcessControl, outlet: Outlet, grader: "Grader", herald: Her
         command = control.commands.popleft()
         if command.name is CommandName.BLIND and command.blind is not None:
             outlet.hide(command.blind)
+            control.account.obeyed = command.seq
         if command.name is CommandName.SCALE and command.um_per_px is not None:
             herald.rescale(command.objective, command.um_per_px)
             grader.doubts = grader.suit(command.um_per_px)

@@ -25,7 +25,7 @@ from station.dashboard.summary import SummaryFile, summarise
 from station.errors import ProcessError, StationError
 from station.options import Options
 from station.output import say
-from station.processes.launch import Launch
+from station.processes.launch import Launch, reserve_ledgers
 from station.processes.ledger import Ledger
 from station.processes.process import ledger_path
 from station.processes.signals import StopRequest
@@ -92,6 +92,7 @@ def _run_once(
     with ExitStack() as outer:
         if launch is None:
             launch = Launch(outer.enter_context(private_endpoints()))
+            reserve_ledgers(launch.endpoints.folder)
         endpoints = launch.endpoints
         context = outer.enter_context(zmq.Context())
         monitor = outer.enter_context(Monitor(context, config, endpoints))

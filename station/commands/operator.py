@@ -334,8 +334,8 @@ class Operator:
         if self.is_blind:
             return _refused(request, "grades are hidden already, until a choice is marked")
         self._supervisor.note_action(request.name, asked_by=request.asked_by)
-        self._supervisor.hide_grades(blind=True)
-        return self._hidden(request, True, "grades are hidden until a choice is marked")
+        number = self._supervisor.hide_grades(blind=True)
+        return self._hidden(request, number, True, "grades are hidden until a choice is marked")
 
     def _unblind(self, request: UnblindRequest) -> Reply | _Finding:
         if not self.is_blind:
@@ -343,15 +343,16 @@ class Operator:
         if self._config.blind:
             return _refused(request, "this is a blind study: grades are shown once a choice has been marked")
         self._supervisor.note_action(request.name, asked_by=request.asked_by)
-        self._supervisor.hide_grades(blind=False)
-        return self._hidden(request, False, "grades are shown again")
+        number = self._supervisor.hide_grades(blind=False)
+        return self._hidden(request, number, False, "grades are shown again")
 
-    def _hidden(self, request: Request, hidden: bool, text: str) -> _Finding:
-        """Answer once the engine has said that it withholds grades, or has let them all go."""
+    def _hidden(self, request: Request, number: int, hidden: bool, text: str) -> _Finding:
+        """Answer once the engine has obeyed that command: it withholds grades, or has let them all go."""
 
         def look(*, late: bool) -> Reply | None:
             engine = self._supervisor.statuses.get(ProcessName.ENGINE)
-            if engine is not None and (engine.withheld is not None) is hidden:
+            heard = engine is not None and engine.obeyed is not None and engine.obeyed >= number
+            if heard and engine is not None and (engine.withheld is not None) is hidden:
                 return _done(request, text)
             return _unconfirmed(request, "passed on to the engine, which has not confirmed it yet") if late else None
 

@@ -92,6 +92,7 @@ class Account:
     model: ModelInfo | None = None
     sperm: dict[int, SpermTally] = field(default_factory=dict)
     withheld: int | None = None
+    obeyed: int | None = None
     digest: str = ""
     recording: RecordingInfo | None = None
     adjustment: CameraAdjustment | None = None
@@ -215,6 +216,7 @@ class ProcessControl:
             model=account.model,
             sperm=list(account.sperm.values()),
             withheld=account.withheld,
+            obeyed=account.obeyed,
             digest=account.digest,
             recording=account.recording,
             adjustment=account.adjustment,

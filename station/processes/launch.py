@@ -14,9 +14,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.process import BaseProcess
+from pathlib import Path
 
 from station.config import Config
-from station.processes.process import run_process
+from station.errors import InputError
+from station.processes.ledger import TOTAL_BYTES, Ledger
+from station.processes.process import ledger_path, run_process
 from station.transport.control_messages import ProcessName
 from station.transport.endpoints import Endpoints, private_endpoints
 
@@ -36,6 +39,7 @@ def launched(config: Config, modules: Mapping[ProcessName, str]) -> Iterator[Lau
     ``modules``: what each process runs, by its name.
     """
     with private_endpoints() as endpoints:
+        reserve_ledgers(endpoints.folder)
         processes: dict[ProcessName, BaseProcess] = {}
         try:
             if may_fork():
@@ -49,6 +53,18 @@ def launched(config: Config, modules: Mapping[ProcessName, str]) -> Iterator[Lau
         finally:
             for process in processes.values():
                 _end(process)
+
+
+def reserve_ledgers(folder: Path) -> None:
+    """Make the ledgers of a run's processes, before any of these begins. Raises InputError where there is no room."""
+    for name in ProcessName:
+        try:
+            Ledger(ledger_path(folder, name)).close()
+        except OSError as error:
+            raise InputError(
+                f"{folder.parent}: a run needs {len(ProcessName)} files of {TOTAL_BYTES >> 10} kB there "
+                f"({error.strerror}); free some space, raise the limit (ulimit -f), or give another folder as TMPDIR"
+            ) from None
 
 
 def may_fork() -> bool:

@@ -75,11 +75,10 @@ class Ledger:
     """The numbers and the note of one process. It is written by that process alone."""
 
     def __init__(self, path: Path | None = None) -> None:
-        """``path``: made where it is not there yet; None: nothing outlives this object."""
+        """``path``: made where it is not there yet; None: nothing outlives this object. Raises OSError."""
         self._file = -1
         if path is not None:
-            self._file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), PRIVATE)
-            os.ftruncate(self._file, TOTAL_BYTES)
+            self._file = _whole_file(path)
         self._memory = mmap.mmap(self._file, TOTAL_BYTES)
         self._bytes = memoryview(self._memory)
         self._numbers = self._bytes[: NUMBERS * NUMBER_BYTES].cast("q")
@@ -138,3 +137,17 @@ class Ledger:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _whole_file(path: Path) -> int:
+    """Open a ledger's file, with all of its place on the disk: a full one would end the process at a mere write."""
+    file = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), PRIVATE)
+    try:
+        if hasattr(os, "posix_fallocate"):
+            os.posix_fallocate(file, 0, TOTAL_BYTES)
+        else:
+            os.ftruncate(file, TOTAL_BYTES)
+    except OSError:
+        os.close(file)
+        raise
+    return file

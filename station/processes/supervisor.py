@@ -219,10 +219,10 @@ class Supervisor:
         for name in PIPELINE:
             self._centre.send(name, CommandName.SCALE, **self._scale)
 
-    def hide_grades(self, *, blind: bool) -> None:
-        """Let the engine withhold its grades, or let them go."""
+    def hide_grades(self, *, blind: bool) -> int:
+        """Let the engine withhold its grades, or let them go; return the number that it has to have ``obeyed``."""
         self.blind = blind
-        self._centre.send(ProcessName.ENGINE, CommandName.BLIND, blind=blind)
+        return self._centre.send(ProcessName.ENGINE, CommandName.BLIND, blind=blind)
 
     def note_action(
         self, name: str, details: str = "", asked_by: str = "", *, sperm_id: int | None = None, note: str = ""

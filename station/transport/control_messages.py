@@ -245,6 +245,8 @@ class ProcessStatus(Header):
     sperm: list[SpermTally] = Field(default=[])
     withheld: Count | None = Field(default=None, exclude_if=is_none)
     """Engine: grades that have not been published yet, the run being blind. Left out where nothing is withheld."""
+    obeyed: Count | None = Field(default=None, exclude_if=is_none)
+    """Engine: number of the START or BLIND command that ``withheld`` follows. Left out before there was one."""
     digest: str = ""
     """Engine: SHA-256 over all grades published so far, to compare runs bit for bit."""
     adjustment: CameraAdjustment | None = Field(default=None, exclude_if=is_none)

@@ -40,6 +40,7 @@ from station.transport.messages import Trace, TrackInfo, TracksHeader, TrackStat
 
 Context = zmq.Context[zmq.Socket[bytes]]
 PATIENT = dict.fromkeys(PIPELINE, "tests.station.processes.children.patient")
+WITHHOLDING = PATIENT | {ProcessName.ENGINE: "tests.station.processes.children.withholding"}
 
 
 @dataclass
@@ -71,11 +72,12 @@ class Desk:
 
 
 @pytest.fixture
-def desk(context: Context) -> Iterator[Desk]:
+def desk(context: Context, request: pytest.FixtureRequest) -> Iterator[Desk]:
+    modules = getattr(request, "param", PATIENT)
     with ExitStack() as stack:
         endpoints = stack.enter_context(private_endpoints())
         monitor = stack.enter_context(Monitor(context, Config(), endpoints))
-        supervisor = stack.enter_context(Supervisor(context, Config(), endpoints, PATIENT))
+        supervisor = stack.enter_context(Supervisor(context, Config(), endpoints, modules))
         operator = Operator(Config(), supervisor, monitor)
         server = stack.enter_context(CommandServer(context, endpoints, operator))
         socket = stack.enter_context(context.socket(zmq.DEALER))
@@ -101,6 +103,24 @@ def test_hiding_and_showing_wait_for_one_another(desk: Desk) -> None:
     assert "repeat it in a moment" in reply.text
     assert decode_reply(desk.reply()).id == 1, "the first is answered, if only by what is not known"
     assert "repeat it" not in desk.ask(*encode_request(BlindRequest(id=3, key=desk.endpoints.key))).text
+
+
+@pytest.mark.parametrize("desk", [WITHHOLDING], indirect=True)
+def test_hiding_at_once_after_a_mark_is_not_answered_by_the_word_of_before(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Operator, "why_not_recorded", "")
+    statuses, key = desk.supervisor.statuses, desk.endpoints.key
+    end = time.monotonic() + 60.0
+    while ProcessName.ENGINE not in statuses or statuses[ProcessName.ENGINE].state is not ProcessState.RUNNING:
+        assert time.monotonic() < end
+        desk.turn(0.01)
+    assert desk.ask(*encode_request(BlindRequest(id=1, key=key))).text == "grades are hidden until a choice is marked"
+    shown = desk.supervisor.hide_grades(blind=False)  # as a mark does
+    assert desk.ask(*encode_request(BlindRequest(id=2, key=key))).done
+    engine = statuses[ProcessName.ENGINE]
+    assert (engine.obeyed or 0) > shown, "it was said to be done before the engine had heard of it"
+    assert engine.withheld == 0
 
 
 def test_a_req_socket_is_answered_too(desk: Desk, context: Context) -> None:

@@ -88,6 +88,18 @@ def test_what_a_process_refuses_is_heard_though_the_main_one_is_not_there_yet() 
     assert "clip.mp4: expected a video" in done.stdout, done.stdout + done.stderr
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere files have no such limit")
+def test_no_room_for_the_ledgers_is_said_before_anything_begins() -> None:
+    """A process that found out by itself would end with a traceback, or at a write into memory."""
+    limit = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
+    command = [sys.executable, "-c", limit + "import runpy; runpy.run_path('run_station.py', run_name='__main__')"]
+    options = ["--headless", "--no-record", "--duration", "1"]
+    done = subprocess.run([*command, *options], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 2, done.stderr
+    (line,) = done.stderr.splitlines()
+    assert "a run needs 5 files of 512 kB there (File too large); free some space" in line
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere they are spawned")
 @pytest.mark.parametrize("threads", ["1", "2"])
 def test_a_process_with_threads_of_any_kind_is_not_copied(threads: str) -> None:
