@@ -23,7 +23,7 @@ from station.build_info import version
 from station.errors import InputError, StationError
 from station.files import open_regular
 from station.output import complain
-from station.transport.endpoints import Endpoint, Endpoints, remove_left
+from station.transport.endpoints import Endpoint, Endpoints, remove_all_left, remove_left
 from station.transport.keys import GUEST, KeyPair, Pass
 
 NAME_PATTERN: Final = r"^[a-z0-9][a-z0-9_-]{0,39}$"
@@ -214,6 +214,7 @@ def running_stations() -> list[RunningStation]:
             left.append(entry.folder)
     for folder in set(left) - {entry.folder for entry in found}:
         remove_left(Path(folder))
+    remove_all_left()
     return sorted(found, key=lambda entry: entry.name)
 
 

@@ -26,7 +26,7 @@ def find_browser() -> str:
 
 def print_pdf(page: Path, out: Path, browser: str) -> None:
     """Print a page to a file, with no network. Raises InputError where the browser does not."""
-    with tempfile.TemporaryDirectory(prefix="rostfine-") as folder:
+    with tempfile.TemporaryDirectory(prefix="rostfine-pdf-") as folder:
         made = Path(folder) / "page.pdf"
         options = [
             "--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-extensions",

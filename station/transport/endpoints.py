@@ -12,6 +12,7 @@ import socket as sockets
 import stat
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from typing import Final, Literal, get_args
 import zmq
 
 from station.errors import InputError, StationError
+from station.files import PRIVATE
 from station.transport.control_messages import ProcessName
 from station.transport.gatekeeper import Door, Gatekeeper
 from station.transport.keys import GUEST, STATION, KeyPair, Pass, RunKeys
@@ -29,6 +31,10 @@ LinkName = Literal["frames", "windows", "tracks", "grades", "control", "commands
 LINKS: Final[tuple[LinkName, ...]] = get_args(LinkName)
 PREFIX: Final = "rostfine-"
 """Of the name of a run's folder."""
+LOCK: Final = "lock"
+"""File in it that is locked for as long as any process of the run lives."""
+NEW_S: Final = 60.0
+"""So young a folder may be one that is being made."""
 MAX_IPC_PATH: Final = 90
 """Linux allows 107 bytes for a Unix socket's path, macOS 103."""
 MAX_HEADER_BYTES: Final = 1 << 20
@@ -175,6 +181,7 @@ TCP_NOTICE: Final = (
 def private_endpoints() -> Iterator[Endpoints]:
     """Make the addresses of a run; its folder is gone when the block is left."""
     folder = _private_folder()
+    lock = _lock(folder)
     try:
         if _holds_sockets(folder):
             addresses = {link: f"ipc://{folder}/{link}" for link in LINKS}
@@ -191,6 +198,8 @@ def private_endpoints() -> Iterator[Endpoints]:
         }
         yield Endpoints(folder=folder, guest=guest, **made)
     finally:
+        if lock is not None:
+            os.close(lock)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -200,8 +209,53 @@ def remove_left(folder: Path) -> None:
         found = folder.lstat()
         own = sys.platform == "win32" or found.st_uid == os.getuid()
         ours = own and stat.S_ISDIR(found.st_mode) and re.fullmatch(f"{PREFIX}[a-z0-9_]{{8}}", folder.name)
-        if ours and not any(map(_answers, folder.iterdir())):
+        if ours and not _is_locked(folder) and not any(map(_answers, folder.iterdir())):
             shutil.rmtree(folder, ignore_errors=True)
+
+
+def remove_all_left() -> None:
+    """Remove the folders of runs that were killed, of which nothing else may know: before they were registered."""
+    for place in _places():
+        for folder in Path(place).glob(f"{PREFIX}*") if place is not None else ():
+            with suppress(OSError):
+                if (folder / LOCK).is_file() and time.time() - folder.lstat().st_mtime > NEW_S:
+                    remove_left(folder)
+
+
+def _lock(folder: Path) -> int | None:
+    """Lock a run's folder for this process and those that are forked from it; None where there are no such locks."""
+    if sys.platform == "win32":
+        return None
+    import fcntl
+
+    try:
+        file = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT, PRIVATE)
+    except OSError:  # no room: what needs some says so
+        return None
+    with suppress(OSError):  # a file system without locks
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return file
+
+
+def _is_locked(folder: Path) -> bool:
+    """Return whether a process of the run lives, in whatever container; False where it has no lock."""
+    if sys.platform == "win32":
+        return False
+    import fcntl
+
+    try:
+        file = os.open(folder / LOCK, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(file)
+    return False
 
 
 def _answers(path: Path) -> bool:
@@ -215,9 +269,7 @@ def _answers(path: Path) -> bool:
 
 def _private_folder() -> Path:
     """Make a folder of mode 0700: in the temporary folder, else where its path is short enough for Unix sockets."""
-    first = tempfile.gettempdir()
-    places = [first, os.environ.get("XDG_RUNTIME_DIR"), "/tmp"] if sys.platform != "win32" else [first]
-    for place in places:
+    for place in _places():
         if place is None or not _holds_sockets(Path(place) / "rostfine-xxxxxxxx"):
             continue
         try:
@@ -225,6 +277,12 @@ def _private_folder() -> Path:
         except OSError:  # not there, or closed to this user
             continue
     return Path(tempfile.mkdtemp(prefix=PREFIX))
+
+
+def _places() -> list[str | None]:
+    """Return where a run's folder may be, the best place first."""
+    first = tempfile.gettempdir()
+    return [first, os.environ.get("XDG_RUNTIME_DIR"), "/tmp"] if sys.platform != "win32" else [first]
 
 
 def _holds_sockets(folder: Path) -> bool:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import socket
 import stat
 import subprocess
@@ -11,9 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from station.build_info import ROOT
 from station.commands.registry import find_station, registered, registered_if_possible, running_stations, runtime_folder
 from station.errors import InputError, StationError
 from station.transport.endpoints import Endpoints, private_endpoints
+from tests.support.station_program import wait_for
 
 
 @pytest.fixture(autouse=True)
@@ -113,6 +116,46 @@ def test_the_folder_of_a_run_that_was_killed_goes_with_its_file_and_no_other(
     assert not places["rostfine-a1b2c3d4"].exists()
     assert (places["rostfine-run-0"] / "capture.ledger").exists()
     assert (places["mine"] / "capture.ledger").exists()
+
+
+KILLED = """
+import os, signal
+from station.transport.endpoints import private_endpoints
+with private_endpoints() as endpoints:
+    print(endpoints.folder, flush=True)
+    if os.fork() == 0:
+        signal.pause()
+    print(flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no locks of this kind there")
+def test_the_folder_of_a_run_that_was_killed_before_it_was_registered_goes_once_none_of_its_processes_lives(
+    endpoints: Endpoints, runtime: Path
+) -> None:
+    environment = os.environ | {"TMPDIR": str(runtime)}
+    command = [sys.executable, "-c", KILLED]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as one:
+        assert one.stdout is not None
+        killed = Path(one.stdout.readline().strip())
+        one.stdout.readline()
+        one.wait()
+        old, young = runtime / "rostfine-a1b2c3d4", runtime / "rostfine-e5f6a7b8"
+        for folder in (old, young):
+            folder.mkdir()
+        (young / "lock").touch()
+        for folder in (killed, old, endpoints.folder):
+            os.utime(folder, (0, 0))
+        running_stations()
+        assert killed.is_dir(), "a process that was forked from it lives"
+        os.killpg(one.pid, signal.SIGKILL)
+        wait_for(lambda: [running_stations(), killed.exists()][1] is False)
+    assert endpoints.folder.is_dir(), "of a run that is there"
+    assert old.is_dir(), "not known to be a run's"
+    assert young.is_dir(), "it may be one that is being made"
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no Unix sockets there")
