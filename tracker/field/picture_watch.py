@@ -1,6 +1,6 @@
 """What a frame is worth as a picture: repeated, out of focus, saturated, too dark. Measured on a thinned-out frame.
 
-How the thresholds were found, with figures, is in ``docs/decisions/0057-when-a-picture-is-bad.md``. This module
+How the thresholds were found, with figures, is in ``docs/decisions/0057-when-a-grade-is-valid-and-a-picture-bad.md``. This module
 measures; what to do about a bad picture, and how to say it, is for others.
 """
 
@@ -18,6 +18,8 @@ from tracker.matching.prepared_frame import Picture
 from tracker.params import PictureParams
 
 BRIGHTEST_PERCENT: Final = 99.0
+LEAST_NEAR_PX: Final = 0.5
+"""Below it heads are too small to tell how steep their edges are."""
 KEEP_FRAMES: Final = 64
 """More than the buffers of a camera: one that sends old ones again repeats a picture within so many."""
 
@@ -94,11 +96,23 @@ def sharpness(pixels: NDArray[np.uint8], head_px: float, params: PictureParams) 
     Out of focus, an edge is spread over a good part of a head and rises evenly: over a tenth of a head by about a
     quarter of what it rises over four tenths. Contrast, and how many cells there are, cancel out.
     """
-    near, far = round(params.near_heads * head_px), round(params.far_heads * head_px)
-    if near < 1 or far <= near + 1 or pixels.shape[1] <= 2 * far:
+    near_px, far_px = params.near_heads * head_px, params.far_heads * head_px
+    if near_px < LEAST_NEAR_PX or pixels.shape[1] <= 2 * far_px:
         return None
     rows = np.ascontiguousarray(pixels[:: 4 * max(1, round(pixels.shape[0] / 480))])
     soft = cv2.blur(rows, (max(1, round(params.soft_heads * head_px)), 1))
-    steps = [np.asarray(cv2.absdiff(soft[:, d:], soft[:, :-d]), np.uint8) for d in (near, far)]
-    over_near, over_far = (percentile(step, params.edges_percent) for step in steps)
+    over_near, over_far = (_step(soft, px, params.edges_percent) for px in (near_px, far_px))
     return over_near / over_far if over_far >= params.least_edge_levels else None
+
+
+def _step(rows: NDArray[np.uint8], distance_px: float, percent: float) -> float:
+    """Return what the steepest edges rise over a distance, which is seldom a whole number of pixels: between two."""
+    whole = int(distance_px)
+    share = distance_px - whole
+    step = (1 - share) * _whole_step(rows, whole, percent) if whole else 0.0
+    return step + share * _whole_step(rows, whole + 1, percent) if share else step
+
+
+def _whole_step(rows: NDArray[np.uint8], distance_px: int, percent: float) -> float:
+    step = np.asarray(cv2.absdiff(rows[:, distance_px:], rows[:, :-distance_px]), np.uint8)
+    return percentile(step, percent)

@@ -6,10 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
+from capture.simulator.microscope import SimulatedMicroscope
+from station.config import SimulatedSettings
 from station.transport.messages import Cause
 from tests.tracker.drawn_scene import HEIGHT, WIDTH, draw_frame, swim
 from tracker.field.disturbances import Levels, thinned
-from tracker.field.picture_watch import PictureWatch
+from tracker.field.picture_watch import PictureWatch, sharpness
 from tracker.matching.prepared_frame import Picture
 from tracker.params import DEFAULT_PARAMS
 
@@ -25,6 +27,19 @@ def blurred(number: int) -> np.ndarray:
     soft = cv2.GaussianBlur(field(number).astype(np.float32), (0, 0), 0.2 * HEAD_PX)
     soft += np.random.default_rng(number).normal(0, 2, soft.shape)
     return np.clip(soft, 0, 255).astype(np.uint8)
+
+
+def sharpnesses(head_px: float) -> tuple[float, float]:
+    """Return the sharpness of a field whose heads have this size, in focus and out of focus by a tenth of a head."""
+    settings = SimulatedSettings(width=640, height=480, um_per_px=5.0 / head_px, sperm=16)
+    clear = SimulatedMicroscope(settings).read().pixels
+    blurred = cv2.GaussianBlur(clear.astype(np.float32), (0, 0), 0.1 * head_px)
+    blurred += np.random.default_rng(0).normal(0, 2, clear.shape)
+    pictures = clear, np.clip(blurred, 0, 255).astype(np.uint8)
+    found = [sharpness(picture, head_px, DEFAULT_PARAMS.picture) for picture in pictures]
+    assert found[0] is not None
+    assert found[1] is not None
+    return found[0], found[1]
 
 
 def look(frames: list[np.ndarray], watch: PictureWatch | None = None) -> list[Picture]:
@@ -49,6 +64,14 @@ CASES: dict[str, tuple[Callable[[int], np.ndarray], tuple[Cause, ...]]] = {
 def test_what_is_wrong_with_a_picture(case: str) -> None:
     frame, faults = CASES[case]
     assert {picture.faults for picture in look([frame(k) for k in range(6)])} == {faults}
+
+
+def test_the_focus_is_judged_alike_whatever_the_size_of_a_head_in_pixels() -> None:
+    """A tenth of a head is 1.4 px or 2.5 px: what it rises over whole pixels alone is another share of the edge."""
+    params = DEFAULT_PARAMS.picture
+    found = {head_px: sharpnesses(head_px) for head_px in (12, 13, 14, 15, 16, 18, 21, 23, 25, 26, 28, 33, 40)}
+    assert {size for size, (sharp, _) in found.items() if sharp < params.sharp_again} == set(), found
+    assert {size for size, (_, soft) in found.items() if soft >= params.least_sharpness} == set(), found
 
 
 def test_a_frozen_camera_is_known_by_the_third_equal_picture_and_no_other_field_is() -> None:
