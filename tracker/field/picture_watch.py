@@ -1,7 +1,7 @@
 """What a frame is worth as a picture: repeated, out of focus, saturated, too dark. Measured on a thinned-out frame.
 
-How the thresholds were found, with figures, is in ``docs/decisions/0057-when-a-grade-is-valid-and-a-picture-bad.md``. This module
-measures; what to do about a bad picture, and how to say it, is for others.
+How the thresholds were found, with figures, is in ``docs/decisions/0057-when-a-grade-is-valid-and-a-picture-bad.md``.
+This module measures; what to do about a bad picture, and how to say it, is for others.
 """
 
 import zlib
@@ -100,7 +100,7 @@ def sharpness(pixels: NDArray[np.uint8], head_px: float, params: PictureParams) 
     if near_px < LEAST_NEAR_PX or pixels.shape[1] <= 2 * far_px:
         return None
     rows = np.ascontiguousarray(pixels[:: 4 * max(1, round(pixels.shape[0] / 480))])
-    soft = cv2.blur(rows, (max(1, round(params.soft_heads * head_px)), 1))
+    soft = np.asarray(cv2.blur(rows, (max(1, round(params.soft_heads * head_px)), 1)), np.uint8)
     over_near, over_far = (_step(soft, px, params.edges_percent) for px in (near_px, far_px))
     return over_near / over_far if over_far >= params.least_edge_levels else None
 
