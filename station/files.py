@@ -9,6 +9,7 @@ import errno
 import hashlib
 import json
 import os
+import secrets
 import stat
 from io import BufferedReader
 from pathlib import Path
@@ -75,9 +76,10 @@ def write_atomically(path: Path, content: bytes, mode: int = 0o666) -> None:
     also where a device or a pipe stands there: it would be gone.
     """
     require_replaceable(path)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    # A name that nobody can know, and a file that was not there: a link laid in its place would lead elsewhere.
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}.partial")
     try:
-        with open(partial, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+        with open(partial, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from capture.files.damage import Damage
 from capture.files.first_frames import FirstFrames
 from capture.files.grayscale import luma, upper_8
-from capture.files.image_size import announced_px
+from capture.files.image_size import announced_px, bare_png, is_tiff
 from capture.files.names import DEFAULT_FPS, IMAGE_ENDINGS, TIFF_ENDINGS, assumed_rate, shown_name, silence
 from capture.files.tiff.image import TiffImage, read_tiff_image
 from capture.files.tiff.layout import MOST_PX
@@ -165,9 +165,11 @@ def _load(path: Path, bits: int | None) -> TiffImage | None:
         return image
     try:
         data = read_bounded(path, MAX_IMAGE_BYTES)
-        if not data or announced_px(data) > MOST_PX:
+        if is_tiff(data):
+            return None if path.suffix.lower() in TIFF_ENDINGS else read_tiff_image(path, bits)
+        if not 0 < announced_px(data) <= MOST_PX:
             return None
-        decoded = cv2.imdecode(np.frombuffer(data, np.uint8), AS_SHOWN)
+        decoded = cv2.imdecode(np.frombuffer(bare_png(data), np.uint8), AS_SHOWN)
     except (OSError, cv2.error):
         return None
     if decoded is None or decoded.shape[0] * decoded.shape[1] > MOST_PX or decoded.dtype not in (np.uint8, np.uint16):

@@ -31,6 +31,10 @@ DEFAULT_NAME: Final = "station"
 MOST_STATIONS: Final = 99
 MAX_FILE_BYTES: Final = 1 << 16
 SUFFIX: Final = ".json"
+Address = Annotated[str, Field(pattern=r"^(ipc://[^\x00]{1,90}|tcp://127\.0\.0\.1:[0-9]{1,5})$")]
+CurveKey = Annotated[str, Field(min_length=40, max_length=40)]
+ShownWord = Annotated[str, Field(min_length=1, max_length=255)]
+"""What ZeroMQ takes as a user's name or password."""
 OutsideLink = Literal["frames", "windows", "tracks", "grades", "commands"]
 """What other programs may connect to."""
 
@@ -42,26 +46,26 @@ class RunningStation(BaseModel):
 
     format: Literal[1] = 1
     name: Annotated[str, Field(pattern=NAME_PATTERN)]
-    pid: Annotated[int, Field(ge=1)]
+    pid: Annotated[int, Field(ge=1, lt=1 << 31)]
     """Of its main process."""
     started_utc: str
     program: str
-    frames: str
-    """Address of the link, as those below."""
-    windows: str
-    tracks: str
-    grades: str
-    commands: str
-    user: str = GUEST
+    frames: Address
+    """Of the link, as those below."""
+    windows: Address
+    tracks: Address
+    grades: Address
+    commands: Address
+    user: ShownWord = GUEST
     """Name to show when connecting to a Unix socket (ZeroMQ's PLAIN), with ``key`` as the password."""
-    key: str
+    key: ShownWord
     """Every request must carry it as well."""
-    server_public_key: str | None = None
+    server_public_key: CurveKey | None = None
     """Where the addresses are TCP (ZeroMQ's CURVE): the key of the station's sockets, as text (Z85)."""
-    public_key: str | None = None
+    public_key: CurveKey | None = None
     """The pair with which to connect to them."""
-    secret_key: str | None = None
-    folder: str
+    secret_key: CurveKey | None = None
+    folder: Annotated[str, Field(pattern=r"^[^\x00]{1,4096}$")]
     """Of the run's sockets; gone when the run is."""
     source: str | None = None
     """None, as what follows, until it is open."""
@@ -236,7 +240,10 @@ def find_station(name: str | None) -> RunningStation:
 
 def _runs(entry: RunningStation) -> bool:
     """Return whether the process of a file is there, and its sockets: a number alone may be another program's now."""
-    if not Path(entry.folder).is_dir():
+    try:
+        if not Path(entry.folder).is_dir():
+            return False
+    except OSError:  # a name that no folder can have
         return False
     if sys.platform == "win32":
         return True

@@ -115,12 +115,21 @@ class Endpoint:
     def connect(self, socket: Socket, name: str = STATION) -> None:
         """Connect a socket with the pass of that name, or the only one there is.
 
-        Raises StationError, the socket closed, for TCP without keys.
+        Raises StationError, the socket closed, for TCP without keys and for what is no address or no key.
         """
         if socket.type == zmq.SUB:
             socket.maxmsgsize = MAX_PIXELS_BYTES
         self._require_lock(socket)
         self._watch(socket)
+        try:
+            self._connect(socket, name)
+        except zmq.ZMQError as error:
+            socket.close(0)
+            raise StationError(
+                f"{self.address}: cannot be connected to ({error.strerror}); start the station anew"
+            ) from error
+
+    def _connect(self, socket: Socket, name: str) -> None:
         shown = next((entry for entry in self.passes if entry.name == name), self.passes[0] if self.passes else None)
         if shown is not None and self.is_tcp:
             socket.curve_serverkey = self.server.public.encode()

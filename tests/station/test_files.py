@@ -49,6 +49,22 @@ NO_FILES: dict[str, tuple[Callable[[Path], Path], str]] = {
 }
 
 
+def test_a_link_that_lies_where_a_file_is_being_written_leads_nowhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outside, inside = tmp_path / "outside", tmp_path / "folder"
+    outside.write_text("somebody's")
+    inside.mkdir()
+    monkeypatch.setattr("secrets.token_hex", lambda _: "0")  # nobody can know it: this is how it would be if one did
+    for name in (f".a.json.{os.getpid()}.partial", ".a.json.0.partial"):
+        (inside / name).symlink_to(outside)
+    with pytest.raises(FileExistsError):
+        write_atomically(inside / "a.json", b"ours")
+    write_atomically(inside / "a.json", b"ours")
+    assert outside.read_text() == "somebody's"
+    assert (inside / "a.json").read_bytes() == b"ours"
+
+
 @pytest.mark.skipif(os.name == "nt", reason="there are no such files")
 @pytest.mark.parametrize("case", NO_FILES)
 def test_only_files_are_read(tmp_path: Path, case: str) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import tifffile
 
 from capture.files.image_folder import ImageFolder
 from capture.files.image_size import announced_px
@@ -126,6 +127,37 @@ def test_a_picture_that_would_take_all_memory_is_not_decoded(tmp_path: Path, mon
     monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
     with pytest.raises(InputError, match=r"none of its 1 images can be decoded, the first is bomb\.png"):
         ImageFolder(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["bomb.tif", "bomb.png"])
+def test_a_tiff_that_would_take_all_memory_is_not_decoded_whatever_its_name(
+    tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+):
+    """All strips of 60,000 x 60,000 px are the same few bytes."""
+    side, strip = 60_000, zlib.compress(bytes(1000), 9)
+    tifffile.imwrite(tmp_path / name, np.zeros((8, 8), np.uint8))
+    with tifffile.TiffFile(tmp_path / name, mode="r+") as file:
+        for tag, value in (("ImageWidth", side), ("ImageLength", side), ("RowsPerStrip", side), ("Compression", 8)):
+            file.pages.first.tags[tag].overwrite(value)
+    (tmp_path / name).write_bytes((tmp_path / name).read_bytes() + strip)
+    monkeypatch.setattr(cv2, "imdecode", lambda *_: pytest.fail("it was decoded"))
+    with pytest.raises(InputError, match=r"none of its 1 images can be decoded, the first is bomb"):
+        ImageFolder(tmp_path)
+
+
+def test_a_tiff_of_another_name_is_read(tmp_path: Path):
+    tifffile.imwrite(tmp_path / "a.png", np.full((8, 9), 77, np.uint8))
+    assert np.all(ImageFolder(tmp_path).read().pixels == 77)
+
+
+def test_what_a_png_says_beside_its_pixels_reaches_no_terminal(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
+    """Its decoder complains of a colour profile under the name that the file gives it, escape codes and all."""
+    image = cv2.imencode(".png", np.full((8, 9), 77, np.uint8))[1].tobytes()
+    profile = b"\x1b[2JCOMPLETE, INTACT\0\0" + zlib.compress(struct.pack(">I", 100) + bytes(400))
+    chunk = struct.pack(">I", len(profile)) + b"iCCP" + profile + struct.pack(">I", zlib.crc32(b"iCCP" + profile))
+    (tmp_path / "a.png").write_bytes(image[:33] + chunk + image[33:])
+    assert np.all(ImageFolder(tmp_path).read().pixels == 77)
+    assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("ending", [".png", ".jpg", ".bmp"])

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import zmq
 
 from station.build_info import ROOT
 from station.commands.registry import find_station, registered, registered_if_possible, running_stations, runtime_folder
@@ -116,6 +117,42 @@ def test_the_folder_of_a_run_that_was_killed_goes_with_its_file_and_no_other(
     assert not places["rostfine-a1b2c3d4"].exists()
     assert (places["rostfine-run-0"] / "capture.ledger").exists()
     assert (places["mine"] / "capture.ledger").exists()
+
+
+ODD = {
+    "a number that no process has": {"pid": 10**30},
+    "no address": {"commands": "nonsense"},
+    "an address of elsewhere": {"commands": "tcp://192.0.2.1:5"},
+    "a path that no socket has": {"commands": "ipc://" + "x" * 200},
+    "a word that cannot be shown": {"key": "k" * 300},
+    "a name that cannot be shown": {"user": ""},
+    "keys that are none": {"server_public_key": "short", "public_key": "a", "secret_key": "b"},
+    "a folder with a null": {"folder": "/tmp\0x"},
+    "a folder that no file system has": {"folder": "a" * 300},
+}
+
+
+@pytest.mark.parametrize("what", ODD)
+def test_a_file_with_odd_values_stops_no_other_run_and_no_command(
+    endpoints: Endpoints, runtime: Path, what: str
+) -> None:
+    with registered(endpoints) as registration:
+        text = json.dumps(json.loads(registration.entry.model_dump_json()) | {"name": "odd"} | ODD[what])
+        odd = runtime / "rostfine" / "odd.json"
+        odd.write_text(text)
+        assert find_station(None).name == "station"
+        if odd.exists():  # it may have been in the middle of being written
+            os.utime(odd, (0, 0))
+        assert find_station(None).name == "station"
+        assert not odd.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no Unix sockets there")
+def test_an_address_to_which_nothing_can_connect_is_said(endpoints: Endpoints, context: zmq.Context) -> None:
+    address = f"ipc:///tmp/{'ä' * 80}"  # 80 characters, 160 bytes
+    with registered(endpoints) as registration, pytest.raises(StationError, match="cannot be connected to .*; start"):
+        entry = registration.entry.model_copy(update={"commands": address})
+        entry.endpoint("commands").connect(context.socket(zmq.DEALER))
 
 
 KILLED = """
