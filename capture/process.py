@@ -17,6 +17,7 @@ from station.clock import NS_PER_S, ms_between, now_ns
 from station.processes.control import Account
 from station.processes.latency import LatencyRecorder
 from station.processes.ledger import Place
+from station.processes.memory import Tidying
 from station.processes.process import ProcessContext
 from station.thinning import thinned_notice
 from station.transport.bus import Publisher
@@ -66,6 +67,7 @@ def run(context: ProcessContext) -> None:
         late_frames = LateFrames(pacer, drops=drops, interval_ns=interval_ns, stride=start.stride or 1)
         longest_ns = math.inf if config.duration_s is None else config.duration_s * NS_PER_S
         first_ns = resumption.first_ns
+        tidying = Tidying()
         while context.carry_on():
             while control.commands:
                 command = control.commands.popleft()
@@ -98,7 +100,9 @@ def run(context: ProcessContext) -> None:
             if control.stopped or not context.send(frames, "frames", header, frame.pixels):
                 break
             counters.captured += 1 + frame.dropped_before
-            counters.late += pacer.is_late(header.t_sent_ns - header.t_exposure_ns, header.every)
+            is_late = pacer.is_late(header.t_sent_ns - header.t_exposure_ns, header.every)
+            counters.late += is_late
+            tidying.attend(calm=not is_late)
             if live:
                 timing.note(header)
         context.finish(frames)

@@ -31,6 +31,7 @@ from station.processes.control import PATIENCE_S, ProcessControl
 from station.processes.herald import Herald
 from station.processes.latency import LatencyRecorder
 from station.processes.ledger import Place
+from station.processes.memory import Tidying
 from station.processes.process import ProcessContext
 from station.transport.buffers import Buffer
 from station.transport.bus import Publisher
@@ -98,6 +99,7 @@ def run(context: ProcessContext) -> None:
             control.account.obeyed = start.seq
             herald = Herald(grades, config, start)
             control.report(ProcessState.RUNNING)
+            tidying = Tidying()
             while context.carry_on():
                 _obey(control, outlet, grader, herald)
                 herald.tell(withheld=control.account.withheld is not None)
@@ -106,6 +108,7 @@ def run(context: ProcessContext) -> None:
                 batch = windows.receive(0.0 if lanes.busy else WAIT_S)
                 counters.replaced = windows.counters.replaced
                 counters.lost = windows.counters.lost
+                tidying.attend(calm=batch is None and not lanes.busy)
                 if batch is not None:
                     lanes.put(batch)
                 if lanes.full or (lanes.busy and batch is None):

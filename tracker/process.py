@@ -18,6 +18,7 @@ from station.errors import InputError
 from station.processes.herald import Herald
 from station.processes.latency import LatencyRecorder
 from station.processes.ledger import Ledger, Place
+from station.processes.memory import Tidying
 from station.processes.process import ProcessContext
 from station.thinning import thinned_notice
 from station.transport.buffers import BriefFifo, Fifo, Received
@@ -54,6 +55,8 @@ FIFO_FRAMES, FIFO_NS, MOST_FIFO_FRAMES = 8, 130 * NS_PER_MS, 32
 """Matching wants neighbouring frames, and a missing one empties every window, so a few may queue: so many, or what
 comes in so long (as eight do at 60 frames/s), but never more than the last. More would only age."""
 WAIT_S = 0.02
+CALM_MS = 3.0
+"""A frame that was taken up so soon found the tracker idle."""
 GAP = "gap"
 """What broke a window where neither field nor track says so."""
 KINEMATICS_NS = NS_PER_S // 2
@@ -100,6 +103,7 @@ def run(context: ProcessContext) -> None:
         comparison = TracksComparison(control.account, counters, record)
         cautions: tuple[str, ...] = ()
         source_fps = start.source.fps if start.source else 0.0
+        tidying = Tidying()
         while context.carry_on():
             herald.speak()
             message = frames.receive(WAIT_S)
@@ -114,7 +118,8 @@ def run(context: ProcessContext) -> None:
             if left_out:
                 continue
             t_work_ns = now_ns()
-            waiting.add(ms_between(message.t_received_ns, t_work_ns))
+            waited_ms = ms_between(message.t_received_ns, t_work_ns)
+            waiting.add(waited_ms)
             result = feeder.feed(message)
             for command in feeder.applied_commands:
                 if command.um_per_px is not None:
@@ -140,6 +145,7 @@ def run(context: ProcessContext) -> None:
                 if not context.send(windows, "windows", message_header, pixels):
                     break
             latency.add(ms_between(t_work_ns, now_ns()))
+            tidying.attend(calm=waited_ms < CALM_MS)
         context.finish(windows, tracks)
 
 

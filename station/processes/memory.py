@@ -2,6 +2,7 @@
 
 import ctypes
 import sys
+import time
 from typing import Final
 
 MMAP_THRESHOLD, TRIM_THRESHOLD = -3, -1
@@ -10,6 +11,8 @@ LARGEST_BYTES: Final = 32 << 20
 """Blocks up to this size come from the heap: the most that the GNU C library allows."""
 SPARE_BYTES: Final = 128 << 20
 """So much free memory may stay with each of a process's arenas, of which frames use one or two."""
+
+TIDY_S: Final = 60.0
 
 
 def keep_freed_memory() -> None:
@@ -36,3 +39,17 @@ def give_back_freed_memory() -> None:
     malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if malloc_trim is not None:
         malloc_trim(0)
+
+
+class Tidying:
+    """Gives what is free back to the system once in a while: else a process stays as large as it was at its busiest."""
+
+    def __init__(self, every_s: float = TIDY_S) -> None:
+        self._every_s = every_s
+        self._due_s = time.monotonic() + every_s
+
+    def attend(self, *, calm: bool) -> None:
+        """Give back if it is due and nothing waits for the process; called once a round of its loop."""
+        if calm and time.monotonic() >= self._due_s:
+            give_back_freed_memory()
+            self._due_s = time.monotonic() + self._every_s

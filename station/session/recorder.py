@@ -14,7 +14,7 @@ from typing import Final
 from station.clock import AwakeClock
 from station.errors import SessionError
 from station.processes.control import ProcessControl
-from station.processes.memory import give_back_freed_memory
+from station.processes.memory import Tidying
 from station.processes.process import ProcessContext
 from station.session.codec_choice import CodecChoice, Ffv1Trial, choose_codec, ffv1_trial
 from station.session.continuation import Continuation, EndedSession, read_continuation
@@ -150,7 +150,7 @@ class Recorder:
         self._asked_ns: deque[int] = deque()
         """When the operator pressed "keep" while frames of before that still wait."""
         self._reported_s = 0.0
-        self._tidied_s = time.monotonic()
+        self._tidying = Tidying(TIDY_S)
         self._kept_notice = self._begun_notice = ""
         self._next_action = before.next_action if before is not None else 0
         self._hello: HelloHeader | None = None
@@ -210,9 +210,7 @@ class Recorder:
         if now_s - self._reported_s >= REPORT_S:
             self._reported_s = now_s
             self.report()
-        if now_s - self._tidied_s >= TIDY_S and self._links.queue.fullness < CALM:
-            self._tidied_s = now_s
-            give_back_freed_memory()
+        self._tidying.attend(calm=self._links.queue.fullness < CALM)
         if idle and self._links.ended:
             return False
         awake_s = self._clock.seconds()

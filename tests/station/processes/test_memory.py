@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from station.processes import memory
+
 FRAMES_COME_AND_GO = """
 import resource
 from station.processes.memory import keep_freed_memory
@@ -59,3 +61,14 @@ def test_the_memory_of_a_queue_that_has_emptied_goes_back() -> None:
     full_mb, emptied_mb = (float(part) for part in done.stdout.split())
     assert full_mb > 100
     assert emptied_mb < 10
+
+
+def test_memory_is_given_back_once_in_a_while_and_in_a_calm_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s, given = [0.0], []
+    monkeypatch.setattr(memory.time, "monotonic", lambda: now_s[0])
+    monkeypatch.setattr(memory, "give_back_freed_memory", lambda: given.append(now_s[0]))
+    tidying = memory.Tidying(60.0)
+    for second in range(200):
+        now_s[0] = float(second)
+        tidying.attend(calm=not 55 <= second < 70)
+    assert given == [70.0, 130.0, 190.0]
