@@ -9,14 +9,16 @@ they come from.
 import csv
 import json
 import math
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from station.distances import emd, js
 from station.errors import InputError
-from station.files import require_replaceable
+from station.files import read_json, require_replaceable
 from station.notice import NOTICE
+from station.session.layout import require_outside_sessions
 from station.transport.control_messages import ModelInfo
 from station.transport.messages import GRADES, GradeInfo
 
@@ -43,8 +45,16 @@ class Comparison:
             raise InputError(
                 f"comparison {path}: expected the name of a CSV file; .parquet and .json are written beside it"
             )
+        require_outside_sessions(path, "comparison")
+        beside = [other for other in (self._summary_path, path.with_suffix(".parquet")) if os.path.lexists(other)]
+        if beside and not _is_summary(self._summary_path):
+            raise InputError(
+                f"comparison {path}: {beside[0].name} would be replaced and is of no earlier comparison; remove it or "
+                "give another name"
+            )
         try:
-            require_replaceable(path)
+            for place in (path, *beside):
+                require_replaceable(place)
             self._file = path.open("w", encoding="utf-8", newline="")
         except OSError as error:
             raise InputError(
@@ -99,6 +109,15 @@ def _write_parquet(path: Path) -> None:
 
     table = pyarrow.csv.read_csv(path)
     pyarrow.parquet.write_table(table.replace_schema_metadata({"notice": NOTICE}), path.with_suffix(".parquet"))
+
+
+def _is_summary(path: Path) -> bool:
+    """Return whether a file is the summary of an earlier comparison."""
+    try:
+        found = read_json(path)
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and "same_most_likely_grade" in found
 
 
 def _about(model: ModelInfo) -> dict[str, str]:

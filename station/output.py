@@ -18,6 +18,16 @@ def printable(text: str) -> str:
     return "".join(char if char.isprintable() or char == "\n" else " " if char.isspace() else "?" for char in text)
 
 
+def one_line(text: str) -> str:
+    """Return text as ``printable`` does, on one line: a value from elsewhere cannot pass for a line of the program."""
+    return printable(text).replace("\n", " ")
+
+
+def say_line(*parts: object, flush: bool = False) -> None:
+    """Print one line, whatever stands in the values that it is made of."""
+    say(one_line(" ".join(map(str, parts))), flush=flush)
+
+
 def say(*parts: object, file: "io.TextIOBase | None" = None, flush: bool = False) -> None:
     """Print, as ``print`` does, on standard output or on ``file``."""
     print(printable(" ".join(map(str, parts))), file=file or sys.stdout, flush=flush)

@@ -17,8 +17,8 @@ from station.command_line import Parser, invocation
 from station.errors import InputError, SessionError
 from station.files import write_atomically
 from station.notice import NOTICE
-from station.output import printable, say
-from station.session.layout import sessions_folder
+from station.output import one_line, say, say_line
+from station.session.layout import require_outside_sessions, sessions_folder
 from station.session.lookup import find_session
 
 DESCRIPTION: Final = """Compares what operators marked as chosen with how the model graded what was on the screen at
@@ -46,8 +46,10 @@ def agreement(argv: Sequence[str]) -> int:
         "--session", dest="parent", metavar="DIR", help="folder that holds the sessions (default: the user's)"
     )
     given = parser.parse_args(argv)
-    if given.out is not None and given.out.exists():
-        raise InputError(f"{given.out}: is there already; remove it or give another folder with --out")
+    if given.out is not None:
+        require_outside_sessions(given.out, "--out")
+        if given.out.exists():
+            raise InputError(f"{given.out}: is there already; remove it or give another folder with --out")
     found, read = _compared(given.sessions, given.parent)
     asked = [one for one in found if given.all or not (one.demonstration or one.replay)]
     compared = [one for one in asked if one.blind or not given.blind]
@@ -66,7 +68,7 @@ def agreement(argv: Sequence[str]) -> int:
     if unasked:
         say(f"left out: {unasked}")
     for why, count in _left_out(compared):
-        say(f"left out: {count}, {why}")
+        say_line(f"left out: {count}, {why}")
     if any(one.demonstration for one in compared):
         say("! DEMONSTRATION model in some sessions: its grades mean nothing about real sperm")
     if given.out is not None:
@@ -93,7 +95,7 @@ def _compared(named: Sequence[str], parent: str | None) -> tuple[list[Compared],
         except SessionError as error:
             if named:
                 raise
-            say(f"! {error}")
+            say_line(f"! {error}")
     return found, len(folders)
 
 
@@ -115,11 +117,11 @@ def _lines(rows: Sequence[Agreement]) -> list[str]:
     for row in rows:
         if row.compared:
             cells.append(
-                (printable(row.who), row.model, str(row.compared), f"{row.top} ({row.share:.0%})",
+                (one_line(row.who), one_line(row.model), str(row.compared), f"{row.top} ({row.share:.0%})",
                  f"{row.low:.0%} to {row.high:.0%}", f"{row.chance:.0%}", f"{row.mean_place:.2f}")
             )  # fmt: skip
         else:
-            cells.append((printable(row.who), row.model, "0", "-", "-", "-", "-"))
+            cells.append((one_line(row.who), one_line(row.model), "0", "-", "-", "-", "-"))
     widths = [max(len(line[column]) for line in cells) for column in range(len(head))]
     return ["  ".join(f"{text:<{width}}" for text, width in zip(line, widths, strict=True)).rstrip() for line in cells]
 
@@ -144,7 +146,7 @@ def plot(rows: Sequence[Agreement]) -> str:
         parts.append(f'<text class="mid" x="{x(share):.1f}" y="{height - 30}">{share:.0%}</text>')
     for number, row in enumerate(rows):
         y = 44 + ROW * number
-        named = escape(f"{printable(row.who)}, {row.model}", {'"': "&quot;"})
+        named = escape(one_line(f"{row.who}, {row.model}"), {'"': "&quot;"})
         parts.append(f'<text class="end" x="{LEFT - 10}" y="{y + 5}">{named} (n = {row.compared})</text>')
         if not row.compared:
             continue

@@ -31,8 +31,11 @@ TAIL_BYTES: Final = 64 << 10
 SEARCH_BYTES: Final = 256 << 20
 """So many bytes of logs are searched for counts in one list, the newest sessions first."""
 LONG_ENOUGH_S: Final = 5.0
-ACTION: Final = re.compile(rb'"kind":"action","data":\{"action":\{"v":1,"seq":\d+,"t_ns":\d+,"name":"(mark|note)"')
-SPERM: Final = re.compile(rb'"sperm_id":(\d+)')
+ACTION: Final = re.compile(
+    rb'"kind":"action","data":\{"action":\{"v":1,"seq":\d{1,19},"t_ns":\d{1,19},"name":"(mark|note)"'
+)
+SPERM: Final = re.compile(rb'"sperm_id":(\d{1,18})(?!\d)')
+"""Of more digits is no number that this program writes; it is not counted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +132,7 @@ def _entry(folder: Path, search_bytes: int) -> tuple[Entry, int]:
             recording=end.counters is None and changed_s < RECORDING_S,
             trouble="",
         )
-    except (SessionError, OSError) as error:
+    except (SessionError, OSError, ValueError, OverflowError) as error:  # one session hides no other
         why = error.strerror if isinstance(error, OSError) else str(error)
         entry = Entry(
             folder, folder.name, None, "", None, None, None, None, 0, size_bytes, SessionOutcome.CUT_OFF, False,

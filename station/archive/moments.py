@@ -17,7 +17,7 @@ from station.dashboard.assessment import GradeValidity, grade_validity
 from station.transport.control_messages import ActionHeader
 from station.transport.messages import GRADES, STALE_S, GradeInfo, TrackInfo
 
-MARK: Final = re.compile(r"sperm (\d+) marked as chosen(?:: (.*?))?(?: \(grades are shown now\))?$", re.DOTALL)
+MARK: Final = re.compile(r"sperm (\d{1,18}) marked as chosen(?:: (.*?))?(?: \(grades are shown now\))?$", re.DOTALL)
 """What a mark says in sessions whose actions have no number of the sperm."""
 HIDING_S: Final = 1.0
 """So long after it was asked to, the engine withholds grades for certain."""

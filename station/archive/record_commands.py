@@ -6,7 +6,7 @@ from pathlib import Path
 from station.command_line import Parser, invocation
 from station.errors import InputError, SessionError
 from station.notice import NOTICE
-from station.output import say
+from station.output import one_line, say
 from station.session.annotations import Annotations, read_annotations
 from station.session.layout import LOG, TABLES, SessionOutcome
 from station.session.lookup import find_session
@@ -65,7 +65,7 @@ def report(found: Verification, later: Annotations) -> str:
     else:
         early = ", recording was stopped before the run ended" if found.outcome is SessionOutcome.STOPPED else ""
         lines.append(f"COMPLETE, INTACT  as it was recorded{early}")
-    return "\n".join([*lines, NOTICE])
+    return "\n".join([*map(one_line, lines), NOTICE])
 
 
 def _folder(name: str, description: str, argv: Sequence[str]) -> Path:

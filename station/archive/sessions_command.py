@@ -4,6 +4,7 @@ It words what the catalogue and the annotations know, and asks before anything i
 """
 
 import argparse
+import os
 import shutil
 import sys
 from collections import Counter
@@ -18,7 +19,7 @@ from station.command_line import Parser, invocation
 from station.config import RecordSettings
 from station.errors import InputError, SessionError
 from station.notice import NOTICE
-from station.output import printable, say
+from station.output import one_line, say, say_line
 from station.session.annotations import (
     ANNOTATIONS,
     MOST_LABEL,
@@ -89,7 +90,7 @@ def _list(argv: Sequence[str]) -> int:
 
 def _say_leftovers(folders: Sequence[Path]) -> None:
     for folder in folders:
-        say(f"! {_rest(folder)}; `sessions remove {folder.name.removeprefix(REMOVING)}` removes it")
+        say_line(f"! {_rest(folder)}; `sessions remove {folder.name.removeprefix(REMOVING)}` removes it")
 
 
 def _show(argv: Sequence[str]) -> int:
@@ -99,42 +100,42 @@ def _show(argv: Sequence[str]) -> int:
     folder = find_session(given.session, given.parent)
     session = Session(folder)
     entry = describe(folder)
-    say(f"session  {entry.session}" + (f'  "{entry.label}"' if entry.label else ""))
-    say(f"folder   {folder}, {size(entry.size_bytes)}")
-    say(f"began    {_local(entry.began)}, {length(entry.length_s)}, {entry.ended}")
-    say(f"program  {session.start.program}, commit {session.start.git_commit or 'unknown'}")
+    say_line(f"session  {entry.session}" + (f'  "{entry.label}"' if entry.label else ""))
+    say_line(f"folder   {folder}, {size(entry.size_bytes)}")
+    say_line(f"began    {_local(entry.began)}, {length(entry.length_s)}, {entry.ended}")
+    say_line(f"program  {session.start.program}, commit {session.start.git_commit or 'unknown'}")
     if (opened := session.opened) is not None:
         source, model = opened.source, opened.model
         scale = "scale not known" if source.um_per_px is None else f"{source.um_per_px:.3g} um/px"
-        say(f"source   {source.name}, {source.width} x {source.height} px, {source.fps:g} frames/s, {scale}")
+        say_line(f"source   {source.name}, {source.width} x {source.height} px, {source.fps:g} frames/s, {scale}")
         demonstration = ", DEMONSTRATION: its grades mean nothing about real sperm" if model.demonstration else ""
-        say(f"model    {model.name} {model.sha256[:12]}, {model.runtime}{demonstration}")
-    say(f"holds    {_count(entry.sperm, 'sperm', 'sperm')}, {_count(entry.marks, 'mark')}, "
-        f"{_count(entry.notes, 'note')}; {_count(entry.remarks, 'later remark')}")  # fmt: skip
+        say_line(f"model    {model.name} {model.sha256[:12]}, {model.runtime}{demonstration}")
+    say_line(f"holds    {_count(entry.sperm, 'sperm', 'sperm')}, {_count(entry.marks, 'mark')}, "
+             f"{_count(entry.notes, 'note')}; {_count(entry.remarks, 'later remark')}")  # fmt: skip
     first_ns, chain = None, ""
     lost: Counter[str] = Counter()
     for event in session.events():
         first_ns, chain = event.t_ns if first_ns is None else first_ns, event.chain
         record = event.record
         if isinstance(record, ActionRecord) and record.action.name in ("mark", "note"):
-            say(f"  {length((event.t_ns - first_ns) / 1e9):>8}  {record.action.name}: {record.action.details}")
+            say_line(f"  {length((event.t_ns - first_ns) / 1e9):>8}  {record.action.name}: {record.action.details}")
         elif isinstance(record, LossRecord):
             lost[record.link] += record.count
         elif isinstance(record, StopRecord):
-            say(f"stopped  {record.reason}")
+            say_line(f"stopped  {record.reason}")
     annotations = read_annotations(folder, session.start.session)
     for one in annotations.written:
         what, when = one.what, _local(one.when)
         at = "" if isinstance(what, Label) or what.at is None else f" at {length(what.at.t_s)}"
         marked = f" sperm {what.sperm_id}:" if isinstance(what, ReviewMark) else ""
         kind = "label" if isinstance(what, Label) else "later mark" if marked else "later note"
-        say(f"  {when}  {kind}{at}:{marked} {what.text}")
+        say_line(f"  {when}  {kind}{at}:{marked} {what.text}")
     for link, missing in lost.items():
-        say(f"missing  {missing} of {link}")
+        say_line(f"missing  {missing} of {link}")
     for line in (*session.damage, *annotations.faults):
-        say(f"! {line}")
-    say(f"chain    {chain}{f', of what was written later {annotations.chain}' if annotations.chain else ''}")
-    say(NOTICE)
+        say_line(f"! {line}")
+    say_line(f"chain    {chain}{f', of what was written later {annotations.chain}' if annotations.chain else ''}")
+    say_line(NOTICE)
     return 0
 
 
@@ -168,13 +169,14 @@ def _remove(argv: Sequence[str]) -> int:
     parser.add_argument("sessions", metavar="SESSION", nargs="+", help="ids, or folders")
     parser.add_argument("--yes", action="store_true", help="do not ask")
     given = parser.parse_args(argv)
-    folders = list(dict.fromkeys(_to_remove(named, given.parent) for named in given.sessions))
+    named = [_to_remove(one, given.parent) for one in given.sessions]
+    folders = list({os.path.realpath(folder): folder for folder in named}.values())
     for folder in folders:
         if not is_leftover(folder):
             _require_removable(folder)
     say("These are lost for good:")
     for folder in folders:
-        say(f"  {_rest(folder) if is_leftover(folder) else _lost(describe(folder))}")
+        say_line(f"  {_rest(folder) if is_leftover(folder) else _lost(describe(folder))}")
     if not given.yes:
         if not sys.stdin.isatty():
             raise InputError("sessions remove: nobody can be asked here; give --yes to remove them without asking")
@@ -185,7 +187,7 @@ def _remove(argv: Sequence[str]) -> int:
     for folder in folders:
         freed = folder_bytes(folder)
         remove_session(folder)
-        say(f"removed {folder.name}, {size(freed)} freed")
+        say_line(f"removed {folder.name}, {size(freed)} freed")
     return 0
 
 
@@ -227,8 +229,8 @@ def _row(entry: Entry) -> tuple[str, ...]:
     notes = None if entry.notes is None else entry.notes + entry.remarks
     label = f"! {entry.trouble}" if entry.trouble else entry.label
     return (
-        entry.folder.name, _local(entry.began), length(entry.length_s), number(entry.sperm), number(entry.marks),
-        number(notes), size(entry.size_bytes), entry.ended, printable(label),
+        one_line(entry.folder.name), _local(entry.began), length(entry.length_s), number(entry.sperm),
+        number(entry.marks), number(notes), size(entry.size_bytes), entry.ended, one_line(label),
     )  # fmt: skip
 
 

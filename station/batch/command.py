@@ -6,8 +6,10 @@ program; what is there already is not done again. At the end all are put togethe
 
 import json
 import os
+import re
 import shutil
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
@@ -26,14 +28,17 @@ from station.errors import InputError
 from station.files import read_bounded, read_json, write_atomically
 from station.notice import NOTICE
 from station.options import parse_selection
-from station.output import say
-from station.session.layout import LOG
+from station.output import one_line, say, say_line
+from station.session.layout import LOG, require_outside_sessions
 from station.session.lookup import find_session
 from station.session.pseudonym import fingerprint
 
 DESCRIPTION: Final = """Grades many recordings with one model, each as an offline run of its own: videos, TIFF stacks,
 folders that hold videos, and recorded sessions (their recorded windows again). Results are kept as they come: started
 again, it does what is missing. Exit code 1: some recordings could not be graded, the others were."""
+COUNTS: Final = ("frames", "sperm", "grades")
+PART: Final = re.compile(r"\.?[0-9a-f]{32}\.(json|parquet)(\.\d+\.partial)?$")
+"""Name of a file among the parts."""
 VIDEOS: Final = (".mp4", ".avi", ".mkv", ".mov", ".m4v", ".wmv", ".mpg", ".mpeg", ".flv", ".webm", ".tif", ".tiff")
 
 
@@ -62,8 +67,7 @@ def grade(argv: Sequence[str]) -> int:
     settings = {"fps": given.fps, "um_per_px": given.um_per_px}
     build_config({"source": {key: value for key, value in settings.items() if value is not None}}, "command line")
     parts = given.out.with_name(f"{given.out.name}.parts")
-    if given.out.exists() and not parts.is_dir():
-        raise InputError(f"{given.out}: is there already; remove it or give another file with --out")
+    _require_free(given.out, parts)
     tasks = _tasks(given)
     parts.mkdir(parents=True, exist_ok=True)
     open_ = {task.key: task for task in tasks if not (parts / f"{task.key}.parquet").is_file()}
@@ -71,6 +75,28 @@ def grade(argv: Sequence[str]) -> int:
         say(f"{len({task.key for task in tasks}) - len(open_)} of {len(tasks)} recordings were graded before")
     problems = _carry_out(open_, parts, given)
     return _finish(tasks, parts, given.out, problems)
+
+
+def _require_free(out: Path, parts: Path) -> None:
+    """Raise InputError where something would be replaced or removed that is no result of this command."""
+    require_outside_sessions(out, "--out")
+    about = out.with_suffix(".json")
+    if out.exists() and not parts.is_dir():
+        raise InputError(f"{out}: is there already; remove it or give another file with --out")
+    if os.path.lexists(about) and not _is_about(about):
+        raise InputError(f"{about}: would be replaced and is of no earlier grading; give another file with --out")
+    foreign = [name for name in os.listdir(parts) if not PART.match(name)] if parts.is_dir() else []
+    if foreign:
+        raise InputError(f"{parts / foreign[0]}: is no part of a result; move it away or give another file with --out")
+
+
+def _is_about(path: Path) -> bool:
+    """Return whether a file says what an earlier table of grades is."""
+    try:
+        found = read_json(path)
+    except (OSError, ValueError):
+        return False
+    return isinstance(found, dict) and {"notice", "model_sha256", "recordings", "failed"} <= found.keys()
 
 
 def _carry_out(open_: dict[str, Task], parts: Path, given: Any) -> dict[str, str]:
@@ -87,7 +113,7 @@ def _carry_out(open_: dict[str, Task], parts: Path, given: Any) -> dict[str, str
         task = open_[graded.key]
         if graded.problem:
             problems[graded.key] = graded.problem
-            say(f"[{number}/{len(todo)}] {task.recording}: {graded.problem}")
+            say_line(f"[{number}/{len(todo)}] {task.recording}: {graded.problem}")
             continue
         _keep(parts, graded)
         left_s = (time.monotonic() - started) / number * (len(todo) - number)
@@ -99,7 +125,7 @@ def _carry_out(open_: dict[str, Task], parts: Path, given: Any) -> dict[str, str
 
 
 def _keep(parts: Path, graded: Graded) -> None:
-    counts = {"frames": graded.frames, "sperm": graded.sperm, "grades": graded.grades}
+    counts = dict(zip(COUNTS, (graded.frames, graded.sperm, graded.grades), strict=True))
     write_atomically(parts / f"{graded.key}.json", json.dumps(counts).encode())
     write_atomically(parts / f"{graded.key}.parquet", graded.table)  # the last: with it the result is there
 
@@ -117,20 +143,24 @@ def _finish(tasks: Sequence[Task], parts: Path, out: Path, problems: dict[str, s
             table = pq.read_table(BytesIO(read_bounded(parts / f"{task.key}.parquet", MOST_TABLE_BYTES)))
             names = pa.array([task.recording] * table.num_rows, pa.string())  # the content may have had another name
             tables.append(table.set_column(0, "recording", names))
-            recordings.append({"recording": task.recording, **read_json(parts / f"{task.key}.json")})
-        except (OSError, ValueError, TypeError, pa.ArrowException) as error:
+            counts = read_json(parts / f"{task.key}.json")
+            recordings.append({"recording": task.recording, **{name: int(counts[name]) for name in COUNTS}})
+        except (OSError, ValueError, KeyError, IndexError, TypeError, OverflowError, pa.ArrowException) as error:
             (parts / f"{task.key}.parquet").unlink(missing_ok=True)
             raise InputError(
                 f"{parts / task.key}: what was kept of {task.recording} is damaged ({error}); it is removed: the same "
                 "command grades it again"
             ) from error
+    _require_alike(done, tables, parts)
     whole = pa.concat_tables(tables).replace_schema_metadata({"notice": NOTICE})
     content = BytesIO()
     pq.write_table(whole, content, compression="zstd")
-    failed = [{"recording": task.recording, "problem": problems[task.key]} for task in tasks if task.key in problems]
+    failed = [
+        {"recording": task.recording, "problem": one_line(problems[task.key])} for task in tasks if task.key in problems
+    ]
     about = {
-        "notice": NOTICE, "program": tasks[0].program, "model": tasks[0].model, "model_sha256": tasks[0].model_sha256,
-        "recordings": recordings, "failed": failed,
+        "notice": NOTICE, "program": tasks[0].program, "model": one_line(tasks[0].model),
+        "model_sha256": tasks[0].model_sha256, "recordings": recordings, "failed": failed,
     }  # fmt: skip
     write_atomically(out.with_suffix(".json"), (json.dumps(about, indent=2, ensure_ascii=False) + "\n").encode())
     write_atomically(out, content.getvalue())
@@ -141,6 +171,19 @@ def _finish(tasks: Sequence[Task], parts: Path, out: Path, problems: dict[str, s
         say(f"{len(failed)} could not be graded, named above; the same command tries them again")
     say(NOTICE)
     return 1 if failed else 0
+
+
+def _require_alike(tasks: Sequence[Task], results: Sequence[pa.Table], parts: Path) -> None:
+    """Raise InputError where a result has other columns than most; it is removed, to be made anew."""
+    ((usual, _),) = Counter(table.schema for table in results).most_common(1)
+    other = [task for task, table in zip(tasks, results, strict=True) if table.schema != usual]
+    for task in other:
+        (parts / f"{task.key}.parquet").unlink(missing_ok=True)
+    if other:
+        raise InputError(
+            f"{parts / other[0].key}: what was kept of {other[0].recording} has other columns than the rest; it is "
+            "removed: the same command grades it again"
+        )
 
 
 def _tasks(given: Any) -> list[Task]:
@@ -155,7 +198,7 @@ def _tasks(given: Any) -> list[Task]:
     for name, path, is_session in _recordings(given.recordings, given.parent):
         tasks.append(
             Task(
-                recording=name, source=str(path.absolute()), is_session=is_session,
+                recording=one_line(name), source=str(path.absolute()), is_session=is_session,
                 fingerprint=fingerprint(path / LOG if is_session else path), model=str(model),
                 model_sha256=model_sha256, select=tuple(given.select), um_per_px=given.um_per_px, fps=given.fps,
                 program=made_by,
@@ -175,7 +218,10 @@ def _recordings(named: Sequence[str], parent: str | None) -> Iterator[tuple[str,
 
 
 def _recording(word: str, parent: str | None) -> list[tuple[str, Path, bool]]:
-    path = Path(word).expanduser()
+    try:
+        path = Path(word).expanduser()
+    except RuntimeError:
+        raise InputError(f"{word}: no such user; give the full path of the recording") from None
     if path.is_file():
         return [(word, path, False)]
     if path.is_dir() and not (path / LOG).is_file():

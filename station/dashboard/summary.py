@@ -28,6 +28,7 @@ from station.errors import InputError
 from station.files import require_replaceable, write_atomically
 from station.notice import NOTICE
 from station.recent import RECENT_SPERM
+from station.session.layout import require_outside_sessions
 from station.transport.control_messages import PIPELINE, ProcessName, ProcessStatus, SourceInfo, SpermTally
 from station.transport.counters import CaptureCounters, EngineCounters, TrackerCounters, counters_of
 from station.transport.messages import TrackInfo
@@ -198,6 +199,7 @@ class SummaryFile:
         self._path = path
         if path.is_dir():
             raise InputError(f"--summary {path}: this is a folder; give the path of a file")
+        require_outside_sessions(path, "--summary")
         trial = path.with_name(f".{path.name}.trial")
         try:
             require_replaceable(path)

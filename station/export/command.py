@@ -14,7 +14,8 @@ from station.command_line import Main, Parser, invocation
 from station.errors import InputError, SessionError
 from station.export.pictures import Pictures, Selection, UnreadableFrame, films, find_unreadable
 from station.notice import NOTICE
-from station.output import say
+from station.output import say, say_line
+from station.session.layout import require_outside_sessions
 from station.session.lookup import find_session
 
 DESCRIPTION = """Writes a session, or a part of it, for other programs, into a new folder. ome-tiff and ome-zarr hold
@@ -64,6 +65,7 @@ def export(argv: Sequence[str], clips: Main) -> int:
     out: Path = given.out or Path(f"{folder.name}-{given.to}")
     if out.exists():
         raise InputError(f"{out}: is there already; remove it or give another folder with --out")
+    require_outside_sessions(out, "--out")
     if given.to == CLIPS:
         chosen = [] if given.windows is None else ["--windows", str(given.windows)]
         chosen += ["--whole"] if given.whole else []
@@ -80,7 +82,7 @@ def export(argv: Sequence[str], clips: Main) -> int:
         shutil.rmtree(out, ignore_errors=True)
         raise
     for line in (*story.damage, *([_unreadable(left_out)] if left_out else [])):
-        say(f"! {line}")
+        say_line(f"! {line}")
     if places:
         say(f"! {places} places of sperm are left out: their frames are missing in the record")
     say(f"{len(made)} {'file' if len(made) == 1 else 'files'} of session {story.start.session} in {out}")

@@ -11,7 +11,7 @@ import numpy as np
 import tifffile
 from numpy.typing import NDArray
 
-from station.errors import MissingExtraError
+from station.errors import MissingExtraError, SessionError
 from station.export.pictures import Pictures
 from station.notice import NOTICE
 
@@ -94,9 +94,23 @@ def write_ome_zarr(film: Pictures, folder: Path, beat: Beat) -> Path:
 
 
 def write_mp4(film: Pictures, folder: Path, beat: Beat) -> Path:
-    """Write one film for people: H.264, with loss, at its true pace; below the picture the time and what it is for."""
+    """Write one film for people: H.264, with loss, at its true pace; below the picture the time and what it is for.
+
+    Raises SessionError where no film can have its times.
+    """
     path = folder / f"{film.name}.mp4"
     factor = max(1, -(-LEAST_WIDTH_PX // film.width))
+    try:
+        _encode(film, path, factor, beat)
+    except av.FFmpegError as error:
+        raise SessionError(
+            f"{path.name}: cannot be made into a film ({error.strerror}), its {len(film.frames)} frames lie "
+            f"{film.t_s[-1] - film.t_s[0]:.6g} s apart; give a part with --from and --until, or --to ome-tiff"
+        ) from error
+    return path
+
+
+def _encode(film: Pictures, path: Path, factor: int, beat: Beat) -> None:
     width, height = film.width * factor, film.height * factor
     even_width, even_height = width + width % 2, height + STRIP_PX + height % 2
     with av.open(str(path), "w", options={"movflags": "+faststart"}) as container:
@@ -119,7 +133,6 @@ def write_mp4(film: Pictures, folder: Path, beat: Beat) -> Path:
             container.mux(stream.encode(frame))
             beat()
         container.mux(stream.encode(None))
-    return path
 
 
 def _enlarged(pixels: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:

@@ -6,12 +6,14 @@ from pathlib import Path
 from station.archive.sessions_command import size
 from station.archive.story import read_story
 from station.command_line import Parser, invocation
+from station.errors import InputError
 from station.files import write_atomically
 from station.notice import NOTICE
 from station.output import say
 from station.report.content import content_of
 from station.report.page import render_page
 from station.report.pdf import find_browser, print_pdf
+from station.session.layout import require_outside_sessions
 from station.session.lookup import find_session
 
 DESCRIPTION = """Writes the report of a session for the lab record: one HTML page with everything in it. It opens from
@@ -31,11 +33,16 @@ def report(argv: Sequence[str]) -> int:
     browser = find_browser() if given.pdf else ""
     story = read_story(find_session(given.session, given.parent))
     out = given.out or Path(f"{story.start.session}-report.html")
+    printed = out.with_suffix(".pdf")
+    require_outside_sessions(out, "--out")
+    if given.pdf and printed == out:
+        raise InputError(f"--out {out}: expected the name of the page (.html); the PDF is written beside it")
+    if given.pdf and printed.exists() and not out.exists():
+        raise InputError(f"{printed}: is there already, without a page beside it; remove it or give another --out")
     page = render_page(content_of(story)).encode()
     write_atomically(out, page, 0o600)
     say(f"report of session {story.start.session}: {out}, {size(len(page))}")
     if browser:
-        printed = out.with_suffix(".pdf")
         print_pdf(out, printed, browser)
         say(f"printed: {printed}, {size(printed.stat().st_size)}")
     say(NOTICE)

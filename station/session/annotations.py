@@ -20,8 +20,8 @@ from pydantic import Field
 from station.clock import NS_PER_S
 from station.errors import SessionError
 from station.files import PRIVATE, open_regular
-from station.output import printable
-from station.session.event_log import FIRST_CHAIN, Event, Fault, Torn, chained, read_log
+from station.output import one_line, printable
+from station.session.event_log import FIRST_CHAIN, MOST_DAMAGE, Event, Fault, Torn, chained, read_log
 from station.session.records import Record
 from station.transport.counters import Count
 
@@ -111,23 +111,29 @@ def read_annotations(folder: Path, session: str) -> Annotations:
         raise SessionError(f"{path}: cannot be read ({error.strerror}); check the disk") from error
     written: list[Written] = []
     faults: list[str] = []
+    others = 0
     chain = ""
     for item in read_log(path, KINDS):
         if isinstance(item, Torn):
             continue  # never acknowledged to anybody; the next to write takes it away
         if isinstance(item, Fault):
-            faults.append(f"{ANNOTATIONS}, line {item.n}: {item.what}")
+            if len(faults) < MOST_DAMAGE:
+                faults.append(f"{ANNOTATIONS}, line {item.n}: {item.what}")
+            else:
+                others += 1
             continue
         chain, what = item.chain, item.record
         if not isinstance(what, Label | Note | ReviewMark):
             continue
         if what.session != session:
-            faults.append(f"{ANNOTATIONS}, line {item.n}: is about session {printable(what.session)}")
+            faults.append(f"{ANNOTATIONS}, line {item.n}: is about session {one_line(what.session)[:MOST_LABEL]}")
             continue
         try:
             written.append(Written(item.n, datetime.fromtimestamp(item.t_ns / NS_PER_S, UTC), what))
         except (ValueError, OverflowError, OSError):
             faults.append(f"{ANNOTATIONS}, line {item.n}: was written at no time that there is")
+    if others:
+        faults.append(f"{ANNOTATIONS}: and {others} more lines that are not as they were written")
     return Annotations(tuple(written), tuple(faults), chain)
 
 

@@ -21,6 +21,7 @@ from pydantic import ValidationError
 from station.clock import now_ns
 from station.errors import SessionError
 from station.files import PRIVATE, open_regular
+from station.output import one_line
 from station.session.layout import LogHead
 from station.session.records import KIND_OF, KINDS, Record
 
@@ -29,6 +30,8 @@ HEX_DIGITS: Final = frozenset(b"0123456789abcdef")
 SUFFIX_BYTES: Final = len(',"chain":"') + 64 + len('"}')
 MAX_LINE_BYTES: Final = 4 << 20
 """A line is far shorter; anything longer is no line of ours."""
+MOST_DAMAGE: Final = 100
+"""So many damaged lines or frames are said one by one; the others are counted."""
 MOST_SAID: Final = 80
 """Characters: what a line says of itself may be as long as the line."""
 
@@ -169,13 +172,14 @@ def _parse(line: bytes, n: int, chain: str, kinds: Mapping[str, type[Record]]) -
     try:
         parts = json.loads(body + b"}")
         if parts["n"] != n:
-            return Fault(n, f"says that it is event {parts['n']}"[:MOST_SAID])
+            return Fault(n, one_line(f"says that it is event {parts['n']}"[:MOST_SAID]))
         record = kinds[parts["kind"]].model_validate(parts["data"])
         return Event(n, stated_time_ns(parts), str(parts["kind"]), record, stated)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
-        return Fault(n, f"is not an event of format version 1 ({place}: {first['msg']})")
+        said = one_line(f"{place}: {first['msg']}"[:MOST_SAID])
+        return Fault(n, f"is not an event of format version 1 ({said})")
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         return Fault(n, f"is not an event of format version 1 ({type(error).__name__})")
 

@@ -15,7 +15,7 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from station.errors import SessionError
+from station.errors import InputError, SessionError
 from station.files import PRIVATE, read_bounded, write_atomically
 
 FORMAT_VERSION: Final = 1
@@ -150,3 +150,13 @@ def sessions_folder(folder: str | None) -> Path:
     else:
         data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     return data / "rostfine-station" / "sessions"
+
+
+def require_outside_sessions(path: Path, what: str) -> None:
+    """Raise InputError where a file or folder would be written into a session: it holds its record and nothing else.
+
+    ``what``: the option, for the message.
+    """
+    for folder in {os.path.realpath(path.parent), os.path.dirname(os.path.realpath(path))}:
+        if any(os.path.isfile(os.path.join(place, LOG)) for place in (folder, os.path.dirname(folder))):
+            raise InputError(f"{what} {path}: lies in the folder of a recorded session; give a path outside it")

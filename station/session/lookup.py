@@ -4,6 +4,7 @@ The id is the name of the session's folder; its first or last characters do wher
 folder names; whether a session can be read is for its readers to say.
 """
 
+import os
 from pathlib import Path
 from typing import Final
 
@@ -29,6 +30,8 @@ def find_session(named: str, sessions: str | None = None) -> Path:
     except RuntimeError:
         raise InputError(f"session {named}: no such user; give the full path of the folder") from None
     try:
+        if path.name in ("", ".."):  # a folder that is named by where it is
+            path = Path(os.path.realpath(path))
         if path.exists() or path.name != str(path):
             return path
         parent = sessions_folder(sessions)

@@ -33,7 +33,7 @@ from station.session.session_reader import MISSING, Session
 from station.transport.messages import AppliedCommand, CommandName, GradesHeader, TracksHeader, TrackState
 
 FRAME: Final = b'"kind":"frame"'
-T_SOURCE: Final = re.compile(rb'"t_source_ns":(\d+)')
+T_SOURCE: Final = re.compile(rb'"t_source_ns":(\d{1,19})(?!\d)')
 
 
 class Playback:

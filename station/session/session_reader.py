@@ -16,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from station.errors import SessionError
-from station.session.event_log import Event, Fault, Torn, read_log
+from station.output import one_line
+from station.session.event_log import MOST_DAMAGE, Event, Fault, Torn, read_log
 from station.session.layout import LOG, MANIFEST, Manifest, SessionOutcome, read_manifest
 from station.session.records import EndRecord, FrameRecord, OpenedRecord, StartRecord, StopRecord
 
@@ -44,8 +45,9 @@ class Session:
         """``keep_going`` is called now and then while events are read: a long log takes a while."""
         self.folder = folder
         self._keep_going = keep_going
-        self.damage: list[str] = []
-        """What was found not to be as it was recorded, one line each, as far as it has been read."""
+        self._said: list[str] = []
+        self._events, self._frames = _Count(), _Count()
+        """Of those that are not as they were recorded."""
         self.manifest: Manifest | None = None
         try:
             there, has_log = folder.is_dir(), (folder / LOG).is_file()
@@ -70,6 +72,16 @@ class Session:
         )
         """Source and model; None where the session was cut off before they were known."""
 
+    @property
+    def damage(self) -> list[str]:
+        """What was found not to be as it was recorded, one line each, as far as it has been read."""
+        others = [
+            f"{LOG}: and {count.all - MOST_DAMAGE} more {what} that are not as they were recorded"
+            for count, what in ((self._events, "events"), (self._frames, "frames"))
+            if count.all > MOST_DAMAGE
+        ]
+        return self._said + others
+
     def events(self, *, until_broken: bool = False) -> Iterator[Event]:
         """Yield every event that can be read, in the order in which they were written.
 
@@ -86,7 +98,8 @@ class Session:
                     self._note(f"{LOG}, event {item.n}: its chain value is not the one that {MANIFEST} holds")
                 yield item
             elif isinstance(item, Fault):
-                self._note(f"{LOG}, event {item.n}: {item.what}")
+                if self._events.is_to_be_said(item.n):
+                    self._note(f"{LOG}, event {item.n}: {item.what}")
                 if until_broken:
                     return
             elif isinstance(item, Torn):
@@ -112,7 +125,7 @@ class Session:
                     file, reader = record.file, stack.enter_context(ChunkReader(self.folder / record.file))
                 header = record.header
                 pixels = reader.find(record.pts_ms, header.height, header.width, record.crc32)
-                if pixels is None:
+                if pixels is None and self._frames.is_to_be_said(event.n):
                     self._note(f"{record.file}: frame {header.seq} (event {event.n}) cannot be read as it was recorded")
                 yield RecordedFrame(event.n, record, pixels)
 
@@ -128,5 +141,21 @@ class Session:
         return SessionOutcome.STOPPED if stopped else SessionOutcome.COMPLETE
 
     def _note(self, line: str) -> None:
-        if line not in self.damage:
-            self.damage.append(line)
+        line = one_line(line)
+        if line not in self._said:
+            self._said.append(line)
+
+
+@dataclass(slots=True)
+class _Count:
+    """How many there are of what may be wrong a million times; reading anew adds nothing."""
+
+    all: int = 0
+    newest: int = -1
+
+    def is_to_be_said(self, event: int) -> bool:
+        """Count one, by its event; return whether it is new and among the first. Events come in rising order."""
+        new = event > self.newest
+        if new:
+            self.newest, self.all = event, self.all + 1
+        return new and self.all <= MOST_DAMAGE

@@ -13,6 +13,7 @@ from typing import Final
 from station.clock import NS_PER_S
 from station.errors import SessionError
 from station.files import open_regular
+from station.output import one_line
 from station.session.event_log import Event, Fault, Torn, read_log
 from station.session.layout import (
     LOG,
@@ -39,7 +40,7 @@ class Break:
     what: str
 
     def __str__(self) -> str:
-        return f"{self.file}, event {self.event}: {self.what}"
+        return one_line(f"{self.file}, event {self.event}: {self.what}")
 
 
 @dataclass(slots=True)

@@ -94,6 +94,8 @@ class SourceInfo(BaseModel):
     """A camera's settings as it accepted them, by name; empty for files."""
 
 
+MOST_PATCH_GRID: Final = 1024
+"""Along one edge of a clip."""
 ROSTFINE: Final = "RoSTFine"
 """Whose grades are shown where no other network is named."""
 
@@ -114,7 +116,7 @@ class ModelInfo(BaseModel):
     """True for a model made from simulated clips: its grades mean nothing about real sperm."""
     um_per_px: Scale | None = None
     fps: FrameRate | None = None
-    patch_grid: Count | None = Field(default=None, exclude_if=is_none)
+    patch_grid: Count | None = Field(default=None, le=MOST_PATCH_GRID, exclude_if=is_none)
     """Patches along one edge of the clip, numbered row by row from 0. Left out of the message where None: the network
     selects none."""
     system: str = Field(default="", exclude_if=is_empty)

@@ -222,3 +222,20 @@ def test_a_table_that_cannot_be_written_is_one_clear_line(tmp_path: Path, name, 
     with pytest.raises(InputError, match=message) as error:
         Comparison(tmp_path / name, "S", model("old"), model("new"))
     assert "\n" not in str(error.value)
+
+
+def test_a_comparison_replaces_nothing_but_an_earlier_one(tmp_path: Path):
+    session = tmp_path / "s"
+    session.mkdir()
+    (session / "log.jsonl").write_text("x")
+    (session / "session.json").write_text("{}")
+    with pytest.raises(InputError, match="lies in the folder of a recorded session"):
+        Comparison(session / "session.csv", "S", model("old"), model("new"))
+    for name in ("c.json", "d.parquet"):
+        (tmp_path / name).write_text("{}")
+        with pytest.raises(InputError, match=f"{name} would be replaced"):
+            Comparison((tmp_path / name).with_suffix(".csv"), "S", model("old"), model("new"))
+        assert not (tmp_path / name).with_suffix(".csv").exists()
+    for _ in range(2):
+        Comparison(tmp_path / "e.csv", "S", model("old"), model("new")).close()
+    assert sorted(path.name for path in session.iterdir()) == ["log.jsonl", "session.json"]

@@ -220,3 +220,14 @@ def test_the_start_event_keeps_the_label(tmp_path: Path) -> None:
     folder = record(tmp_path, config={"label": config.label})
     assert recorded_label(Session(folder).start) == describe(folder).label == config.label
     assert json.loads((folder / LOG).read_bytes().split(b"\n")[0])["data"]["config"]["label"] == config.label
+
+
+@pytest.mark.parametrize("named", [".", "video/..", "../{name}"])
+def test_a_session_is_removed_from_inside_its_own_folder(
+    tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch, named: str
+) -> None:
+    folder = aged(record(tmp_path))
+    monkeypatch.chdir(folder)
+    assert sessions(["remove", named.format(name=folder.name), str(folder), "--yes"]) == 0
+    assert f"removed {folder.name}" in capsys.readouterr().out
+    assert list(tmp_path.iterdir()) == []

@@ -210,3 +210,84 @@ def kill_a_worker(node: object, found: list[Graded]) -> None:
                 psutil.Process(started.process.pid),
             ]:
                 child.send_signal(signal.SIGKILL)
+
+
+def here_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *columns: str) -> None:
+    """Grades are answers of a test; those of the last recording have further columns."""
+    import pyarrow as pa
+
+    def place(tasks: list[Task], _carry_out: object, _workers: int):
+        for number, task in enumerate(tasks, 1):
+            graded = answer(task, tmp_path)
+            if columns and number == len(tasks):
+                table = pq.read_table(pa.BufferReader(graded.table))
+                for name in columns:
+                    table = table.append_column(name, pa.array(["x"]))
+                pq.write_table(table, tmp_path / "one.parquet")
+                graded = replace(graded, table=(tmp_path / "one.parquet").read_bytes())
+            yield graded
+
+    monkeypatch.setattr(command, "here", place)
+
+
+def test_a_result_with_other_columns_than_the_rest_is_graded_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "abc":
+        (tmp_path / f"{name}.mp4").write_bytes(name.encode())
+    words = [*(str(tmp_path / f"{name}.mp4") for name in "abc"), "--model", MODEL, "--out", str(tmp_path / "g.parquet")]
+    here_for(tmp_path, monkeypatch, "odd")
+    with pytest.raises(InputError, match=r"c\.mp4 has other columns .* the same command grades it again"):
+        grade(words)
+    here_for(tmp_path, monkeypatch)
+    assert grade(words) == 0
+    assert pq.read_table(tmp_path / "g.parquet").num_rows == 3
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such names")
+def test_a_name_that_is_no_utf_8_keeps_no_recording_from_its_grades(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bad = os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff\n.mp4")
+    for name in (str(tmp_path / "good.mp4"), bad):
+        Path(name).write_bytes(name.encode(errors="replace"))
+    here_for(tmp_path, monkeypatch)
+    out = tmp_path / "g.parquet"
+    assert grade([str(tmp_path / "good.mp4"), bad, "--model", MODEL, "--out", str(out)]) == 0
+    names = [str(tmp_path / "good.mp4"), str(tmp_path / "bad? .mp4")]
+    assert pq.read_table(out).column("recording").to_pylist() == names
+    about = json.loads(out.with_suffix(".json").read_text(encoding="utf-8"))
+    assert [one["recording"] for one in about["recordings"]] == names
+
+
+def test_only_results_of_this_command_are_replaced_or_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"a")
+    here_for(tmp_path, monkeypatch)
+
+    def words(out: Path) -> list[str]:
+        return [str(tmp_path / "a.mp4"), "--model", MODEL, "--out", str(out)]
+
+    beside = tmp_path / "manifest.json"
+    beside.write_text('{"files": {}}')
+    with pytest.raises(InputError, match=r"manifest\.json: would be replaced"):
+        grade(words(tmp_path / "manifest.parquet"))
+    assert beside.read_text() == '{"files": {}}'
+    assert not (tmp_path / "manifest.parquet.parts").exists()
+    parts = tmp_path / "g.parquet.parts"
+    parts.mkdir()
+    (parts / "mine.txt").write_text("x")
+    with pytest.raises(InputError, match=r"mine\.txt: is no part of a result"):
+        grade(words(tmp_path / "g.parquet"))
+    (tmp_path / "s").mkdir()
+    (tmp_path / "s" / "log.jsonl").write_text("x")
+    with pytest.raises(InputError, match="lies in the folder of a recorded session"):
+        grade(words(tmp_path / "s" / "g.parquet"))
+    assert grade(words(tmp_path / "o.parquet")) == 0
+    (tmp_path / "o.parquet").unlink()
+    assert grade(words(tmp_path / "o.parquet")) == 0
+
+
+def test_a_recording_of_a_user_that_there_is_not_is_one_line(tmp_path: Path) -> None:
+    words = ["~nosuchuser/x.mp4", "--model", MODEL, "--out", str(tmp_path / "o.parquet")]
+    with pytest.raises(InputError, match="no such user"):
+        grade(words)

@@ -19,9 +19,11 @@ from station.archive.story import Story, read_story
 from station.archive.windows import read_frames
 from station.build_info import ROOT
 from station.crop import crop_into
-from station.errors import InputError, MissingExtraError, StationError
+from station.errors import InputError, MissingExtraError, SessionError, StationError
 from station.export import command, pictures
 from station.export.command import export
+from station.export.image_files import write_mp4
+from station.export.pictures import Pictures, Selection, films
 from station.export.table_files import ANNOTATIONS, CHOICES
 from station.export.track_files import planes, write_napari, write_trackmate
 from station.notice import NOTICE
@@ -310,3 +312,21 @@ def test_clips_are_made_by_the_trainer(session: Path, tmp_path: Path) -> None:
     assert export(words, lambda a: asked.append(list(a)) or 0) == 0
     assert asked[1] == [*asked[0], "--windows", "2", "--whole"]
     assert Session(session).start.config["window"]["frames"] == T
+
+
+def test_times_that_no_film_can_have_are_one_line(session: Path, tmp_path: Path) -> None:
+    def years(film: Pictures) -> Pictures:
+        return replace(film, t_s=tuple(t_s * 1e9 for t_s in film.t_s))
+
+    story = read_story(session)
+    with films(story, Selection("frames", (), 0.0, 1.0), [], tmp_path) as found:
+        film = years(next(iter(found)))
+        with pytest.raises(SessionError, match=r"cannot be made into a film .* give a part with --from and --until"):
+            write_mp4(film, tmp_path, lambda: None)
+
+
+def test_nothing_is_exported_into_a_session(session: Path) -> None:
+    before = sorted(path.name for path in session.iterdir())
+    with pytest.raises(InputError, match="lies in the folder of a recorded session"):
+        export([str(session), "--to", "csv", "--out", str(session / "csv")], no_clips)
+    assert sorted(path.name for path in session.iterdir()) == before

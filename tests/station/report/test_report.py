@@ -7,7 +7,7 @@ import pytest
 
 from station.archive.story import read_story
 from station.errors import InputError, StationError
-from station.report import pdf
+from station.report import command, pdf
 from station.report.command import report
 from station.session.annotations import Label, Note, annotate
 from station.session.records import FrameRecord, TracksRecord
@@ -113,3 +113,20 @@ def test_what_cannot_be_written_is_one_line(tmp_path: Path, monkeypatch: pytest.
         report([str(folder), "--out", str(tmp_path / "r.html"), "--pdf"])
     with pytest.raises(StationError):
         report([str(tmp_path / "none")])
+
+
+def test_a_report_replaces_nothing_of_a_session_and_no_other_pdf(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = record_graded(tmp_path / "s")
+    before = (folder / "session.json").read_bytes()
+    with pytest.raises(InputError, match="lies in the folder of a recorded session"):
+        report([str(folder), "--out", str(folder / "session.json")])
+    assert (folder / "session.json").read_bytes() == before
+    monkeypatch.setattr(command, "find_browser", lambda: "none")
+    (tmp_path / "thesis.pdf").write_text("x")
+    for name, message in (("thesis.pdf", "name of the page"), ("thesis.html", "without a page beside it")):
+        with pytest.raises(InputError, match=message):
+            report([str(folder), "--out", str(tmp_path / name), "--pdf"])
+    assert (tmp_path / "thesis.pdf").read_text() == "x"
+    assert not (tmp_path / "thesis.html").exists()

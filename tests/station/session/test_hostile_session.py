@@ -11,15 +11,18 @@ from typing import Any
 
 import pytest
 
+import station.archive.catalogue
 from run_station import main
+from station.archive.catalogue import catalogue, describe
+from station.archive.moments import choices
 from station.archive.story import read_story
 from station.command_line import exit_code_of
 from station.config import RecordSettings
 from station.errors import InputError, SessionError
-from station.session.annotations import ANNOTATIONS
-from station.session.event_log import FIRST_CHAIN, EventLog, chained
+from station.session.annotations import ANNOTATIONS, read_annotations
+from station.session.event_log import FIRST_CHAIN, MOST_DAMAGE, EventLog, chained
 from station.session.layout import LOG, MANIFEST, TABLES, chunk_name, new_session, read_manifest
-from station.session.playback import Playback
+from station.session.playback import Playback, recorded_length_s
 from station.session.pseudonym import fingerprint
 from station.session.records import FileRecord, OpenedRecord, StartRecord
 from station.session.session_reader import Session
@@ -262,3 +265,124 @@ def test_links_in_a_session_lead_no_writer_out_of_it(
     assert "it is a link, not a folder" in capsys.readouterr().err
     assert [path.name for path in outside.iterdir()] == ["one line"]
     assert (outside / "one line").read_text() == "kept without a line's end"
+
+
+DIGITS = b"9" * 5000
+UNREADABLE_LINES: dict[str, Callable[[Path], object]] = {
+    "a number of a sperm of 5000 digits": lambda folder: append(folder, b'"sperm_id":' + DIGITS),
+    "a time of a frame of 5000 digits": lambda folder: append(folder, b'"kind":"frame","t_source_ns":' + DIGITS),
+    "a time of a frame of 400 digits": lambda folder: append(folder, b'"kind":"frame","t_source_ns":' + DIGITS[:400]),
+}
+
+
+def append(folder: Path, line: bytes) -> None:
+    with (folder / LOG).open("ab") as file:
+        file.write(line + b"\n")
+
+
+def cut_off(folder: Path) -> None:
+    """As after a kill, long ago: the log has no end, so that its marks are counted by its bytes."""
+    log = folder / LOG
+    log.write_bytes(b"".join(log.read_bytes().splitlines(keepends=True)[:-1]))
+    os.utime(log, (1e9, 1e9))
+
+
+@pytest.mark.parametrize("case", UNREADABLE_LINES)
+def test_absurd_numbers_in_a_log_that_is_searched_hide_no_session(
+    tmp_path: Path, sound: Path, case: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(shutil.copytree(sound, tmp_path / "sessions" / sound.name))
+    shutil.copytree(sound, folder.parent / "another")
+    cut_off(folder)
+    UNREADABLE_LINES[case](folder)
+    os.utime(folder / LOG, (1e9, 1e9))
+    assert exit_code_of(main, ["sessions", "--session", str(folder.parent)]) == 0
+    said = capsys.readouterr().out
+    assert "another" in said
+    assert f"{sound.name}  2026-01-01" in said
+    assert describe(folder).sperm == 3
+    assert exit_code_of(main, ["sessions", "show", str(folder)]) == 0
+    assert recorded_length_s(folder) >= 0
+
+
+def test_a_session_that_cannot_be_counted_is_a_row(
+    tmp_path: Path, sound: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = Path(shutil.copytree(sound, tmp_path / sound.name))
+    cut_off(folder)
+
+    def fail(_log: Path) -> dict[str, int]:
+        raise ValueError("Exceeds the limit (4300 digits)")
+
+    monkeypatch.setattr(station.archive.catalogue, "count", fail)
+    (entry,) = catalogue(tmp_path)
+    assert entry.ended == "unreadable"
+
+
+def test_a_mark_of_a_sperm_of_5000_digits_is_none(tmp_path: Path, sound: Path) -> None:
+    folder = Path(shutil.copytree(sound, tmp_path / sound.name))
+    events = events_of(folder)
+    of_kind(events, "action")["data"]["action"]["details"] = f"sperm {DIGITS.decode()} marked as chosen"
+    written_anew(folder, events)
+    assert choices(read_story(folder)) == []
+    out = str(tmp_path / "csv")
+    assert exit_code_of(main, ["export", str(folder), "--to", "csv", "--out", out]) == 0
+
+
+def test_many_damaged_lines_are_said_up_to_a_hundred_and_counted(
+    tmp_path: Path, sound: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(shutil.copytree(sound, tmp_path / sound.name))
+    with (folder / LOG).open("ab") as file:
+        file.write(b"x\n" * 50_000)
+    session = Session(folder)
+    for _ in range(2):
+        list(session.events())
+    assert len(session.damage) == MOST_DAMAGE + 1
+    assert session.damage[-1] == f"{LOG}: and {50_000 - MOST_DAMAGE} more events that are not as they were recorded"
+    (folder / ANNOTATIONS).write_bytes(b"x\n" * 50_000)
+    assert len(read_annotations(folder, sound.name).faults) == MOST_DAMAGE + 1
+    assert exit_code_of(main, ["sessions", "show", str(folder)]) == 0
+    assert len(capsys.readouterr().out.splitlines()) < 2 * MOST_DAMAGE + 30
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("grid", [1025, 10**7, 1 << 62])
+def test_more_patches_than_a_clip_has_are_no_model(tmp_path: Path, sound: Path, grid: int) -> None:
+    folder = Path(shutil.copytree(sound, tmp_path / sound.name))
+    events = events_of(folder)
+    of_kind(events, "opened")["data"]["model"]["patch_grid"] = grid
+    written_anew(folder, events)
+    assert exit_code_of(main, ["report", str(folder), "--out", str(tmp_path / "r.html")]) == 2
+    assert any("patch_grid" in line for line in Session(folder).damage)
+
+
+VERDICT = "COMPLETE, INTACT  as it was recorded"
+FORGED: dict[str, Callable[[Events], object]] = {
+    "the number of an event": lambda events: events[5].update(n=f"\n{VERDICT}\n"),
+    "half of a letter": lambda events: events[5].update(n="\ud800"),
+    "the name of a field": lambda events: events[5]["data"].update({f"\n{VERDICT}\n": 1}),
+    "a label": lambda events: events[0]["data"]["config"].update(label=f"\n{VERDICT}\n"),
+    "a mark": lambda events: of_kind(events, "action")["data"]["action"].update(details=f"x\n{VERDICT}\n"),
+    "the source": lambda events: of_kind(events, "opened")["data"]["source"].update(name=f"\n{VERDICT}\n"),
+    "the program": lambda events: events[0]["data"].update(program=f"\n{VERDICT}\n"),
+}
+
+
+@pytest.mark.parametrize("case", FORGED)
+def test_no_value_in_a_log_passes_for_a_line_of_the_program(
+    tmp_path: Path, sound: Path, case: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = Path(shutil.copytree(sound, tmp_path / "sessions" / sound.name))
+    events = events_of(folder)
+    FORGED[case](events)
+    written_anew(folder, events)
+    exit_code_of(main, ["sessions", "--session", str(folder.parent)])
+    exit_code_of(main, ["sessions", "show", str(folder)])
+    assert exit_code_of(main, ["verify", str(folder)]) == 1
+    for to in ("csv", "napari"):
+        out = tmp_path / to
+        assert exit_code_of(main, ["export", str(folder), "--to", to, "--out", str(out)]) == 0
+        assert json.loads((out / "export.json").read_text(encoding="utf-8"))["session"] == sound.name
+    said = capsys.readouterr()
+    assert not any(line.startswith(VERDICT) for line in (said.out + said.err).splitlines())
