@@ -25,6 +25,7 @@ from station.command_line import as_invoked
 from station.config import EngineSettings
 from station.console import Console
 from station.notice import NOTICE
+from station.output import one_line
 
 
 def run(args: argparse.Namespace) -> int:
@@ -67,7 +68,7 @@ def verify(
         started_s = time.monotonic()
         differences = compare(artifact, session)
         seconds = time.monotonic() - started_s
-        table = Table(title=f"{artifact.manifest.name} on {session.name}")
+        table = Table(title=f"{one_line(artifact.manifest.name)} on {session.name}")
         for column in ("output", "largest difference", "allowed", ""):
             table.add_column(column)
         for difference in differences:
@@ -106,7 +107,7 @@ def info(console: Console, artifact: Artifact, threads: int = 0, *, anew: bool =
         "exported by": manifest.git_commit,
     }
     for name, text in facts.items():
-        console.print(f"{name + ':':12s} {text}")
+        console.print(f"{name + ':':12s} {one_line(text)}")
     for plan in list_plans(artifact):
         kind, size_mb = plan.info.runtime, plan.path.stat().st_size / 1e6
         console.print(

@@ -44,7 +44,7 @@ from station.config import Trigger
 from station.errors import InputError, StationError
 from station.notice import NOTICE
 from station.objectives import NAME_PATTERN
-from station.output import printable, say
+from station.output import one_line, printable, say
 from station.transport.control_messages import ROSTFINE
 from station.transport.messages import GRADES
 
@@ -217,7 +217,7 @@ def status_text(status: StationStatus) -> str:
         elif sperm.grade_worth:
             lines.append(f"          {sperm.grade_worth}")
     lines += [f"! {line}" for line in (*status.alarms, *status.cautions)]
-    return "\n".join([*lines, status.notice])
+    return "\n".join(map(one_line, (*lines, status.notice)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from station.dashboard.assessment import alarms, cautions
 from station.dashboard.run_summary import RecordingSummary, ReplaySummary, RunSummary, SpermSummary
 from station.dashboard.snapshot import Snapshot
 from station.notice import NOTICE
-from station.output import say
+from station.output import one_line, say, say_line
 from station.transport.control_messages import ROSTFINE, ProcessName
 from station.transport.counters import CaptureCounters, EngineCounters, counters_of
 from station.transport.messages import GRADES, Validity
@@ -36,8 +36,8 @@ class HeadlessReport:
         if not self._introduced:
             self._introduced = True
             say(NOTICE)
-            say(f"source  {source.name}, {source.width} x {source.height} px, {source.fps:g} frames/s")
-            say(f"model   {model.title}, {model.runtime}")
+            say_line(f"source  {source.name}, {source.width} x {source.height} px, {source.fps:g} frames/s")
+            say_line(f"model   {model.title}, {model.runtime}")
             if model.demonstration:
                 say(DEMONSTRATION, flush=True)
         if snapshot.blind is not self._blind:
@@ -45,10 +45,10 @@ class HeadlessReport:
             say(BLIND if snapshot.blind else "grades are shown again", flush=True)
         if snapshot.recording is not None and not self._recording_said:
             self._recording_said = True
-            say(f"record  {snapshot.recording.folder}", flush=True)
+            say_line(f"record  {snapshot.recording.folder}", flush=True)
         if snapshot.view_link and not self._view_said:
             self._view_said = True
-            say(f"view    {snapshot.view_link}", flush=True)
+            say_line(f"view    {snapshot.view_link}", flush=True)
         for caution in [*alarms(snapshot), *cautions(snapshot)]:
             kind = "".join(letter for letter in caution if not letter.isdigit())  # a count that rises is said once
             if kind not in self._said:
@@ -74,7 +74,7 @@ def closing_report(summary: RunSummary) -> str:
         f"grades  {graded}",
     ]
     if summary.recording is not None:
-        lines += _recording_lines(summary.recording)
+        lines += map(one_line, _recording_lines(summary.recording))
     if summary.replay is not None:
         lines += _replay_lines(summary.replay)
     for sperm in summary.sperm:

@@ -15,6 +15,7 @@ from station.archive.moments import worth_at
 from station.archive.story import SpermStory, Story, TrackPoint
 from station.dashboard.assessment import GradeValidity
 from station.notice import NOTICE
+from station.output import one_line
 from station.transport.messages import GRADES, GradeInfo, TrackState, Validity
 
 NAPARI_COLUMNS: Final = (
@@ -90,7 +91,7 @@ def write_trackmate(story: Story, folder: Path, index: Mapping[int, int]) -> Pat
     known = story.scale_known
     unit = "micron" if known else "pixel"
     root = ET.Element("TrackMate", version=TRACKMATE_VERSION)
-    ET.SubElement(root, "Log").text = f"{NOTICE} Session {story.start.session}, {story.start.program}."
+    ET.SubElement(root, "Log").text = one_line(f"{NOTICE} Session {story.start.session}, {story.start.program}.")
     model = ET.SubElement(root, "Model", spatialunits=unit, timeunits="sec")
     declared = ET.SubElement(model, "FeatureDeclarations")
     spot_features = ET.SubElement(declared, "SpotFeatures")

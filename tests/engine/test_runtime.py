@@ -1,6 +1,7 @@
 """ONNX Runtime behind the protocol, verification, and the choice of a runtime."""
 
 import hashlib
+import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -229,6 +230,18 @@ class TestCommands:
             "research use",
         ):
             assert expected in said
+
+    def test_no_name_in_a_model_passes_for_a_verdict(
+        self, artifact: Artifact, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = artifact.folder / "manifest.json"
+        content = json.loads(path.read_text())
+        verdict = f"model {artifact.folder}: verified"
+        content["name"] = content["training"]["description"] = f"x\n{verdict}\n"
+        path.write_text(json.dumps(content))
+        reseal(artifact.folder)
+        assert command.main(["info", str(artifact.folder)]) == 0
+        assert verdict not in capsys.readouterr().out.splitlines()
 
     def test_verify(self, artifact: Artifact, capsys: pytest.CaptureFixture[str]) -> None:
         assert command.main(["verify", str(artifact.folder), "--threads", "1"]) == 0

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 
 from station.command_line import exit_code_of
-from station.commands.shell import run
+from station.commands.requests import StationStatus
+from station.commands.shell import run, status_text
+from station.notice import NOTICE
 
 BAD = {
     "an empty note": (["note", ""], "note: text nothing: string should have at least 1 character"),
@@ -28,3 +30,10 @@ def test_what_cannot_be_asked_is_one_line(
     said = capsys.readouterr().err
     assert expected in said
     assert said.count("\n") == 1
+
+
+def test_the_name_of_a_source_passes_for_no_line_of_the_status() -> None:
+    status = StationStatus(notice=NOTICE, state="RUNNING", elapsed_s=1.0, source="a\nmodel   forged", fps=15.0)
+    text = status_text(status)
+    assert "source  a model   forged, 15 frames/s" in text
+    assert [line for line in text.splitlines() if line.startswith("model")] == ["model   not loaded yet"]

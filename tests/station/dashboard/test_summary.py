@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from station.dashboard.headless import closing_report
+from station.dashboard.headless import HeadlessReport, closing_report
 from station.dashboard.run_summary import RecordingSummary, RunSummary
 from station.dashboard.snapshot import ProcessView, Snapshot
 from station.dashboard.summary import SummaryFile, summarise
@@ -195,3 +195,17 @@ def test_a_recording_that_lacks_frames_is_not_called_complete() -> None:
     summary = summarise(Snapshot(now_ns=1, elapsed_s=0.0), [], ended="by key q")
     report = closing_report(dataclasses.replace(summary, recording=recording))
     assert "record  INCOMPLETE: 9 frames, 2 missing" in report
+
+
+def test_the_name_of_a_source_or_model_passes_for_no_line_of_the_run(capsys: pytest.CaptureFixture[str]) -> None:
+    source = SourceInfo(name="a\nrecord  complete\n", height=480, width=640, fps=49.0)
+    model = ModelInfo(name="b\nrecord  complete\n", sha256="abc", runtime="none", demonstration=False)
+    said = {
+        ProcessName.CAPTURE: status(ProcessName.CAPTURE, source=source),
+        ProcessName.ENGINE: status(ProcessName.ENGINE, model=model),
+    }
+    processes = {process: ProcessView(status=one) for process, one in said.items()}
+    HeadlessReport().show(Snapshot(now_ns=1, elapsed_s=1.0, processes=processes))
+    lines = capsys.readouterr().out.splitlines()
+    assert "source  a record  complete , 640 x 480 px, 49 frames/s" in lines
+    assert not any(line.startswith("record") for line in lines)

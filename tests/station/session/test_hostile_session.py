@@ -8,6 +8,7 @@ import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
@@ -365,7 +366,7 @@ FORGED: dict[str, Callable[[Events], object]] = {
     "a label": lambda events: events[0]["data"]["config"].update(label=f"\n{VERDICT}\n"),
     "a mark": lambda events: of_kind(events, "action")["data"]["action"].update(details=f"x\n{VERDICT}\n"),
     "the source": lambda events: of_kind(events, "opened")["data"]["source"].update(name=f"\n{VERDICT}\n"),
-    "the program": lambda events: events[0]["data"].update(program=f"\n{VERDICT}\n"),
+    "the program": lambda events: events[0]["data"].update(program=f"\x1b\n{VERDICT}\n"),
 }
 
 
@@ -384,5 +385,7 @@ def test_no_value_in_a_log_passes_for_a_line_of_the_program(
         out = tmp_path / to
         assert exit_code_of(main, ["export", str(folder), "--to", to, "--out", str(out)]) == 0
         assert json.loads((out / "export.json").read_text(encoding="utf-8"))["session"] == sound.name
+    assert exit_code_of(main, ["export", str(folder), "--to", "trackmate", "--out", str(tmp_path / "xml")]) == 0
+    assert VERDICT not in (ElementTree.parse(tmp_path / "xml" / "trackmate.xml").findtext("Log") or "").splitlines()
     said = capsys.readouterr()
     assert not any(line.startswith(VERDICT) for line in (said.out + said.err).splitlines())
