@@ -53,8 +53,8 @@ def report(found: Verification, later: Annotations) -> str:
         lines.append(f"later    {len(later.written)} later labels, notes and marks, last chain value {later.chain}")
     if places:
         lines.append(f"BROKEN  first at {places[0]}")
-        if len(places) > 1:
-            lines.append(f"        and {len(places) - 1} more places")
+        if more := len(places) - 1 + found.more_faults:
+            lines.append(f"        and {more} more places")
     elif found.outcome is SessionOutcome.CUT_OFF:
         behind = f"; {found.unproved_bytes} bytes of video after that are not covered" if found.unproved_bytes else ""
         torn = f"; an incomplete last line of {found.torn_bytes} bytes was ignored" if found.torn_bytes else ""

@@ -14,7 +14,7 @@ from station.clock import NS_PER_S
 from station.errors import SessionError
 from station.files import open_regular
 from station.output import one_line
-from station.session.event_log import Event, Fault, Torn, read_log
+from station.session.event_log import MOST_DAMAGE, Event, Fault, Torn, read_log
 from station.session.layout import (
     LOG,
     MANIFEST,
@@ -71,7 +71,9 @@ class Verification:
     """Video behind what the log states: of the last second of a session that was cut off."""
     torn_bytes: int = 0
     breaks: list[Break] = field(default_factory=list)
-    """By event, the first one first."""
+    """By event, the first one first; of the lines of the log that are none, the first ``MOST_DAMAGE``."""
+    more_faults: int = 0
+    """Lines of the log that are none, behind those."""
 
     @property
     def intact(self) -> bool:
@@ -124,6 +126,7 @@ def _events(folder: Path, manifest: Manifest | None, found: Verification) -> Ite
     """Yield the events; note what is wrong with the log itself."""
     first_ns: int | None = None
     ended = stopped = False
+    faults = 0
     head = manifest.head if manifest is not None else None
     for item in read_log(folder / LOG):
         if isinstance(item, Torn):
@@ -131,7 +134,9 @@ def _events(folder: Path, manifest: Manifest | None, found: Verification) -> Ite
             continue
         found.events = item.n + 1
         if isinstance(item, Fault):
-            found.breaks.append(Break(LOG, item.n, item.what))
+            faults += 1
+            if faults <= MOST_DAMAGE:
+                found.breaks.append(Break(LOG, item.n, item.what))
             continue
         record: Record = item.record
         if item.n == 0 and isinstance(record, StartRecord):
@@ -151,6 +156,7 @@ def _events(folder: Path, manifest: Manifest | None, found: Verification) -> Ite
         if head is not None and item.n == head.event and item.chain != head.chain:
             found.breaks.append(Break(LOG, item.n, f"its chain value is not the one that {MANIFEST} holds"))
         yield item
+    found.more_faults = max(0, faults - MOST_DAMAGE)
     found.outcome = (
         (SessionOutcome.STOPPED if stopped else SessionOutcome.COMPLETE) if ended else SessionOutcome.CUT_OFF
     )

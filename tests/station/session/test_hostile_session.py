@@ -16,11 +16,12 @@ import station.archive.catalogue
 from run_station import main
 from station.archive.catalogue import catalogue, describe
 from station.archive.moments import choices
+from station.archive.record_commands import report
 from station.archive.story import read_story
 from station.command_line import exit_code_of
 from station.config import RecordSettings
 from station.errors import InputError, SessionError
-from station.session.annotations import ANNOTATIONS, read_annotations
+from station.session.annotations import ANNOTATIONS, Annotations, read_annotations
 from station.session.event_log import FIRST_CHAIN, MOST_DAMAGE, EventLog, chained
 from station.session.layout import LOG, MANIFEST, TABLES, chunk_name, new_session, read_manifest
 from station.session.playback import Playback, recorded_length_s
@@ -341,6 +342,10 @@ def test_many_damaged_lines_are_said_up_to_a_hundred_and_counted(
         list(session.events())
     assert len(session.damage) == MOST_DAMAGE + 1
     assert session.damage[-1] == f"{LOG}: and {50_000 - MOST_DAMAGE} more events that are not as they were recorded"
+    found = verify_session(folder)
+    assert MOST_DAMAGE <= len(found.breaks) < MOST_DAMAGE + 5
+    assert found.more_faults == 50_000 - MOST_DAMAGE
+    assert "and 49999 more places" in report(found, Annotations())
     (folder / ANNOTATIONS).write_bytes(b"x\n" * 50_000)
     assert len(read_annotations(folder, sound.name).faults) == MOST_DAMAGE + 1
     assert exit_code_of(main, ["sessions", "show", str(folder)]) == 0
