@@ -3,6 +3,7 @@
 It knows numbers and which of them fit together. The networks themselves are libraries' (``trainer.model.baselines``).
 """
 
+import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -36,6 +37,8 @@ class BaselineConfig:
 
     def __post_init__(self) -> None:
         """Raise ValueError for a shape that cannot be built."""
+        if not math.isfinite(self.depth):
+            raise ValueError(f"depth {self.depth}: expected a number")
         if min(self.width, self.depth, self.image_px, self.frames, self.clip_px, self.heads, self.patch_px) <= 0:
             raise ValueError("width, depth, image_px, frames, clip_px, heads and patch_px must be above 0")
         only = ONE_DEPTH.get(self.system)

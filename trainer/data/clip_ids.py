@@ -71,7 +71,7 @@ def match_ids(texts: Collection[str], known: Collection[str]) -> dict[str, str]:
 
 def _number(text: str) -> int | None:
     """Return the number that an id is, with or without ``clip-``; spreadsheets and pandas also write it as 12.0."""
-    digits = re.fullmatch(r"(\d+)(?:[.,]0+)?", text.removeprefix(PREFIX))
+    digits = re.fullmatch(r"(\d{1,18})(?:[.,]0+)?", text.removeprefix(PREFIX))
     return int(digits[1]) if digits else None
 
 

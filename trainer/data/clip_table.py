@@ -118,8 +118,11 @@ def list_clips(root: Path, um_per_px: float | None, fps: float | None) -> list[C
 
 
 def lies_inside(root: Path, file: str) -> bool:
-    """Return whether a path relative to the folder stays in it, links followed."""
-    return (root / file).resolve().is_relative_to(root.resolve())
+    """Return whether a path relative to the folder stays in it, links followed; False for one that leads nowhere."""
+    try:
+        return (root / file).resolve().is_relative_to(root.resolve())
+    except (OSError, RuntimeError):  # links in a circle, or a name that no file can have
+        return False
 
 
 def _parse(cells: Sequence[str], numbers: NumberFormat) -> tuple[ClipRow | None, list[str]]:

@@ -22,6 +22,7 @@ from trainer.data.number_format import NumberFormat, find_number_format
 
 MOST_BYTES: Final = 256 << 20
 """truth.csv of half a million clips is no larger."""
+MOST_COLUMNS: Final = 1000
 SEPARATORS: Final = {",": "','", ";": "';'", "\t": "tabs", "|": "'|'"}
 AS_CSV: Final = 'save the table as CSV ("CSV UTF-8" in Excel)'
 
@@ -178,7 +179,11 @@ def _find_separator(text: str, known: Collection[str]) -> str:
     first = next((line for line in text.splitlines() if line.strip(' ,;\t|\ufeff"')), "")
 
     def columns(separator: str) -> tuple[int, int]:
-        names = [column_name(cell) for cell in next(csv.reader([first], delimiter=separator, skipinitialspace=True))]
+        try:
+            cells = next(csv.reader([first], delimiter=separator, skipinitialspace=True))
+        except csv.Error:  # a cell far too long, with this separator or with all: then reading the whole says so
+            return 0, 0
+        names = [column_name(cell) for cell in cells]
         return sum(name in known for name in names), len(names)
 
     return max(SEPARATORS, key=columns)
@@ -190,6 +195,8 @@ def _arrange(lines: Sequence[tuple[int, list[str]]], separator: str, encoding: s
     names = [column_name(cell) for cell in heading]
     while names and not names[-1]:
         names.pop()
+    if len(names) > MOST_COLUMNS:
+        raise InputError(f"line {header_line}: expected at most {MOST_COLUMNS} columns, got {len(names)}; {AS_CSV}")
     for place, name in enumerate(names):
         if not name and place and any(cells[place : place + 1] not in ([], [""]) for _, cells in body):
             raise InputError(f"line {header_line}: column {place + 1} has values but no name; name or empty it")

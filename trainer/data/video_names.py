@@ -50,13 +50,15 @@ def resolve(name: str, videos: Mapping[str, Path]) -> str | None:
     It may be the video's name, its name without ending, or that without its leading zeros, which spreadsheets drop.
     ImageJ's labels have the slice's name after a colon.
     """
-    if name in videos:
-        return name
     stems: dict[str, list[str]] = {}
     for full in videos:
         stems.setdefault(full.rpartition(".")[0] or full, []).append(full)
-    meant = match_ids([name], stems).get(name)
-    if meant is not None:
-        return stems[meant][0] if len(stems[meant]) == 1 else None
-    label, colon, _ = name.rpartition(":")
-    return resolve(label, videos) if colon else None
+    colon = ":"
+    while colon:
+        if name in videos:
+            return name
+        meant = match_ids([name], stems).get(name)
+        if meant is not None:
+            return stems[meant][0] if len(stems[meant]) == 1 else None
+        name, colon, _ = name.rpartition(":")
+    return None

@@ -7,7 +7,7 @@ the file holds.
 import io
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import Tensor
@@ -17,6 +17,11 @@ from station.files import write_atomically
 from trainer.model.weight_files import read_torch_file
 
 Tensors = dict[str, Tensor]
+KINDS: Final[dict[str, type]] = {
+    "network": dict, "model": dict, "recipe": dict, "criteria": dict, "optimizer": dict, "teacher": dict,
+    "epochs_done": int, "log": list,
+}  # fmt: skip
+"""Parts of a checkpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +68,14 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> Checkpoin
             f"{path}: expected a checkpoint of `python -m trainer train`, found another file; "
             "bring it in with `python -m trainer import`"
         )
+    wrong = next((name for name, kind in KINDS.items() if not isinstance(state.get(name, kind()), kind)), None)
+    wrong = wrong or next(
+        (name for name in ("model", "criteria", "teacher") if not _are_tensors(state.get(name))), None
+    )
+    if wrong is not None:
+        raise InputError(
+            f"{path}: its part {wrong!r} is not what a training run writes; take the file of another epoch"
+        )
     return Checkpoint(
         network=state["network"],
         model=state["model"],
@@ -73,3 +86,7 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> Checkpoin
         log=state.get("log", []),
         auxiliary=state.get("teacher"),
     )
+
+
+def _are_tensors(part: Any) -> bool:
+    return part is None or all(isinstance(name, str) and isinstance(one, Tensor) for name, one in part.items())

@@ -22,6 +22,9 @@ from trainer.model.systems import Network, network_from
 from trainer.model.weight_files import FORMAT, first_line, is_safetensors, read_safetensors, read_torch_file
 
 TIME_EMBED: Final = ENCODER + "time_embed"
+LAYERS: Final = ("depth", "score_blocks", "branch_depth")
+MOST_OTHERWISE: Final = 100
+"""Layers of a network whose layers are not its own to count: SlowFast has depth 50."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +58,25 @@ def load_weights(path: Path) -> Loaded:
     else:
         saved, origin = read_checkpoint(path), ""
     try:
+        _require_fit(saved)
         network = network_from(saved.network)
         network.load_state_dict(saved.model)
     except (ValidationError, RuntimeError) as error:
         raise InputError(f"{path}: its weights do not fit its network ({first_line(error)}); make it again") from error
     return Loaded(network.eval(), origin, saved.recipe, tuple(saved.log))
+
+
+def _require_fit(saved: Checkpoint) -> None:
+    """Raise RuntimeError where weights do not fit the network that a file describes, before memory is taken for it."""
+    layers = max(
+        (value for name, value in saved.network.items() if name in LAYERS and isinstance(value, int)), default=0
+    )
+    if layers > max(MOST_OTHERWISE, len(saved.model)):
+        raise RuntimeError(f"{layers} layers, of which {len(saved.model)} tensors cannot be the weights")
+    with torch.device("meta"):
+        outline = network_from(saved.network)
+    shapes = {name: torch.empty(tensor.shape, device="meta") for name, tensor in saved.model.items()}
+    outline.load_state_dict(shapes, assign=True)
 
 
 def is_weights_file(path: Path) -> bool:

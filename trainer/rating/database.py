@@ -8,6 +8,7 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -91,6 +92,8 @@ def open_database(path: Path) -> sqlite3.Connection:
                 f"{path}: expected votes in format {VERSION}, got {ours[1] if ours[0] == APPLICATION_ID else 'another'}"
                 "; open it with the version of the program that made it"
             )
+        if not _made_of(found) >= _expected():
+            raise InputError(f"{path}: its tables are not those of a study; bring back a backup")
         mode = found.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
             raise InputError(f"{path}: this file system takes no write-ahead log; keep the study on a local disk")
@@ -103,6 +106,21 @@ def open_database(path: Path) -> sqlite3.Connection:
         found.close()
         raise
     return found
+
+
+def _made_of(database: sqlite3.Connection) -> set[tuple[str, str, str]]:
+    """Return the columns of a database's tables, (table, column, type), and its indices and triggers."""
+    of_tables = "SELECT m.name, c.name, c.type FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table'"
+    others = "SELECT type, name, '' FROM sqlite_master WHERE type != 'table'"
+    found = {*database.execute(of_tables), *database.execute(others)}
+    return {row for row in found if not row[0].startswith("sqlite_") and not row[1].startswith("sqlite_")}
+
+
+@cache
+def _expected() -> set[tuple[str, str, str]]:
+    with contextlib.closing(sqlite3.connect(":memory:")) as made:
+        made.executescript(_TABLES)
+        return _made_of(made)
 
 
 @contextlib.contextmanager

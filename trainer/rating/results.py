@@ -90,8 +90,11 @@ def give_to_clips(out: Path, data: Path) -> Given:
 
 
 def utc(t_ms: int) -> str:
-    """Return a time since 1970 as a date and time, to the second."""
-    return datetime.fromtimestamp(t_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    """Return a time since 1970 as a date and time, to the second. Raises InputError for what is none."""
+    try:
+        return datetime.fromtimestamp(t_ms / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    except (TypeError, ValueError, OverflowError, OSError):
+        raise InputError(f"the study's votes hold {t_ms!r} as a time; they are damaged, bring back a backup") from None
 
 
 def cell(text: str) -> str:

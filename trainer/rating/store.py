@@ -47,8 +47,10 @@ class Store:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self.close()
+        if isinstance(error, sqlite3.DatabaseError):
+            raise InputError(f"{self.path}: cannot be used ({error}); bring back a backup") from error
 
     def all_or_nothing(self) -> contextlib.AbstractContextManager[None]:
         """Return a transaction for several writes."""

@@ -122,13 +122,13 @@ def parse_study(text: str, origin: str) -> Study:
     """Return the study that a text states. ``origin`` opens the error message. Raises InputError."""
     try:
         return Study.model_validate(tomllib.loads(text))
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{origin}: not valid TOML ({error}); fix that line") from error
     except ValidationError as error:
         problems = error.errors(include_url=False)
         if len(problems) == 1 and not problems[0]["loc"]:  # the whole, which no key names
             raise InputError(f"{origin}: {problems[0]['msg'].removeprefix('Value error, ')}") from error
         raise InputError(f"{origin}: {explain(error, Study)}") from error
+    except ValueError as error:  # no TOML, or a number of thousands of digits
+        raise InputError(f"{origin}: not valid TOML ({error}); fix that line") from error
     except RecursionError:
         raise InputError(f"{origin}: is nested too deep; give sections of plain values") from None
 

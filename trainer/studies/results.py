@@ -8,6 +8,7 @@ from typing import Final
 
 import numpy as np
 
+from station.errors import InputError
 from station.files import TEXT_BYTES, read_bounded
 from station.transport.messages import GRADES
 from trainer.evaluation.metrics import Scores
@@ -136,8 +137,11 @@ def _cosines(plan: Plan) -> dict[str, tuple[float, ...]]:
 def read_cosines(log: Path) -> list[float]:
     """Return the mean over the pairs of features of each epoch in a run's log; nothing where it has none."""
     found = []
-    for line in read_bounded(log, TEXT_BYTES).decode("utf-8").splitlines():
-        pairs = [value for name, value in json.loads(line).items() if name in PAIRS]
+    for number, line in enumerate(read_bounded(log, TEXT_BYTES).splitlines(), 1):
+        try:
+            pairs = [float(value) for name, value in json.loads(line).items() if name in PAIRS]
+        except (ValueError, TypeError, AttributeError, RecursionError):
+            raise InputError(f"{log}: line {number} is damaged; train this run again, or remove its folder") from None
         if pairs:
             found.append(float(np.mean(pairs)))
     return found

@@ -97,6 +97,8 @@ def read_study(path: Path) -> Study:
         raise InputError(f"{path}: {explain(error, Study)}") from error
     except ValueError as error:  # not UTF-8, or not TOML
         raise InputError(f"{path}: is no TOML ({error}); docs/tables.md has an example") from error
+    except RecursionError:
+        raise InputError(f"{path}: is nested too deep; docs/tables.md has an example") from None
     _require(path, "ours", study.ours, study.systems)
     if study.ablations:
         _require(path, "ablations.of", study.ablations.of, study.systems)
