@@ -17,6 +17,7 @@ from station.model_window import model_window
 from station.notice import NOTICE
 from station.objectives import all_objectives, calibration_path, known
 from station.output import printable
+from station.session.layout import require_outside_sessions
 
 COMPARE = """Replays a recorded session with another model, as fast as this machine can, and writes the recorded and the
 new grade distribution of each window side by side: FILE (CSV), the same as .parquet, and a summary as .json."""
@@ -76,6 +77,7 @@ def options_of(arguments: argparse.Namespace) -> Options:
     if arguments.select:
         data.update(parse_selection(arguments.select))
     if arguments.comparison is not None:
+        require_outside_sessions(Path(arguments.comparison), "comparison")
         data["replay"]["comparison"] = str(arguments.comparison)
     if not config.window.model_fields_set & {"frames", "size"}:
         data["window"] |= model_window(Path(data["engine"]["model"]))

@@ -141,10 +141,11 @@ def _finish(tasks: Sequence[Task], parts: Path, out: Path, problems: dict[str, s
     for task in done:
         try:
             table = pq.read_table(BytesIO(read_bounded(parts / f"{task.key}.parquet", MOST_TABLE_BYTES)))
-            names = pa.array([task.recording] * table.num_rows, pa.string())  # the content may have had another name
+            name = one_line(task.recording)  # the content may have had another one
+            names = pa.array([name] * table.num_rows, pa.string())
             tables.append(table.set_column(0, "recording", names))
             counts = read_json(parts / f"{task.key}.json")
-            recordings.append({"recording": task.recording, **{name: int(counts[name]) for name in COUNTS}})
+            recordings.append({"recording": name, **{kind: int(counts[kind]) for kind in COUNTS}})
         except (OSError, ValueError, KeyError, IndexError, TypeError, OverflowError, pa.ArrowException) as error:
             (parts / f"{task.key}.parquet").unlink(missing_ok=True)
             raise InputError(
@@ -156,7 +157,9 @@ def _finish(tasks: Sequence[Task], parts: Path, out: Path, problems: dict[str, s
     content = BytesIO()
     pq.write_table(whole, content, compression="zstd")
     failed = [
-        {"recording": task.recording, "problem": one_line(problems[task.key])} for task in tasks if task.key in problems
+        {"recording": one_line(task.recording), "problem": one_line(problems[task.key])}
+        for task in tasks
+        if task.key in problems
     ]
     about = {
         "notice": NOTICE, "program": tasks[0].program, "model": one_line(tasks[0].model),
@@ -198,7 +201,7 @@ def _tasks(given: Any) -> list[Task]:
     for name, path, is_session in _recordings(given.recordings, given.parent):
         tasks.append(
             Task(
-                recording=one_line(name), source=str(path.absolute()), is_session=is_session,
+                recording=name, source=str(path.absolute()), is_session=is_session,
                 fingerprint=fingerprint(path / LOG if is_session else path), model=str(model),
                 model_sha256=model_sha256, select=tuple(given.select), um_per_px=given.um_per_px, fps=given.fps,
                 program=made_by,

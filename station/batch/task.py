@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 from station.build_info import ROOT
 from station.config import REPLAY
 from station.files import read_bounded
+from station.output import one_line
 from station.session.layout import TABLES
 from station.session.table_columns import REAL, TEXT
 
@@ -147,6 +148,6 @@ def _results(tables: Path, recording: str) -> pa.Table:
     kept = grades.drop_columns([name for name in VARYING if name in grades.column_names])
     keys = zip(kept.column("sperm").to_pylist(), kept.column("frame").to_pylist(), strict=True)
     t_source_s = pa.array([times.get(key) for key in keys], REAL)
-    kept = kept.add_column(0, "recording", pa.array([recording] * kept.num_rows, TEXT))
+    kept = kept.add_column(0, "recording", pa.array([one_line(recording)] * kept.num_rows, TEXT))
     kept = kept.append_column("t_source_s", t_source_s).replace_schema_metadata(None)
     return kept.sort_by([("frame", "ascending"), ("sperm", "ascending")])

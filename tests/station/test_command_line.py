@@ -14,6 +14,7 @@ import trainer.__main__
 from engine.artifact import Artifact
 from station.build_info import ROOT, version
 from station.command_line import Parser, as_invoked, exit_code_of, invocation
+from station.dashboard.summary import SummaryFile
 from station.errors import ArtifactError, InputError, ProcessError
 from station.options import parse_options
 
@@ -189,3 +190,11 @@ def test_advice_names_the_installed_command_where_there_is_one(monkeypatch: pyte
 def test_advice_can_be_copied(argv0: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.argv", [argv0])
     assert invocation() == expected
+
+
+def test_neither_summary_nor_comparison_goes_into_a_session(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").write_text("x")
+    with pytest.raises(InputError, match="lies in the folder of a recorded session"):
+        parse_options(["--source", f"replay:{tmp_path}", "--comparison", str(tmp_path / "session.csv")])
+    with pytest.raises(InputError, match="lies in the folder of a recorded session"):
+        SummaryFile(tmp_path / "session.json")

@@ -48,7 +48,7 @@ def answer(task: Task, tmp_path: Path) -> Graded:
     import pyarrow as pa
 
     path = tmp_path / "one.parquet"
-    pq.write_table(pa.table({"recording": [task.recording], "sperm": [1], "frame": [2]}), path)
+    pq.write_table(pa.table({"recording": ["x"], "sperm": [1], "frame": [2]}), path)
     return Graded(task.key, path.read_bytes(), "", 3, 1, 1)
 
 
@@ -255,9 +255,21 @@ def test_a_name_that_is_no_utf_8_keeps_no_recording_from_its_grades(
     out = tmp_path / "g.parquet"
     assert grade([str(tmp_path / "good.mp4"), bad, "--model", MODEL, "--out", str(out)]) == 0
     names = [str(tmp_path / "good.mp4"), str(tmp_path / "bad? .mp4")]
+    broken = os.fsdecode(os.fsencode(tmp_path) + b"/none\xff.mp4")
+    Path(broken).write_bytes(b"broken")
+
+    def fail(tasks: list[Task], _carry_out: object, _workers: int):
+        for task in tasks:
+            bad = task.source == broken
+            yield given_up(task, f"{task.recording}: cannot be read") if bad else answer(task, tmp_path)
+
     assert pq.read_table(out).column("recording").to_pylist() == names
     about = json.loads(out.with_suffix(".json").read_text(encoding="utf-8"))
     assert [one["recording"] for one in about["recordings"]] == names
+    monkeypatch.setattr(command, "here", fail)
+    assert grade([str(tmp_path / "good.mp4"), broken, "--model", MODEL, "--out", str(tmp_path / "f.parquet")]) == 1
+    about = json.loads((tmp_path / "f.json").read_text(encoding="utf-8"))
+    assert [one["recording"] for one in about["failed"]] == [str(tmp_path / "none?.mp4")]
 
 
 def test_only_results_of_this_command_are_replaced_or_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
