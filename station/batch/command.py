@@ -118,7 +118,7 @@ def _carry_out(open_: dict[str, Task], parts: Path, given: Any) -> dict[str, str
         _keep(parts, graded)
         left_s = (time.monotonic() - started) / number * (len(todo) - number)
         left = f", about {duration(left_s)} left" if number < len(todo) else ""
-        say(
+        say_line(
             f"[{number}/{len(todo)}] {task.recording}: {graded.grades} grades of {graded.sperm} sperm{left}", flush=True
         )
     return problems

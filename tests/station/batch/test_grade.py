@@ -246,7 +246,7 @@ def test_a_result_with_other_columns_than_the_rest_is_graded_again(
 
 @pytest.mark.skipif(os.name == "nt", reason="there are no such names")
 def test_a_name_that_is_no_utf_8_keeps_no_recording_from_its_grades(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bad = os.fsdecode(os.fsencode(tmp_path) + b"/bad\xff\n.mp4")
     for name in (str(tmp_path / "good.mp4"), bad):
@@ -255,6 +255,7 @@ def test_a_name_that_is_no_utf_8_keeps_no_recording_from_its_grades(
     out = tmp_path / "g.parquet"
     assert grade([str(tmp_path / "good.mp4"), bad, "--model", MODEL, "--out", str(out)]) == 0
     names = [str(tmp_path / "good.mp4"), str(tmp_path / "bad? .mp4")]
+    assert f"[2/2] {names[1]}: 1 grades of 1 sperm" in capsys.readouterr().out.splitlines()
     broken = os.fsdecode(os.fsencode(tmp_path) + b"/none\xff.mp4")
     Path(broken).write_bytes(b"broken")
 
