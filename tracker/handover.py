@@ -108,6 +108,11 @@ class Handover(BaseModel):
         except ValidationError:
             return None
 
+    @property
+    def unselected(self) -> int:
+        """How many automatic sperm there should be that had not been selected."""
+        return max(0, self.wanted - sum(not one.chosen for one in self.sperm))
+
     def resumption(
         self, pixels: NDArray[np.uint8], t_source_ns: int, *, replaces: bool, marked: Collection[int] = ()
     ) -> list[AppliedCommand]:
@@ -121,7 +126,7 @@ class Handover(BaseModel):
         commands = [begin, *(AppliedCommand(name=CommandName.MARK, sperm_id=sperm_id) for sperm_id in unheard)]
         down_s = (t_source_ns - self.t_source_ns) / NS_PER_S
         may_be_known = 0 <= down_s <= MOST_DOWN_S and self._stands_still(pixels)
-        missing = 0
+        missing = self.unselected
         for one in self.sperm:
             place = self._seen_again(one, pixels, down_s) if may_be_known else None
             if place is not None:

@@ -342,7 +342,7 @@ class FrameFeeder:
             left, self._left = self._left, None
             chosen = {one.sperm_id for one in left.sperm if one.chosen}
             automatic = {one.sperm_id for one in left.sperm if not one.chosen}
-            self._replacement.resume(chosen, automatic, left.wanted)
+            self._replacement.resume(chosen, automatic, left.wanted - left.unselected)  # which are asked for anew
             return left.resumption(pixels, header.t_source_ns, replaces=self._replacement.replaces, marked=self._marked)
         config, asked = self._context.config, self._context.control.commands
         commands: list[AppliedCommand] = []

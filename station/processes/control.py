@@ -153,7 +153,7 @@ class ProcessControl:
     def beat(self) -> None:
         """Count a round of the loop; send a heartbeat if one is due; take in commands."""
         self._progress += 1
-        self.ledger.write_counters(self.account.counters.in_order)
+        self.ledger.write_counters(self._counters.in_order)
         if time.monotonic() >= self._due:
             self.report(self.state)
             if orphaned():
@@ -183,6 +183,17 @@ class ProcessControl:
             self._bad_messages += 1
 
     @property
+    def _counters(self) -> Counters:
+        """The process's own counts, with what its sockets turned down."""
+        sockets: tuple[Watched, ...] = (*self.account.sockets, self)
+        dropped = {
+            "bad_messages": sum(socket.bad_messages for socket in sockets),
+            "turned_away": sum(socket.turned_away for socket in sockets),
+        }
+        counters = self.account.counters
+        return counters.model_copy(update=dropped) if any(dropped.values()) else counters
+
+    @property
     def bad_messages(self) -> int:
         """Dropped on arrival: not from this run's supervisor, of another kind, or sent before."""
         return self._bad_messages
@@ -192,11 +203,6 @@ class ProcessControl:
         self.state = state
         self._due = time.monotonic() + HEARTBEAT_S
         account = self.account
-        sockets: tuple[Watched, ...] = (*account.sockets, self)
-        dropped = {
-            "bad_messages": sum(socket.bad_messages for socket in sockets),
-            "turned_away": sum(socket.turned_away for socket in sockets),
-        }
         status = ProcessStatus(
             seq=self._seq,
             process=self._process,
@@ -205,7 +211,7 @@ class ProcessControl:
             t_ns=now_ns(),
             progress=self._progress,
             patience_s=self.patience_s,
-            counters=account.counters.model_copy(update=dropped if any(dropped.values()) else None),
+            counters=self._counters.model_copy(),
             latency_ms={name: recorder.total() for name, recorder in account.latency.items()},
             recent_ms={name: recorder.recent() for name, recorder in account.latency.items()},
             error=error,

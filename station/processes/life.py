@@ -8,7 +8,7 @@ times are of the present life alone; a digest of the grades there is none then. 
 from pathlib import Path
 from typing import Final
 
-from station.processes.ledger import Ledger
+from station.processes.ledger import MOST_COUNTERS, Ledger
 from station.processes.process import ledger_path
 from station.recent import put_recent
 from station.transport.control_messages import (
@@ -45,10 +45,7 @@ class Lives:
     def end(self, name: ProcessName, last: ProcessStatus) -> ProcessStatus:
         """Take in that a process is gone; return its status until it reports again. ``last``: its latest status."""
         if name not in FROM_THE_RECORD:
-            with Ledger(ledger_path(self._folder, name)) as ledger:
-                counts = [max(0, count) for count in ledger.counters]
-            before = self._counts.get(name, [0] * len(counts))
-            self._counts[name] = [a + b for a, b in zip(before, counts, strict=True)]
+            self._add_counts(name, last)
         for tally in last.sperm:
             put_recent(self._tallies, tally.sperm_id, tally)
         return ProcessStatus(
@@ -61,6 +58,19 @@ class Lives:
             counters=last.counters if name in FROM_THE_RECORD else COUNTERS[name](),
             recording=last.recording,
         )
+
+    def _add_counts(self, name: ProcessName, last: ProcessStatus) -> None:
+        """Add the counts of a life that has ended, once: the next may end before it has begun to count."""
+        try:
+            with Ledger(ledger_path(self._folder, name)) as ledger:
+                counts = [max(0, count) for count in ledger.counters]
+                ledger.write_counters([None] * MOST_COUNTERS)
+        except OSError:  # no descriptor or memory left: then what was said last, which is of all lives
+            said = [count or 0 for count in last.counters.in_order]
+            self._counts[name] = [*said, *[0] * (MOST_COUNTERS - len(said))]
+            return
+        before = self._counts.get(name, [0] * MOST_COUNTERS)
+        self._counts[name] = [a + b for a, b in zip(before, counts, strict=True)]
 
     def whole(self, status: ProcessStatus) -> ProcessStatus:
         """Return a status with what the process had opened and counted in its lives before."""

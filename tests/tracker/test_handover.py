@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import cache
 
 import numpy as np
+import pytest
 from numpy.typing import NDArray
 
 from station.config import TrackerSettings
@@ -12,6 +13,7 @@ from station.transport.messages import AppliedCommand, CommandName, TrackState
 from tests.tracker.drawn_scene import HEIGHT, SHAPE, WIDTH, draw_frame
 from tracker.handover import Handover, HandoverWriter
 from tracker.process import left_behind
+from tracker.replacement import Replacement
 from tracker.results import FrameResult, TrackResult
 from tracker.tracker import Tracker
 
@@ -167,7 +169,27 @@ def test_numbers_go_on_where_the_note_says_nothing() -> None:
         left = left_behind(ledger, 2)
         assert left is not None
         assert (left.frame_seq, left.next_id, left.wanted, left.sperm) == (499, 7, 2, [])
-        assert names(left.resumption(picture(0), 0, replaces=True)) == [("restart", 7)]
+        commands = left.resumption(picture(0), 0, replaces=False)
+        assert names(commands[:1]) == [("restart", 7)]
+        assert [(one.name, one.count) for one in commands[1:]] == [(CommandName.SELECT_AUTO, 2)]
+
+
+@pytest.mark.parametrize("replaces", [True, False])
+def test_a_tracker_that_was_killed_before_it_had_selected_anybody_selects_at_once(replaces: bool) -> None:
+    """It waited for half a minute, or for ever where lost sperm are not replaced."""
+    writer, pixels = HandoverWriter(), picture(0)
+    tracks = (TrackResult(1, 60.0, 60.0, TrackState.LOCKED, 1.0, "", 0),)
+    result = FrameResult(tracks, (), "")
+    note = writer.note(result, pixels, frame_seq=9, t_source_ns=0, next_id=2, head_px=HEAD_PX, chosen={1}, wanted=4)
+    left = Handover.read(note or b"")
+    assert left is not None
+    commands = left.resumption(pixels, 10 * FRAME_NS, replaces=replaces)
+    assert [one.count for one in commands if one.name is CommandName.SELECT_AUTO] == [4]
+    replacement = Replacement(1.0)
+    replacement.resume({1}, set(), left.wanted - left.unselected)
+    for command in commands:
+        replacement.note(command)
+    assert replacement.wanted == 4
 
 
 def resumed(commands: list[AppliedCommand], frames: range) -> list[FrameResult]:
