@@ -26,6 +26,8 @@ HELP_WIDTH, HELP_INDENT = 80, 32
 MOST_SAID = 2000
 """Characters of a complaint."""
 NO_THREAD = "can't start new thread"
+LOOP = "Symlink loop"
+"""What Python 3.11 and 3.12 say of a path of links in a circle; later ones follow it as far as it leads."""
 """What Python says where there is no memory for one."""
 
 Main = Callable[[Sequence[str]], int]
@@ -174,6 +176,9 @@ def exit_code_of(main: Main, argv: Sequence[str], *, interrupted: str = "") -> i
             complain(f"{PROGRAM}: {interrupted}")
         return INTERRUPTED
     except (MemoryError, RuntimeError) as error:
+        if str(error).startswith(LOOP):
+            complain(f"{PROGRAM}: {error}: links that lead in a circle; give a path that leads to a file or folder")
+            return 2
         if isinstance(error, RuntimeError) and str(error) != NO_THREAD:
             raise
         complain(f"{PROGRAM}: {NO_MEMORY}")

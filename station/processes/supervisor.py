@@ -111,6 +111,7 @@ class Supervisor:
         self._opened: SourceInfo | None = None
         """The source when the run began."""
         self._actions_held: deque[ActionHeader] = deque(maxlen=KEEP_ACTIONS)
+        self._has_stopped = False
         self._next_action = 0
         """Number of the first that was not sent to the recorder in its present life."""
         self._suspended_s = 0.0
@@ -242,6 +243,7 @@ class Supervisor:
 
     def stop(self) -> None:
         """End all processes: ask, then terminate, then kill. May be called more than once."""
+        self._see_to_dead_recorder()
         returns = self._recorder_returns
         asked = {name: process for name, process in self._processes.items() if process.is_alive()}
         if returns:
@@ -262,6 +264,10 @@ class Supervisor:
         if returns:
             self._bring_recorder_back()
         self._let_recorder_finish()
+        if self._see_to_dead_recorder():  # it died over the end of its session
+            self._bring_recorder_back()
+            self._let_recorder_finish()
+        self._has_stopped = True
         alive = [process for process in self._processes.values() if process.is_alive()]
         for process in alive:
             if process.is_alive():
@@ -544,6 +550,17 @@ class Supervisor:
         """True where a recorder with a session is gone, or was started again and does not run yet."""
         recorder = ProcessName.RECORDER
         return self._listening and recorder in self._ran and self._is_returning(recorder)
+
+    def _see_to_dead_recorder(self) -> bool:
+        """Have a recorder that died since the last poll started again, as in mid-run; return whether it comes back."""
+        recorder = ProcessName.RECORDER
+        if self._has_stopped or not self._listening or recorder not in self._ran or not self._dead(recorder):
+            return False
+        for status in self._centre.poll(0):
+            self._take_in(status)
+        if not self._is_returning(recorder) and self.statuses[recorder].state is not ProcessState.ENDED:
+            self._check_or_give_up(recorder)
+        return self._recorder_returns and recorder not in self.faults
 
     def _bring_recorder_back(self) -> None:
         """Let a recorder that is being started again come up and hear what was done, so that it ends its session."""

@@ -97,6 +97,25 @@ def test_a_log_that_was_cut(tmp_path: Path) -> None:
     assert "line 2 is damaged" in refused(lambda: read_cosines(tmp_path / "log.jsonl"))
 
 
+def test_a_database_in_use_is_not_called_damaged(tmp_path: Path) -> None:
+    """Whoever brings back a backup loses the votes that came later."""
+    path = tmp_path / DATABASE
+    create_database(path)
+
+    def write() -> None:
+        with Store(path) as store:
+            store._db.execute("PRAGMA busy_timeout = 0")
+            with store.all_or_nothing():
+                pass
+
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        told = refused(write)
+    assert "another program is using it" in told
+    assert "backup" not in told
+    write()
+
+
 def test_a_database_of_other_tables_and_one_that_is_damaged_behind_its_first_page(tmp_path: Path) -> None:
     path = tmp_path / DATABASE
     create_database(path)

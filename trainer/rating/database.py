@@ -101,11 +101,23 @@ def open_database(path: Path) -> sqlite3.Connection:
         found.execute("PRAGMA foreign_keys = ON")
     except sqlite3.DatabaseError as error:
         found.close()
-        raise InputError(f"{path}: is damaged or no database ({error}); bring back a backup") from error
+        raise InputError(f"{path}: cannot be opened ({error}); {cure_of(error)}") from error
     except BaseException:
         found.close()
         raise
     return found
+
+
+def cure_of(error: sqlite3.Error) -> str:
+    """Return what to do about an error. A backup costs the votes that came later: only where the file is damaged."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the kind, without its details
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return "another program is using it: close that, then try again"
+    if code in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR):
+        return "look after the disk (free some space), then try again"
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        return "let this user write the file and its folder"
+    return "it is damaged or no database: bring back a backup"
 
 
 def _made_of(database: sqlite3.Connection) -> set[tuple[str, str, str]]:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, Self
 
 from station.errors import InputError
-from trainer.rating.database import open_database, transaction
+from trainer.rating.database import cure_of, open_database, transaction
 from trainer.rating.orders import Item, Kind
 from trainer.rating.records import GivenVote, Head, KeptVote, Outcome, RaterRow
 
@@ -50,7 +50,7 @@ class Store:
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self.close()
         if isinstance(error, sqlite3.DatabaseError):
-            raise InputError(f"{self.path}: cannot be used ({error}); bring back a backup") from error
+            raise InputError(f"{self.path}: cannot be used ({error}); {cure_of(error)}") from error
 
     def all_or_nothing(self) -> contextlib.AbstractContextManager[None]:
         """Return a transaction for several writes."""

@@ -127,8 +127,10 @@ def parse_study(text: str, origin: str) -> Study:
         if len(problems) == 1 and not problems[0]["loc"]:  # the whole, which no key names
             raise InputError(f"{origin}: {problems[0]['msg'].removeprefix('Value error, ')}") from error
         raise InputError(f"{origin}: {explain(error, Study)}") from error
-    except ValueError as error:  # no TOML, or a number of thousands of digits
+    except tomllib.TOMLDecodeError as error:
         raise InputError(f"{origin}: not valid TOML ({error}); fix that line") from error
+    except ValueError:
+        raise InputError(f"{origin}: a number has thousands of digits; give a smaller one") from None
     except RecursionError:
         raise InputError(f"{origin}: is nested too deep; give sections of plain values") from None
 

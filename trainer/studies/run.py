@@ -112,7 +112,7 @@ def _epochs_done(out: Path) -> int:
     try:
         lines = read_bounded(out / "log.jsonl", TEXT_BYTES).decode("utf-8").splitlines()
         return int(json.loads(lines[-1])["epoch"]) if lines else 0
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return 0
 
 

@@ -154,8 +154,9 @@ def test_no_descriptor_left_is_one_more_attempt_and_what_cannot_be_ended_is_left
         monkeypatch.undo()
 
 
+@pytest.mark.parametrize("when", ["noticed", "not noticed yet", "over the end"])
 def test_a_run_that_ends_without_its_recorder_lets_it_come_back_and_hear_what_it_had_not_written(
-    context: Context,
+    context: Context, when: str
 ) -> None:
     recorder = ProcessName.RECORDER
     modules = COUNTING | {recorder: f"{CHILDREN}.noting"}
@@ -168,11 +169,18 @@ def test_a_run_that_ends_without_its_recorder_lets_it_come_back_and_hear_what_it
         supervisor.note_action("note")
         monitor_run(supervisor, lambda: supervisor.statuses[recorder].notices == ["0 mark", "1 note"])
         first = supervisor.statuses[recorder].pid
-        os.kill(first, signal.SIGKILL)
-        monitor_run(supervisor, lambda: recorder in supervisor.returning)
+        if when == "over the end":
+            supervisor.note_action("die")
+        else:
+            os.kill(first, signal.SIGKILL)
+        if when == "noticed":
+            monitor_run(supervisor, lambda: recorder in supervisor.returning)
         supervisor.note_action("end")
         supervisor.stop()
         last = supervisor.statuses[recorder]
-        assert (last.state, last.notices) == (ProcessState.ENDED, ["1 note", "2 restart", "3 end"])
+        said = {name for _, name in (notice.split() for notice in last.notices)}
+        assert last.state is ProcessState.ENDED
+        assert said >= {"note", "restart", "end"}
+        assert "mark" not in said, "it had been written"
         assert last.pid != first
         assert supervisor.faults == {}
