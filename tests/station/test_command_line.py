@@ -125,7 +125,7 @@ ENDINGS = {
     "a fault": (ProcessError("engine died"), 1, "rostfine: engine died\n"),
     "no memory": (MemoryError(), 1, "rostfine: not enough memory; close"),
     "no memory for a thread": (RuntimeError("can't start new thread"), 1, "rostfine: not enough memory; close"),
-    "links in a circle": (RuntimeError("Symlink loop from 'a'"), 2, "links that lead in a circle; give a path"),
+    "links in a circle": (RuntimeError("Symlink loop from 'a'"), 2, "rostfine: Symlink loop from 'a': links that"),
     "Ctrl-C": (KeyboardInterrupt(), 130, ""),
     "a file": (PermissionError(errno.EACCES, "Permission denied", "a.csv"), 2, "rostfine: a.csv: Permission denied;"),
 }
