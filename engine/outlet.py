@@ -2,7 +2,8 @@
 
 While a run is blind its grades are in this process's memory alone: no link, no heartbeat and so no screen, page,
 summary or file has them. Once a choice has been marked they go out in the batches in which they were graded, with
-their times, the oldest first, before any newer one. It knows grades and the link; not who may see them and when.
+their times, the oldest first, before any newer one; in a live run, as stale where they are. It knows grades and the
+link; not who may see them and when.
 """
 
 import time
@@ -12,6 +13,8 @@ from typing import Final
 
 import msgpack  # type: ignore[import-untyped]
 
+from engine.validity import validity_later
+from station.clock import now_ns
 from station.processes.control import Account
 from station.recent import put_recent
 from station.transport.bus import Publisher
@@ -30,7 +33,11 @@ PATIENCE_S: Final = 0.5
 class Outlet:
     """Sends batches of grades, and keeps the tally of what each sperm got."""
 
-    def __init__(self, link: Publisher, account: Account, counters: EngineCounters, *, blind: bool = False) -> None:
+    def __init__(
+        self, link: Publisher, account: Account, counters: EngineCounters, *, blind: bool = False, live: bool = True
+    ) -> None:
+        """``live``: the age of a grade means something."""
+        self._live = live
         self._link = link
         self._counters = counters
         self._account = account
@@ -77,7 +84,7 @@ class Outlet:
 
         while self._waiting and time.monotonic() < until_s:
             _, packed = self._take()
-            grades = [GradeInfo.model_validate(grade) for grade in msgpack.unpackb(packed)]
+            grades = [self._as_of_now(GradeInfo.model_validate(grade)) for grade in msgpack.unpackb(packed)]
             header = GradesHeader(seq=self._link.next_seq, grades=grades)
             if not (self._careful and self._link.send_to_all(header, wait)):
                 self._careful = False
@@ -85,6 +92,11 @@ class Outlet:
             self._note(grades)
         self._careful = self._careful or not self._waiting
         self._report()
+
+    def _as_of_now(self, grade: GradeInfo) -> GradeInfo:
+        """Return a withheld grade with the word that holds as it is published: a reader may have no other."""
+        age_ns = now_ns() - grade.trace.t_exposure_ns if self._live else None
+        return grade.model_copy(update={"validity": validity_later(grade.validity, age_ns)})
 
     def _take(self) -> tuple[int, bytes]:
         count, packed = self._waiting.popleft()

@@ -95,7 +95,7 @@ def run(context: ProcessContext) -> None:
                 grader.suit = partial(model_doubts, model, window_fps=window_fps)
                 grader.doubts = grader.suit(start.source.um_per_px)
             counters, blind = grader.counters, config.blind if start.blind is None else start.blind
-            outlet = Outlet(grades, control.account, counters, blind=blind)
+            outlet = Outlet(grades, control.account, counters, blind=blind, live=not context.lossless)
             control.account.obeyed = start.seq
             herald = Herald(grades, config, start)
             control.report(ProcessState.RUNNING)

@@ -28,11 +28,21 @@ def validity_of(window: WindowInfo, evidence: Evidence, age_ns: int | None) -> V
         return Validity.GAP
     if evidence.measured is not None and evidence.measured.causes:
         return Validity.DISTURBED
-    if age_ns is not None and age_ns > STALE_S * NS_PER_S:
+    if _is_stale(age_ns):
         return Validity.STALE
     if evidence.doubts:
         return Validity.UNSUITED
     return Validity.PADDED if window.padded else Validity.VALID
+
+
+def validity_later(then: Validity, age_ns: int | None) -> Validity:
+    """Return the worst that applies to a grade that is published only now; ``then``: when it was made."""
+    gravity = list(Validity)
+    return max(then, Validity.STALE, key=gravity.index) if _is_stale(age_ns) else then
+
+
+def _is_stale(age_ns: int | None) -> bool:
+    return age_ns is not None and age_ns > STALE_S * NS_PER_S
 
 
 def _even(seqs: Sequence[int]) -> bool:

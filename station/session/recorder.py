@@ -272,6 +272,8 @@ class Recorder:
                 f"the pre-trigger buffer holds {writer.pre_trigger.seconds:.0f} s of "
                 f"{self._context.config.record.pre_trigger_s:g} ([record] pre_trigger_mb)"
             )
+        if writer.lacks_tables:
+            notices.append("the session has no tables yet: the command tables writes them")
         return [notice for notice in notices if notice]
 
     def _take_in(self) -> bool:

@@ -89,6 +89,8 @@ class SessionWriter:
         self._recent: deque[FrameRecord] = deque()
         self._looked_s = self._manifest_s = -MANIFEST_S
         self._closed = False
+        self.lacks_tables = False
+        """True where the session ended without tables: there was no time to take in what the log had of before."""
         if before is None:
             self.event(start)
         else:
@@ -266,7 +268,9 @@ class SessionWriter:
         """Write tables, the last event and the manifest, as far as the disk takes them, and close everything."""
         self._give_back_spare()
         try:
-            for record in list(self._tables.close()):
+            records = list(self._tables.close())
+            self.lacks_tables = not records
+            for record in records:
                 self._append(record)
         except OSError as error:
             self._tables.discard()  # the log needs the room more, and they can be made from it

@@ -10,8 +10,10 @@ import contextlib
 import csv
 import errno
 import os
+import time
 from collections.abc import Callable, Iterator
 from io import TextIOWrapper
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -51,7 +53,11 @@ FLUSH_S: Final = 5.0
 GROUP_VALUES: Final = 400_000
 """So many of a Parquet file are written as one row group. Its writer keeps some 0.8 kB for each column of each group
 until the file is closed: with a group every few seconds it would grow by a megabyte a minute."""
-EVENTS_AT_ONCE: Final = 200
+TURN_S: Final = 0.003
+"""So long at a time what the log has of before is taken in: in between frames come."""
+LAST_TURN_S: Final = 2.0
+"""At the end of a session. A log of some minutes more takes longer than a recorder has to end."""
+EVENTS_AT_ONCE: Final = 10
 Row = tuple[Any, ...]
 
 
@@ -220,28 +226,37 @@ class ContinuedTables:
 
     def tick(self, now_s: float) -> None:
         """Take in some events of before, and write what has gathered, now and then."""
-        self._catch_up(EVENTS_AT_ONCE)
+        self._catch_up(TURN_S)
         self._tables.tick(now_s)
 
     def close(self) -> list[FileRecord]:
-        """Finish all tables; return what the log may say of them."""
-        self._catch_up(self._before)
+        """Finish all tables; return what the log may say of them.
+
+        Nothing, and no tables, where the log has more of before than there is time for: they can be made from it.
+        """
+        if not self._catch_up(LAST_TURN_S):
+            self._tables.discard()
+            return []
         return self._tables.close()
 
     def discard(self) -> None:
         """Close everything and take the files away again."""
         self._tables.discard()
 
-    def _catch_up(self, count: int) -> None:
-        for _ in range(min(count, self._before)):
-            item = next(self._log, None)
-            if isinstance(item, Event):
-                self._tables.add(item.n, item.t_ns, item.record)
-            self._before = self._before - 1 if item is not None else 0
+    def _catch_up(self, seconds: float) -> bool:
+        """Take in events of before for so long; return whether all have been."""
+        until_s = time.monotonic() + seconds
+        while self._before and time.monotonic() < until_s:
+            items = list(islice(self._log, min(EVENTS_AT_ONCE, self._before)))
+            for item in items:
+                if isinstance(item, Event):
+                    self._tables.add(item.n, item.t_ns, item.record)
+            self._before = self._before - len(items) if items else 0
         if not self._before:
             held, self._held = self._held, []
             for n, t_ns, record in held:
                 self._tables.add(n, t_ns, record)
+        return not self._before
 
 
 class _Table:

@@ -11,6 +11,7 @@ import zmq
 
 from engine import outlet as module
 from engine.outlet import Outlet
+from station.clock import now_ns
 from station.processes.control import Account
 from station.transport.buffers import Fifo
 from station.transport.bus import QUEUE_LIVE, Publisher
@@ -22,11 +23,11 @@ from station.transport.receivers import ThreadedReceiver
 Context = zmq.Context[zmq.Socket[bytes]]
 
 
-def batch(seq: int, *sperm: int) -> list[GradeInfo]:
+def batch(seq: int, *sperm: int, validity: Validity = Validity.PADDED) -> list[GradeInfo]:
     return [
         GradeInfo(
             sperm_id=number, frame_seq=seq, x=0.5, y=1.5, grade=[0.1 + 1e-17 * seq, 0.2, 0.3, 0.4, 0.0],
-            heads=[[0.2] * 5] * 3, validity=Validity.PADDED, trace=Trace(t_exposure_ns=seq, t_sent_ns=2, t_grade_ns=9),
+            heads=[[0.2] * 5] * 3, validity=validity, trace=Trace(t_exposure_ns=seq, t_sent_ns=2, t_grade_ns=9),
             patches=[[1, 2], [3, 4]],
         )
         for number in sperm
@@ -64,7 +65,7 @@ def desk(context: Context, tmp_path: Path) -> Iterator[Desk]:
 
 
 def test_nothing_gets_out_before_it_may_and_then_all_of_it_first(desk: Desk) -> None:
-    outlet = Outlet(desk.link, desk.account, desk.counters, blind=True)
+    outlet = Outlet(desk.link, desk.account, desk.counters, blind=True, live=False)
     assert desk.account.withheld == 0
     batches = [batch(seq, 1, 2) for seq in range(10 * QUEUE_LIVE)]
     for grades in batches:
@@ -84,6 +85,19 @@ def test_nothing_gets_out_before_it_may_and_then_all_of_it_first(desk: Desk) -> 
         1: 10 * QUEUE_LIVE + 1,
     }
     assert desk.account.sperm[1].last.frame_seq == 9999
+
+
+def test_what_was_hidden_until_it_was_old_is_stale_unless_it_is_worse(desk: Desk) -> None:
+    outlet = Outlet(desk.link, desk.account, desk.counters, blind=True)
+    for validity in Validity:
+        outlet.send(batch(1, 7, validity=validity))
+    young = batch(1, 7, validity=Validity.VALID)
+    young[0] = young[0].model_copy(update={"trace": Trace(t_exposure_ns=now_ns(), t_sent_ns=2, t_grade_ns=9)})
+    outlet.send(young)
+    outlet.hide(False)
+    outlet.let_go(lambda: None, 5.0)
+    found = [grade.validity for (grade,) in desk.got(len(Validity) + 1)]
+    assert found == [Validity.STALE] * 4 + [Validity.DISTURBED, Validity.GAP, Validity.VALID]
 
 
 def test_a_run_that_becomes_blind_takes_back_what_its_heartbeat_said(desk: Desk) -> None:

@@ -11,6 +11,7 @@ import pytest
 from station.build_info import ROOT
 from station.config import RecordSettings
 from station.errors import SessionError
+from station.session import tables
 from station.session.codec_choice import CodecChoice
 from station.session.continuation import Continuation, EndedSession, read_continuation
 from station.session.layout import LOG, new_session
@@ -94,6 +95,27 @@ def test_a_recorder_that_was_told_to_end_leaves_the_session_to_the_next(tmp_path
     before = read_continuation(folder)
     assert isinstance(before, Continuation)
     assert (before.frames, before.unclosed, before.codecs) == (1, [], ["raw"])
+
+
+def test_a_long_log_is_taken_in_little_by_little_and_never_holds_up_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At the end of a long run the recorder was killed over its tables, and the session was not closed."""
+    folder = killed(tmp_path)
+    monkeypatch.setattr(tables, "LAST_TURN_S", 0.0)
+    monkeypatch.setattr(tables, "TURN_S", 0.0)
+    before = read_continuation(folder)
+    assert isinstance(before, Continuation)
+    with SessionWriter(folder, before.start, RecordSettings(reserve_mb=0), before) as writer:
+        for second in range(50):
+            writer.tick(float(second))
+    assert writer.lacks_tables
+    assert writer.complete
+    assert list((folder / "tables").iterdir()) == []
+    assert verify_session(folder).intact
+    monkeypatch.undo()
+    tables.write_tables(folder)
+    assert pq.read_table(folder / "tables" / "frames.parquet").num_rows == 7
 
 
 def test_what_has_ended_is_told_from_what_cannot_be_read(tmp_path: Path) -> None:
