@@ -9,6 +9,7 @@ import io
 import os
 import sys
 import traceback
+from typing import Protocol
 
 
 def printable(text: str) -> str:
@@ -23,12 +24,24 @@ def one_line(text: str) -> str:
     return printable(text).replace("\n", " ")
 
 
-def say_line(*parts: object, flush: bool = False) -> None:
+class Writable(Protocol):
+    """What can be printed on."""
+
+    def write(self, text: str, /) -> object:
+        """Take a text in."""
+        ...
+
+    def flush(self) -> object:
+        """Let it out."""
+        ...
+
+
+def say_line(*parts: object, file: Writable | None = None, flush: bool = False) -> None:
     """Print one line, whatever stands in the values that it is made of."""
-    say(one_line(" ".join(map(str, parts))), flush=flush)
+    say(one_line(" ".join(map(str, parts))), file=file, flush=flush)
 
 
-def say(*parts: object, file: "io.TextIOBase | None" = None, flush: bool = False) -> None:
+def say(*parts: object, file: Writable | None = None, flush: bool = False) -> None:
     """Print, as ``print`` does, on standard output or on ``file``."""
     print(printable(" ".join(map(str, parts))), file=file or sys.stdout, flush=flush)
 
@@ -63,9 +76,14 @@ def _open_closed_streams() -> None:
 
 
 def discard_output() -> None:
-    """Send what is still in the buffer nowhere: its reader has gone, and flushing it at exit would fail once more."""
+    """Send what is still in the buffer nowhere: its reader has gone, and flushing it at exit would fail once more.
+
+    So with what is printed from now on, also on standard error where that is the same terminal or pipe.
+    """
+    same = os.path.samestat(os.fstat(sys.stdout.fileno()), os.fstat(sys.stderr.fileno()))
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
+    for stream in (sys.stdout, sys.stderr) if same else (sys.stdout,):
+        os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
 
 

@@ -4,6 +4,7 @@ It knows them by the modules that it is given; what each does is their own busin
 """
 
 import errno
+import sys
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -20,11 +21,11 @@ from station.dashboard.display import Display
 from station.dashboard.headless import closing_report
 from station.dashboard.key_handler import KeyHandler
 from station.dashboard.monitor import Monitor
+from station.dashboard.outlet import Outlet
 from station.dashboard.snapshot import ScreenState
 from station.dashboard.summary import SummaryFile, summarise
 from station.errors import ProcessError, StationError
 from station.options import Options
-from station.output import say
 from station.processes.launch import Launch, reserve_ledgers
 from station.processes.ledger import Ledger
 from station.processes.process import ledger_path
@@ -64,9 +65,9 @@ def run(
     ``modules``: what each process runs; without the ``extras`` a run goes on. ``first``: processes that have begun.
     """
     launch: Launch | None = first
-    display = Display(headless=options.headless, hz=options.config.dashboard.hz)
     take: Take | None = Take(options.config)
-    with ExitStack() as terminal:
+    with Outlet(sys.stdout) as outlet, ExitStack() as terminal:
+        display = Display(outlet, headless=options.headless, hz=options.config.dashboard.hz)
         while take is not None:
             take = _run_once(options, take, modules, extras, stop, display, terminal, launch)
             launch = None
@@ -130,7 +131,7 @@ def _run_once(
                 if summary.frames.captured or summary.recording is not None:
                     if file is not None:
                         file.write(summary)
-                    say(closing_report(summary))
+                    display.say(closing_report(summary))
         if supervisor.broken:
             raise ProcessError("; ".join(supervisor.faults[name] for name in supervisor.broken))
         if operator.again is None:
@@ -166,14 +167,14 @@ def monitor_run(
         server.poll()
         if server.operator.ended:
             return server.operator.ended
-        if display.due:
-            snapshot = monitor.snapshot(supervisor, keys.screen)
-            try:
-                display.show(snapshot)
-            except OSError as error:
-                if error.errno not in UNREAD:
-                    raise
-                return "because nobody reads its output any more"
+        snapshot = monitor.snapshot(supervisor, keys.screen) if display.due else None
+        try:
+            display.show(snapshot)
+        except OSError as error:
+            if error.errno not in UNREAD:
+                raise
+            return "because nobody reads its output any more"
+        if snapshot is not None:
             server.note(snapshot)
         if supervisor.finished:
             return "at the end of the source" + ("" if config.duration_s is None else ", or after the duration given")

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Self
 
 from station.dashboard.headless import HeadlessReport
 from station.dashboard.keyboard import Keyboard
+from station.dashboard.outlet import Outlet
 from station.dashboard.snapshot import Snapshot
+from station.output import say
 
 if TYPE_CHECKING:
     from station.dashboard.screen import Screen
@@ -15,14 +17,15 @@ if TYPE_CHECKING:
 class Display:
     """Draws a snapshot a few times a second, and at once after a key. Entering takes the terminal."""
 
-    def __init__(self, *, headless: bool, hz: float) -> None:
+    def __init__(self, outlet: Outlet, *, headless: bool, hz: float) -> None:
         """``headless``: no screen, only a line now and then."""
         self.headless = headless
+        self._outlet = outlet
         self._interval_s = 1 / hz
         self._next_s = 0.0
         self._keyboard = Keyboard()
-        self._screen = None if headless else _screen()
-        self._report = HeadlessReport()
+        self._screen = None if headless else _screen(outlet)
+        self._report = HeadlessReport(outlet)
         self._stack = ExitStack()
 
     @property
@@ -42,13 +45,21 @@ class Display:
             self._next_s = 0.0
         return keys
 
-    def show(self, snapshot: Snapshot) -> None:
-        """Show it now."""
-        self._next_s = time.monotonic() + self._interval_s
-        if self._screen is None:
-            self._report.show(snapshot)
-        else:
-            self._screen.show(snapshot)
+    def show(self, snapshot: Snapshot | None) -> None:
+        """Show it now, or None: let out the rest of the one before. One that comes before that is out is not shown.
+
+        Raises OSError where the terminal, or the reader of the output, has gone.
+        """
+        if snapshot is not None:
+            self._next_s = time.monotonic() + self._interval_s
+            if not self._outlet.busy:
+                (self._report if self._screen is None else self._screen).show(snapshot)
+        self._outlet.go_on()
+
+    def say(self, text: str) -> None:
+        """Print the last words of a run; where nobody reads them, that is given up after a moment."""
+        say(text, file=self._outlet)
+        self._outlet.drained()
 
     def close(self) -> None:
         """Give the terminal back; may be called more than once."""
@@ -67,7 +78,7 @@ class Display:
         self.close()
 
 
-def _screen() -> "Screen":
+def _screen(outlet: Outlet) -> "Screen":
     from station.dashboard.screen import Screen  # rich, which a run without a screen starts without
 
-    return Screen()
+    return Screen(outlet)

@@ -6,7 +6,7 @@ from station.dashboard.assessment import alarms, cautions
 from station.dashboard.run_summary import RecordingSummary, ReplaySummary, RunSummary, SpermSummary
 from station.dashboard.snapshot import Snapshot
 from station.notice import NOTICE
-from station.output import one_line, say, say_line
+from station.output import Writable, one_line, say, say_line
 from station.transport.control_messages import ROSTFINE, ProcessName
 from station.transport.counters import CaptureCounters, EngineCounters, counters_of
 from station.transport.messages import GRADES, Validity
@@ -20,7 +20,8 @@ DEMONSTRATION = "DEMONSTRATION model: its grades mean nothing about real sperm."
 class HeadlessReport:
     """Prints what is running and each caution once, then a line of progress every few seconds."""
 
-    def __init__(self) -> None:
+    def __init__(self, output: Writable) -> None:
+        self._output = output
         self._introduced = False
         self._recording_said = False
         self._view_said = False
@@ -35,30 +36,33 @@ class HeadlessReport:
             return
         if not self._introduced:
             self._introduced = True
-            say(NOTICE)
-            say_line(f"source  {source.name}, {source.width} x {source.height} px, {source.fps:g} frames/s")
-            say_line(f"model   {model.title}, {model.runtime}")
+            say(NOTICE, file=self._output)
+            say_line(
+                f"source  {source.name}, {source.width} x {source.height} px, {source.fps:g} frames/s",
+                file=self._output,
+            )
+            say_line(f"model   {model.title}, {model.runtime}", file=self._output)
             if model.demonstration:
-                say(DEMONSTRATION, flush=True)
+                say(DEMONSTRATION, file=self._output)
         if snapshot.blind is not self._blind:
             self._blind = snapshot.blind
-            say(BLIND if snapshot.blind else "grades are shown again", flush=True)
+            say(BLIND if snapshot.blind else "grades are shown again", file=self._output)
         if snapshot.recording is not None and not self._recording_said:
             self._recording_said = True
-            say_line(f"record  {snapshot.recording.folder}", flush=True)
+            say_line(f"record  {snapshot.recording.folder}", file=self._output)
         if snapshot.view_link and not self._view_said:
             self._view_said = True
-            say_line(f"view    {snapshot.view_link}", flush=True)
+            say_line(f"view    {snapshot.view_link}", file=self._output)
         for caution in [*alarms(snapshot), *cautions(snapshot)]:
             kind = "".join(letter for letter in caution if not letter.isdigit())  # a count that rises is said once
             if kind not in self._said:
                 self._said.add(kind)
-                say(_caution(caution), flush=True)
+                say(_caution(caution), file=self._output)
         if snapshot.elapsed_s >= self._next_s:
             self._next_s = snapshot.elapsed_s + EVERY_S
             captured = counters_of(CaptureCounters, snapshot.process(ProcessName.CAPTURE).status).captured
             grades = counters_of(EngineCounters, snapshot.process(ProcessName.ENGINE).status).grades
-            say(f"{snapshot.elapsed_s:6.1f} s  {captured} frames, {grades} grades", flush=True)
+            say(f"{snapshot.elapsed_s:6.1f} s  {captured} frames, {grades} grades", file=self._output)
 
 
 def closing_report(summary: RunSummary) -> str:

@@ -60,8 +60,11 @@ class StopRequest:
             signal.signal(signal.SIGCONT, self._on_resumed)
 
     def attend(self) -> None:
-        """Stand still where Ctrl-Z asked for it; afterwards, take the terminal again as it was before."""
-        if not (self._suspend or self._resumed):
+        """Stand still where Ctrl-Z asked for it; afterwards, take the terminal again as it was before.
+
+        Not where the end was asked for: a terminal that has gone says so first, and then to continue.
+        """
+        if self.made or not (self._suspend or self._resumed):
             return
         for one in reversed(self._borrowed):
             one.close()

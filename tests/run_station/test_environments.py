@@ -22,7 +22,13 @@ ATTEMPTS = {what: attempt for what, _, attempt in ENVIRONMENTS}
 
 
 @pytest.mark.parametrize(
-    "what", ["standard input, output and error closed", "reader of standard output gone", "terminal closed"]
+    "what",
+    [
+        "standard input, output and error closed",
+        "reader of standard output gone",
+        "terminal closed",
+        "terminal that is not read",
+    ],
 )
 def test_streams_that_are_gone(tmp_path: Path, what: str) -> None:
     wrong, _ = ATTEMPTS[what](tmp_path)

@@ -33,6 +33,9 @@ LIMIT_S: Final = 240.0
 TERMINAL_S: Final = 15.0
 """After so long a run whose terminal has gone must have ended: the record is closed within this."""
 GRADES_S: Final = 30.0
+UNREAD_S: Final = 2.0
+"""Within this a terminal that nobody reads is full."""
+TITLE: Final = b"RoSTFine station"
 STEP_AFTER_S: Final = 6
 HANDLES: Final = 64
 ODD_NAME: Final = "Proben vom Tag 3 \u00e4\u00f6\u00fc \u00df"
@@ -241,6 +244,50 @@ def _terminal_closed(folder: Path) -> Found:
     return wrong + recorded_well(place.sessions) + place.left(), f"ended after {took_s:.1f} s"
 
 
+def _terminal_unread(folder: Path) -> Found:
+    place = Place(folder / "p")
+    command = place.command()
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(ROOT)
+        os.execve(command[0], command, place.environment | {"COLUMNS": "120", "LINES": "40"})
+    code, ended_s, wrong = None, 0.0, []
+    try:
+        _read_until(terminal, b"16/16", GRADES_S)
+        time.sleep(UNREAD_S)
+        said = _asked(place, "note", "nobody reads")
+        wrong += [] if "nobody reads" in said else [f"not answered meanwhile: {said}"]
+        screens = [_read_until(terminal, TITLE, GRADES_S) for _ in range(6)]  # more than a terminal keeps
+        wrong += [] if all(TITLE in screen for screen in screens) else ["read again, the screen does not go on"]
+        time.sleep(UNREAD_S)
+        os.kill(pid, signal.SIGTERM)
+        start = time.monotonic()
+        while code is None and time.monotonic() - start < TERMINAL_S:
+            done, status = os.waitpid(pid, os.WNOHANG)
+            code = os.waitstatus_to_exitcode(status) if done else None
+            time.sleep(0.02)
+        ended_s = time.monotonic() - start
+        rest = _read_until(terminal, b"\0 never", 1.0)
+        wrong += [] if b"\x1b[?1049l" in rest else ["the terminal was not given back"]
+        wrong += [] if b"ended   by a signal" in rest else ["not said why it ended"]
+    finally:
+        if code is None:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+        os.close(terminal)
+    wrong += [] if code == 0 else [f"exit code {code} after {ended_s:.1f} s"]
+    return wrong + recorded_well(place.sessions) + place.left(), f"ended after {ended_s:.1f} s"
+
+
+def _asked(place: Place, *words: str) -> str:
+    """Return what the run answers to a command."""
+    done = subprocess.run(
+        [sys.executable, "run_station.py", *words], cwd=ROOT, env=place.environment, capture_output=True, text=True,
+        timeout=GRADES_S, check=False,
+    )  # fmt: skip
+    return (done.stdout + done.stderr).strip()
+
+
 def _read_until(terminal: int, wanted: bytes, timeout_s: float) -> bytes:
     """Return what comes from a terminal, up to what is wanted or to the end of the program at its other end."""
     seen = bytearray()
@@ -345,6 +392,11 @@ ENVIRONMENTS: Final[tuple[tuple[str, str, Callable[[Path], Found]], ...]] = (
     ("disk full in mid-run", "said at once and at the end, the run goes on, the record is intact", _disk_filled),
     ("folders that are read-only", "refused in one line, exit code 2", _read_only),
     ("terminal closed", f"ends in good order within {TERMINAL_S:g} s, the record is whole", _terminal_closed),
+    (
+        "terminal that is not read",
+        f"answers; the screen goes on when read; ends on SIGTERM within {TERMINAL_S:g} s, the record is whole",
+        _terminal_unread,
+    ),
     ("standard input, output and error closed", THROUGH, _output_closed),
     ("reader of standard output gone", "ends in good order and says why in record and summary", _reader_gone),
     ("locale C, in a folder with umlauts", f"{THROUGH}; the screen is ASCII", _locale_c),

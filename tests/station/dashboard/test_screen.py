@@ -13,6 +13,7 @@ import pytest
 from rich.console import Console
 
 from station.build_info import ROOT
+from station.dashboard.outlet import Outlet
 from station.dashboard.screen import Screen
 from station.dashboard.snapshot import Snapshot
 from station.errors import InputError
@@ -26,13 +27,16 @@ import termios
 
 CHILD = """
 import sys
+from station.dashboard.outlet import Outlet
 from station.dashboard.screen import Screen
 from station.dashboard.snapshot import Snapshot
-with Screen() as screen:
+outlet = Outlet(sys.stdout)
+with Screen(outlet) as screen:
     for line in sys.stdin:
         if line == "fail\\n":
             raise RuntimeError("on purpose")
         screen.show(Snapshot(now_ns=0, elapsed_s=0.0))
+        outlet.drained()
 """
 
 
@@ -114,11 +118,11 @@ def assert_given_back(text: str) -> None:
     ],
 )
 def test_what_is_no_terminal_is_refused(console: Console) -> None:
-    with pytest.raises(InputError, match="--headless"), Screen(console):
+    with pytest.raises(InputError, match="--headless"), Screen(Outlet(io.StringIO()), console):
         pass
 
 
 def test_show_needs_an_open_screen() -> None:
-    screen = Screen(Console(file=io.StringIO(), force_terminal=True, _environ={"TERM": "xterm"}))
+    screen = Screen(Outlet(io.StringIO()), Console(file=io.StringIO(), force_terminal=True, _environ={"TERM": "xterm"}))
     with pytest.raises(RuntimeError, match="not open"):
         screen.show(Snapshot(now_ns=0, elapsed_s=0.0))

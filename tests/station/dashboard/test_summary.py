@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -205,7 +206,7 @@ def test_the_name_of_a_source_or_model_passes_for_no_line_of_the_run(capsys: pyt
         ProcessName.ENGINE: status(ProcessName.ENGINE, model=model),
     }
     processes = {process: ProcessView(status=one) for process, one in said.items()}
-    HeadlessReport().show(Snapshot(now_ns=1, elapsed_s=1.0, processes=processes))
+    HeadlessReport(sys.stdout).show(Snapshot(now_ns=1, elapsed_s=1.0, processes=processes))
     lines = capsys.readouterr().out.splitlines()
     assert "source  a record  complete , 640 x 480 px, 49 frames/s" in lines
     assert not any(line.startswith("record") for line in lines)

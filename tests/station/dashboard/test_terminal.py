@@ -20,11 +20,14 @@ pytestmark = [
 TIMEOUT_S = 30.0
 CHILD = """
 import sys, time
+from station.dashboard.outlet import Outlet
 from station.dashboard.screen import Screen
 from tests.station.dashboard.screen_cases import CASES
-with Screen() as screen:
+outlet = Outlet(sys.stdout)
+with Screen(outlet) as screen:
     while True:
         screen.show(CASES[sys.argv[1]])
+        outlet.drained()
         time.sleep(0.1)
 """
 
