@@ -184,6 +184,8 @@ class Operator:
         """Why nothing is recorded at this moment; empty where it is."""
         if not self.records:
             return "this run is not recorded"
+        if ProcessName.RECORDER in self._supervisor.returning:
+            return "the recorder is being started again; repeat it in a moment"
         recording = self._recording
         if recording is None:
             gone = ProcessName.RECORDER in self._supervisor.faults

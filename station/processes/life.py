@@ -37,6 +37,8 @@ class Lives:
         self.model: ModelInfo | None = None
         self.parameters: Parameters = {}
         """The tracker's tuned constants."""
+        self._record: ProcessStatus | None = None
+        """What the recorder said last of its recording."""
         self._counts: dict[ProcessName, list[int]] = {}
         """Of the lives that ended."""
         self._tallies: dict[int, SpermTally] = {}
@@ -73,7 +75,14 @@ class Lives:
         self._counts[name] = [a + b for a, b in zip(before, counts, strict=True)]
 
     def whole(self, status: ProcessStatus) -> ProcessStatus:
-        """Return a status with what the process had opened and counted in its lives before."""
+        """Return a status with what the process had opened and counted in its lives before.
+
+        A recorder that has not found its recording again yet has the recording and the counts of its life before.
+        """
+        if status.recording is not None:
+            self._record = status
+        elif status.process is ProcessName.RECORDER and self._record is not None:
+            return status.model_copy(update={"recording": self._record.recording, "counters": self._record.counters})
         if status.process is ProcessName.CAPTURE:
             self.source = status.source or self.source
         elif status.process is ProcessName.ENGINE:

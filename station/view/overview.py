@@ -27,9 +27,12 @@ from station.transport.control_messages import PIPELINE, ProcessName, ProcessSta
 from station.transport.messages import FrameHeader, GradeInfo, TracksHeader
 from station.view.page_messages import Histogram, KeyHelp, Overview, ProcessFacts
 
+RESTARTED = "the {} process died or hung"
+"""All that can be told here of why a process is started again: its successor doesn't say."""
 BLIND = "BLIND: grades are hidden until a choice is marked (m)"
 GRADING = (ProcessState.RUNNING, ProcessState.ENDED)
 """States in which the engine says whether it withholds its grades."""
+BEGINNING = (ProcessState.STARTING, ProcessState.READY)
 UNWELL = (ProcessCondition.FAILED, ProcessCondition.NO_PROGRESS)
 
 
@@ -42,6 +45,7 @@ class StationFacts:
         self._start_ns = now_ns()
         self._statuses: dict[ProcessName, ProcessStatus] = {}
         self._progressed_ns: dict[ProcessName, int] = {}
+        self._ran: set[ProcessName] = set()
         self._blind = config.blind
         self._late = LateMeter()
         self._rates = {name: RateMeter() for name in ProcessName}
@@ -53,6 +57,8 @@ class StationFacts:
             if before is None or status.progress > before.progress or status.state is not before.state:
                 self._progressed_ns[status.process] = now_ns()
             self._statuses[status.process] = status
+            if status.state is ProcessState.RUNNING or status.recording is not None:
+                self._ran.add(status.process)
             if status.process is ProcessName.ENGINE and status.state in GRADING:
                 self._blind = status.withheld is not None
 
@@ -73,6 +79,7 @@ class StationFacts:
                         status=statuses.get(name),
                         progress_ns=self._progressed_ns.get(name),
                         rate_hz=self._rates[name].update(statuses[name]) if name in statuses else None,
+                        returning=RESTARTED.format(name.value) if self._is_returning(name) else "",
                     )
                     for name in (*PIPELINE, *((ProcessName.RECORDER,) if recorded else ()))
                 },
@@ -84,6 +91,10 @@ class StationFacts:
                 late_share=late_share(self._late, statuses),
                 tracks_received_ns=tracks_received_ns,
             )
+
+    def _is_returning(self, name: ProcessName) -> bool:
+        """Return whether a process that has run is at its beginning again."""
+        return name in self._ran and self._statuses[name].state in BEGINNING
 
 
 def overview(
@@ -160,6 +171,8 @@ def _recording(snapshot: Snapshot) -> tuple[str, bool]:
     recording, found = snapshot.recording, condition(snapshot, ProcessName.RECORDER)
     if found is ProcessCondition.FAILED or (recording is not None and recording.stopped):
         return "RECORDING STOPPED", False
+    if snapshot.process(ProcessName.RECORDER).returning:
+        return "RECORDING INTERRUPTED", False
     if recording is None:
         return "recording not begun yet", True
     what = "every frame recorded" if recording.mode == "all" else "only what is kept is recorded"

@@ -10,8 +10,8 @@ from station.processes.control import ProcessControl
 from station.processes.ledger import Ledger
 from station.processes.life import Lives
 from station.processes.process import ledger_path
-from station.transport.control_messages import ProcessName, ProcessState, ProcessStatus
-from station.transport.counters import Counters, TrackerCounters, counters_of
+from station.transport.control_messages import ProcessName, ProcessState, ProcessStatus, RecordingInfo
+from station.transport.counters import Counters, RecorderCounters, TrackerCounters, counters_of
 from station.transport.endpoints import private_endpoints
 
 TRACKER = ProcessName.TRACKER
@@ -77,3 +77,17 @@ def test_messages_that_were_turned_down_are_counted_beyond_a_life(context: "zmq.
         lives = Lives(endpoints.folder)
         now = lives.whole(lives.end(TRACKER, status(TrackerCounters())))
         assert (now.counters.bad_messages, counters_of(TrackerCounters, now).tracked) == (500, 7)
+
+
+def test_a_recorder_that_has_not_found_its_recording_again_has_that_of_its_life_before(tmp_path: Path) -> None:
+    lives = Lives(tmp_path)
+    recording = RecordingInfo(folder="s", mode="all", codec="raw", frames=70)
+    counters = RecorderCounters(recorded=70)
+    running = status(counters).model_copy(update={"process": ProcessName.RECORDER, "recording": recording})
+    assert lives.whole(running) == running
+    for state in (ProcessState.STARTING, ProcessState.READY, ProcessState.FAILED):
+        new = running.model_copy(update={"state": state, "pid": 2, "recording": None, "counters": RecorderCounters()})
+        found = lives.whole(new)
+        assert (found.state, found.pid, found.recording, found.counters) == (state, 2, recording, counters)
+    found_again = running.model_copy(update={"recording": recording.model_copy(update={"frames": 90})})
+    assert lives.whole(found_again) == found_again
