@@ -56,6 +56,8 @@ class ProcessCondition(StrEnum):
     """The engine, while no sperm has a full window: idle, not faulty."""
     ENDED = "ended"
     NO_PROGRESS = "no progress"
+    SUSPENDED = "suspended"
+    """Stopped by the system (SIGSTOP, a debugger): it has done nothing wrong."""
     FAILED = "failed"
 
 
@@ -69,6 +71,8 @@ def condition(snapshot: Snapshot, name: ProcessName) -> ProcessCondition:
     state = view.status.state
     if state in (ProcessState.STARTING, ProcessState.ENDED):  # loading a model takes long, and is silent
         return ProcessCondition(state.value)
+    if view.suspended:
+        return ProcessCondition.SUSPENDED
     if (progress_age_s(snapshot, name) or 0.0) > _patience_s(snapshot, name):
         return ProcessCondition.NO_PROGRESS
     if name is ProcessName.ENGINE and state is ProcessState.RUNNING and not _any_full_window(snapshot):
@@ -201,6 +205,7 @@ def positions_current(snapshot: Snapshot) -> bool:
 WHY_UNKNOWN = {
     ProcessCondition.FAILED: "{} failed",
     ProcessCondition.NO_PROGRESS: "{} hangs",
+    ProcessCondition.SUSPENDED: "suspended",  # which one, is among the cautions: here is no room for it
     ProcessCondition.ENDED: "{} ended",
 }
 
@@ -259,7 +264,7 @@ def overall(snapshot: Snapshot) -> Overall:
     found = {condition(snapshot, name) for name in PIPELINE}
     if ProcessCondition.FAILED in found:
         return Overall.FAILED
-    if alarms(snapshot):
+    if alarms(snapshot) or ProcessCondition.SUSPENDED in found:
         return Overall.ATTENTION
     if found == {ProcessCondition.ENDED}:
         return Overall.ENDED
@@ -336,6 +341,11 @@ def cautions(snapshot: Snapshot) -> list[str]:
     if snapshot.speed == "live" and (snapshot.late_share or 0.0) > LATE_SHARE:
         lines.append(f"{snapshot.late_share:.0%} of the latest frames came late: this machine is too slow")
     lines += snapshot.shed
+    lines += [
+        f"{name.value} is suspended (by SIGSTOP or a debugger): it goes on when it is continued"
+        for name in ProcessName
+        if snapshot.process(name).suspended
+    ]
     lines += snapshot.notices
     lost = counters_of(EngineCounters, snapshot.process(ProcessName.ENGINE).status).withheld_lost
     lines += [f"{lost} hidden grades are lost: blind for longer than there is memory for"] if lost else []

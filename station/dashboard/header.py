@@ -73,6 +73,9 @@ def model_line(snapshot: Snapshot, width: int, glyphs: Glyphs) -> Text:
     return _labelled("Model", model.title, facts, 20, width, glyphs)
 
 
+STANDS_STILL = (ProcessCondition.FAILED, ProcessCondition.NO_PROGRESS, ProcessCondition.SUSPENDED)
+
+
 def process_lines(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:
     """Return the row of processes: two lines, one column for each."""
     cell = width // len(PIPELINE)
@@ -80,7 +83,7 @@ def process_lines(snapshot: Snapshot, width: int, glyphs: Glyphs) -> list[Text]:
     for name in PIPELINE:
         found = condition(snapshot, name)
         sign, style = _sign(found, glyphs)
-        word = found.value.upper() if found in (ProcessCondition.FAILED, ProcessCondition.NO_PROGRESS) else found.value
+        word = found.value.upper() if found in STANDS_STILL else found.value
         upper.append(f"{name.value:{LABEL}}", "bold")
         upper.append(fit(f"{sign} {word}", cell - LABEL, glyphs), style)
         lower.append(fit(_pace(snapshot, name, found, cell), cell, glyphs))
@@ -180,7 +183,7 @@ def _labelled(label: str, name: str, facts: str, at_least: int, width: int, glyp
 
 
 def _sign(found: ProcessCondition, glyphs: Glyphs) -> tuple[str, str]:
-    if found in (ProcessCondition.FAILED, ProcessCondition.NO_PROGRESS):
+    if found in STANDS_STILL:
         return glyphs.alarm, "bold red"
     if found is ProcessCondition.RUNNING:
         return glyphs.running, "green"
@@ -194,7 +197,7 @@ def _pace(snapshot: Snapshot, name: ProcessName, found: ProcessCondition, width:
         return "see below"
     if found in (ProcessCondition.ENDED, ProcessCondition.READY) or age_s is None:
         return ""
-    if found in (ProcessCondition.NO_PROGRESS, ProcessCondition.STARTING):
+    if found in (ProcessCondition.NO_PROGRESS, ProcessCondition.SUSPENDED, ProcessCondition.STARTING):
         return f"for {age_s:.1f} s"
     if found is ProcessCondition.WAITING:
         return "no sperm has a full window"

@@ -126,6 +126,7 @@ class Monitor:
                     died=supervisor.faults.get(process, ""),
                     returning=supervisor.returning.get(process, ""),
                     restarts=supervisor.restarts.get(process, 0),
+                    suspended=process in supervisor.suspended,
                 )
                 for process in ProcessName
                 if process in PIPELINE or process.value in self._config.extras
@@ -139,7 +140,7 @@ class Monitor:
             shed=() if self._config.lossless else shed,
             ungraded="" if self._config.lossless else ungraded,
             tracks_received_ns=self._tracks_received_ns,
-            notices=(*_suspensions(supervisor), *_restarts(supervisor), *self._about_sockets(supervisor)),
+            notices=(*_restarts(supervisor), *self._about_sockets(supervisor)),
             keys=self._keys(),
             screen=screen,
             history=() if blind else self._history.of(screen.focus, now_ns()),
@@ -189,14 +190,6 @@ class Monitor:
         plays = self._config.replay_of is not None and self._config.speed == "live"
         play = ["Space pause", ", . step"] if plays else []
         return ("q quit", "? all keys", *replace, *keep, *play)
-
-
-def _suspensions(supervisor: Supervisor) -> list[str]:
-    return [
-        f"{name.value} is suspended (by SIGSTOP or a debugger): it goes on when it is continued"
-        for name in ProcessName
-        if name in supervisor.suspended
-    ]
 
 
 def _restarts(supervisor: Supervisor) -> list[str]:

@@ -48,6 +48,8 @@ class ProcessView:
     """Why it is being started again; empty where it is not."""
     restarts: int = 0
     """How often it was started again."""
+    suspended: bool = False
+    """The system has stopped it: by SIGSTOP, Ctrl-Z or a debugger."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -493,6 +493,8 @@ class Supervisor:
         if silent_s <= SILENT_S and name not in self.suspended:
             return False
         if process.pid is not None and is_suspended(process.pid):
+            if name not in self.suspended and name in self.statuses and self._hears(ProcessName.VIEW, name):
+                self._centre.tell(ProcessName.VIEW, self.statuses[name].model_copy(update={"suspended": True}))
             self.suspended.add(name)
         elif name in self.suspended:
             self.suspended.discard(name)

@@ -255,6 +255,8 @@ class ProcessStatus(Header):
     """Capture: what came of the latest CAMERA command. Left out of the message where there was none."""
     playback: PlaybackInfo | None = Field(default=None, exclude_if=is_none)
     """Capture, in a replay at its own pace: where it is. Left out of the message else."""
+    suspended: bool = Field(default=False, exclude_if=lambda value: not value)
+    """Said of it by the supervisor, to the view: the system has stopped it. Left out of the message where it runs."""
     acted: Count | None = Field(default=None, exclude_if=is_none)
     """Recorder: number behind that of the last action that is in the record. Left out of the message where none is."""
     parameters: Parameters = Field(default={}, exclude_if=is_empty)

@@ -33,7 +33,7 @@ BLIND = "BLIND: grades are hidden until a choice is marked (m)"
 GRADING = (ProcessState.RUNNING, ProcessState.ENDED)
 """States in which the engine says whether it withholds its grades."""
 BEGINNING = (ProcessState.STARTING, ProcessState.READY)
-UNWELL = (ProcessCondition.FAILED, ProcessCondition.NO_PROGRESS)
+UNWELL = (ProcessCondition.FAILED, ProcessCondition.NO_PROGRESS, ProcessCondition.SUSPENDED)
 
 
 class StationFacts:
@@ -80,6 +80,7 @@ class StationFacts:
                         progress_ns=self._progressed_ns.get(name),
                         rate_hz=self._rates[name].update(statuses[name]) if name in statuses else None,
                         returning=RESTARTED.format(name.value) if self._is_returning(name) else "",
+                        suspended=name in statuses and statuses[name].suspended,
                     )
                     for name in (*PIPELINE, *((ProcessName.RECORDER,) if recorded else ()))
                 },
@@ -178,4 +179,4 @@ def _recording(snapshot: Snapshot) -> tuple[str, bool]:
     what = "every frame recorded" if recording.mode == "all" else "only what is kept is recorded"
     kept = f", kept {recording.kept}" if recording.kept else ""
     lost = f", {recording.lost} MISSING" if recording.lost else ""
-    return f"{what}{kept}{lost}", found is not ProcessCondition.NO_PROGRESS and not recording.lost
+    return f"{what}{kept}{lost}", found not in UNWELL and not recording.lost

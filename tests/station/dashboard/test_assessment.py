@@ -1,5 +1,7 @@
 """What follows from a snapshot: conditions of the processes, validity of grades, rates, texts."""
 
+from dataclasses import replace
+
 import pytest
 from rich.cells import cell_len
 
@@ -266,6 +268,16 @@ def test_positions_of_a_slow_source_stay_current_between_its_frames() -> None:
     assert not positions_current(snapshot(track_age_ms=1500))
 
 
+SUSPENDED = replace(view(ProcessName.TRACKER, 9.0), suspended=True)
+
+
+def test_a_suspended_process_does_not_hang() -> None:
+    found = snapshot(processes={ProcessName.TRACKER: SUSPENDED})
+    assert condition(found, ProcessName.TRACKER) is ProcessCondition.SUSPENDED
+    assert (alarms(found), overall(found)) == ([], Overall.ATTENTION)
+    assert cautions(found) == ["tracker is suspended (by SIGSTOP or a debugger): it goes on when it is continued"]
+
+
 @pytest.mark.parametrize(
     ("given", "expected"),
     [
@@ -281,6 +293,7 @@ def test_positions_of_a_slow_source_stay_current_between_its_frames() -> None:
         pytest.param(
             {"processes": {ProcessName.TRACKER: view(ProcessName.TRACKER, 1.0)}}, "tracker hangs", id="tracker hangs"
         ),
+        pytest.param({"processes": {ProcessName.TRACKER: SUSPENDED}}, "suspended", id="tracker suspended"),
         pytest.param({"processes": {ProcessName.TRACKER: ProcessView()}}, "not running", id="tracker not heard of"),
         pytest.param({"track_age_ms": 9000, "speed": "max"}, "", id="age means nothing offline"),
     ],

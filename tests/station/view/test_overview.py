@@ -35,3 +35,14 @@ def test_a_recorder_that_comes_back_is_no_recording() -> None:
     assert (shown(facts).recording, shown(facts).recording_well, shown(facts).alarms) == (
         "every frame recorded", True, []
     )  # fmt: skip
+
+
+def test_a_suspended_process_is_called_so_until_it_goes_on() -> None:
+    facts = StationFacts(Config())
+    running = status(ProcessName.TRACKER, ProcessState.RUNNING)
+    facts.take_in(running.model_copy(update={"suspended": True}))
+    page = shown(facts)
+    assert [(one.condition, one.healthy) for one in page.processes if one.name == "tracker"] == [("suspended", False)]
+    assert "tracker is suspended (by SIGSTOP or a debugger): it goes on when it is continued" in page.cautions
+    facts.take_in(running)
+    assert "suspended" not in shown(facts).model_dump_json()
