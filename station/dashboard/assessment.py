@@ -313,6 +313,8 @@ def recording_alarms(snapshot: Snapshot) -> list[str]:
     if found is ProcessCondition.NO_PROGRESS:
         age_s = progress_age_s(snapshot, ProcessName.RECORDER) or 0.0
         lines.append(f"recorder: NO PROGRESS for {age_s:.1f} s")
+    if found is ProcessCondition.SUSPENDED:
+        lines.append("RECORDING STANDS STILL: the recorder is suspended; frames wait for it, and are lost when many do")
     if recording is not None and recording.lost:
         lines.append(f"RECORDING INCOMPLETE: {recording.lost} frames are missing from it")
     return lines

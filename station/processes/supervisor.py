@@ -493,9 +493,9 @@ class Supervisor:
         if silent_s <= SILENT_S and name not in self.suspended:
             return False
         if process.pid is not None and is_suspended(process.pid):
-            if name not in self.suspended and name in self.statuses and self._hears(ProcessName.VIEW, name):
-                self._centre.tell(ProcessName.VIEW, self.statuses[name].model_copy(update={"suspended": True}))
-            self.suspended.add(name)
+            if name not in self.suspended:
+                self.suspended.add(name)
+                self._tell_suspended(name)
         elif name in self.suspended:
             self.suspended.discard(name)
             self._progress(name)
@@ -517,6 +517,11 @@ class Supervisor:
         runs = listener in self._processes and listener not in self.faults
         return runs and name not in (listener, ProcessName.VIEW)
 
+    def _tell_suspended(self, name: ProcessName) -> None:
+        """Let the view know that a process is suspended, which cannot say so itself."""
+        if name in self.statuses and self._hears(ProcessName.VIEW, name):
+            self._centre.tell(ProcessName.VIEW, self.statuses[name].model_copy(update={"suspended": True}))
+
     def _take_in(self, status: ProcessStatus) -> None:
         """Keep a process's word, and let recorder and view know it now and then."""
         name, before = status.process, self.statuses.get(status.process)
@@ -524,6 +529,9 @@ class Supervisor:
         self.statuses[name] = status
         if status.state is ProcessState.RUNNING:
             self._ran.add(name)
+            if name is ProcessName.VIEW and name not in self._up:
+                for one in self.suspended:
+                    self._tell_suspended(one)
             self._up.add(name)
             if name is ProcessName.RECORDER:
                 while self._actions_held and self._actions_held[0].seq < (status.acted or 0):

@@ -174,6 +174,8 @@ def _recording(snapshot: Snapshot) -> tuple[str, bool]:
         return "RECORDING STOPPED", False
     if snapshot.process(ProcessName.RECORDER).returning:
         return "RECORDING INTERRUPTED", False
+    if found is ProcessCondition.SUSPENDED:
+        return "RECORDING STANDS STILL", False
     if recording is None:
         return "recording not begun yet", True
     what = "every frame recorded" if recording.mode == "all" else "only what is kept is recorded"

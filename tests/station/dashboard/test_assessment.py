@@ -271,6 +271,12 @@ def test_positions_of_a_slow_source_stay_current_between_its_frames() -> None:
 SUSPENDED = replace(view(ProcessName.TRACKER, 9.0), suspended=True)
 
 
+def test_a_suspended_recorder_is_an_alarm() -> None:
+    suspended = replace(view(ProcessName.RECORDER, 9.0), suspended=True)
+    (alarm,) = alarms(snapshot(processes={ProcessName.RECORDER: suspended}))
+    assert alarm.startswith("RECORDING STANDS STILL: the recorder is suspended")
+
+
 def test_a_suspended_process_does_not_hang() -> None:
     found = snapshot(processes={ProcessName.TRACKER: SUSPENDED})
     assert condition(found, ProcessName.TRACKER) is ProcessCondition.SUSPENDED
