@@ -21,7 +21,7 @@ from station.dashboard.display import Display
 from station.dashboard.headless import closing_report
 from station.dashboard.key_handler import KeyHandler
 from station.dashboard.monitor import Monitor
-from station.dashboard.outlet import Outlet
+from station.dashboard.nonblocking_output import NonblockingOutput
 from station.dashboard.snapshot import ScreenState
 from station.dashboard.summary import SummaryFile, summarise
 from station.errors import ProcessError, StationError
@@ -66,8 +66,8 @@ def run(
     """
     launch: Launch | None = first
     take: Take | None = Take(options.config)
-    with Outlet(sys.stdout) as outlet, ExitStack() as terminal:
-        display = Display(outlet, headless=options.headless, hz=options.config.dashboard.hz)
+    with NonblockingOutput(sys.stdout) as output, ExitStack() as terminal:
+        display = Display(output, headless=options.headless, hz=options.config.dashboard.hz)
         while take is not None:
             take = _run_once(options, take, modules, extras, stop, display, terminal, launch)
             launch = None

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Self
 
 from station.dashboard.headless import HeadlessReport
 from station.dashboard.keyboard import Keyboard
-from station.dashboard.outlet import Outlet
+from station.dashboard.nonblocking_output import NonblockingOutput
 from station.dashboard.snapshot import Snapshot
 from station.output import say
 
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 class Display:
     """Draws a snapshot a few times a second, and at once after a key. Entering takes the terminal."""
 
-    def __init__(self, outlet: Outlet, *, headless: bool, hz: float) -> None:
+    def __init__(self, output: NonblockingOutput, *, headless: bool, hz: float) -> None:
         """``headless``: no screen, only a line now and then."""
         self.headless = headless
-        self._outlet = outlet
+        self._output = output
         self._interval_s = 1 / hz
         self._next_s = 0.0
         self._keyboard = Keyboard()
-        self._screen = None if headless else _screen(outlet)
-        self._report = HeadlessReport(outlet)
+        self._screen = None if headless else _screen(output)
+        self._report = HeadlessReport(output)
         self._stack = ExitStack()
 
     @property
@@ -52,14 +52,14 @@ class Display:
         """
         if snapshot is not None:
             self._next_s = time.monotonic() + self._interval_s
-            if not self._outlet.busy:
+            if not self._output.busy:
                 (self._report if self._screen is None else self._screen).show(snapshot)
-        self._outlet.go_on()
+        self._output.go_on()
 
     def say(self, text: str) -> None:
         """Print the last words of a run; where nobody reads them, that is given up after a moment."""
-        say(text, file=self._outlet)
-        self._outlet.drained()
+        say(text, file=self._output)
+        self._output.drained()
 
     def close(self) -> None:
         """Give the terminal back; may be called more than once."""
@@ -78,7 +78,7 @@ class Display:
         self.close()
 
 
-def _screen(outlet: Outlet) -> "Screen":
+def _screen(output: NonblockingOutput) -> "Screen":
     from station.dashboard.screen import Screen  # rich, which a run without a screen starts without
 
-    return Screen(outlet)
+    return Screen(output)

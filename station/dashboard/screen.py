@@ -1,6 +1,6 @@
 """Owns the terminal while the dashboard is on it, and gives it back as it was.
 
-It draws what it is given, when it is told to, into the outlet, which lets it out; it knows no messages and reads no
+It draws what it is given, when it is told to, into the output, which lets it out; it knows no messages and reads no
 keys. Anything else written to the terminal meanwhile garbles the picture until it is drawn again.
 """
 
@@ -12,7 +12,7 @@ from rich.console import ConsoleOptions, RenderResult
 from rich.live import Live
 
 from station.console import Console
-from station.dashboard.outlet import Outlet
+from station.dashboard.nonblocking_output import NonblockingOutput
 from station.dashboard.render import render
 from station.dashboard.snapshot import Snapshot
 from station.errors import InputError
@@ -31,9 +31,9 @@ class _Fitted:
 class Screen:
     """The alternate screen of a terminal, from entering to leaving."""
 
-    def __init__(self, outlet: Outlet, console: RichConsole | None = None) -> None:
-        self._outlet = outlet
-        self._console = console or Console(file=outlet)
+    def __init__(self, output: NonblockingOutput, console: RichConsole | None = None) -> None:
+        self._output = output
+        self._console = console or Console(file=output)
         self._live: Live | None = None
 
     def show(self, snapshot: Snapshot) -> None:
@@ -46,10 +46,10 @@ class Screen:
         """Give the terminal back, without the rest of a picture that nobody reads; may be called more than once."""
         live, self._live = self._live, None
         if live is not None:
-            if not self._outlet.drained():
-                self._outlet.drop()
+            if not self._output.drained():
+                self._output.drop()
             live.stop()
-            self._outlet.drained()
+            self._output.drained()
 
     def __enter__(self) -> Self:
         """Take the terminal. Raises InputError where there is none."""

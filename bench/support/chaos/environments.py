@@ -223,20 +223,10 @@ def _read_only(folder: Path) -> Found:
 
 def _terminal_closed(folder: Path) -> Found:
     place = Place(folder / "p")
-    command = place.command()
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.chdir(ROOT)
-        os.execve(command[0], command, place.environment | {"COLUMNS": "120", "LINES": "40"})
+    pid, terminal = _run_on_terminal(place)
     seen = _read_until(terminal, b"16/16", GRADES_S)
     os.close(terminal)
-    start = time.monotonic()
-    code = None
-    while code is None and time.monotonic() - start < TERMINAL_S:
-        done, status = os.waitpid(pid, os.WNOHANG)
-        code = os.waitstatus_to_exitcode(status) if done else None
-        time.sleep(0.02)
-    took_s = time.monotonic() - start
+    code, took_s = _end_of(pid)
     if code is None:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
@@ -246,11 +236,7 @@ def _terminal_closed(folder: Path) -> Found:
 
 def _terminal_unread(folder: Path) -> Found:
     place = Place(folder / "p")
-    command = place.command()
-    pid, terminal = pty.fork()
-    if pid == 0:
-        os.chdir(ROOT)
-        os.execve(command[0], command, place.environment | {"COLUMNS": "120", "LINES": "40"})
+    pid, terminal = _run_on_terminal(place)
     code, ended_s, wrong = None, 0.0, []
     try:
         _read_until(terminal, b"16/16", GRADES_S)
@@ -261,12 +247,7 @@ def _terminal_unread(folder: Path) -> Found:
         wrong += [] if all(TITLE in screen for screen in screens) else ["read again, the screen does not go on"]
         time.sleep(UNREAD_S)
         os.kill(pid, signal.SIGTERM)
-        start = time.monotonic()
-        while code is None and time.monotonic() - start < TERMINAL_S:
-            done, status = os.waitpid(pid, os.WNOHANG)
-            code = os.waitstatus_to_exitcode(status) if done else None
-            time.sleep(0.02)
-        ended_s = time.monotonic() - start
+        code, ended_s = _end_of(pid)
         rest = _read_until(terminal, b"\0 never", 1.0)
         wrong += [] if b"\x1b[?1049l" in rest else ["the terminal was not given back"]
         wrong += [] if b"ended   by a signal" in rest else ["not said why it ended"]
@@ -277,6 +258,27 @@ def _terminal_unread(folder: Path) -> Found:
         os.close(terminal)
     wrong += [] if code == 0 else [f"exit code {code} after {ended_s:.1f} s"]
     return wrong + recorded_well(place.sessions) + place.left(), f"ended after {ended_s:.1f} s"
+
+
+def _run_on_terminal(place: Place) -> tuple[int, int]:
+    """Start a run on a terminal of its own; return its process and the terminal's other end."""
+    command = place.command()
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(ROOT)
+        os.execve(command[0], command, place.environment | {"COLUMNS": "120", "LINES": "40"})
+    return pid, terminal
+
+
+def _end_of(pid: int) -> tuple[int | None, float]:
+    """Wait for the end of a process; return its exit code, None where it goes on, and how long that took, s."""
+    start = time.monotonic()
+    code = None
+    while code is None and time.monotonic() - start < TERMINAL_S:
+        done, status = os.waitpid(pid, os.WNOHANG)
+        code = os.waitstatus_to_exitcode(status) if done else None
+        time.sleep(0.02)
+    return code, time.monotonic() - start
 
 
 def _asked(place: Place, *words: str) -> str:

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from station.build_info import ROOT
-from station.dashboard.outlet import Outlet
+from station.dashboard.nonblocking_output import NonblockingOutput
 from station.dashboard.screen import Screen
 from station.dashboard.snapshot import Snapshot
 from station.errors import InputError
@@ -27,16 +27,16 @@ import termios
 
 CHILD = """
 import sys
-from station.dashboard.outlet import Outlet
+from station.dashboard.nonblocking_output import NonblockingOutput
 from station.dashboard.screen import Screen
 from station.dashboard.snapshot import Snapshot
-outlet = Outlet(sys.stdout)
-with Screen(outlet) as screen:
+output = NonblockingOutput(sys.stdout)
+with Screen(output) as screen:
     for line in sys.stdin:
         if line == "fail\\n":
             raise RuntimeError("on purpose")
         screen.show(Snapshot(now_ns=0, elapsed_s=0.0))
-        outlet.drained()
+        output.drained()
 """
 
 
@@ -118,11 +118,13 @@ def assert_given_back(text: str) -> None:
     ],
 )
 def test_what_is_no_terminal_is_refused(console: Console) -> None:
-    with pytest.raises(InputError, match="--headless"), Screen(Outlet(io.StringIO()), console):
+    with pytest.raises(InputError, match="--headless"), Screen(NonblockingOutput(io.StringIO()), console):
         pass
 
 
 def test_show_needs_an_open_screen() -> None:
-    screen = Screen(Outlet(io.StringIO()), Console(file=io.StringIO(), force_terminal=True, _environ={"TERM": "xterm"}))
+    screen = Screen(
+        NonblockingOutput(io.StringIO()), Console(file=io.StringIO(), force_terminal=True, _environ={"TERM": "xterm"})
+    )
     with pytest.raises(RuntimeError, match="not open"):
         screen.show(Snapshot(now_ns=0, elapsed_s=0.0))

@@ -20,14 +20,14 @@ pytestmark = [
 TIMEOUT_S = 30.0
 CHILD = """
 import sys, time
-from station.dashboard.outlet import Outlet
+from station.dashboard.nonblocking_output import NonblockingOutput
 from station.dashboard.screen import Screen
 from tests.station.dashboard.screen_cases import CASES
-outlet = Outlet(sys.stdout)
-with Screen(outlet) as screen:
+output = NonblockingOutput(sys.stdout)
+with Screen(output) as screen:
     while True:
         screen.show(CASES[sys.argv[1]])
-        outlet.drained()
+        output.drained()
         time.sleep(0.1)
 """
 

@@ -1,4 +1,4 @@
-"""Standard output of a run, for which nothing ever waits without bound, whoever reads it.
+"""Standard output of a run that never blocks it, whoever reads it or does not.
 
 A terminal stands still at Ctrl-S or with its connection, a pipe with the program behind it. What is written here is
 kept and goes out as far as the other end takes it. Who writes asks first whether it is ``busy`` and leaves out what has
@@ -30,7 +30,7 @@ CANCEL: Final = b"\x18"
 """Ends an escape sequence of which only the beginning went out (ECMA-48)."""
 
 
-class Outlet:
+class NonblockingOutput:
     """A text stream in front of another. Leaving it gives up what nobody takes, and what is printed later."""
 
     def __init__(self, stream: TextIO) -> None:

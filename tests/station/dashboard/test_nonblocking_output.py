@@ -12,7 +12,7 @@ from typing import TextIO
 import pytest
 
 from station.build_info import ROOT
-from station.dashboard.outlet import CANCEL, Outlet
+from station.dashboard.nonblocking_output import CANCEL, NonblockingOutput
 
 if sys.platform == "win32":
     pytest.skip("there writing waits", allow_module_level=True)
@@ -57,68 +57,68 @@ def end(request: pytest.FixtureRequest) -> Iterator[End]:
 
 
 @pytest.fixture(params=["a descriptor of its own", "another user's terminal"])
-def outlet(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, end: End) -> Iterator[Outlet]:
+def output(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, end: End) -> Iterator[NonblockingOutput]:
     if request.param != "a descriptor of its own":
 
         def refused(path: str, _flags: int) -> int:
             raise PermissionError(13, "Permission denied", path)
 
-        monkeypatch.setattr("station.dashboard.outlet.os.open", refused)
-    monkeypatch.setattr("station.dashboard.outlet.discard_output", lambda: None)
-    with Outlet(end.stream) as found:
+        monkeypatch.setattr("station.dashboard.nonblocking_output.os.open", refused)
+    monkeypatch.setattr("station.dashboard.nonblocking_output.discard_output", lambda: None)
+    with NonblockingOutput(end.stream) as found:
         yield found
 
 
-def test_who_reads_later_gets_it_whole_and_nobody_waits_for_it(end: End, outlet: Outlet) -> None:
-    outlet.write(MUCH)
+def test_who_reads_later_gets_it_whole_and_nobody_waits_for_it(end: End, output: NonblockingOutput) -> None:
+    output.write(MUCH)
     start = time.monotonic()
     for _ in range(20):
-        outlet.go_on()
+        output.go_on()
     assert time.monotonic() - start < AT_ONCE_S
-    assert outlet.busy
+    assert output.busy
     seen = b""
-    while outlet.busy:
+    while output.busy:
         seen += end.read()
-        outlet.go_on()
+        output.go_on()
     assert (seen + end.read()).decode() == MUCH
-    assert not outlet.busy
+    assert not output.busy
 
 
-def test_at_the_end_it_is_given_up_after_a_moment_and_only_once(end: End, outlet: Outlet) -> None:
-    outlet.write(MUCH)
+def test_at_the_end_it_is_given_up_after_a_moment_and_only_once(end: End, output: NonblockingOutput) -> None:
+    output.write(MUCH)
     start = time.monotonic()
-    assert not outlet.drained()
+    assert not output.drained()
     assert time.monotonic() - start < AT_ONCE_S
     start = time.monotonic()
-    assert not any(outlet.drained() for _ in range(50)), "no second wait"
+    assert not any(output.drained() for _ in range(50)), "no second wait"
     assert time.monotonic() - start < AT_ONCE_S
     end.read()
-    outlet.drop()
-    outlet.write("last")
-    assert outlet.drained()
+    output.drop()
+    output.write("last")
+    assert output.drained()
     assert end.read().endswith(CANCEL + b"last")
 
 
-def test_a_reader_that_has_gone(end: End, outlet: Outlet) -> None:
+def test_a_reader_that_has_gone(end: End, output: NonblockingOutput) -> None:
     os.close(end.reader)
-    outlet.write(LINE)
+    output.write(LINE)
     with pytest.raises(OSError, match=r"Broken pipe|Input/output error"):
-        outlet.go_on()
-    assert not outlet.drained()
-    assert not outlet.busy
+        output.go_on()
+    assert not output.drained()
+    assert not output.busy
 
 
 @pytest.mark.parametrize("stopped", [False, True])
 def test_a_terminal_that_nobody_reads_has_room_for_the_last_words(stopped: bool) -> None:
     end = End(*pty.openpty())
-    with Outlet(end.stream) as outlet:
+    with NonblockingOutput(end.stream) as output:
         if stopped:
             os.write(end.reader, STOP)
-        outlet.write(MUCH)
-        assert not outlet.drained()
-        outlet.drop()
-        outlet.write("last")
-        assert outlet.drained()
+        output.write(MUCH)
+        assert not output.drained()
+        output.drop()
+        output.write("last")
+        assert output.drained()
     assert end.read().endswith(CANCEL + b"last")
     end.stream.close()
     os.close(end.reader)
@@ -128,10 +128,10 @@ def test_the_program_ends_with_its_last_words_unread() -> None:
     """What is printed later, on the same pipe, would wait as well."""
     script = (
         "import sys\n"
-        "from station.dashboard.outlet import Outlet\n"
+        "from station.dashboard.nonblocking_output import NonblockingOutput\n"
         "from station.output import complain\n"
-        "with Outlet(sys.stdout) as outlet:\n"
-        "    outlet.write('x' * 10_000_000)\n"
+        "with NonblockingOutput(sys.stdout) as output:\n"
+        "    output.write('x' * 10_000_000)\n"
         "complain('y' * 10_000_000)\n"
         "sys.exit(3)\n"
     )
@@ -142,17 +142,17 @@ def test_the_program_ends_with_its_last_words_unread() -> None:
 
 
 def test_the_descriptor_of_others_waits_as_before(end: End) -> None:
-    with Outlet(end.stream) as outlet:
-        outlet.write(LINE)
+    with NonblockingOutput(end.stream) as output:
+        output.write(LINE)
         assert os.get_blocking(end.stream.fileno())
-        assert outlet.drained()
+        assert output.drained()
 
 
 def test_a_file_is_written_where_it_ends(tmp_path: object) -> None:
     path = f"{tmp_path}/log"
     with open(path, "w", encoding="utf-8") as stream:
         os.write(stream.fileno(), b"before\n")
-        with Outlet(stream) as outlet:
-            outlet.write(LINE)
+        with NonblockingOutput(stream) as output:
+            output.write(LINE)
     with open(path, encoding="utf-8") as stream:
         assert stream.read() == "before\n" + LINE
