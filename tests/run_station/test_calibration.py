@@ -10,7 +10,7 @@ import pytest
 
 from station.build_info import ROOT
 from station.objectives import CalibrationFile
-from station.session.records import ActionRecord, HelloRecord, TracksRecord
+from station.session.records import ActionRecord, HelloRecord, OpenedRecord, TracksRecord
 from station.session.session_reader import Session
 from tests.run_station.test_commands import Run, hello_on, running
 from tests.support.browser import browser, page_at
@@ -75,8 +75,9 @@ def test_the_scale_that_is_set_is_in_force_everywhere_and_in_the_record(station:
     ]  # fmt: skip
     assert [change[1:] for change in applied] == [("20x", 0.5), ("63x", 0.15625)]
     hellos = [r.header.source.objective for r in records if isinstance(r, HelloRecord)]
-    assert hellos[0] == "40x"
-    assert hellos[-1] == "63x"
+    assert hellos[-1] == "63x"  # what was said before the recorder listened is not among them
+    (opened,) = [record for record in records if isinstance(record, OpenedRecord)]
+    assert (opened.source.objective, opened.source.um_per_px) == ("40x", 0.25)
     about = json.loads((session / "tables" / "about.json").read_text())
     assert [change["um_per_px"] for change in about["um_per_px_changes"]] == [0.5, 0.15625]
     with (session / "tables" / "tracks.csv").open() as file:
