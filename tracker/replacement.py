@@ -11,9 +11,10 @@ from station.transport.messages import AppliedCommand, CommandName, TrackState
 from tracker.results import FrameResult
 
 PAUSE_S = 5.0
-"""Looking over the whole field for heads takes the time of several frames: not more often than this."""
+"""Looking over the whole field for heads takes the time of several frames: while others are followed, not more often
+than this. Where none is, it costs nobody anything, and lost sperm are replaced as they become due."""
 RETRY_S = 30.0
-"""Where too few were found and nothing has changed, it is tried again after so long."""
+"""Where too few were found and nothing has changed, it is tried again after so long; where none was, after PAUSE_S."""
 
 
 class Replacement:
@@ -78,7 +79,10 @@ class Replacement:
         self._lost_since_ns = {sperm_id: self._lost_since_ns.get(sperm_id, t_source_ns) for sperm_id in lost}
         gone = [s for s, since_ns in self._lost_since_ns.items() if t_source_ns - since_ns >= self._lost_ns]
         missing = self._wanted - (len(automatic) - len(gone))
-        pause_s = PAUSE_S if gone else RETRY_S
+        if any(track.state is not TrackState.LOST for track in result.tracks):
+            pause_s = PAUSE_S if gone else RETRY_S
+        else:
+            pause_s = 0.0 if gone else PAUSE_S
         if missing < 1 or t_source_ns - self._tried_ns < pause_s * NS_PER_S:
             return []
         self._tried_ns = t_source_ns

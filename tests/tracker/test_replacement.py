@@ -92,6 +92,24 @@ def test_two_losses_in_a_row_do_not_hold_the_tracker_up_twice() -> None:
     assert rule.due(tracks, at(13.0 + PAUSE_S)) == [release(2), auto(1)]
 
 
+def test_where_nothing_is_followed_any_more_nothing_is_waited_for() -> None:
+    rule = replacement()
+    rule.due(result(s1=LOST, s2=LOCKED), at(10.0))
+    for command in rule.due(result(s1=LOST, s2=LOCKED), at(13.0)):
+        rule.note(command)
+    tracks = result(s2=LOST, s3=LOST)
+    assert rule.due(tracks, at(13.5)) == []
+    assert rule.due(tracks, at(13.5 + LOST_S)) == [release(2), release(3), auto(2)], "before the pause is over"
+
+
+def test_a_field_without_anything_to_follow_is_looked_over_more_often() -> None:
+    rule = replacement()
+    for command in rule.due(result(), at(100.0)):
+        rule.note(command)
+    assert rule.due(result(), at(99.9 + PAUSE_S)) == []
+    assert rule.due(result(), at(100.0 + PAUSE_S)) == [auto(2)]
+
+
 def test_zero_seconds_switch_it_off() -> None:
     rule = replacement(lost_s=0.0)
     for seconds in range(10, 100):
