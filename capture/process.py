@@ -100,7 +100,8 @@ def run(context: ProcessContext) -> None:
             if control.stopped or not context.send(frames, "frames", header, frame.pixels):
                 break
             counters.captured += 1 + frame.dropped_before
-            is_late = pacer.is_late(header.t_sent_ns - header.t_exposure_ns, header.every)
+            here_ns = header.t_exposure_ns if frame.arrived_ns is None else frame.arrived_ns
+            is_late = pacer.is_late(header.t_sent_ns - here_ns, header.every)
             counters.late += is_late
             tidying.attend(calm=not is_late)
             if live:

@@ -44,6 +44,8 @@ class Frame:
     """Recorded frames just before this one that are left out because the tracker dropped them live."""
     every: int = 1
     """One in so many frames of the source is handed over, at even distances."""
+    arrived_ns: int | None = None
+    """When it came over a network, station clock; None: it was here when it was exposed."""
 
 
 class Pending(Enum):

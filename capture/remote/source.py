@@ -1,7 +1,8 @@
 """A microscope at another machine as a source: its frames, with times on this machine's clock.
 
 The exposure of a frame is stamped as early as it can have been, the clock's error included: the age that is shown is
-never less than the true one. A link that is cut is made anew by itself; what was sent meanwhile is counted as lost.
+never less than the true one. A frame that was too long on its way is not handed on but counted as lost: nothing old is
+shown as live. A link that is cut is made anew by itself; what was sent meanwhile is counted as lost.
 """
 
 import re
@@ -12,6 +13,7 @@ from typing import Final, Literal, Self
 import zmq
 
 from capture.remote.clock_offset import ClockOffset, Exchange
+from capture.remote.losses import RecentLosses
 from capture.remote.messages import MAX_BYTES, Answer, Question, pack, unpack_answer
 from capture.source import LONGEST_READ_S, Condition, Frame, Pending
 from station.clock import NS_PER_MS, NS_PER_S, now_ns
@@ -21,7 +23,7 @@ from station.transport import machine_keys
 from station.transport.buffers import Fifo, Received
 from station.transport.control_messages import SourceInfo
 from station.transport.endpoints import Endpoint
-from station.transport.messages import FrameHeader
+from station.transport.messages import STALE_S, FrameHeader
 from station.transport.receivers import ThreadedReceiver
 
 ADDRESS: Final = r"tcp://(?:([a-z0-9-]+)@)?(\[[0-9a-fA-F:]+\]|[\w.-]+):(\d{1,5})"
@@ -30,6 +32,10 @@ ANSWER_S: Final = 10.0
 ASK_S: Final = 0.25
 SILENT_NS: Final = NS_PER_S
 """After so long without a frame people are told."""
+CUT_NS: Final = 2 * NS_PER_S
+"""After so long the link counts as interrupted, and what is missing as lost by that."""
+TOO_OLD_NS: Final = round(STALE_S * NS_PER_S)
+"""A grade of a frame that comes later than that would be stale at once."""
 WAITING_FRAMES: Final = 8
 Context = zmq.Context[zmq.Socket[bytes]]
 
@@ -50,6 +56,10 @@ class RemoteMicroscope:
     def __init__(self, kind: str) -> None:
         """``kind``: tcp://[NAME@]HOST:PORT. Raises InputError where nobody answers who has the key."""
         self._frames_at, questions_at = endpoints(kind)
+        self._next_seq: int | None = None
+        """After the last frame that was handed on."""
+        self._heard_seq: int | None = None
+        """Of the last one that came, too old or not."""
         self._context: Context = zmq.Context()
         self._link: ThreadedReceiver[Received] | None = None
         self._clocks = Clocks(self._context, questions_at)
@@ -65,13 +75,13 @@ class RemoteMicroscope:
         except BaseException:
             self.close()
             raise
-        self._next_seq: int | None = None
         self._generation = 0
         self._base_ns = 0
         """What to add to the other machine's source time."""
         self._last: Frame | None = None
         self._received_ns = now_ns()
         self._breaks = 0
+        self._losses = RecentLosses()
 
     @property
     def info(self) -> SourceInfo:
@@ -86,6 +96,8 @@ class RemoteMicroscope:
         lines = [*answer.notices] if answer is not None else []
         if silent_ns > SILENT_NS:
             lines.append(f"no frame from the other machine for {silent_ns // NS_PER_S} s: it goes on by itself")
+        if slow := self._losses.notice(now_ns()):
+            lines.append(slow)
         if self._breaks:
             lines.append(f"the link to the other machine was interrupted {self._breaks} times")
         return Condition(notices=tuple(lines), clock_error_ms=error_ns / NS_PER_MS if error_ns is not None else None)
@@ -113,15 +125,22 @@ class RemoteMicroscope:
         offset_ns, error_ns = offset
         t_exposure_ns = max(0, min(header.t_exposure_ns - offset_ns, message.t_received_ns) - error_ns)
         lost = (header.seq - self._next_seq) * header.every if self._next_seq is not None else 0
-        self._breaks += message.t_received_ns - self._received_ns > SILENT_NS and self._last is not None
         last = self._last
+        was_cut = message.t_received_ns - self._received_ns > CUT_NS
+        self._breaks += was_cut and last is not None
+        self._received_ns = message.t_received_ns
+        too_old = message.t_received_ns - t_exposure_ns - 2 * error_ns > TOO_OLD_NS  # whatever the clock's error
+        unheard = self._unheard(header)
+        self._losses.note(message.t_received_ns, 0 if was_cut else unheard, too_old=too_old)
+        if too_old:
+            return Pending.NOTHING_YET
         if last is None:
             self._base_ns = -header.t_source_ns
         elif self._next_seq is None:  # the program there was started again: its own time began anew
             passed_ns = max(1, t_exposure_ns - (last.t_exposure_ns or 0))
             self._base_ns = last.t_source_ns + passed_ns - header.t_source_ns
             lost = max(1, round(passed_ns * self._info.fps / NS_PER_S) - 1)
-        self._next_seq, self._received_ns = header.seq + 1, message.t_received_ns
+        self._next_seq = header.seq + 1
         self._last = Frame(
             pixels=pixels,
             t_source_ns=max(header.t_source_ns + self._base_ns, last.t_source_ns + 1 if last is not None else 0),
@@ -131,6 +150,7 @@ class RemoteMicroscope:
             exposure_us=header.exposure_us,
             gain=header.gain,
             every=header.every,
+            arrived_ns=message.t_received_ns,
         )
         return replace(self._last)
 
@@ -147,12 +167,18 @@ class RemoteMicroscope:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
+    def _unheard(self, header: FrameHeader) -> int:
+        """Return how many frames are missing between the one that came last, too old or not, and this one."""
+        missing = (header.seq - self._heard_seq - 1) * header.every if self._heard_seq is not None else 0
+        self._heard_seq = header.seq
+        return missing
+
     def _connect(self, run: str) -> None:
         """Read the frames of the program that runs there now."""
         if self._link is not None:
             self._link.close()
             self._generation += 1
-        self._run, self._next_seq = run, None
+        self._run, self._next_seq, self._heard_seq = run, None, None
         self._link = ThreadedReceiver(self._context, self._frames_at, Fifo(WAITING_FRAMES))
 
 

@@ -31,6 +31,8 @@ class _Counts:
     thinned: int
     """which are these."""
     captured: int
+    lost: int
+    """Before they were captured: by the camera, or on the way from another machine."""
     grades: int
 
 
@@ -59,6 +61,7 @@ class SheddingMeter:
             skipped=captured.skipped - captured.thinned,
             thinned=tracked.thinned + captured.thinned,
             captured=captured.captured,
+            lost=captured.lost_by_source,
             grades=graded.grades,
         )
         history = self._history
@@ -91,7 +94,7 @@ def _steps(before: _Counts, now: _Counts) -> list[str]:
 
 def _why_ungraded(before: _Counts, now: _Counts, tracks: TracksHeader | None) -> str:
     """Return why there was no grade in between, in a few words."""
-    missing = now.dropped - before.dropped + now.skipped - before.skipped
+    missing, lost = now.dropped - before.dropped + now.skipped - before.skipped, now.lost - before.lost
     if now.captured == before.captured:
         return "no frame comes from the source"
     if tracks is None or not tracks.tracks:
@@ -103,6 +106,8 @@ def _why_ungraded(before: _Counts, now: _Counts, tracks: TracksHeader | None) ->
         return "the engine has windows and grades none"
     if missing:
         return f"windows break, as frames are missing ({missing} in {SPAN_S:g} s): this machine is too slow"
+    if lost:
+        return f"windows break, as the source has lost frames ({lost} in {SPAN_S:g} s)"
     if tracks.disturbance:
         return tracks.disturbance
     reason, _ = Counter(track.reason or track.broken_by or "windows fill" for track in followed).most_common(1)[0]

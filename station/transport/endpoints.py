@@ -24,6 +24,7 @@ import zmq
 from station.errors import InputError, StationError
 from station.files import PRIVATE
 from station.transport.control_messages import ProcessName
+from station.transport.far_listener import listening_socket
 from station.transport.gatekeeper import Door, Gatekeeper
 from station.transport.keys import GUEST, STATION, KeyPair, Pass, RunKeys
 
@@ -97,8 +98,10 @@ class Endpoint:
                 socket.plain_server = True
             door = Gatekeeper.guard(context, socket, self.address, self.passes)
         try:
+            if self.far and (listener := listening_socket(self.address)) is not None:
+                socket.setsockopt(zmq.USE_FD, listener)  # which belongs to the socket from here on
             socket.bind(self.address)
-        except zmq.ZMQError as error:
+        except (zmq.ZMQError, OSError) as error:
             if door is not None:
                 door.close()
             socket.close(0)

@@ -15,7 +15,7 @@ from bench.support import gpu_rows
 from engine.artifact import Artifact
 from engine.verify import TOLERANCE
 from station.errors import InputError
-from tests.engine.conftest import tiny_artifact
+from tests.support.tiny_artifact import tiny_artifact
 
 __all__ = ["tiny_artifact"]
 

@@ -1,6 +1,7 @@
 """Two machines, one network between them that is slow, loses packets, and is cut for ten seconds.
 
-Both programs run here, each with its own keys; a proxy is the network. It keeps what it carries.
+Both programs run here, each with its own keys and, as root on Linux, a network namespace; for anybody else
+a proxy is the network. It keeps what it carries.
 """
 
 import os
@@ -9,11 +10,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, Self
 
 from bench.support.chaos.link_proxy import LinkProxy, free_ports
+from bench.support.chaos.network import LossyNetwork
 from bench.support.chaos.scenarios import Outcome, Setting
 from bench.support.chaos.station import FOUR, ChaosStation
 from station.build_info import ROOT
@@ -21,7 +25,7 @@ from station.clock import NS_PER_S, now_ns
 from station.errors import ProcessError
 from station.transport.messages import Validity
 
-SUMMARY = "capture at another machine: 20 ms, 2 % held up, a cut of 10 s, wrong keys"
+SUMMARY = "capture at another machine: 20 ms, 2 % lost, a cut of 10 s, wrong keys"
 DELAY_S: Final = 0.02
 LOST: Final = 0.02
 CUT_S: Final = 10.0
@@ -29,6 +33,7 @@ BACK_S: Final = 8.0
 """From the end of the cut to the first grade: two seconds for the link, the rest for a window of the model's rate."""
 BEFORE_S, BEFORE_QUICK_S = 30.0, 5.0
 START_S: Final = 60.0
+PORT: Final = 5570
 CONFIG: Final = "[simulated]\nwidth = 640\nheight = 480\nsperm = 12\ndebris = 0\nnoise = 0.0\n"
 
 
@@ -39,6 +44,31 @@ def run(setting: Setting) -> Iterator[Outcome]:
         yield from _cut(folder, setting)
 
 
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """The network, where its two machines have their programs, and their addresses."""
+
+    network: LossyNetwork | LinkProxy
+    far: Callable[[Callable[[], Any]], Any]
+    near: Callable[[Callable[[], Any]], Any]
+    address: str
+    source: str
+    note: str = ""
+
+
+def _place(stack: ExitStack, seed: int) -> _Place:
+    try:
+        network = stack.enter_context(LossyNetwork(delay_s=DELAY_S, lost=LOST, seed=seed))
+    except OSError as error:
+        port, _ = free_ports(2)
+        proxy = stack.enter_context(LinkProxy([port, port + 1], delay_s=DELAY_S, lost=LOST, seed=seed))
+        note = f" (through a proxy, as there can be {error.strerror or error})"
+        addresses = (f"tcp://127.0.0.1:{port}", f"tcp://127.0.0.1:{proxy.ports[0]}")
+        return _Place(proxy, lambda work: work(), lambda work: work(), *addresses, note)
+    address = f"tcp://{network.far.address}:{PORT}"
+    return _Place(network, network.far.do, network.near.do, address, address)
+
+
 def _cut(folder: Path, setting: Setting) -> Iterator[Outcome]:
     far, near, stranger = (folder / name for name in ("microscope", "grader", "stranger"))
     keys = {path: _keys(path, "make", path.name).splitlines()[1] for path in (far, near, stranger)}
@@ -46,22 +76,23 @@ def _cut(folder: Path, setting: Setting) -> Iterator[Outcome]:
     _keys(near, "authorise", "microscope", keys[far])
     _keys(stranger, "authorise", "microscope", keys[far])
     (far / "microscope.toml").write_text(CONFIG, encoding="utf-8")
-    port, _ = free_ports(2)
-    with (
-        _capture(far, port),
-        LinkProxy([port, port + 1], delay_s=DELAY_S, lost=LOST, seed=setting.seed) as network,
-    ):
-        source = f"tcp://127.0.0.1:{network.ports[0]}"
-        refused = _refused(stranger, source)
+    with ExitStack() as stack:
+        place = _place(stack, setting.seed)
+        network = place.network
+        stack.push(place.far(lambda: _Capture(far, place.address)))
+        refused = place.near(lambda: _refused(stranger, place.source))
         nothing = len(network.carried) < 50_000
         yield Outcome(
-            "a machine whose key is not authorised", 1, int(refused and nothing),
+            f"a machine whose key is not authorised{place.note}", 1, int(refused and nothing),
             "one line, exit code 2, no frame on the network", f"{len(network.carried)} bytes of handshakes",
         )  # fmt: skip
         (folder / "run").mkdir()
-        with ChaosStation(
-            folder / "run" / "s", *FOUR, "--source", source, environment={"XDG_CONFIG_HOME": str(near)}
-        ) as station:
+        station = ChaosStation(
+            folder / "run" / "s", *FOUR, "--source", place.source, environment={"XDG_CONFIG_HOME": str(near)}
+        )
+        with ExitStack() as running:
+            place.near(station.__enter__)
+            running.push(station)
             listener = station.listener
             assert listener is not None
             station.wait_for(lambda: len(listener.grades(0)) > 0, START_S, "the first grade")
@@ -107,18 +138,18 @@ def _keys(folder: Path, *words: str) -> str:
     ).stdout  # fmt: skip
 
 
-class _capture:
+class _Capture:
     """The program at the microscope."""
 
-    def __init__(self, folder: Path, port: int) -> None:
-        words = ["capture", "--bind", f"tcp://127.0.0.1:{port}", "--config", str(folder / "microscope.toml")]
+    def __init__(self, folder: Path, address: str) -> None:
+        words = ["capture", "--bind", address, "--config", str(folder / "microscope.toml")]
         self._process = subprocess.Popen(
             [sys.executable, "run_station.py", *words], cwd=ROOT, stdout=subprocess.DEVNULL,
             env=os.environ | {"XDG_CONFIG_HOME": str(folder)},
         )  # fmt: skip
 
-    def __enter__(self) -> None:
-        return None
+    def __enter__(self) -> Self:
+        return self
 
     def __exit__(self, *exc: object) -> None:
         self._process.send_signal(signal.SIGTERM)

@@ -8,14 +8,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
+from typing import cast
 
+import numpy as np
 import pytest
 import zmq
 
 from bench.support.chaos.link_proxy import LinkProxy, free_ports
-from capture.remote.server import endpoints
+from capture.remote.losses import RecentLosses
+from capture.remote.server import Questions, endpoints
 from capture.remote.source import RemoteMicroscope
-from capture.source import Frame
+from capture.source import Condition, Frame, Source
 from station.build_info import ROOT
 from station.clock import now_ns
 from station.command_line import exit_code_of
@@ -23,6 +26,8 @@ from station.errors import InputError
 from station.machines import keys
 from station.transport import machine_keys
 from station.transport.bus import Publisher
+from station.transport.control_messages import SourceInfo
+from station.transport.messages import FrameHeader
 
 SMALL = "[simulated]\nwidth = 320\nheight = 240\nfps = 30.0\n"
 
@@ -171,6 +176,61 @@ def test_without_keys_on_both_sides_nothing_is_readable(
             plain.connect(address)
             assert not plain.poll(1500), "somebody without any key reads along"
     assert len(network.carried) < 20_000, "handshakes, and no frame"
+
+
+class Simulation:
+    """As much of a source as questions are answered from."""
+
+    info = SourceInfo(name="there", width=32, height=24, fps=30.0)
+    condition = Condition()
+
+
+def test_frames_that_were_too_long_on_the_way_are_counted_and_not_shown(microscope: Machine, grader: Machine) -> None:
+    introduce(microscope, grader)
+    port, _ = free_ports(2)
+    microscope.here()
+    frames_at, questions_at = endpoints(f"tcp://127.0.0.1:{port}")
+    with (
+        zmq.Context() as context,
+        Publisher(context, frames_at) as frames,
+        Questions(context, questions_at, cast(Source, Simulation())),
+    ):
+        grader.here()
+
+        def send(age_s: float) -> None:
+            t_ns = now_ns()
+            header = FrameHeader(
+                seq=frames.next_seq, t_exposure_ns=t_ns - round(age_s * 1e9), t_source_ns=frames.next_seq + 1,
+                t_sent_ns=t_ns, height=24, width=32,
+            )  # fmt: skip
+            frames.send(header, np.zeros((24, 32), np.uint8))
+
+        with RemoteMicroscope(f"tcp://127.0.0.1:{port}") as source:
+            assert frames.wait_for_readers(1, lambda: True)
+            send(0.0)
+            assert frames_of(source, 1)[0].lost_before == 0
+            for _ in range(6):
+                send(3.0)
+            send(0.9)
+            (late,) = frames_of(source, 1)
+            assert late.lost_before == 6, "what came too old was lost"
+            assert late.arrived_ns is not None
+            assert late.arrived_ns > (late.t_exposure_ns or 0)
+            (said,) = source.condition.notices
+            assert said.startswith("the network to the other machine is too slow: of 8 frames in 10 s 0 were lost")
+            assert "6 came too old" in said
+
+
+def test_what_is_said_of_a_network_and_when_it_is_not_said_any_more() -> None:
+    losses, second = RecentLosses(), 1_000_000_000
+    for number in range(100):
+        losses.note(number * second // 10, 0, too_old=False)
+    assert losses.notice(10 * second) == ""
+    losses.note(10 * second, 9, too_old=False)
+    assert losses.notice(10 * second) == "", "less than one in ten"
+    losses.note(10 * second, 3, too_old=False)
+    assert ": of 114 frames in 10 s 12 were lost" in losses.notice(10 * second)
+    assert losses.notice(21 * second) == ""
 
 
 def test_what_cannot_be_is_one_line(grader: Machine, capsys: pytest.CaptureFixture[str]) -> None:

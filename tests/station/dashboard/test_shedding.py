@@ -18,10 +18,13 @@ def status(name: ProcessName, counters: Counters, state: ProcessState = ProcessS
 
 def statuses(
     *, captured: int = 0, skipped: int = 0, dropped: int = 0, replaced: int = 0, grades: int = 0, thinned: int = 0,
-    engine: ProcessState = ProcessState.RUNNING,
+    lost: int = 0, engine: ProcessState = ProcessState.RUNNING,
 ) -> dict[ProcessName, ProcessStatus]:  # fmt: skip
     found = [
-        status(ProcessName.CAPTURE, CaptureCounters(captured=captured, skipped=skipped, thinned=thinned)),
+        status(
+            ProcessName.CAPTURE,
+            CaptureCounters(captured=captured, skipped=skipped, thinned=thinned, lost_by_source=lost),
+        ),
         status(ProcessName.TRACKER, TrackerCounters(tracked=captured, dropped=dropped, thinned=thinned // 2)),
         status(ProcessName.ENGINE, EngineCounters(grades=grades, replaced=replaced), engine),
     ]
@@ -65,6 +68,13 @@ REASONS = {
     "windows break, as frames are missing": (10, 9, tracks(LOCKED)),
     "the engine has windows and grades none": (10, 9, tracks(track(TrackState.LOCKED, filled=FULL))),
 }
+
+
+def test_frames_that_a_camera_or_a_network_loses_are_no_fault_of_this_machine() -> None:
+    meter = SheddingMeter()
+    for second in range(int(SPAN_S) + 1):
+        _, ungraded = meter.update(float(second), statuses(captured=9 * second, lost=6 * second), tracks(LOCKED))
+    assert ungraded == "windows break, as the source has lost frames (30 in 5 s)"
 
 
 @pytest.mark.parametrize("reason", REASONS)
