@@ -35,8 +35,10 @@ from station.transport.inbox import Inbox
 from station.transport.messages import FrameHeader
 
 ADDRESS: Final = r"tcp://(\[[0-9a-fA-F:]+\]|[\w.-]+|\*):(\d{1,5})"
-QUEUE_FRAMES: Final = 4
-"""On a link that is too slow few frames wait and the newer are lost, so that none grows old on the way."""
+FEWEST_WAITING: Final = 4
+WAITING_S: Final = 0.25
+"""Frames of so long a time may wait: packets that TCP sends again hold it up for some 0.1 s. On a link that is too slow
+the newer are lost, so that none grows old on the way."""
 MOST_QUESTIONS: Final = 64
 POLL_MS: Final = 100
 SAY_S: Final = 10.0
@@ -74,7 +76,7 @@ def serve(argv: Sequence[str]) -> int:
     with (
         zmq.Context() as context,
         open_source(config) as source,
-        Publisher(context, frames_at, queue=QUEUE_FRAMES) as frames,
+        Publisher(context, frames_at, queue=max(FEWEST_WAITING, round(WAITING_S * source.info.fps))) as frames,
         Questions(context, questions_at, source) as questions,
     ):
         info = source.info

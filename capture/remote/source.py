@@ -36,7 +36,8 @@ CUT_NS: Final = 2 * NS_PER_S
 """After so long the link counts as interrupted, and what is missing as lost by that."""
 TOO_OLD_NS: Final = round(STALE_S * NS_PER_S)
 """A grade of a frame that comes later than that would be stale at once."""
-WAITING_FRAMES: Final = 8
+WAITING_FRAMES: Final = 32
+"""Frames that a packet held up come all at once."""
 Context = zmq.Context[zmq.Socket[bytes]]
 
 
@@ -124,8 +125,10 @@ class RemoteMicroscope:
             return Pending.NOTHING_YET
         offset_ns, error_ns = offset
         t_exposure_ns = max(0, min(header.t_exposure_ns - offset_ns, message.t_received_ns) - error_ns)
-        lost = (header.seq - self._next_seq) * header.every if self._next_seq is not None else 0
         last = self._last
+        if last is None and self._next_seq is None:
+            self._next_seq = header.seq  # from here on what is missing has been lost
+        lost = (header.seq - self._next_seq) * header.every if self._next_seq is not None else 0
         was_cut = message.t_received_ns - self._received_ns > CUT_NS
         self._breaks += was_cut and last is not None
         self._received_ns = message.t_received_ns
