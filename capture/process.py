@@ -67,6 +67,7 @@ def run(context: ProcessContext) -> None:
         late_frames = LateFrames(pacer, drops=drops, interval_ns=interval_ns, stride=start.stride or 1)
         longest_ns = math.inf if config.duration_s is None else config.duration_s * NS_PER_S
         first_ns = resumption.first_ns
+        lost = 0
         tidying = Tidying()
         while context.carry_on():
             while control.commands:
@@ -76,7 +77,7 @@ def run(context: ProcessContext) -> None:
                 lens = lens.changed(command)
                 _carry_out(command, source, control.account, resumption)
             frame = source.read()
-            _account_for(source, lens, control.account, counters, late_frames)
+            _account_for(source, lens, control.account, counters, late_frames, lost)
             if frame is Pending.NOTHING_YET:
                 continue
             if frame is None:
@@ -84,7 +85,8 @@ def run(context: ProcessContext) -> None:
             frame = resumption.continued(frame)
             if frame is None:
                 continue
-            counters.lost_by_source += frame.lost_before + frame.every - 1
+            lost += frame.lost_before + frame.every - 1
+            counters.lost_by_source = lost
             first_ns = frame.t_source_ns if first_ns is None else first_ns
             if frame.t_source_ns - first_ns >= longest_ns:
                 break
@@ -126,10 +128,14 @@ def _carry_out(command: Command, source: Source, account: Account, resumption: R
 
 
 def _account_for(
-    source: Source, lens: Lens, account: Account, counters: CaptureCounters, late_frames: LateFrames
+    source: Source, lens: Lens, account: Account, counters: CaptureCounters, late_frames: LateFrames, lost: int
 ) -> None:
-    """Report the source's condition, and what had to be done as the machine is too slow for it."""
+    """Report the source's condition, and what had to be done as the machine is too slow for it.
+
+    ``lost``: by the source, up to the last frame that it handed over.
+    """
     condition = source.condition
+    counters.lost_by_source = lost + condition.lost
     account.source = lens.seen_through(source.info)
     account.notices = [*condition.notices, *([SLOWER] if late_frames.slowed else [])]
     if late_frames.every > 1:

@@ -68,7 +68,7 @@ class Resumption:
             gap_ns = max(1, frame.t_exposure_ns - self._exposure.value)
             self._shift_ns = self._sent_ns + gap_ns - frame.t_source_ns
             lost = max(1, round(gap_ns / self._interval_ns) - 1)
-            frame = replace(frame, lost_before=frame.lost_before + lost)
+            frame = replace(frame, lost_before=max(frame.lost_before, lost))  # which the gap contains
         return replace(frame, t_source_ns=frame.t_source_ns + self._shift_ns)
 
     def note(self, header: FrameHeader, first_ns: int) -> None:

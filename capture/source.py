@@ -117,6 +117,8 @@ class Condition:
     """Those of the notices that tell of frames that are missing or cannot be read; the others are cautions."""
     clock_error_ms: float | None = None
     """How well the camera's clock is known on the station clock; None without such a clock, or not yet."""
+    lost: int = 0
+    """Frames that have been lost since the last one that was handed over."""
 
 
 class Source(Protocol):

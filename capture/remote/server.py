@@ -21,7 +21,7 @@ import zmq
 from capture.factory import open_source
 from capture.remote.messages import MAX_BYTES, Answer, pack, unpack_question
 from capture.source import Pending, Source
-from station.clock import NS_PER_S, now_ns
+from station.clock import NS_PER_MS, NS_PER_S, now_ns
 from station.command_line import Parser, invocation
 from station.config import Config, build_config, load_config
 from station.errors import InputError, MessageError
@@ -35,14 +35,14 @@ from station.transport.inbox import Inbox
 from station.transport.messages import FrameHeader
 
 ADDRESS: Final = r"tcp://(\[[0-9a-fA-F:]+\]|[\w.-]+|\*):(\d{1,5})"
-FEWEST_WAITING: Final = 4
+FEWEST_WAITING, MOST_WAITING = 4, 8
 WAITING_S: Final = 0.25
-"""Frames of so long a time may wait: packets that TCP sends again hold it up for some 0.1 s. On a link that is too slow
-the newer are lost, so that none grows old on the way."""
+"""Frames of so long a time may wait, as a packet that TCP sends again holds up all behind it; but few, since on a link
+that is too slow each waits for those before it. The newer are lost."""
 MOST_QUESTIONS: Final = 64
 POLL_MS: Final = 100
 SAY_S: Final = 10.0
-BEHIND_NS: Final = NS_PER_S
+BEHIND_NS: Final = 400 * NS_PER_MS
 """A film that is later than that goes on from where it is."""
 DESCRIPTION: Final = """Sends the frames of this machine's microscope to a station on another machine (there: --source
 tcp://HOST:PORT), encrypted, and only to machines that are authorised here with `keys authorise`."""
@@ -76,7 +76,7 @@ def serve(argv: Sequence[str]) -> int:
     with (
         zmq.Context() as context,
         open_source(config) as source,
-        Publisher(context, frames_at, queue=max(FEWEST_WAITING, round(WAITING_S * source.info.fps))) as frames,
+        Publisher(context, frames_at, queue=frames_waiting(source.info.fps)) as frames,
         Questions(context, questions_at, source) as questions,
     ):
         info = source.info
@@ -96,6 +96,11 @@ def endpoints(address: str) -> tuple[Endpoint, Endpoint]:
         "frames", address, machine_keys.passes(), machine_keys.own().pair, far=True
     )  # nothing here is under a seal: both ends have proved who they are
     return first, replace(first, link="control", address=f"tcp://{found[1]}:{int(found[2]) + 1}")
+
+
+def frames_waiting(fps: float) -> int:
+    """Return how many frames may wait for the network."""
+    return max(FEWEST_WAITING, min(MOST_WAITING, round(WAITING_S * fps)))
 
 
 def send(source: Source, frames: Publisher, questions: "Questions", ended: Callable[[], bool]) -> None:

@@ -33,7 +33,7 @@ ASK_S: Final = 0.25
 SILENT_NS: Final = NS_PER_S
 """After so long without a frame people are told."""
 CUT_NS: Final = 2 * NS_PER_S
-"""After so long the link counts as interrupted, and what is missing as lost by that."""
+"""After so long without an answer the link counts as interrupted, and what is missing as lost by that."""
 TOO_OLD_NS: Final = round(STALE_S * NS_PER_S)
 """A grade of a frame that comes later than that would be stale at once."""
 WAITING_FRAMES: Final = 32
@@ -76,6 +76,12 @@ class RemoteMicroscope:
         except BaseException:
             self.close()
             raise
+        self._replaced = 0
+        """Messages of this link that nobody fetched in time."""
+        self._missed = 0
+        """Frames that the other machine had lost itself, before those that came too old."""
+        self._lost = 0
+        """Frames lost since the last one that was handed on."""
         self._generation = 0
         self._base_ns = 0
         """What to add to the other machine's source time."""
@@ -96,12 +102,21 @@ class RemoteMicroscope:
         silent_ns = now_ns() - self._received_ns
         lines = [*answer.notices] if answer is not None else []
         if silent_ns > SILENT_NS:
-            lines.append(f"no frame from the other machine for {silent_ns // NS_PER_S} s: it goes on by itself")
+            why = (
+                "though it answers: its camera stands still, or the network is too slow for its pictures"
+                if self._clocks.silent_ns < SILENT_NS
+                else "it goes on by itself"
+            )
+            lines.append(f"no frame from the other machine for {silent_ns // NS_PER_S} s: {why}")
         if slow := self._losses.notice(now_ns()):
             lines.append(slow)
         if self._breaks:
             lines.append(f"the link to the other machine was interrupted {self._breaks} times")
-        return Condition(notices=tuple(lines), clock_error_ms=error_ns / NS_PER_MS if error_ns is not None else None)
+        return Condition(
+            notices=tuple(lines),
+            clock_error_ms=error_ns / NS_PER_MS if error_ns is not None else None,
+            lost=self._lost,
+        )
 
     def read(self) -> Frame | Literal[Pending.NOTHING_YET] | None:
         """Return the next frame; NOTHING_YET while none comes. It never ends by itself.
@@ -129,14 +144,13 @@ class RemoteMicroscope:
         if last is None and self._next_seq is None:
             self._next_seq = header.seq  # from here on what is missing has been lost
         lost = (header.seq - self._next_seq) * header.every if self._next_seq is not None else 0
-        was_cut = message.t_received_ns - self._received_ns > CUT_NS
-        self._breaks += was_cut and last is not None
-        self._received_ns = message.t_received_ns
-        too_old = message.t_received_ns - t_exposure_ns - 2 * error_ns > TOO_OLD_NS  # whatever the clock's error
-        unheard = self._unheard(header)
-        self._losses.note(message.t_received_ns, 0 if was_cut else unheard, too_old=too_old)
-        if too_old:
+        self._note_passage(message, header, offset_ns, error_ns)
+        # Whatever the clock's error is, and wherever it has waited: here as well, while somebody was suspended.
+        if now_ns() - t_exposure_ns - 2 * error_ns > TOO_OLD_NS:
+            self._missed += header.lost_before
+            self._lost = lost + header.every + self._missed
             return Pending.NOTHING_YET
+        lost, self._missed, self._lost = lost + self._missed, 0, 0
         if last is None:
             self._base_ns = -header.t_source_ns
         elif self._next_seq is None:  # the program there was started again: its own time began anew
@@ -170,11 +184,20 @@ class RemoteMicroscope:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def _unheard(self, header: FrameHeader) -> int:
-        """Return how many frames are missing between the one that came last, too old or not, and this one."""
+    def _note_passage(self, message: Received, header: FrameHeader, offset_ns: int, error_ns: int) -> None:
+        """Take note of what the network did to a frame, and to those between it and the one that came before it."""
+        assert self._link is not None
         missing = (header.seq - self._heard_seq - 1) * header.every if self._heard_seq is not None else 0
-        self._heard_seq = header.seq
-        return missing
+        replaced = self._link.counters.replaced  # here, where nobody fetched them in time
+        was_cut = self._clocks.cut_since(self._received_ns) and message.t_received_ns - self._received_ns > CUT_NS
+        self._breaks += was_cut and self._last is not None
+        on_its_way_ns = message.t_received_ns - (header.t_sent_ns - offset_ns) - error_ns
+        self._losses.note(
+            message.t_received_ns,
+            0 if was_cut else max(0, missing - (replaced - self._replaced) * header.every),
+            too_old=on_its_way_ns > TOO_OLD_NS,
+        )
+        self._heard_seq, self._replaced, self._received_ns = header.seq, replaced, message.t_received_ns
 
     def _connect(self, run: str) -> None:
         """Read the frames of the program that runs there now."""
@@ -182,6 +205,7 @@ class RemoteMicroscope:
             self._link.close()
             self._generation += 1
         self._run, self._next_seq, self._heard_seq = run, None, None
+        self._replaced = self._missed = self._lost = 0
         self._link = ThreadedReceiver(self._context, self._frames_at, Fifo(WAITING_FRAMES))
 
 
@@ -191,6 +215,9 @@ class Clocks:
     def __init__(self, context: Context, endpoint: Endpoint) -> None:
         self.answer: Answer | None = None
         """The newest."""
+        self._answered_ns = now_ns()
+        self._cut_ns = 0
+        """When an answer came after a long silence."""
         self._offset = ClockOffset()
         self._lock = threading.Lock()
         """Guards the offset."""
@@ -215,6 +242,15 @@ class Clocks:
         """The largest error of the offset; None before the first answer."""
         offset = self.offset
         return offset[1] if offset is not None else None
+
+    @property
+    def silent_ns(self) -> int:
+        """How long ago the last answer came."""
+        return now_ns() - self._answered_ns
+
+    def cut_since(self, t_ns: int) -> bool:
+        """Return whether answers have stayed away for long since then, or do now."""
+        return self._cut_ns > t_ns or self.silent_ns > CUT_NS
 
     def wait(self, seconds: float) -> Answer | None:
         """Wait for the first answer; None where none comes."""
@@ -248,5 +284,7 @@ class Clocks:
             if self.answer is not None and answer.run != self.answer.run:
                 self._offset.forget()
             self._offset.add(Exchange(answer.asked_ns, answer.heard_ns, answer.answered_ns, received_ns))
-        self.answer = answer
+        if received_ns - self._answered_ns > CUT_NS:
+            self._cut_ns = received_ns
+        self.answer, self._answered_ns = answer, received_ns
         self._first.set()

@@ -106,9 +106,9 @@ def _why_ungraded(before: _Counts, now: _Counts, tracks: TracksHeader | None) ->
         return "the engine has windows and grades none"
     if missing:
         return f"windows break, as frames are missing ({missing} in {SPAN_S:g} s): this machine is too slow"
-    if lost:
-        return f"windows break, as the source has lost frames ({lost} in {SPAN_S:g} s)"
     if tracks.disturbance:
         return tracks.disturbance
+    if lost:
+        return f"windows break, as the source has lost frames ({lost} in {SPAN_S:g} s)"
     reason, _ = Counter(track.reason or track.broken_by or "windows fill" for track in followed).most_common(1)[0]
     return reason

@@ -9,9 +9,10 @@ al., ACM Queue 14(5), 2016) goes by the rate that arrives.
 import contextlib
 import re
 import socket
+import sys
 from typing import Final
 
-ADDRESS: Final = re.compile(r"tcp://(?:\[([0-9a-fA-F:.]+)\]|([\d.]+)):(\d{1,5})")
+ADDRESS: Final = re.compile(r"tcp://([\d.]+):(\d{1,5})")
 MOST_UNSENT_BYTES: Final = 1 << 17
 """So much waits in the system for its turn; the rest stays in ZeroMQ's queue, which holds few frames."""
 CONTROL: Final = b"bbr"
@@ -20,21 +21,19 @@ BACKLOG: Final = 100
 
 
 def listening_socket(address: str) -> int | None:
-    """Return a socket that listens there, for ZMQ_USE_FD; connections that it accepts inherit how they send.
+    """Return a socket that listens there, for ZMQ_USE_FD; on Linux the connections that it accepts send as it would.
 
-    None where the system has no such settings, or the address is none in numbers: then ZeroMQ listens itself. Raises
+    None on another system, or where the address is no IPv4 address in numbers: then ZeroMQ listens itself. Raises
     OSError for an address that cannot be listened at. BBR is used where the system lets this user choose it.
     """
     found = ADDRESS.fullmatch(address)
-    if found is None or not hasattr(socket, "TCP_NOTSENT_LOWAT"):
+    if found is None or sys.platform != "linux":
         return None
-    family, host = (socket.AF_INET6, found[1]) if found[1] is not None else (socket.AF_INET, found[2])
-    with socket.socket(family, socket.SOCK_STREAM) as listener:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, MOST_UNSENT_BYTES)
-        if hasattr(socket, "TCP_CONGESTION"):
-            with contextlib.suppress(OSError):  # not built in, or not allowed to this user
-                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, CONTROL)
-        listener.bind((host, int(found[3])))
+        with contextlib.suppress(OSError):  # not built in, or not allowed to this user
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, CONTROL)
+        listener.bind((found[1], int(found[2])))
         listener.listen(BACKLOG)
         return listener.detach()

@@ -18,7 +18,7 @@ from tests.support import crowded_station
 from tests.support.crowded_station import SPERM
 from tests.support.station_program import SMALL, Station, station_process, wait_for
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 SETTLED = 3_000
 """By then everything that is used has been used."""
 MOST_BYTES = 3_000

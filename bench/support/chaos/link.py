@@ -62,7 +62,7 @@ def _place(stack: ExitStack, seed: int) -> _Place:
     except OSError as error:
         port, _ = free_ports(2)
         proxy = stack.enter_context(LinkProxy([port, port + 1], delay_s=DELAY_S, lost=LOST, seed=seed))
-        note = f" (through a proxy, as there can be {error.strerror or error})"
+        note = f" (through a proxy: {error})"
         addresses = (f"tcp://127.0.0.1:{port}", f"tcp://127.0.0.1:{proxy.ports[0]}")
         return _Place(proxy, lambda work: work(), lambda work: work(), *addresses, note)
     address = f"tcp://{network.far.address}:{PORT}"

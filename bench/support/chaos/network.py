@@ -5,6 +5,7 @@ packet by packet, and written into the other one's, late, or not at all. So loss
 and to slow down for. Linux, as root, with iproute2; elsewhere ``link_proxy`` stands in.
 """
 
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -12,6 +13,7 @@ import random
 import select
 import struct
 import subprocess
+import sys
 import threading
 import time
 from collections import deque
@@ -56,6 +58,8 @@ class Machine:
         self._thread.shutdown()
 
     def _begin(self) -> int:
+        if sys.platform != "linux":
+            raise OSError("network namespaces are Linux's")
         if ctypes.CDLL(None, use_errno=True).unshare(CLONE_NEWNET):
             number = ctypes.get_errno()
             raise OSError(number, f"no network namespace: {os.strerror(number)}")
@@ -151,7 +155,8 @@ def _deliver(under_way: deque[tuple[float, bytes]], device: int) -> None:
     """Hand over what has been under way for long enough."""
     now_s = time.monotonic()
     while under_way and under_way[0][0] <= now_s:
-        os.write(device, under_way.popleft()[1])
+        with contextlib.suppress(OSError):  # a full device: lost, as on any network
+            os.write(device, under_way.popleft()[1])
 
 
 def _payload(packet: bytes) -> bytes:

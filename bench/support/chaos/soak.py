@@ -46,11 +46,7 @@ def run(setting: Setting) -> Iterator[Outcome]:
     except ProcessError as error:
         yield Outcome(f"{seconds / 60:g} min", 1, 0, "it runs", "", (str(error),))
         return
-    fifth = seconds / 5
-    first, last = (
-        [one for one in found if one[0] < fifth],
-        [one for one in found if one[0] >= seconds - fifth],
-    )
+    fifths = [[one for one in found if seconds * k / 5 <= one[0] < seconds * (k + 1) / 5] for k in range(5)]
     size = max(1, len(memory) // 5)
     before_mb, after_mb = _median_mb(memory[:size]), _median_mb(memory[-size:])
     grown = after_mb / before_mb - 1
@@ -63,16 +59,17 @@ def run(setting: Setting) -> Iterator[Outcome]:
         f"{name}, memory", 1, int(grown <= MEMORY_SHARE), f"at most {MEMORY_SHARE:.0%} more in the last fifth",
         f"{before_mb:.1f} MB, then {after_mb:.1f} MB ({grown:+.1%}: {', '.join(parts)}); {sperm} sperm seen",
     )  # fmt: skip
-    p99 = [quantile(part, 0.99) for part in (first, last)]
-    slower = p99[1] / p99[0] - 1 if found and math.isfinite(p99[0]) else math.inf
+    p99 = [quantile(part, 0.99) for part in fifths]
+    slower = p99[-1] / p99[0] - 1 if found and math.isfinite(p99[0]) else math.inf
     yield Outcome(
         f"{name}, age of grades", 1, int(slower <= AGE_SHARE), f"p99 of the last fifth at most {AGE_SHARE:.0%} higher",
-        f"p99 {p99[0] * 1000:.0f} ms, then {p99[1] * 1000:.0f} ms ({slower:+.0%}); {len(found)} grades",
+        f"p99 of the fifths {', '.join(f'{one * 1000:.0f}' for one in p99)} ms ({slower:+.0%}); {len(found)} grades",
     )  # fmt: skip
     recording = summary["recording"]
     wrong = (*intact(session), *(f"left behind: {one}" for one in left))
+    good = recording["complete"] and not summary["restarts"] and not wrong
     yield Outcome(
-        f"{name}, record", 1, int(recording["complete"] and not summary["restarts"]), "complete, intact, no restart",
+        f"{name}, record", 1, int(good), "complete, intact, no restart",
         f"{recording['frames']} frames, {recording['lost']} missing, {summary['frames']['dropped']} dropped", wrong,
     )  # fmt: skip
 

@@ -18,7 +18,7 @@ from bench.support.chaos.link_proxy import LinkProxy, free_ports
 from capture.remote.losses import RecentLosses
 from capture.remote.server import Questions, endpoints
 from capture.remote.source import RemoteMicroscope
-from capture.source import Condition, Frame, Source
+from capture.source import Condition, Frame, Pending, Source
 from station.build_info import ROOT
 from station.clock import now_ns
 from station.command_line import exit_code_of
@@ -199,9 +199,10 @@ def test_frames_that_were_too_long_on_the_way_are_counted_and_not_shown(microsco
 
         def send(age_s: float) -> None:
             t_ns = now_ns()
+            t_exposure_ns = t_ns - round(age_s * 1e9)
             header = FrameHeader(
-                seq=frames.next_seq, t_exposure_ns=t_ns - round(age_s * 1e9), t_source_ns=frames.next_seq + 1,
-                t_sent_ns=t_ns, height=24, width=32,
+                seq=frames.next_seq, t_exposure_ns=t_exposure_ns, t_source_ns=frames.next_seq + 1,
+                t_sent_ns=t_exposure_ns, height=24, width=32,
             )  # fmt: skip
             frames.send(header, np.zeros((24, 32), np.uint8))
 
@@ -212,12 +213,16 @@ def test_frames_that_were_too_long_on_the_way_are_counted_and_not_shown(microsco
             assert frames_of(source, 1)[0].lost_before == 1
             for _ in range(5):
                 send(3.0)
-            send(0.9)
+            deadline = time.monotonic() + 20.0
+            while source.condition.lost < 5:
+                assert source.read() is Pending.NOTHING_YET
+                assert time.monotonic() < deadline, "they are counted although nothing is shown after them"
+            send(0.3)
             (late,) = frames_of(source, 1)
             assert late.lost_before == 5, "what came too old was lost"
             assert late.arrived_ns is not None
             assert late.arrived_ns > (late.t_exposure_ns or 0)
-            (said,) = source.condition.notices
+            (said,) = [line for line in source.condition.notices if "too slow" in line]
             assert said.startswith("the network to the other machine is too slow: of 8 frames in 10 s 0 were lost")
             assert "6 came too old" in said
 
