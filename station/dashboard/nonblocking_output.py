@@ -1,4 +1,4 @@
-"""Standard output of a run that never blocks it, whoever reads it or does not.
+"""Standard output of a run that never blocks it, whether anybody reads it or not.
 
 A terminal stands still at Ctrl-S or with its connection, a pipe with the program behind it. What is written here is
 kept and goes out as far as the other end takes it. Who writes asks first whether it is ``busy`` and leaves out what has

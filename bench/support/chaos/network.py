@@ -88,7 +88,7 @@ class LossyNetwork:
         """``delay_s``: each way. ``lost``: share of packets, each way. Raises OSError where it cannot be."""
         self.carried = bytearray()
         """What TCP carried, in either direction, as somebody with access to the wire sees it."""
-        self.packets = self.packets_lost = 0
+        self.packets_lost = 0
         self._delay_s, self._lost, self._random = delay_s, lost, random.Random(seed)
         self._cut, self._closing = threading.Event(), threading.Event()
         self.far = Machine(ADDRESSES[0])
@@ -144,7 +144,6 @@ class LossyNetwork:
             except BlockingIOError:
                 return
             self.carried += _payload(packet)
-            self.packets += 1
             if self._cut.is_set() or self._random.random() < self._lost:
                 self.packets_lost += 1
             else:
